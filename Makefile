@@ -1,0 +1,62 @@
+# Every target sets up what it needs. `make help` lists them.
+PYTHON ?= python3
+SCALE ?= tiny
+DATA ?=
+N ?=
+
+ifeq ($(OS),Windows_NT)
+BIN := .venv/Scripts
+else
+BIN := .venv/bin
+endif
+
+# Two test processes on two cores: more threads than cores would slow both down.
+ONE_THREAD := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
+IN_DATA := $(if $(DATA),--data "$(DATA)")
+
+.DEFAULT_GOAL := help
+.PHONY: help run lab test lint notebooks check render clean
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@echo
+	@echo "  make run SCALE=small DATA=path   real data sets, a laptop's minutes"
+	@echo "  make render N=00 SCALE=small     one lecture only"
+
+run: .venv/run  ## execute every lecture (SCALE=tiny|small|full, DATA=folder, N=lecture)
+	$(BIN)/python notebooks/run.py --scale $(SCALE) $(IN_DATA) $(N)
+
+lab: .venv/run  ## open the notebooks in JupyterLab, on this machine only
+	$(BIN)/python -m jupyterlab --ip=127.0.0.1 notebooks
+
+test: .venv/dev lint check  ## lint, unit tests, notebooks up to date, notebooks executed
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 tests
+	CNN_COURSE_SCALE=tiny $(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist loadfile \
+	    --nbval-lax --nbval-current-env notebooks
+
+lint: .venv/dev  ## ruff over the code, the notebooks and their source
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+
+check: .venv/dev  ## do the notebooks match their source, and their outputs the code?
+	$(BIN)/python notebooks/build.py --check
+
+notebooks: .venv/dev  ## build the notebooks and their solutions from notebooks/source
+	$(BIN)/python notebooks/build.py $(N)
+
+render: .venv/dev  ## execute the notebooks and keep their outputs (SCALE, DATA, N)
+	$(BIN)/python notebooks/run.py --render --scale $(SCALE) $(IN_DATA) $(N)
+
+clean:  ## remove the environment and everything built
+	rm -rf .venv build .pytest_cache .ruff_cache
+
+.venv/run: requirements.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 10) or sys.exit("The course needs Python 3.10 or later; $(PYTHON) is %d.%d. Try: make $(MAKECMDGOALS) PYTHON=python3.12" % v[:2])'
+	@echo "Setting up .venv; torch is large, so the first time takes some minutes."
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+.venv/dev: .venv/run requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

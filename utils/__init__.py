@@ -1,0 +1,1 @@
+"""What the lectures share: data, augmentation, the train loop, the networks, and ways to look inside them."""

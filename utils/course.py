@@ -1,0 +1,120 @@
+"""The one place that knows where a notebook runs: device, scale, seed and data folder."""
+
+from __future__ import annotations
+
+import os
+import platform
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+T = TypeVar("T")
+
+ROOT = Path(__file__).resolve().parent.parent
+SCALES = ("tiny", "small", "full")
+
+
+class CourseError(ValueError):
+    """Something outside the code is wrong; the message says what, and what to do about it."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What `start` found: where this notebook runs, and at which scale."""
+
+    device: torch.device
+    scale: str
+    seed: int
+
+    def headline(self, text: str) -> None:
+        """Print the lecture's result in one line; `make run` collects it into its table."""
+        print(f"Headline: {text}")
+
+
+def device() -> torch.device:
+    """The fastest device here: CUDA, then Apple's MPS, then the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def scale() -> str:
+    """The scale of this run: `CNN_COURSE_SCALE`, or `full` on a GPU and `small` elsewhere.
+
+    Raises:
+        CourseError: the variable names no scale.
+    """
+    name = os.environ.get("CNN_COURSE_SCALE", "").strip().lower()
+    if not name:
+        return "full" if device().type == "cuda" else "small"
+    if name not in SCALES:
+        raise CourseError(
+            f"CNN_COURSE_SCALE={name!r} is no scale. Set it to one of {', '.join(SCALES)},"
+            " or leave it unset: full on a GPU, small elsewhere."
+        )
+    return name
+
+
+def pick(*, tiny: T, small: T, full: T) -> T:
+    """The value for the scale of this run: seconds in CI, minutes on a laptop, a GPU."""
+    return {"tiny": tiny, "small": small, "full": full}[scale()]
+
+
+def data_dir() -> Path:
+    """The folder that holds the data sets: `CNN_COURSE_DATA`, or `data/` of the course."""
+    return Path(os.environ.get("CNN_COURSE_DATA") or ROOT / "data").expanduser()
+
+
+def num_workers() -> int:
+    """How many processes a `DataLoader` may start.
+
+    None where processes are spawned (Windows, macOS): a notebook's own classes cannot be
+    sent to them, and the loader would hang.
+    """
+    if platform.system() != "Linux":
+        return 0
+    return min(4, os.cpu_count() or 1)
+
+
+def set_seed(seed: int) -> None:
+    """Seed Python, NumPy and torch; with the same seed a run on a CPU repeats exactly."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def start(seed: int = 0) -> Run:
+    """Seed everything, set the figures' style, and say in one line where we are.
+
+    Args:
+        seed: what every random draw of the notebook follows from.
+
+    Returns:
+        The device, the scale and the seed.
+
+    Raises:
+        CourseError: `CNN_COURSE_SCALE` or `CNN_COURSE_DATA` is set to something unusable.
+    """
+    from utils import plot
+
+    run = Run(device=device(), scale=scale(), seed=seed)
+    folder = data_dir()
+    if os.environ.get("CNN_COURSE_DATA") and not folder.is_dir():
+        raise CourseError(
+            f"CNN_COURSE_DATA names a folder that does not exist: {folder}."
+            " Create it or correct the path; unset, the course uses its own data/."
+        )
+    set_seed(seed)
+    plot.use_style()
+    where = torch.cuda.get_device_name() if run.device.type == "cuda" else run.device.type
+    print(
+        f"Python {platform.python_version()} · torch {torch.__version__} · {where}"
+        f" · scale {run.scale} · seed {seed}"
+    )
+    return run
