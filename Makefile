@@ -44,6 +44,7 @@ check: .venv/dev  ## do the notebooks match their source, and their outputs the 
 notebooks: .venv/dev  ## build the notebooks and their solutions from notebooks/source
 	$(BIN)/python notebooks/build.py $(N)
 
+render: SCALE = small
 render: .venv/dev  ## execute the notebooks and keep their outputs (SCALE, DATA, N)
 	$(BIN)/python notebooks/run.py --render --scale $(SCALE) $(IN_DATA) $(N)
 

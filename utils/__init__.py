@@ -1,1 +1,1 @@
-"""What the lectures share: data, augmentation, the train loop, the networks, and ways to look inside them."""
+"""What the lectures share: data, the train loop, the networks, ways to look inside."""

@@ -1,4 +1,4 @@
-"""The one place that knows where a notebook runs: device, scale, seed and data folder."""
+"""The one place that knows where a notebook runs: device, scale, seed, data folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SCALES = ("tiny", "small", "full")
 
 
 class CourseError(ValueError):
-    """Something outside the code is wrong; the message says what, and what to do about it."""
+    """Something outside the code is wrong; the message says what, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Run:
     seed: int
 
     def headline(self, text: str) -> None:
-        """Print the lecture's result in one line; `make run` collects it into its table."""
+        """Print the lecture's result in one line; `make run` puts it into its table."""
         print(f"Headline: {text}")
 
 
@@ -45,7 +45,7 @@ def device() -> torch.device:
 
 
 def scale() -> str:
-    """The scale of this run: `CNN_COURSE_SCALE`, or `full` on a GPU and `small` elsewhere.
+    """The scale: `CNN_COURSE_SCALE`, or `full` on a GPU and `small` elsewhere.
 
     Raises:
         CourseError: the variable names no scale.
@@ -55,27 +55,27 @@ def scale() -> str:
         return "full" if device().type == "cuda" else "small"
     if name not in SCALES:
         raise CourseError(
-            f"CNN_COURSE_SCALE={name!r} is no scale. Set it to one of {', '.join(SCALES)},"
+            f"CNN_COURSE_SCALE={name!r} is no scale. Set it to {', '.join(SCALES)},"
             " or leave it unset: full on a GPU, small elsewhere."
         )
     return name
 
 
 def pick(*, tiny: T, small: T, full: T) -> T:
-    """The value for the scale of this run: seconds in CI, minutes on a laptop, a GPU."""
+    """The value for this scale: seconds in CI, minutes on a laptop, a GPU."""
     return {"tiny": tiny, "small": small, "full": full}[scale()]
 
 
 def data_dir() -> Path:
-    """The folder that holds the data sets: `CNN_COURSE_DATA`, or `data/` of the course."""
+    """The folder of the data sets: `CNN_COURSE_DATA`, or `data/` of the course."""
     return Path(os.environ.get("CNN_COURSE_DATA") or ROOT / "data").expanduser()
 
 
 def num_workers() -> int:
     """How many processes a `DataLoader` may start.
 
-    None where processes are spawned (Windows, macOS): a notebook's own classes cannot be
-    sent to them, and the loader would hang.
+    None where processes are spawned (Windows, macOS): a notebook's own classes cannot
+    be sent to them, and the loader would hang.
     """
     if platform.system() != "Linux":
         return 0
@@ -83,9 +83,9 @@ def num_workers() -> int:
 
 
 def set_seed(seed: int) -> None:
-    """Seed Python, NumPy and torch; with the same seed a run on a CPU repeats exactly."""
+    """Seed Python, NumPy and torch; with one seed a run on a CPU repeats exactly."""
     random.seed(seed)
-    np.random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 (libraries still draw from it)
     torch.manual_seed(seed)
 
 
@@ -99,7 +99,7 @@ def start(seed: int = 0) -> Run:
         The device, the scale and the seed.
 
     Raises:
-        CourseError: `CNN_COURSE_SCALE` or `CNN_COURSE_DATA` is set to something unusable.
+        CourseError: `CNN_COURSE_SCALE` or `CNN_COURSE_DATA` names nothing usable.
     """
     from utils import plot
 
@@ -112,7 +112,9 @@ def start(seed: int = 0) -> Run:
         )
     set_seed(seed)
     plot.use_style()
-    where = torch.cuda.get_device_name() if run.device.type == "cuda" else run.device.type
+    where = (
+        torch.cuda.get_device_name() if run.device.type == "cuda" else run.device.type
+    )
     print(
         f"Python {platform.python_version()} · torch {torch.__version__} · {where}"
         f" · scale {run.scale} · seed {seed}"

@@ -1,0 +1,1 @@
+"""What build.py and run.py are made of."""

@@ -1,0 +1,41 @@
+"""How nbval runs the notebooks: `pytest --nbval-lax --nbval-current-env notebooks`."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+# A maintainer who types pytest wants a test, not an hour of training.
+os.environ.setdefault("CNN_COURSE_SCALE", "tiny")
+if "PYTEST_XDIST_WORKER" in os.environ:  # more threads than cores slow all of them
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+OUTPUT_SECONDS = 60
+CELL_SECONDS = 300
+
+
+def is_cell(item: pytest.Item) -> bool:
+    """Whether an item is a cell of a notebook."""
+    return type(item).__name__ == "IPyNbCell"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give up on a cell after minutes; nbval alone would wait for half an hour."""
+    if getattr(config.option, "nbval_cell_timeout", None) == 2000:
+        config.option.nbval_cell_timeout = CELL_SECONDS
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Wait longer for a cell's output than nbval's fixed 5 seconds."""
+    if is_cell(item):
+        item.output_timeout = OUTPUT_SECONDS
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tell the kernel, which starts after this, how its exercises must turn out."""
+    if is_cell(item):
+        solved = item.path.parent.name == "solutions"
+        os.environ["CNN_COURSE_STRICT"] = "right" if solved else "unanswered"

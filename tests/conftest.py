@@ -1,0 +1,12 @@
+"""Let the tests import `utils`, and the two scripts of `notebooks/`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "notebooks"), str(ROOT)]
+
+os.environ.setdefault("CNN_COURSE_SCALE", "tiny")  # no test downloads anything

@@ -1,0 +1,584 @@
+"""Each augmentation against torchvision, its draws, its dtypes and its errors."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from scipy import stats
+from torch.nn import functional as nnF
+from torchvision.transforms import InterpolationMode, v2
+from torchvision.transforms import functional as F
+from torchvision.transforms.transforms import RandomResizedCrop as TorchvisionCrop
+
+from utils import course
+from utils.augment import (
+    ColorJitter,
+    CutMix,
+    Cutout,
+    HorizontalFlip,
+    MixUp,
+    RandomCrop,
+    RandomResizedCrop,
+    Rotation,
+)
+from utils.augment.base import as_float
+from utils.augment.mixing import beta
+from utils.course import CourseError
+
+KEEP_UINT8 = [RandomCrop(4), HorizontalFlip(), Cutout(8)]
+MAKE_FLOAT = [
+    Rotation(30),
+    RandomResizedCrop(),
+    RandomResizedCrop(9),
+    ColorJitter(0.4, 0.4, 0.4, 0.2),
+]
+ALL = KEEP_UINT8 + MAKE_FLOAT
+MIXING = [MixUp(0.4), CutMix(1.0)]
+
+
+def rng(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def uint8_images(n=24, channels=3, height=20, width=28):
+    shape = (n, channels, height, width)
+    return torch.randint(256, shape, dtype=torch.uint8, generator=rng(1))
+
+
+def float_images(n=24, channels=3, height=20, width=28):
+    return as_float(uint8_images(n, channels, height, width))
+
+
+def probabilities(n=24, classes=10):
+    return nnF.one_hot(torch.arange(n) % classes, classes).float()
+
+
+def one_by_one(function, images, *params):
+    """`function(image, *its parameters)` for each example, stacked again."""
+    columns = [p.tolist() for p in params]
+    rows = zip(images, *columns, strict=True)
+    return torch.stack([function(image, *row) for image, *row in rows])
+
+
+def assert_near(got, expected):
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-5)
+
+
+# --- equal to torchvision, for the same parameters -----------------------------------
+
+
+@pytest.mark.parametrize("images", [uint8_images(), float_images()])
+@pytest.mark.parametrize("padding", [1, 4, 30])
+def test_crop_equals_torchvision(images, padding):
+    crop = RandomCrop(padding)
+    dy, dx = crop.draw(images, rng())
+    expected = one_by_one(
+        lambda image, top, left: F.crop(F.pad(image, [padding]), top, left, 20, 28),
+        images,
+        dy,
+        dx,
+    )
+    assert torch.equal(crop.apply(images, (dy, dx)), expected)
+
+
+@pytest.mark.parametrize("images", [uint8_images(), float_images()])
+def test_flip_equals_torchvision(images):
+    flip = HorizontalFlip()
+    mirrored = flip.draw(images, rng())
+    expected = one_by_one(lambda im, m: F.hflip(im) if m else im, images, mirrored)
+    assert torch.equal(flip.apply(images, mirrored), expected)
+
+
+@pytest.mark.parametrize("shape", [(20, 28), (28, 28), (32, 32), (33, 17), (1, 5)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_rotation_equals_torchvision(shape, channels):
+    images = float_images(24, channels, *shape)
+    rotation = Rotation(180)
+    angles = rotation.draw(images, rng())
+    expected = one_by_one(
+        lambda image, a: F.rotate(image, a, InterpolationMode.BILINEAR), images, angles
+    )
+    assert_near(rotation.apply(images, angles), expected)
+
+
+def test_rotation_by_a_quarter_turn_is_counter_clockwise():
+    images = float_images(2, 1, 8, 8)
+    turned = Rotation(90).apply(images, torch.tensor([90.0, -90.0]))
+    assert_near(turned[0], torch.rot90(images[0], 1, (1, 2)))
+    assert_near(turned[1], torch.rot90(images[1], -1, (1, 2)))
+
+
+@pytest.mark.parametrize("size", [None, 1, 16, 40])
+@pytest.mark.parametrize("shape", [(20, 28), (32, 32)])
+def test_resized_crop_equals_torchvision(size, shape):
+    images = float_images(24, 3, *shape)
+    crop = RandomResizedCrop(size, scale=(0.01, 1.0))
+    params = crop.draw(images, rng())
+    new_size = [size, size] if size else list(shape)
+    expected = one_by_one(
+        lambda image, *box: F.resized_crop(image, *box, new_size, antialias=False),
+        images,
+        *params,
+    )
+    assert_near(crop.apply(images, params), expected)
+
+
+ADJUST = [F.adjust_brightness, F.adjust_contrast, F.adjust_saturation, F.adjust_hue]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    "jitter",
+    [
+        ColorJitter(0.4, 0.4, 0.4, 0.1),
+        ColorJitter(2.0, 2.0, 2.0, 0.5),
+        ColorJitter(brightness=0.5),
+        ColorJitter(contrast=0.5),
+        ColorJitter(saturation=1.5),
+        ColorJitter(hue=0.5),
+        ColorJitter(saturation=0.5, hue=0.3),
+    ],
+    ids=str,
+)
+def test_colour_jitter_equals_torchvision(jitter, channels):
+    images = float_images(64, channels)
+    images[0] = 0.5  # grey and black: hue and saturation are not defined
+    images[1] = 0.0
+    order, factors = jitter.draw(images, rng())
+
+    def adjust(image, operations, its_factors):
+        for operation in operations:
+            image = ADJUST[operation](image, its_factors[operation])
+        return image
+
+    expected = one_by_one(adjust, images, order, factors)
+    assert_near(jitter.apply(images, (order, factors)), expected)
+
+
+def test_pure_colours_keep_their_hue_exactly_a_third_of_a_turn_apart():
+    red, green, blue = torch.eye(3).view(3, 3, 1, 1)
+    images = torch.stack([red, green, blue])
+    order, factors = torch.full((3, 1), 3), torch.full((3, 4), 1 / 3)
+    turned = ColorJitter(hue=0.5).apply(images, (order, factors))
+    assert_near(turned, torch.stack([green, blue, red]))
+
+
+@pytest.mark.parametrize("images", [uint8_images(), float_images()])
+@pytest.mark.parametrize("size", [1, 7, 8, 100])
+def test_cutout_equals_torchvision_erase(images, size):
+    cutout = Cutout(size)
+    y, x = cutout.draw(images, rng())
+
+    def erase(image, cy, cx):
+        top, left = max(0, cy - size // 2), max(0, cx - size // 2)
+        bottom = min(20, cy - size // 2 + size)
+        right = min(28, cx - size // 2 + size)
+        black = torch.zeros((), dtype=image.dtype)
+        return F.erase(image, top, left, bottom - top, right - left, black)
+
+    expected = one_by_one(erase, images, y, x)
+    assert torch.equal(cutout.apply(images, (y, x)), expected)
+
+
+def test_cutout_fill_is_the_given_colour_in_float_and_uint8():
+    cutout = Cutout(200, fill=(0.2, 0.4, 0.6))
+    filled = cutout(float_images(), rng())
+    assert_near(filled[5, :, 3, 4], torch.tensor([0.2, 0.4, 0.6]))
+    assert cutout(uint8_images(), rng())[5, :, 3, 4].tolist() == [51, 102, 153]
+
+
+def torchvision_mixing(transform, images, labels, params_of):
+    """torchvision's batch transform, once per example with its parameters."""
+    images_out, labels_out = [], []
+    for i in range(len(images)):
+        params = {"labels": labels, "batch_size": len(images), **params_of(i)}
+        images_out.append(transform.transform(images, params)[i])
+        labels_out.append(transform.transform(labels, params)[i])
+    return torch.stack(images_out), torch.stack(labels_out)
+
+
+def neighbour(n):
+    """The partner that torchvision takes: the example before."""
+    return torch.arange(n).roll(1)
+
+
+def test_mixup_equals_torchvision():
+    images, labels = float_images(), probabilities()
+    lam, _ = MixUp(1.0).draw(images, rng())
+    expected = torchvision_mixing(
+        v2.MixUp(num_classes=10), images, labels, lambda i: {"lam": lam[i].item()}
+    )
+    got = MixUp(1.0).apply(images, labels, (lam, neighbour(24)))
+    assert_near(got[0], expected[0])
+    assert_near(got[1], expected[1])
+
+
+@pytest.mark.parametrize("images", [uint8_images(96), float_images(96)])
+def test_cutmix_equals_torchvision(images, monkeypatch):
+    labels = probabilities(96)
+    lam, _, y, x = CutMix(0.5).draw(images, rng())
+    transform = v2.CutMix(num_classes=10)
+
+    def params_of(i):  # torchvision draws lambda, then x, then y
+        centre = iter([x[i : i + 1], y[i : i + 1]])
+        monkeypatch.setattr(transform._dist, "sample", lambda shape: lam[i])
+        with monkeypatch.context() as patch:
+            patch.setattr(torch, "randint", lambda *args, **kwargs: next(centre))
+            return transform.make_params([images])
+
+    expected = torchvision_mixing(transform, images, labels, params_of)
+    got = CutMix(0.5).apply(images, labels, (lam, neighbour(96), y, x))
+    assert torch.equal(got[0], expected[0])
+    assert_near(got[1], expected[1])
+
+
+# --- the draws -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("augmentation", ALL, ids=str)
+def test_examples_of_one_batch_get_different_draws(augmentation):
+    copies = float_images(1, 3, 32, 32).expand(64, -1, -1, -1)
+    views = augmentation(copies, rng()).flatten(1).unique(dim=0)
+    least = 2 if isinstance(augmentation, HorizontalFlip) else 30
+    assert len(views) >= least
+
+
+@pytest.mark.parametrize("augmentation", ALL, ids=str)
+def test_the_same_seed_repeats_and_another_differs(augmentation):
+    images = uint8_images()
+    first = augmentation(images, rng(3))
+    assert torch.equal(first, augmentation(images, rng(3)))
+    assert not torch.equal(first, augmentation(images, rng(4)))
+    generator = rng(3)
+    augmentation(images, generator)
+    assert not torch.equal(first, augmentation(images, generator))
+
+
+@pytest.mark.parametrize("mixing", MIXING, ids=str)
+def test_mixing_repeats_with_its_seed_and_draws_per_example(mixing):
+    images, labels = float_images(), probabilities()
+    first = mixing(images, labels, rng(3))
+    again = mixing(images, labels, rng(3))
+    assert torch.equal(first[0], again[0])
+    assert torch.equal(first[1], again[1])
+    assert not torch.equal(first[1], mixing(images, labels, rng(4))[1])
+    lam = mixing.draw(images, rng(3))[0]
+    assert len(lam.unique()) == 24
+
+
+def test_global_seed_and_global_state_play_no_part():
+    torch.manual_seed(0)
+    state = torch.get_rng_state()
+    for augmentation in ALL:
+        augmentation(uint8_images(), rng())
+    for mixing in MIXING:
+        mixing(uint8_images(), probabilities(), rng())
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_crop_places_are_uniform():
+    dy, dx = RandomCrop(4).draw(torch.empty(9000, 0), rng())
+    assert dy.dtype == dx.dtype == torch.int64
+    for places in (dy, dx):
+        assert stats.chisquare(places.bincount(minlength=9)).pvalue > 0.001
+        assert len(places.bincount()) == 9
+    pairs = stats.contingency.crosstab(dy, dx).count
+    assert stats.chi2_contingency(pairs).pvalue > 0.001  # independent of each other
+
+
+@pytest.mark.parametrize("p", [0.0, 0.3, 1.0])
+def test_flip_frequency(p):
+    mirrored = HorizontalFlip(p).draw(torch.empty(10_000, 0), rng())
+    assert mirrored.dtype == torch.bool
+    assert mirrored.float().mean().item() == pytest.approx(p, abs=0.02)
+
+
+def test_angles_are_uniform_between_the_limits():
+    angles = Rotation(20).draw(torch.empty(5000, 0), rng())
+    assert stats.kstest(angles, stats.uniform(-20, 40).cdf).pvalue > 0.001
+
+
+@pytest.mark.parametrize(
+    ("shape", "scale", "ratio"),
+    [
+        ((32, 32), (0.08, 1.0), (3 / 4, 4 / 3)),
+        ((20, 60), (0.6, 1.0), (3 / 4, 4 / 3)),  # the fallback, too wide
+        ((60, 20), (0.5, 1.0), (3 / 4, 4 / 3)),  # too high, and a few that fit
+        ((9, 8), (0.9, 1.0), (0.5, 2.0)),  # the fallback is the whole image
+    ],
+)
+def test_resized_crops_follow_torchvisions_distribution(shape, scale, ratio):
+    images = torch.empty(2000, 1, *shape)
+    ours = torch.stack(RandomResizedCrop(None, scale, ratio).draw(images, rng()))
+    top, left, h, w = ours
+    assert ours.dtype == torch.int64
+    assert (ours >= 0).all()
+    assert ((h > 0) & (top + h <= shape[0])).all()
+    assert ((w > 0) & (left + w <= shape[1])).all()
+    torch.manual_seed(0)
+    draw = TorchvisionCrop.get_params
+    theirs = torch.tensor([draw(images[0], scale, ratio) for _ in range(2000)]).T
+    areas = h * w, theirs[2] * theirs[3]
+    for a, b in [*zip(ours, theirs, strict=True), areas]:
+        assert stats.ks_2samp(a, b).pvalue > 0.001
+
+
+def test_jitter_factors_and_orders():
+    images = torch.empty(6000, 3, 1, 1)
+    order, factors = ColorJitter(0.4, 0.2, 1.5, 0.1).draw(images, rng())
+    ranges = [(0.6, 1.4), (0.8, 1.2), (0.0, 2.5), (-0.1, 0.1)]
+    for column, (low, high) in zip(factors.T, ranges, strict=True):
+        assert stats.kstest(column, stats.uniform(low, high - low).cdf).pvalue > 0.001
+    _, counts = order.unique(dim=0, return_counts=True)
+    assert len(counts) == 24  # all orders of four operations, equally often
+    assert stats.chisquare(counts).pvalue > 0.001
+
+
+def test_jitter_draws_only_the_operations_in_use():
+    jitter = ColorJitter(contrast=0.5, hue=0.5)
+    order, _ = jitter.draw(torch.empty(50, 3, 4, 4), rng())
+    assert {tuple(row) for row in order.tolist()} == {(1, 3), (3, 1)}
+    order, _ = jitter.draw(torch.empty(50, 1, 4, 4), rng())
+    assert order.unique().tolist() == [1]
+
+
+def test_cutout_centres_lie_anywhere():
+    y, x = Cutout(8).draw(torch.empty(8000, 1, 5, 7), rng())
+    for centres, side in ((y, 5), (x, 7)):
+        assert len(centres.bincount()) == side
+        assert stats.chisquare(centres.bincount()).pvalue > 0.001
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.2, 0.5, 1.0, 2.0, 30.0])
+def test_beta_has_the_right_distribution(alpha):
+    draws = beta(torch.empty(20_000, 0), rng(), alpha)
+    assert ((draws >= 0) & (draws <= 1)).all()
+    # Bins, not a KS test: for a small alpha much of the mass lies nearer to 1 than a
+    # float can (21 % for 0.05), rounds to 1 and is all right there.
+    inner = torch.arange(1, 20, dtype=torch.float64) / 20
+    edges = torch.tensor([0, 1e-3, 1e-2, *inner, 1 - 1e-2, 1 - 1e-3, 1]).double()
+    cdf = stats.beta(alpha, alpha).cdf(edges)
+    expected = torch.from_numpy(cdf).diff() * 20_000
+    counts = torch.histogram(draws.double(), edges).hist
+    enough = expected > 5
+    counts, expected = counts[enough], expected[enough]
+    fit = stats.chisquare(counts, expected * counts.sum() / expected.sum())
+    assert fit.pvalue > 0.001
+    variance = 1 / (4 * (2 * alpha + 1))
+    assert draws.var().item() == pytest.approx(variance, rel=0.05)
+
+
+@pytest.mark.parametrize("alpha", [1e-6, 1e-3, 1e3, 1e6])
+def test_beta_stays_finite_for_extreme_alphas(alpha):
+    draws = beta(torch.empty(10_000, 0), rng(), alpha)
+    assert ((draws >= 0) & (draws <= 1)).all()
+    target = 0.5 / math.sqrt(2 * alpha + 1)
+    assert draws.double().std().item() == pytest.approx(target, rel=0.05)
+
+
+def test_beta_survives_the_ends_of_the_uniform_draw(monkeypatch):
+    ends = torch.tensor([0.0, 0.25, 0.5, 0.75, 1 - 2**-24])
+    pairs = torch.cartesian_prod(ends, ends)
+    monkeypatch.setattr("utils.augment.mixing.uniform", lambda *args: pairs)
+    for alpha in (1e-6, 0.2, 1.0, 1e6):
+        draws = beta(pairs, rng(), alpha)
+        assert ((draws >= 0) & (draws <= 1)).all()
+
+
+@pytest.mark.parametrize("mixing", MIXING, ids=str)
+def test_partners_are_a_permutation_of_the_batch(mixing):
+    partner = mixing.draw(float_images(), rng())[1]
+    assert partner.sort().values.tolist() == list(range(24))
+    assert partner.tolist() != list(range(24))
+
+
+# --- what comes out ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("augmentation", KEEP_UINT8, ids=str)
+def test_moved_pixels_keep_their_dtype(augmentation):
+    for images in (uint8_images(), float_images(), float_images().double()):
+        assert augmentation(images, rng()).dtype == images.dtype
+
+
+@pytest.mark.parametrize("augmentation", MAKE_FLOAT, ids=str)
+def test_computed_pixels_are_float_between_0_and_1(augmentation):
+    got = augmentation(uint8_images(), rng())
+    assert got.dtype == torch.float32
+    assert got.min() >= 0
+    assert got.max() <= 1 + 1e-6
+    assert_near(got, augmentation(float_images(), rng()))
+    assert augmentation(float_images().double(), rng()).dtype == torch.float64
+
+
+def test_mixing_dtypes():
+    images, labels = uint8_images(), probabilities()
+    assert MixUp()(images, labels, rng())[0].dtype == torch.float32
+    assert CutMix()(images, labels, rng())[0].dtype == torch.uint8
+    assert CutMix()(images, labels, rng())[1].dtype == torch.float32
+
+
+@pytest.mark.parametrize("mixing", MIXING, ids=str)
+def test_mixed_labels_are_still_probabilities(mixing):
+    images = float_images(500, 1, 8, 8)
+    labels = mixing(images, probabilities(500), rng())[1]
+    assert_near(labels.sum(1), torch.ones(500))
+    assert labels.min() >= 0
+    assert ((labels > 0).sum(1) == 2).any()
+
+
+def test_cutmix_label_is_the_share_of_pixels():
+    images = torch.arange(8.0).view(8, 1, 1, 1).expand(8, 1, 10, 10)
+    mixed, labels = CutMix()(images, torch.eye(8), rng())
+    for i in range(8):
+        own = (mixed[i] == i).float().mean()
+        assert labels[i, i].item() == pytest.approx(own.item(), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "augmentation",
+    [
+        RandomCrop(0),
+        HorizontalFlip(0),
+        Rotation(0),
+        RandomResizedCrop(scale=(1, 1), ratio=(1, 1)),
+        ColorJitter(),
+        Cutout(0),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("images", [uint8_images(height=28), float_images(height=28)])
+def test_degenerate_settings_change_nothing(augmentation, images):
+    got = augmentation(images, rng())
+    if got.dtype == torch.uint8 or isinstance(augmentation, ColorJitter):
+        assert torch.equal(as_float(got), as_float(images))
+    else:
+        assert_near(got, as_float(images))
+
+
+def test_flip_with_certainty_mirrors_everything():
+    images = uint8_images()
+    assert torch.equal(HorizontalFlip(1)(images, rng()), images.flip(-1))
+
+
+def test_saturation_and_hue_leave_one_channel_alone():
+    images = float_images(channels=1)
+    jitter = ColorJitter(saturation=0.9, hue=0.5)
+    assert torch.equal(jitter(images, rng()), images)
+
+
+@pytest.mark.parametrize("augmentation", ALL, ids=str)
+def test_the_input_is_not_changed(augmentation):
+    for images in (uint8_images(), float_images()):
+        before = images.clone()
+        augmentation(images, rng())
+        assert torch.equal(images, before)
+
+
+@pytest.mark.parametrize("mixing", MIXING, ids=str)
+def test_mixing_does_not_change_its_input(mixing):
+    images, labels = float_images(), probabilities()
+    mixing(images, labels, rng())
+    assert torch.equal(images, float_images())
+    assert torch.equal(labels, probabilities())
+
+
+@pytest.mark.parametrize("augmentation", ALL, ids=str)
+@pytest.mark.parametrize("n", [1, 2])
+def test_small_batches(augmentation, n):
+    images = uint8_images(n)
+    size = (9, 9) if augmentation == RandomResizedCrop(9) else (20, 28)
+    assert augmentation(images, rng()).shape == (n, 3, *size)
+
+
+@pytest.mark.parametrize("mixing", MIXING, ids=str)
+def test_mixing_a_batch_of_one_leaves_it(mixing):
+    images, labels = float_images(1), probabilities(1)
+    got = mixing(images, labels, rng())
+    assert_near(got[0], images)
+    assert_near(got[1], labels)
+
+
+@pytest.mark.parametrize("images", [uint8_images(), float_images()])
+def test_memory_layout_plays_no_part(images):
+    spread = torch.stack([images, images], 1)[:, 1]
+    assert not spread.is_contiguous()
+    for other in (images.to(memory_format=torch.channels_last), spread):
+        for augmentation in ALL:
+            expected = augmentation(images, rng())
+            assert_near(augmentation(other, rng()), expected)
+        for mixing in MIXING:
+            got = mixing(other, probabilities(), rng())[0]
+            assert_near(got, mixing(images, probabilities(), rng())[0])
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+@pytest.mark.parametrize("on_device", [True, False], ids=["there", "cpu"])
+def test_on_an_accelerator(device, on_device):
+    """A generator may live there or on the CPU; then the draws are the CPU's."""
+    if course.device().type != device:
+        pytest.skip(f"no {device} here")
+    images, labels = uint8_images(), probabilities()
+    where = device if on_device else "cpu"
+    for augmentation in [*ALL, *MIXING]:
+        extra = (labels,) if augmentation in MIXING else ()
+        extra_there = [t.to(device) for t in extra]
+        generator = torch.Generator(where).manual_seed(0)
+        got = augmentation(images.to(device), *extra_there, generator)
+        got = got[0] if extra else got
+        assert got.device.type == device
+        if not on_device:
+            expected = augmentation(images, *extra, rng())
+            expected = expected[0] if extra else expected
+            torch.testing.assert_close(got.cpu(), expected, rtol=0, atol=1e-4)
+
+
+# --- bad arguments -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "advice"),
+    [
+        (lambda: RandomCrop(-1), "Pass 0 or more"),
+        (lambda: RandomCrop(2.5), "whole number"),
+        (lambda: HorizontalFlip(1.5), "Pass 0 to 1"),
+        (lambda: HorizontalFlip(-0.1), "Pass 0 to 1"),
+        (lambda: HorizontalFlip(math.nan), "Pass 0 to 1"),
+        (lambda: Rotation(-5), "Pass 0 to 180"),
+        (lambda: Rotation(math.inf), "Pass 0 to 180"),
+        (lambda: RandomResizedCrop(0), "or None"),
+        (lambda: RandomResizedCrop(scale=(1.0, 0.08)), "smaller one first"),
+        (lambda: RandomResizedCrop(scale=(0.0, 1.0)), r"in \(0, 1\]"),
+        (lambda: RandomResizedCrop(scale=(0.5, 1.5)), r"in \(0, 1\]"),
+        (lambda: RandomResizedCrop(ratio=(2.0, 0.5)), "smaller one first"),
+        (lambda: ColorJitter(brightness=-0.1), "brightness=-0.1"),
+        (lambda: ColorJitter(contrast=math.inf), "contrast=inf"),
+        (lambda: ColorJitter(saturation=-1), "saturation=-1"),
+        (lambda: ColorJitter(hue=0.6), "to 0.5"),
+        (lambda: ColorJitter(hue=-0.1), "to 0.5"),
+        (lambda: Cutout(-1), "Pass 0 or more"),
+        (lambda: Cutout(8, fill=128), "by 255"),
+        (lambda: MixUp(0), "leave the augmentation out"),
+        (lambda: CutMix(-1), "CutMix's alpha"),
+        (lambda: MixUp(math.nan), "MixUp's alpha"),
+    ],
+)
+def test_bad_arguments_say_what_to_do(make, advice):
+    with pytest.raises(CourseError, match=advice):
+        make()
+
+
+def test_bad_inputs_say_what_to_do():
+    with pytest.raises(CourseError, match=r"image\[None\]"):
+        RandomCrop()(uint8_images()[0], rng())
+    with pytest.raises(CourseError, match="Convert them"):
+        HorizontalFlip()(uint8_images().long(), rng())
+    with pytest.raises(CourseError, match="grey or RGB"):
+        ColorJitter(0.1)(uint8_images(channels=4), rng())
+    for mixing in MIXING:
+        with pytest.raises(CourseError, match="one_hot"):
+            mixing(uint8_images(), torch.arange(24), rng())
+        with pytest.raises(CourseError, match="one_hot"):
+            mixing(uint8_images(), probabilities().long(), rng())

@@ -1,0 +1,500 @@
+"""The notebook build, on a small course of its own in a temporary folder."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import build
+import nbformat
+import pytest
+from authoring import outputs, percent
+from authoring.outputs import SourceError
+
+MODULE = '''"""Demo."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+WIDTHS = (4, 8)  # channels
+
+
+@dataclass(frozen=True)
+class Size:
+    """A size."""
+
+    width: int = 3
+
+    def double(self) -> int:
+        return 2 * self.width
+
+
+def area(size: Size) -> int:
+    return size.width**2
+'''
+
+CHECKS = """from utils.exercises import exercise
+@exercise("90.1")
+def one(answer): ...
+@exercise("90.2")
+def two(answer): ...
+"""
+
+LECTURE = '''# %% [markdown] slide="slide"
+# # A demo
+# With [another page](extra.md).
+
+# %% setup
+
+# %% slide="skip"
+import torch
+
+# %% [markdown] slide="slide"
+# ## Build
+
+# %% mirror="utils.demo:Size"
+from dataclasses import dataclass
+
+# %% check=True
+Size().double()
+
+# %% tags=["hide-input"]
+# alt: A line that rises
+# alt: from 0 to 1.
+plot([0, 1]);
+
+# %% [markdown] slide="slide"
+# ## Exercises
+
+# %%
+# solution
+number = 32 - 5
+number = number + 1
+
+# %%
+check("90.1", number)
+
+
+# %%
+def size(n: int, k: int) -> int:
+    """The size of the output."""
+    # solution
+    steps = n - k
+    return steps + 1
+
+
+# %%
+check("90.2", size)
+
+# %% [markdown] solution=True
+# Because the kernel finds no place beyond the border.
+'''
+
+STUBS = [
+    ("# solution\nx = 1", "x = ...  # your code here"),
+    ("# solution\nx = 1\ny: int = 2", "x = ...\ny = ...  # your code here"),
+    ("# solution\na, (b, c) = 1, (2, 3)", "a = ...  # your code here"),
+    ("# solution\nx += 1", "...  # your code here"),
+    ("# solution\nnet.weight = 1", "...  # your code here"),
+    ("# solution\nx = 1\nprint(x)", "x = ...\n...  # your code here"),
+    ("# solution\nx = 1\n# end solution\nx", "x = ...  # your code here\nx"),
+    (
+        "a = 1\n# solution\nx = 1\n# end solution\nb\n# solution\nfor i in y:\n    y",
+        "a = 1\nx = ...  # your code here\nb\n...  # your code here",
+    ),
+    (
+        "def f():\n    # solution\n    if a:\n        return 1\n    return 2",
+        "def f():\n    ...  # your code here",
+    ),
+    ("# solution\nx = 'a' if b else 'c'  # why", "x = ...  # your code here"),
+    ("x = 1", "x = 1"),
+]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A course of one lecture."""
+    for folder in ("notebooks/source", "utils/exercises"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "pyproject.toml").write_text('[tool.course]\nrepository = ""\n')
+    (tmp_path / "notebooks/extra.md").write_text("more")
+    (tmp_path / "utils/course.py").write_text("")
+    (tmp_path / "utils/demo.py").write_text(MODULE)
+    (tmp_path / "utils/exercises/lecture_90.py").write_text(CHECKS)
+    write_source(tmp_path, LECTURE)
+    return tmp_path
+
+
+def write_source(root: Path, text: str) -> None:
+    (root / "notebooks/source/90_demo.py").write_text(text)
+
+
+def change(root: Path, old: str, new: str) -> None:
+    """Edit the lecture's source."""
+    path = root / "notebooks/source/90_demo.py"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+
+
+def built(root: Path, *, solutions: bool = False) -> nbformat.NotebookNode:
+    """Build the course and read a notebook."""
+    assert build.main([], root) == 0
+    return nbformat.read(page(root, solutions=solutions), as_version=4)
+
+
+def page(root: Path, *, solutions: bool = False) -> Path:
+    return root / "notebooks" / ("solutions" if solutions else "") / "90_demo.ipynb"
+
+
+def render(root: Path) -> None:
+    """Pretend that the notebooks were executed."""
+    for solutions in (False, True):
+        nb = built(root, solutions=solutions)
+        for number, cell in enumerate(outputs.code_cells(nb), start=1):
+            cell.execution_count = number
+            if cell.source.startswith("plot"):
+                figure = nbformat.v4.new_output("display_data", {"image/png": "aGk="})
+                cell.outputs = [figure]
+        outputs.describe_figures(nb)
+        code, utils = outputs.code_hash(nb), outputs.utils_hash(root)
+        nb.metadata.course = {"code": code, "utils": utils}
+        outputs.write(nb, page(root, solutions=solutions))
+
+
+def complaints(root: Path, capsys, status: int = 1) -> str:
+    capsys.readouterr()
+    assert build.main(["--check"], root) == status
+    return capsys.readouterr().out
+
+
+def find(nb, text: str):
+    """The one cell that holds a text."""
+    (cell,) = [cell for cell in nb.cells if text in cell.source]
+    return cell
+
+
+def test_build_is_valid_and_repeats_byte_by_byte(root, capsys):
+    nb = built(root)
+    nbformat.validate(nb)
+    assert nb.metadata.kernelspec.name == "python3"
+    assert (nb.nbformat, nb.nbformat_minor) == (4, 5)
+    first = [page(root, solutions=s).read_bytes() for s in (False, True)]
+    assert build.main([], root) == 0
+    assert first == [page(root, solutions=s).read_bytes() for s in (False, True)]
+    assert b"\r" not in first[0]
+    assert first[0].endswith(b"}\n")
+    assert not list(root.rglob("*.part"))
+    assert capsys.readouterr().out.count("unchanged") == 2
+
+
+def test_markers_become_metadata(root):
+    nb = built(root)
+    assert find(nb, "# A demo").metadata.slideshow.slide_type == "slide"
+    assert find(nb, "Size().double").metadata.tags == ["nbval-check-output"]
+    assert find(nb, "class Size").metadata.slideshow.slide_type == "subslide"
+    assert find(nb, 'check("90.1"').metadata.slideshow.slide_type == "skip"
+    figure = find(nb, "plot(")
+    assert figure.metadata.alt == "A line that rises from 0 to 1."
+    assert figure.metadata.jupyter.source_hidden
+    assert figure.source == "plot([0, 1]);"
+
+
+def test_mirrored_cell_holds_the_module_s_code(root):
+    cell = find(built(root), "class Size")
+    start = MODULE.index("@dataclass(")
+    expected = MODULE[start : MODULE.index("\n\n\ndef area")]
+    header = "# same code as utils/demo.py\nfrom dataclasses import dataclass\n\n\n"
+    assert cell.source == header + expected
+
+
+def test_several_names_methods_and_constants_are_mirrored(root):
+    change(root, '"utils.demo:Size"', '"utils.demo:WIDTHS utils.demo:Size.double"')
+    source = find(built(root), "same code").source
+    assert "import dataclass\n\nWIDTHS = (4, 8)  # channels\n\n\ndef double" in source
+    assert source.endswith("\n    return 2 * self.width")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("utils.demo:Size", "utils.demo:Nothing", "defines no 'Nothing'"),
+        ("utils.demo:Size", "utils.other:Size", "should be 'utils.module:Name'"),
+        ("utils.demo:Size", "utils.demo", "should be 'utils.module:Name'"),
+        ("import dataclass\n", "import dataclass\nx = 1\n", "imports only"),
+        ("check=True", "chekc=True", "'chekc' in its marker is unknown"),
+        ("# %% setup", "# %% set-up", "'set-up' in its marker is unknown"),
+        ("    return steps + 1", "    return steps + 1\nsize(3, 1)", "end solution"),
+        ("number = 32 - 5", "def f(): pass", "leave its first line outside"),
+    ],
+)
+def test_mistakes_in_a_source_name_the_cell(root, capsys, old, new, message):
+    change(root, old, new)
+    assert build.main([], root) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "90_demo.py, cell " in error
+    assert not page(root).exists()
+
+
+@pytest.mark.parametrize(("source", "expected"), STUBS)
+def test_stub(source, expected):
+    assert percent.unsolved(source) == expected
+    without = [x for x in source.split("\n") if "solution" not in x]
+    assert percent.solved(source) == "\n".join(without)
+
+
+def test_student_gets_stubs_and_solutions_the_code(root):
+    student, full = built(root), built(root, solutions=True)
+    assert find(student, "number = ...").source == "number = ...  # your code here"
+    assert find(full, "32 - 5").source == "number = 32 - 5\nnumber = number + 1"
+    assert "steps = ...\n    ...  # your code here" in find(student, "def size").source
+    assert "# solution" not in find(full, "def size").source
+    assert student.cells[-1].source.startswith("*Your answer:*")
+    assert full.cells[-1].source.startswith("Because the kernel")
+
+
+def test_ids_are_shared_and_survive_insertions(root):
+    before = [cell.id for cell in built(root).cells]
+    assert before == [cell.id for cell in built(root, solutions=True).cells]
+    assert len(set(before)) == len(before)
+    extra = "# %%\nnew = 1\n\n# %% [markdown] slide="
+    change(root, '# %% [markdown] slide="slide"\n# ## E', f'{extra}"slide"\n# ## E')
+    after = [cell.id for cell in built(root).cells]
+    assert len(after) == len(before) + 1
+    assert [one for one in after if one in before] == before
+
+
+def test_equal_cells_have_different_ids(root):
+    write_source(root, "# %% setup\n\n# %%\nx = 1\n\n# %%\nx = 1\n")
+    assert len({cell.id for cell in built(root).cells}) == 3
+
+
+def test_outputs_stay_with_unchanged_code_only(root, capsys):
+    render(root)
+    change(root, "# ## Build", "# ## Build it")
+    change(root, "from 0 to 1.", "from zero.")
+    (figure,) = find(built(root), "plot").outputs
+    assert figure.metadata["image/png"].alt == "A line that rises from zero."
+    assert "dropped" not in capsys.readouterr().out
+    change(root, "plot([0, 1])", "plot([0, 2])")
+    assert find(built(root), "plot").outputs == []
+    assert "its code changed: plot([0, 1]);" in capsys.readouterr().out
+    assert "code changed since its outputs" in complaints(root, capsys)
+
+
+def test_links_of_solutions_lead_one_folder_up(root):
+    assert "(extra.md)" in find(built(root), "A demo").source
+    assert "(../extra.md)" in find(built(root, solutions=True), "A demo").source
+
+
+def test_badge_opens_this_very_notebook(root):
+    address = "https://github.com/someone/course"
+    (root / "pyproject.toml").write_text(
+        f'[tool.course]\n# where\nrepository = "{address}"\n[tool.ruff]\n'
+    )
+    link = "https://colab.research.google.com/github/someone/course/blob/main/notebooks"
+    nb, full = built(root), built(root, solutions=True)
+    assert f"({link}/90_demo.ipynb)" in nb.cells[0].source
+    assert f"({link}/solutions/90_demo.ipynb)" in full.cells[0].source
+    assert f'"{address}")' in find(nb, "git clone").source
+
+
+def test_clean_course_passes_the_check(root, capsys):
+    render(root)
+    assert "1 lectures: nothing to complain" in complaints(root, capsys, status=0)
+
+
+def test_check_accepts_line_ends_of_windows(root, capsys):
+    render(root)
+    page(root).write_bytes(page(root).read_bytes().replace(b"\n", b"\r\n"))
+    complaints(root, capsys, status=0)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('slide="slide"\n# ## Build', "\n# ## Build", "## heading without slide"),
+        ('slide="slide"\n# ## Build', 'slide="page"\n# ## Build', "'page' is none of"),
+        ("# ## Build", "# # Build", "2 headings of level 1"),
+        ("# # A demo", "# ## A demo", "0 headings of level 1"),
+        ("# ## Build", "# ## Build\n# ![](extra.md)", "image without alt"),
+        ("# ## Build", '# ## Build\n# <img src="extra.md">', "image without alt"),
+        ("# ## Build", "# ## Build\n# [x](gone.md)", "link to gone.md"),
+        ("# ## Build", "# ## Build a GoogleNet", "'GoogleNet' is misspelt"),
+        ("# ## Build", "# ## Build\n# Imagenet-1k", "'Imagenet' is misspelt"),
+        ("plot([0, 1])", 'plot("a Resnet")', "'Resnet' is misspelt"),
+        ("# ## Build", "# ## Build\n# It is Simply so.", "'Simply'"),
+        ("# ## Build", "# ## Build\n# As we can\n# see, so.", "'As we can see'"),
+        ("import torch", "import torch\n" + "x = 1\n" * 27, "28 lines of code"),
+        ("import torch", "x = " + "1 + " * 30 + "1", "code of 125 columns"),
+        ('check("90.1", number)', "number", "90.1 is checked 0 times"),
+        (
+            'check("90.1", number)',
+            "number\n\n# %% [markdown]\n# ### Next",
+            "exercise without a check",
+        ),
+        ('check("90.1", number)', 'check("90.7", 1)', 'check("90.7", ...): utils'),
+        ('check("90.1", number)', 'check("90.2", 1)', "90.2 is checked 2 times"),
+        ("# solution\nnumber", "# Solution:\nnumber", "hides nothing"),
+        ("# %% setup\n", "", "no set-up cell"),
+        (
+            "import torch",
+            "number = 32 - 5\nnumber = number + 1",
+            "a solution shows",
+        ),
+        ("# alt: A line that rises\n# alt: from 0 to 1.\n", "", "without alt text"),
+    ],
+)
+def test_check_finds(root, capsys, old, new, message):
+    change(root, old, new)
+    render(root)
+    assert message in complaints(root, capsys)
+
+
+def test_words_in_code_are_left_alone(root, capsys):
+    change(root, "# ## Build", "# ## Build\n# `Resnet`\n# ```\n# Alexnet simply\n# ```")
+    change(root, "import torch", "import torch\n\nResnet = 1  # Alexnet")
+    change(root, "# # A demo", "# # A demo on Imagenette")
+    render(root)
+    complaints(root, capsys, status=0)
+
+
+def test_check_finds_drift(root, capsys):
+    render(root)
+    (root / "utils/demo.py").write_text(MODULE.replace("width: int = 3", "width = 4"))
+    found = complaints(root, capsys)
+    assert "cell 5 drifted from utils.demo:Size: run build.py" in found
+    assert "Rendered before the last change of utils/: notebooks/90_demo" in found
+
+
+def test_old_utils_are_listed_without_failing(root, capsys):
+    render(root)
+    (root / "utils/other.py").write_text("x = 1\n")
+    assert "Rendered before the last change" in complaints(root, capsys, status=0)
+
+
+def test_check_finds_edits_missing_stamps_and_orphans(root, capsys):
+    render(root)
+    nb = nbformat.read(page(root), 4)
+    find(nb, "import torch").source = "import torchvision"
+    del nb.metadata["course"]
+    outputs.write(nb, page(root))
+    page(root, solutions=True).unlink()
+    (root / "notebooks/91_gone.ipynb").write_text("{}")
+    found = complaints(root, capsys)
+    assert "notebooks/90_demo.ipynb: cell 3 differs from its source" in found
+    assert "notebooks/90_demo.ipynb: no stamp" in found
+    assert "notebooks/solutions/90_demo.ipynb: missing" in found
+    assert "notebooks/91_gone.ipynb: no source builds it" in found
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        (
+            nbformat.v4.new_output("stream", name="stderr", text="a\nWarning: b\n"),
+            "cell 3: wrote to stderr: Warning: b",
+        ),
+        (
+            nbformat.v4.new_output("error", ename="NameError", evalue="", traceback=[]),
+            "cell 3: failed with NameError",
+        ),
+        (
+            nbformat.v4.new_output("execute_result", {"text/plain": "[<Line2D at 0>]"}),
+            "cell 3: stray output",
+        ),
+        (
+            nbformat.v4.new_output("display_data", {"text/html": '<img src="x">'}),
+            "cell 3: an image in HTML without alt",
+        ),
+        (
+            nbformat.v4.new_output("stream", text="x" * 1_100_000),
+            "1.1 MB, over 1 MB",
+        ),
+    ],
+    ids=["stderr", "error", "stray", "html", "size"],
+)
+def test_check_finds_bad_outputs(root, capsys, output, message):
+    render(root)
+    nb = nbformat.read(page(root), 4)
+    find(nb, "import torch").outputs = [output]
+    outputs.write(nb, page(root))
+    assert message in complaints(root, capsys)
+
+
+def test_broken_notebook_is_not_overwritten(root, capsys):
+    built(root)
+    page(root).write_text("<<<<<<< HEAD")
+    assert build.main([], root) == 2
+    assert "cannot be read as a notebook" in capsys.readouterr().err
+    assert page(root).read_text() == "<<<<<<< HEAD"
+
+
+def test_lectures_are_chosen_by_number(root, capsys):
+    (root / "notebooks/source/91_more.py").write_text("# %% setup\n")
+    assert build.main(["91"], root) == 0
+    assert not page(root).exists()
+    with pytest.raises(SourceError, match="no lecture '77'; there are: 90_demo, 91"):
+        build.lectures(["77"], root)
+
+
+def test_hash_of_code_ignores_the_setup_cell(root):
+    before = outputs.code_hash(built(root))
+    (root / "pyproject.toml").write_text('[tool.course]\nrepository = "x"\n')
+    assert outputs.code_hash(built(root)) == before
+    change(root, "import torch", "import torchvision")
+    assert outputs.code_hash(built(root)) != before
+
+
+def run_setup(folder: Path, code: str, **env: str) -> subprocess.CompletedProcess:
+    """Run the set-up cell as IPython does, then print where `utils` was found."""
+    script = folder / "cell.ipy"
+    shown = "\nimport utils.course\nprint('FOUND', utils.course.__file__)"
+    script.write_text(code + shown)
+    return subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "IPython",
+            "--no-banner",
+            "--colors=nocolor",
+            "cell.ipy",
+        ],
+        cwd=folder,
+        env=os.environ | {"IPYTHONDIR": str(folder / ".ipython")} | env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def found(done: subprocess.CompletedProcess) -> Path:
+    """Where the set-up cell found `utils`."""
+    return Path(done.stdout.partition("FOUND ")[2].strip())
+
+
+def test_setup_finds_the_clone_above(root):
+    code = find(built(root, solutions=True), "sys.path.insert").source
+    assert len(code.split("\n")) <= 12
+    done = run_setup(root / "notebooks/solutions", code)
+    assert found(done).samefile(root / "utils/course.py")
+
+
+def test_setup_fetches_the_course_where_there_is_none(root, tmp_path_factory):
+    code = find(built(root), "sys.path.insert").source
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(root)]
+    for command in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "x"]):
+        subprocess.run([*git, *command], check=True)
+    alone = tmp_path_factory.mktemp("empty folder")
+    done = run_setup(alone, code, CNN_COURSE_REPOSITORY=root.resolve().as_uri())
+    assert found(done).samefile(alone / "cnn-course/utils/course.py")
+    assert (alone / "cnn-course/.git/shallow").exists()
+
+
+def test_setup_says_what_to_do_where_there_is_no_course(root, tmp_path_factory):
+    code = find(built(root), "sys.path.insert").source
+    done = run_setup(tmp_path_factory.mktemp("empty"), code, CNN_COURSE_REPOSITORY="")
+    assert "FOUND" not in done.stdout
+    assert "open this notebook inside a clone" in done.stdout + done.stderr

@@ -1,0 +1,290 @@
+"""The self-checks: outcomes, hints, absurd answers, and every lecture's exercises."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+import torch
+from torch import nn
+
+from utils import check as module
+from utils import exercises as kit
+from utils.check import Checker
+from utils.course import CourseError
+from utils.exercises import (
+    EXERCISES,
+    Wrong,
+    expect_choice,
+    expect_function,
+    expect_module,
+    expect_number,
+    expect_value,
+)
+
+ROOT = Path(__file__).resolve().parent.parent
+LECTURES = sorted((ROOT / "utils" / "exercises").glob("lecture_*.py"))
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+
+
+def returns_nothing(*args):
+    """A function whose body nobody has written yet."""
+
+
+def stumbles(*args):
+    size = ...
+    return size + 1
+
+
+def divides(*args):
+    return 1 / 0
+
+
+ABSURD = [
+    3,
+    -1.5,
+    float("nan"),
+    float("inf"),
+    10**400,
+    True,
+    "some text",
+    "3",
+    object(),
+    int,
+    nn.Module,
+    [1, "two", None],
+    [[]],
+    {"a": object()},
+    torch.zeros(0),
+    torch.randn(3, 3, requires_grad=True),
+    nn.Linear(2, 2),
+    divides,
+    lambda: 3,
+    len,
+    range(3),
+    1j,
+]
+BLANK = [..., None, "", " ", [], (1, ...), [None, 2], {"a": ...}]
+
+
+@pytest.fixture
+def check(monkeypatch):
+    """A checker with exercises of a lecture that does not exist."""
+    monkeypatch.delenv("CNN_COURSE_STRICT", raising=False)
+    monkeypatch.setattr(kit, "EXERCISES", dict(EXERCISES))
+    monkeypatch.setattr(module, "EXERCISES", kit.EXERCISES)
+
+    @kit.exercise("98.1")
+    def number(answer):
+        wrong = {27: "Count the first position too."}
+        expect_number(
+            answer, 28, unit="pixels", misconceptions=wrong, hint="(n - k) + 1."
+        )
+        return "32 - 5 + 1 = 28"
+
+    @kit.exercise("98.2")
+    def function(answer):
+        expect_function(answer, lambda n, k: n - k + 1, [(32, 5), (28, 3)], hint="+ 1.")
+
+    @kit.exercise("98.10")
+    def network(answer):
+        expect_module(answer, (2, 1, 8, 8), (2, 4, 6, 6), parameters=40)
+
+    return Checker()
+
+
+def test_right_answer_gets_a_tick_and_the_reason(check, capsys):
+    assert check("98.1", 28) is None
+    assert capsys.readouterr().out == "✓ 98.1 32 - 5 + 1 = 28\n"
+    assert check.results == {"98.1": "right"}
+
+
+def test_hint_then_stronger_hint(check, capsys):
+    for _ in range(3):
+        check("98.1", 27)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "✗ 98.1 27 pixels: Count the first position too."
+    assert lines[1] == lines[2] == f"{lines[0]} (n - k) + 1."
+
+
+@pytest.mark.parametrize("answer", BLANK)
+@pytest.mark.parametrize("name", ["98.1", "98.2", "98.10"])
+def test_blank_is_unanswered(check, capsys, name, answer):
+    check(name, answer)
+    assert capsys.readouterr().out == f"○ {name} not answered yet\n"
+
+
+@pytest.mark.parametrize("answer", [returns_nothing, stumbles])
+def test_unwritten_function_is_unanswered(check, answer):
+    check("98.2", answer)
+    assert check.results["98.2"] == "unanswered"
+
+
+def test_unwritten_network_is_unanswered(check):
+    class Stub(nn.Module):
+        def forward(self, images): ...
+
+    check("98.10", Stub)
+    check("98.10", Stub())
+    assert check.results["98.10"] == "unanswered"
+
+
+@pytest.mark.parametrize("answer", ABSURD, ids=map(str, range(len(ABSURD))))
+@pytest.mark.parametrize("name", ["98.1", "98.2", "98.10"])
+def test_absurd_answer_gets_one_line(check, capsys, name, answer):
+    check(name, answer)
+    out = capsys.readouterr().out
+    assert out.count("\n") == 1
+    assert out.startswith(("✗", "○"))
+
+
+def test_exception_is_named(check, capsys):
+    check("98.2", divides)
+    assert "divides(32, 5) raised ZeroDivisionError" in capsys.readouterr().out
+
+
+def test_function_and_module_are_judged_by_behaviour(check, capsys):
+    check("98.2", lambda n, k: n - k)
+    assert "is 27, not 28" in capsys.readouterr().out
+    check("98.2", lambda n, k: 1 + n - k)
+    assert check.results["98.2"] == "right"
+    check("98.10", nn.Conv2d(1, 5, 3))
+    assert "(2, 1, 8, 8) -> (2, 5, 6, 6)" in capsys.readouterr().out
+    check("98.10", nn.Conv2d(1, 4, 3, bias=False))
+    assert "36 parameters, 4 too few" in capsys.readouterr().out
+    check("98.10", nn.Conv2d(1, 4, 3))
+    assert check.results["98.10"] == "right"
+
+
+def test_module_keeps_its_modes_and_statistics():
+    net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Dropout())
+    net[2].eval()
+    before = net[1].running_var.clone()
+    expect_module(net, (2, 1, 8, 8), (2, 4, 6, 6))
+    assert [part.training for part in net] == [True, True, False]
+    assert torch.equal(net[1].running_var, before)
+
+
+def test_random_numbers_go_on_as_without_the_check(check):
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    check("98.2", lambda n, k: torch.rand(1).item())
+    assert torch.equal(torch.rand(2), expected)
+
+
+def test_unknown_exercise_is_an_error(check):
+    with pytest.raises(CourseError, match=r"98\.1, 98\.2, 98\.10"):
+        check("98.3", 1)
+    for name in ["77.1", "vgg.2", "", "../x"]:
+        with pytest.raises(CourseError, match="no exercise"):
+            check(name, 1)
+
+
+def test_progress_counts(check, capsys):
+    check("98.1", 28)
+    check("98.2", divides)
+    capsys.readouterr()
+    assert check.progress("98") is None
+    expected = "1 of 3 exercises right:  ✓ 98.1  ✗ 98.2  ○ 98.10\n"
+    assert capsys.readouterr().out == expected
+
+
+@pytest.mark.parametrize(
+    ("mode", "answer", "passes"),
+    [
+        ("right", 28, True),
+        ("right", 27, False),
+        ("right", ..., False),
+        ("1", ..., False),
+        ("unanswered", ..., True),
+        ("unanswered", 28, False),
+    ],
+)
+def test_strict_mode_raises(check, monkeypatch, mode, answer, passes):
+    monkeypatch.setenv("CNN_COURSE_STRICT", mode)
+    if passes:
+        check("98.1", answer)
+    else:
+        with pytest.raises(AssertionError, match=r"98\.1 should be"):
+            check("98.1", answer)
+
+
+def test_exercise_names_are_checked(check):
+    with pytest.raises(ValueError, match="twice"):
+        kit.exercise("98.1")
+    with pytest.raises(ValueError, match="form"):
+        kit.exercise("vgg.2")
+
+
+@pytest.mark.parametrize(
+    ("answer", "right"), [(0.3, 0.3), (0.30001, 0.3), (torch.tensor(5), 5), (5.0, 5)]
+)
+def test_number_accepts(answer, right):
+    expect_number(answer, right)
+
+
+@pytest.mark.parametrize(
+    ("answer", "right", "hint"),
+    [
+        (61_707, 61_706, "61,707 is too large"),
+        (0.29, 0.3, "too small"),
+        (float("nan"), 3, "nan"),
+        ("28", 28, "A number is wanted"),
+        (True, 1, "A number is wanted"),
+    ],
+)
+def test_number_rejects(answer, right, hint):
+    with pytest.raises(Wrong, match=hint):
+        expect_number(answer, right)
+
+
+def test_choice():
+    wrong = {"A": "A has more parameters."}
+    expect_choice(" b", "B", wrong)
+    with pytest.raises(Wrong, match="more parameters"):
+        expect_choice("a", "B", wrong)
+    with pytest.raises(Wrong, match="Choose one of 'A', 'B'"):
+        expect_choice(7, "B", wrong)
+
+
+def test_value_names_the_difference():
+    right = torch.arange(4.0)
+    expect_value(right + 1e-7, right)
+    expect_value((1, right), [1, right])
+    with pytest.raises(Wrong, match=r"shape \(4, 1\), not \(4,\)"):
+        expect_value(right[:, None], right)
+    with pytest.raises(Wrong, match="off by up to 2"):
+        expect_value(right + 2, right)
+    with pytest.raises(Wrong, match="not a tensor"):
+        expect_value([0, 1, 2, 3], right)
+    with pytest.raises(Wrong, match=r"conv\[1\] is 3, not 2"):
+        expect_value((1, 3), (1, 2), what="conv")
+
+
+@pytest.mark.parametrize("path", LECTURES, ids=lambda path: path.stem)
+def test_every_exercise_survives_blank_and_absurd_answers(path, monkeypatch, capsys):
+    monkeypatch.delenv("CNN_COURSE_STRICT", raising=False)
+    importlib.import_module(f"utils.exercises.{path.stem}")
+    checker = Checker()
+    names = module.exercises(path.stem[-2:])
+    assert names
+    for name in names:
+        for answer in BLANK:
+            checker(name, answer)
+            assert checker.results[name] == "unanswered", (name, answer)
+        for answer in [*ABSURD, returns_nothing, stumbles]:
+            checker(name, answer)
+        checker(name, object())
+        assert checker.results[name] == "wrong", name
+    assert set(capsys.readouterr().out) & set("✗○")
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_checks_what_is_registered(path):
+    code = [c.source for c in nbformat.read(path, 4).cells if c.cell_type == "code"]
+    checked = re.findall(r'^check\(\s*"(.*?)"', "\n".join(code), re.M)
+    assert sorted(checked) == sorted(module.exercises(path.stem[:2]))

@@ -1,0 +1,166 @@
+"""The self-checks of lecture 00: the solution passes, known mistakes get their hint."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from utils.check import Checker
+from utils.models import LeNet5, TwoLayerCNN
+from utils.models.small import conv_pool
+
+
+@pytest.fixture
+def check(monkeypatch):
+    monkeypatch.delenv("CNN_COURSE_STRICT", raising=False)
+    return Checker()
+
+
+def softmax(logits):
+    powers = (logits - logits.max(dim=1, keepdim=True).values).exp()
+    return powers / powers.sum(dim=1, keepdim=True)
+
+
+def without_maximum(logits):
+    return logits.exp() / logits.exp().sum(dim=1, keepdim=True)
+
+
+def maximum_of_batch(logits):
+    powers = (logits - logits.max()).exp()
+    return powers / powers.sum(dim=1, keepdim=True)
+
+
+def over_columns(logits):
+    powers = (logits - logits.max(dim=0).values).exp()
+    return powers / powers.sum(dim=0)
+
+
+def over_everything(logits):
+    powers = (logits - logits.max()).exp()
+    return powers / powers.sum()
+
+
+class ThreeLayerCNN(nn.Module):
+    """The solution; `last` is what stands behind it."""
+
+    def __init__(self, side=4, last=None):
+        super().__init__()
+        self.blocks = nn.Sequential(
+            conv_pool(3, 8), conv_pool(8, 16), conv_pool(16, 32)
+        )
+        self.fc = nn.Linear(32 * side**2, 10)
+        self.last = last or nn.Identity()
+
+    def forward(self, x):
+        return self.last(self.fc(torch.flatten(self.blocks(x), 1)))
+
+
+def gradient_at_c1(activation, images, labels, layer="c1.0", size=torch.abs):
+    torch.manual_seed(0)
+    model = LeNet5(activation=activation)
+    F.cross_entropy(model(images), labels).backward()
+    return size(model.get_submodule(layer).weight.grad).mean().item()
+
+
+def signed(activation, images, labels):
+    return gradient_at_c1(activation, images, labels, size=lambda gradient: gradient)
+
+
+def at_c5(activation, images, labels):
+    return gradient_at_c1(activation, images, labels, layer="c5.0")
+
+
+def always_tanh(activation, images, labels):
+    return gradient_at_c1(nn.Tanh, images, labels)
+
+
+SOLUTIONS = {
+    "00.1": (20, 6, 30),
+    "00.2": 1216,
+    "00.3": softmax,
+    "00.4": math.log(1 + 99 / math.e),
+    "00.5": ThreeLayerCNN,
+    "00.6": 0.25**4,
+    "00.7": gradient_at_c1,
+}
+MISTAKES = [
+    ("00.1", (18, 6, 30), r"\(a\) 18 pixels: the padding lies on both sides"),
+    ("00.1", (19, 6, 30), r"\(a\) 19 pixels: .* the \+ 1 is missing"),
+    ("00.1", (20, 11, 30), r"\(b\) 11 pixels: the stride is missing"),
+    ("00.1", (20, 6, 31), r"\(c\) 31 pixels: round down"),
+    ("00.1", (20, 6, 30.5), r"\(c\) 30.5 pixels: round down"),
+    ("00.1", 20, "three numbers"),
+    ("00.2", 1200, "a bias too"),
+    ("00.2", 416, "one for each input channel"),
+    ("00.2", 1248, "not one for each of its kernels"),
+    ("00.3", without_maximum, r"\[1000.0, 1001.0\] it returns \[nan, nan\]"),
+    ("00.3", maximum_of_batch, "in one batch"),
+    ("00.3", over_columns, "columns have the sum 1"),
+    ("00.3", over_everything, "each row should"),
+    ("00.4", 1.4612, "ten classes"),
+    ("00.4", math.log(100), "equal scores"),
+    ("00.4", 0, "lie between 0 and 1"),
+    ("00.5", TwoLayerCNN, "480 too many"),
+    ("00.5", lambda: ThreeLayerCNN(last=nn.Softmax(dim=1)), "ends in a softmax"),
+    ("00.5", lambda: ThreeLayerCNN(side=8), "RuntimeError"),
+    ("00.6", 0.25, "a gradient passes four"),
+    ("00.6", 1.0, "multiplied, not added"),
+    ("00.6", 0.5**4, "its gradient there is 0.25"),
+    ("00.7", signed, "both signs"),
+    ("00.7", at_c5, "C5's"),
+    ("00.7", always_tanh, "new LeNet5"),
+]
+
+
+@pytest.mark.parametrize("name", SOLUTIONS)
+def test_solution_is_right(check, name, capsys):
+    check(name, SOLUTIONS[name])
+    assert check.results[name] == "right", capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", SOLUTIONS)
+def test_blank_is_unanswered(check, name):
+    check(name, ...)
+    assert check.results[name] == "unanswered"
+
+
+@pytest.mark.parametrize(("name", "answer", "hint"), MISTAKES)
+def test_mistake_gets_its_hint(check, name, answer, hint, capsys):
+    made = getattr(answer, "__name__", "") == "<lambda>"
+    check(name, answer() if made else answer)
+    assert check.results[name] == "wrong"
+    capsys.readouterr()
+    check(name, answer() if made else answer)
+    assert re.search(hint, capsys.readouterr().out)
+
+
+def test_student_stubs_are_unanswered(check):
+    class Stub(nn.Module):
+        def __init__(self):
+            super().__init__()
+
+        def forward(self, x): ...
+
+    check("00.5", Stub)
+    check("00.3", lambda logits: None)
+    check("00.7", lambda activation, images, labels: None)
+    assert set(check.results.values()) == {"unanswered"}
+
+
+@pytest.mark.parametrize("classes", [2, 10, 100])
+def test_least_loss_of_a_doubled_softmax(classes):
+    """No output in [0, 1] that sums to 1 costs less than ln(1 + (K - 1) / e)."""
+    least = math.log(1 + (classes - 1) / math.e)
+    sure = F.one_hot(torch.tensor([1]), classes).double()
+    assert F.cross_entropy(sure, torch.tensor([1])).item() == pytest.approx(least)
+    torch.manual_seed(0)
+    probabilities = (5 * torch.randn(200, classes)).softmax(dim=1)
+    labels = probabilities.argmax(dim=1)
+    assert (
+        F.cross_entropy(probabilities, labels, reduction="none").min() >= least - 1e-6
+    )

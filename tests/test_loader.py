@@ -1,0 +1,354 @@
+"""ImageSet, Splits and Loader: what goes in, what comes out, and that it repeats."""
+
+from __future__ import annotations
+
+import itertools
+import pickle
+
+import pytest
+import torch
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+
+from utils import course
+from utils.augment import CutMix, HorizontalFlip, MixUp, RandomCrop, RandomResizedCrop
+from utils.datasets import store
+from utils.datasets.loader import ImageSet, Splits, balanced_order
+
+CLASSES = tuple("abcde")
+MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
+
+
+def image_set(n: int = 50, size: int = 8, channels: int = 3, **parts) -> ImageSet:
+    generator = torch.Generator().manual_seed(1)
+    shape = (n, channels, size, size)
+    return ImageSet(
+        **{
+            "images": torch.randint(
+                0, 256, shape, dtype=torch.uint8, generator=generator
+            ),
+            "labels": torch.arange(n) % len(CLASSES),
+            "classes": CLASSES,
+            "mean": MEAN[:channels],
+            "std": STD[:channels],
+            **parts,
+        }
+    )
+
+
+def batches(loader) -> list:
+    return [(images.clone(), labels.clone()) for images, labels in loader]
+
+
+def same(first: list, second: list) -> bool:
+    pairs = itertools.zip_longest(first, second)
+    return all(torch.equal(a[0], b[0]) and torch.equal(a[1], b[1]) for a, b in pairs)
+
+
+def normalized(images: torch.Tensor) -> torch.Tensor:
+    mean, std = (torch.tensor(t).view(1, 3, 1, 1) for t in (MEAN, STD))
+    return (images.float() / 255 - mean) / std
+
+
+# ImageSet
+
+
+def test_image_set_is_a_dataset():
+    data = image_set()
+    image, label = data[3]
+    assert len(data) == 50
+    assert label == 3
+    assert isinstance(label, int)
+    assert torch.equal(image, data.images[3] / 255)
+    images, labels = next(iter(DataLoader(data, batch_size=4)))
+    assert images.shape == (4, 3, 8, 8)
+    assert labels.tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"images": torch.zeros(50, 3, 8, 8)}, "uint8"),
+        ({"images": torch.zeros(50, 8, 8, dtype=torch.uint8)}, r"images\[:, None\]"),
+        (
+            {
+                "images": torch.zeros(0, 3, 8, 8, dtype=torch.uint8),
+                "labels": torch.zeros(0, dtype=torch.long),
+            },
+            "no images",
+        ),
+        ({"labels": torch.zeros(49, dtype=torch.long)}, "50 images need 50 labels"),
+        ({"labels": torch.zeros(50)}, "int64"),
+        ({"labels": torch.full((50,), 5)}, "labels run from 5 to 5, but 5 classes"),
+        ({"labels": torch.full((50,), -1)}, "labels run from -1"),
+        ({"mean": (0.5,)}, "3 channels need as many means"),
+        ({"std": (0.2, 0.0, 0.2)}, "positive"),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(parts, message):
+    with pytest.raises(course.CourseError, match=message):
+        image_set(**parts)
+
+
+def test_splits_unpack():
+    data = image_set()
+    train, val, test, classes = Splits(data, data.subset(10), data.subset(5))
+    assert (len(train), len(val), len(test), classes) == (50, 10, 5, CLASSES)
+
+
+# Balance
+
+
+def test_every_beginning_of_a_balanced_order_is_balanced():
+    labels = torch.arange(500) % 5
+    order = balanced_order(labels, seed=3)
+    assert torch.equal(order.sort()[0], torch.arange(500))
+    for n in (5, 50, 123, 499):
+        counts = labels[order[:n]].bincount(minlength=5)
+        assert counts.max() - counts.min() <= 1
+
+
+def test_unequal_classes_keep_their_proportions():
+    labels = torch.cat([torch.zeros(900), torch.ones(90), torch.full((10,), 2)]).long()
+    assert labels[balanced_order(labels)[:100]].bincount().tolist() == [90, 9, 1]
+
+
+def test_balanced_order_never_changes():
+    # Written down once: a split must be the same in every version of every library.
+    order = balanced_order(torch.arange(12) % 3, seed=0)
+    assert order.tolist() == [11, 3, 1, 2, 6, 7, 8, 0, 4, 10, 5, 9]
+    assert balanced_order(torch.arange(12) % 3, seed=1).tolist() != order.tolist()
+
+
+def test_subset_is_balanced_nested_and_repeats():
+    data = image_set(500)
+    small, large = data.subset(50, seed=2), data.subset(100, seed=2)
+    assert small.labels.bincount().tolist() == [10] * 5
+    assert torch.equal(small.images, large.images[:50])
+    assert torch.equal(small.images, data.subset(50, seed=2).images)
+    assert not torch.equal(small.images, data.subset(50, seed=3).images)
+    assert data.subset(None) is data
+    assert data.subset(501) is data
+    with pytest.raises(course.CourseError, match="1 or more"):
+        data.subset(0)
+
+
+# Loader: without augmentation
+
+
+def test_batches_are_normalised_and_channels_last():
+    data = image_set()
+    loader = data.loader(16, device="cpu")
+    assert (len(loader), loader.num_examples, loader.classes) == (4, 50, CLASSES)
+    images, labels = zip(*loader, strict=True)
+    assert [len(part) for part in images] == [16, 16, 16, 2]
+    assert torch.equal(torch.cat(labels), data.labels)
+    torch.testing.assert_close(torch.cat(images), normalized(data.images))
+    assert images[0].dtype == torch.float32
+    assert images[0].is_contiguous(memory_format=torch.channels_last)
+
+
+def test_without_normalisation_values_lie_in_0_to_1():
+    data = image_set()
+    images, _ = next(iter(data.loader(50, normalize=False, device="cpu")))
+    torch.testing.assert_close(images, data.images / 255)
+
+
+def test_one_channel():
+    data = image_set(channels=1)
+    images, _ = next(iter(data.loader(50, device="cpu")))
+    torch.testing.assert_close(images, (data.images / 255 - MEAN[0]) / STD[0])
+    assert images.is_contiguous()
+
+
+def test_drop_last():
+    loader = image_set().loader(16, drop_last=True, device="cpu")
+    assert (len(loader), loader.num_examples) == (3, 48)
+    assert [len(labels) for _, labels in loader] == [16, 16, 16]
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "options", "message"),
+    [
+        (0, {}, "batch_size=0"),
+        (2.5, {}, "batch_size=2.5"),
+        (64, {"drop_last": True}, "50 examples do not fill one of 64"),
+        (8, {"augment": RandomCrop(4)}, "augment is a list"),
+        (8, {"augment": ["flip"]}, "augment is a list"),
+    ],
+)
+def test_arguments_that_give_no_batch_are_refused(batch_size, options, message):
+    with pytest.raises(course.CourseError, match=message):
+        image_set().loader(batch_size, **options)
+
+
+# Loader: order and draws
+
+
+def test_shuffled_order_is_a_permutation_and_changes_every_epoch():
+    data = image_set(
+        images=torch.arange(50).byte().view(50, 1, 1, 1), mean=(0,), std=(1,)
+    )
+    loader = data.loader(16, shuffle=True, normalize=False, device="cpu")
+    orders = [torch.cat([x for x, _ in loader]).flatten() * 255 for _ in range(2)]
+    for order in orders:
+        assert sorted(order.round().int().tolist()) == list(range(50))
+    assert not torch.equal(*orders)
+    assert loader.epoch == 2
+
+
+AUGMENT = (RandomCrop(2), HorizontalFlip(), MixUp(0.4))
+
+
+def test_the_same_seed_gives_the_same_batches_and_another_does_not():
+    def first_pass(seed: int) -> list:
+        options = {"augment": AUGMENT, "shuffle": True, "device": "cpu"}
+        return batches(image_set().loader(16, seed=seed, **options))
+
+    assert same(first_pass(7), first_pass(7))
+    assert not same(first_pass(7), first_pass(8))
+
+
+def test_setting_the_epoch_repeats_its_batches():
+    loader = image_set().loader(16, augment=AUGMENT, shuffle=True, device="cpu")
+    passes = [batches(loader) for _ in range(3)]
+    resumed = image_set().loader(16, augment=AUGMENT, shuffle=True, device="cpu")
+    resumed.epoch = 2
+    assert same(batches(resumed), passes[2])
+    assert not same(passes[0], passes[1])
+
+
+def test_a_pass_that_is_left_early_does_not_change_the_next():
+    whole, broken = (image_set().loader(16, augment=AUGMENT) for _ in range(2))
+    batches(whole)
+    next(iter(broken))
+    assert same(batches(whole), batches(broken))
+
+
+@pytest.mark.parametrize("free", [1e12, -1])
+def test_the_global_generator_is_left_alone(monkeypatch, free):
+    monkeypatch.setattr(store, "free_memory", lambda device: free)
+    before = torch.get_rng_state()
+    batches(image_set().loader(16, augment=AUGMENT, shuffle=True, device="cpu"))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+# Loader: augmentation
+
+
+def test_each_crop_is_a_slice_of_the_padded_image_at_its_own_place():
+    data = image_set(60, size=32)
+    crop = RandomCrop(4)
+    options = {"normalize": False, "device": "cpu"}
+    images, _ = next(iter(data.loader(60, augment=[crop], **options)))
+    padded = F.pad(data.images, [4] * 4)
+    places = []
+    for image, source in zip((images * 255).round().byte(), padded, strict=True):
+        for dy, dx in itertools.product(range(9), range(9)):
+            if torch.equal(image, source[:, dy : dy + 32, dx : dx + 32]):
+                places.append((dy, dx))
+    assert len(places) == 60
+    assert len(set(places)) > 20
+
+
+def test_flips_are_drawn_for_each_example():
+    data = image_set(400)
+    options = {"normalize": False, "device": "cpu"}
+    images, _ = next(iter(data.loader(400, augment=[HorizontalFlip()], **options)))
+    flipped = (images - data.images.flip(-1) / 255).abs().amax((1, 2, 3)) < 1e-6
+    kept = (images - data.images / 255).abs().amax((1, 2, 3)) < 1e-6
+    assert torch.equal(flipped, ~kept)
+    assert 150 < flipped.sum() < 250
+
+
+def test_mixing_gives_probabilities():
+    for augment in ([MixUp(1.0)], [CutMix(1.0)], [MixUp(1.0), CutMix(1.0)]):
+        loader = image_set().loader(50, augment=augment, device="cpu")
+        _, labels = next(iter(loader))
+        assert labels.shape == (50, 5)
+        torch.testing.assert_close(labels.sum(1), torch.ones(50))
+        assert (labels.amax(1) < 1).any()
+
+
+def test_an_augmentation_may_change_the_size():
+    loader = image_set().loader(50, augment=[RandomResizedCrop(12)], device="cpu")
+    images, _ = next(iter(loader))
+    assert images.shape == (50, 3, 12, 12)
+
+
+def test_the_images_are_never_changed():
+    def blacken(images, generator):
+        return images.zero_()
+
+    data = image_set()
+    before = data.images.clone()
+    for augment in ([blacken], [RandomCrop(0), blacken]):
+        loader = data.loader(16, augment=augment, device="cpu")
+        first, second = batches(loader), batches(loader)
+        assert torch.equal(data.images, before)
+        assert same(first, second)
+
+
+# Loader: where the images wait
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize(
+    "augment",
+    [
+        (),
+        (RandomCrop(2), HorizontalFlip()),
+        (HorizontalFlip(), RandomCrop(2)),
+        (RandomCrop(0), RandomResizedCrop(), CutMix()),
+        AUGMENT,
+    ],
+)
+def test_batches_do_not_depend_on_where_the_images_wait(monkeypatch, augment, shuffle):
+    def two_passes(free: float) -> tuple[list, str]:
+        monkeypatch.setattr(store, "free_memory", lambda device: free)
+        loader = image_set().loader(16, augment=augment, shuffle=shuffle, device="cpu")
+        return batches(loader) + batches(loader), type(loader._store).__name__
+
+    (resident, first), (fetched, second) = two_passes(1e12), two_passes(-1)
+    assert (first, second) == ("Resident", "Fetched")
+    assert same(resident, fetched)
+
+
+def test_fetching_works_in_other_processes():
+    data = image_set()
+    examples = pickle.loads(pickle.dumps(store._Examples(data)))  # as spawn sends it
+    loader = DataLoader(
+        examples,
+        batch_sampler=list(torch.arange(50).split(16)),
+        collate_fn=tuple,
+        num_workers=course.num_workers() and 1,
+    )
+    assert torch.equal(torch.cat([labels for _, labels in loader]), data.labels)
+
+
+def test_a_set_fits_in_half_of_the_free_memory(monkeypatch):
+    data, crop = image_set(10), RandomCrop(2)
+    padded = 10 * 3 * 12 * 12
+    for free, expected in (
+        (2 * padded, store.Resident),
+        (2 * padded - 1, store.Fetched),
+    ):
+        monkeypatch.setattr(store, "free_memory", lambda device, free=free: free)
+        assert type(store.place(data, crop, torch.device("cpu"))) is expected
+    monkeypatch.setattr(store, "free_memory", lambda device: 0)
+    resident = store.place(data, None, torch.device("cpu"))
+    assert resident.images.data_ptr() == data.images.data_ptr()
+
+
+def test_free_memory_is_known_or_unlimited():
+    assert store.free_memory(torch.device("cpu")) > 2**20
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_a_gpu_both_ways_give_the_same_batches(monkeypatch):
+    def one_pass(free: float) -> list:
+        monkeypatch.setattr(store, "free_memory", lambda device: free)
+        loader = image_set().loader(16, augment=AUGMENT, shuffle=True, device="cuda")
+        return [(x.cpu(), y.cpu()) for x, y in loader]
+
+    assert same(one_pass(1e12), one_pass(-1))

@@ -1,0 +1,309 @@
+"""Sizes against torchvision's networks and hand counts; what hooks see and leave."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import torch
+import torchvision.models as tv
+from torch import nn
+
+from utils import look
+from utils.course import CourseError
+from utils.models import LeNet5, TwoLayerCNN
+
+LENET = """\
+layer          output           parameters  multiply-adds
+---------------------------------------------------------
+input          (1, 1, 28, 28)            0              0
+c1             (1, 6, 28, 28)          156        117,600
+s2 AvgPool2d   (1, 6, 14, 14)            0              0
+c3             (1, 16, 10, 10)       2,416        240,000
+s4 AvgPool2d   (1, 16, 5, 5)             0              0
+c5             (1, 120)             48,120         48,000
+f6             (1, 84)              10,164         10,080
+output Linear  (1, 10)                 850            840
+---------------------------------------------------------
+total                               61,706        416,520"""
+
+
+@pytest.mark.parametrize(
+    ("builder", "parameters", "giga", "side"),
+    [
+        (tv.alexnet, 61_100_840, 0.714, 224),
+        (tv.vgg11, 132_863_336, 7.609, 224),
+        (tv.vgg19, 143_667_240, 19.632, 224),
+        (tv.vgg16_bn, 138_365_992, 15.470, 224),
+        (tv.googlenet, 13_004_888, 1.498, 224),
+        (tv.resnet18, 11_689_512, 1.814, 224),
+        (tv.resnet50, 25_557_032, 4.089, 224),
+    ],
+)
+def test_known_sizes_in_under_a_second(builder, parameters, giga, side):
+    with torch.device("meta"):
+        options = {"init_weights": False} if builder is tv.googlenet else {}
+        model = builder(**options)
+    start = time.process_time()  # not the wall: other work may share the machine
+    found, multiply_adds = look.totals(model, (3, side, side))
+    assert time.process_time() - start < 1
+    assert found == parameters
+    assert round(multiply_adds / 1e9, 3) == giga
+
+
+def test_lenet_table_as_text_is_stable():
+    table = look.shape_table(LeNet5(), (1, 28, 28), depth=1)
+    assert repr(table) == LENET
+    assert (table.parameters, table.multiply_adds) == (61_706, 416_520)
+
+
+def test_table_as_html_has_every_row_once():
+    html = look.shape_table(LeNet5(), (1, 28, 28))._repr_html_()
+    assert html.count("<tr>") == 1 + 11 + 1 + 1  # head, layers, input, total
+    assert "61,706" in html
+
+
+def test_single_layers_show_their_kind():
+    rows = look.shape_table(LeNet5(), (1, 28, 28)).rows
+    assert ("c1.0 Conv2d", "(1, 6, 28, 28)", "156", "117,600") in rows
+    assert look.shape_table(nn.Linear(3, 2), (3,)).rows[1][0] == "Linear"
+
+
+def test_multiply_adds_of_a_strided_padded_grouped_convolution_by_hand():
+    conv = nn.Conv2d(4, 6, 3, stride=2, padding=1, groups=2)
+    side = (9 + 2 - 3) // 2 + 1
+    assert look.totals(conv, (4, 9, 9)) == (6 * (2 * 9 + 1), side**2 * 6 * 2 * 9)
+
+
+def test_the_callers_model_is_not_touched():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout())
+    model.train()
+    model[2].eval()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    look.shape_table(model, (3, 8, 8))
+    assert [m.training for m in model] == [True, True, False]
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+    for name, value in model.state_dict().items():
+        assert value.device.type == "cpu"
+        assert torch.equal(value, before[name])
+
+
+class Shared(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(5, 5)
+        self.tied = nn.Linear(5, 5)
+        self.tied.weight = self.layer.weight
+        self.scale = nn.Parameter(torch.ones(5))
+
+    def forward(self, x):
+        x = self.layer(self.layer(x))
+        return self.tied(x) * self.scale
+
+
+def test_parameters_used_twice_or_tied_count_once():
+    table = look.shape_table(Shared(), (5,))
+    shown = [(row[0], row[2], row[3]) for row in table.rows]
+    assert shown == [
+        ("input", "0", "0"),
+        ("layer Linear", "30", "25"),
+        ("layer Linear", "0", "25"),
+        ("tied Linear", "5", "25"),
+        ("not in a layer above", "5", "0"),
+        ("total", "40", "75"),
+    ]
+    assert table.parameters == sum(p.numel() for p in Shared().parameters())
+
+
+def test_auxiliary_heads_are_shown_as_parameters_outside_the_layers():
+    with torch.device("meta"):
+        model = tv.googlenet(init_weights=False)
+    rows = look.shape_table(model, (3, 224, 224), depth=1).rows
+    assert rows[-2] == ("not in a layer above", "", f"{13_004_888 - 6_624_904:,}", "0")
+
+
+def test_lists_of_modules_are_looked_into():
+    class Branches(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.branches = nn.ModuleList(nn.Conv2d(2, n, 1) for n in (3, 4))
+
+        def forward(self, x):
+            return torch.cat([branch(x) for branch in self.branches], dim=1)
+
+    rows = look.shape_table(Branches(), (2, 6, 6), depth=1).rows
+    assert [row[0] for row in rows[1:-1]] == ["branches.0 Conv2d", "branches.1 Conv2d"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((3, 28, 28), r"c1\.0 \(Conv2d\).*\(1, 3, 28, 28\) and expects in_channels=1"),
+        ((1, 32, 32), r"c5\.0 \(Linear\).*\(1, 576\) and expects in_features=400"),
+        ((1, 4, 4), r"c3\.0 \(Conv2d\).*\(1, 6, 2, 2\)"),
+        ((1, 1, 28, 28), r"\(1, 1, 1, 28, 28\).*one example"),
+    ],
+)
+def test_a_shape_that_does_not_fit_names_the_layer(shape, message):
+    with pytest.raises(CourseError, match=message):
+        look.shape_table(LeNet5(), shape)
+
+
+def test_half_precision_models_have_sizes_too():
+    assert look.totals(LeNet5().half(), (1, 28, 28)) == (61_706, 416_520)
+
+
+def test_feature_maps_equal_the_layers_outputs():
+    model, image = LeNet5(), torch.randn(1, 28, 28)
+    maps = look.feature_maps(model, image, ["c1", "s2"])
+    assert list(maps) == ["c1", "s2"]
+    c1 = model.c1(image[None])
+    torch.testing.assert_close(maps["c1"], c1[0])
+    torch.testing.assert_close(maps["s2"], model.s2(c1)[0])
+    assert not maps["c1"].requires_grad
+
+
+def test_feature_maps_default_to_every_convolution_and_keep_a_batch():
+    maps = look.feature_maps(TwoLayerCNN(), torch.randn(5, 3, 32, 32))
+    shapes = {name: tuple(value.shape) for name, value in maps.items()}
+    assert shapes == {"layer1.0": (5, 8, 32, 32), "layer2.0": (5, 16, 16, 16)}
+
+
+def test_a_relu_in_place_does_not_change_the_recorded_map():
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(inplace=True))
+    image = torch.randn(1, 6, 6)
+    maps = look.feature_maps(model, image)["0"]
+    assert maps.min() < 0
+    torch.testing.assert_close(maps, model[0](image[None])[0])
+
+
+@pytest.mark.parametrize("image", [torch.randn(1, 28, 28), torch.randn(2, 28, 28)])
+def test_hooks_and_modes_are_restored_even_after_an_error(image):
+    model = LeNet5().train()
+    model.c1.eval()
+    try:
+        look.feature_maps(model, image, ["c1"])
+        failed = False
+    except RuntimeError:
+        failed = True
+    assert failed == (len(image) == 2)
+    assert not any(m._forward_hooks for m in model.modules())
+    assert model.training
+    assert model.c3.training
+    assert not model.c1.training
+
+
+def test_feature_maps_of_a_missing_layer_or_an_integer_image():
+    with pytest.raises(CourseError, match=r"no layer 'c9'.*c1, c1\.0"):
+        look.feature_maps(LeNet5(), torch.randn(1, 28, 28), ["c9"])
+    with pytest.raises(CourseError, match="uint8"):
+        look.feature_maps(LeNet5(), torch.zeros(1, 28, 28, dtype=torch.uint8))
+
+
+def test_features_of_a_loader_follow_its_order():
+    model = LeNet5()
+    batches = [(torch.randn(n, 1, 28, 28), torch.randint(0, 10, (n,))) for n in (4, 3)]
+    found, labels = look.features(model, batches, "f6")
+    assert found.shape == (7, 84)
+    assert torch.equal(labels, torch.cat([label for _, label in batches]))
+    x = model.s4(model.c3(model.s2(model.c1(batches[1][0])))).flatten(1)
+    torch.testing.assert_close(found[4:], model.f6(model.c5(x)))
+    with pytest.raises(CourseError, match="empty"):
+        look.features(model, [], "f6")
+
+
+def test_most_wrong_sorts_the_mistakes_by_confidence():
+    # Right, wrong with 0.6, wrong with 0.9, right, wrong with 0.75.
+    probabilities = torch.tensor(
+        [[0.9, 0.1], [0.6, 0.4], [0.1, 0.9], [0.2, 0.8], [0.75, 0.25]]
+    )
+    labels = torch.tensor([0, 1, 0, 1, 1])
+    indices, predicted, confidence = look.most_wrong(probabilities.log(), labels)
+    assert indices.tolist() == [2, 4, 1]
+    assert predicted.tolist() == [1, 0, 0]
+    torch.testing.assert_close(confidence, torch.tensor([0.9, 0.75, 0.6]))
+    assert look.most_wrong(probabilities.log(), labels, n=1)[0].tolist() == [2]
+    assert len(look.most_wrong(torch.eye(3), torch.arange(3))[0]) == 0
+
+
+def test_pca_embedding_equals_the_singular_vectors():
+    values = torch.randn(40, 6, generator=torch.Generator().manual_seed(0))
+    points = look.embedding(values)
+    centred = values - values.mean(0)
+    _, _, directions = torch.linalg.svd(centred, full_matrices=False)
+    expected = centred @ directions[:2].T
+    torch.testing.assert_close(points.abs(), expected.abs(), rtol=1e-3, atol=1e-4)
+
+
+def test_tsne_embedding_repeats_and_keeps_neighbours_together():
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(60) % 3
+    centres = 10 * torch.eye(3, 20)
+    values = centres[labels] + 0.1 * torch.randn(60, 20, generator=generator)
+    points = look.embedding(values, "tsne", seed=1)
+    assert points.shape == (60, 2)
+    assert torch.equal(points, look.embedding(values, "tsne", seed=1))
+    distances = torch.cdist(points, points).fill_diagonal_(torch.inf)
+    assert (labels[distances.argmin(1)] == labels).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "method", "message"),
+    [
+        (torch.randn(9, 4), "umap", "no embedding 'umap'"),
+        (torch.randn(2, 4), "pca", "at least 3 examples"),
+        (torch.randn(9, 1), "tsne", "at least 2 features"),
+    ],
+)
+def test_embeddings_that_cannot_be(values, method, message):
+    with pytest.raises(CourseError, match=message):
+        look.embedding(values, method)
+
+
+def conv(kernel, **options):
+    return nn.Conv2d(1, 1, kernel, **options)
+
+
+@pytest.mark.parametrize(
+    ("layers", "side"),
+    [
+        ([conv(3)], 3),
+        ([conv(3), conv(3), conv(3)], 7),  # three 3x3 see what one 7x7 sees
+        ([conv(7)], 7),
+        ([conv(3, dilation=2)], 5),
+        ([conv(3, stride=2), nn.ReLU(), conv(3)], 7),
+        ([conv(5, padding=2), nn.AvgPool2d(2), conv(5), nn.AvgPool2d(2)], 16),
+    ],
+)
+def test_receptive_field_by_hand_and_by_gradient(layers, side):
+    model = nn.Sequential(*layers)
+    assert look.receptive_field(layers) == look.receptive_field(model) == side
+    last = str(len(layers) - 1)
+    found = look.receptive_field_by_gradient(model, (1, 40, 40), last)
+    assert found == (side, side)
+
+
+@pytest.mark.parametrize(("builder", "side"), [(tv.alexnet, 195), (tv.vgg11, 150)])
+def test_receptive_field_of_torchvisions_networks(builder, side):
+    with torch.device("meta"):
+        layers = builder().features
+    assert look.receptive_field(layers) == side
+
+
+def test_receptive_field_by_gradient_sees_through_shortcuts_and_maxima():
+    block = tv.resnet.BasicBlock(2, 2)
+    model = nn.Sequential(nn.MaxPool2d(3, stride=2, padding=1), block)
+    before = [p.clone() for p in model.parameters()]
+    found = look.receptive_field_by_gradient(model, (2, 32, 32), "1")
+    assert found == (3 + 2 * 4, 3 + 2 * 4)
+    assert isinstance(model[0], nn.MaxPool2d)
+    assert all(
+        torch.equal(p, q) for p, q in zip(before, model.parameters(), strict=True)
+    )
+    # The whole of a small image.
+    assert look.receptive_field_by_gradient(model, (2, 6, 8), "1") == (6, 8)
+
+
+def test_receptive_field_ends_at_a_layer_that_sees_everything():
+    with pytest.raises(CourseError, match="Linear sees the whole image"):
+        look.receptive_field(LeNet5())

@@ -1,0 +1,411 @@
+"""Figures: fixed colours and sizes, the right numbers, and no text over another."""
+
+from __future__ import annotations
+
+import math
+from itertools import combinations, pairwise
+from types import SimpleNamespace
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+import torch
+from matplotlib import pyplot as plt
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.text import Text
+from torch import nn
+
+from utils import plot
+from utils.course import CourseError
+from utils.figures.style import ink, spread
+
+CLASSES = (
+    *("airplane", "automobile", "bird", "cat", "deer"),
+    *("dog", "frog", "horse", "ship", "truck"),
+)
+
+
+@pytest.fixture(autouse=True)
+def style():
+    mpl.use("agg")
+    plot.use_style()
+    yield
+    plt.close("all")
+
+
+def history(epochs, *, seed=0, monitor="val_accuracy", val=True):
+    """A stand-in for `History`, with smooth curves."""
+    noise = np.random.default_rng(seed).random(epochs) * 0.01
+    rows = []
+    for epoch in range(1, epochs + 1):
+        fall = math.exp(-epoch / 5)
+        rows.append(
+            {
+                "epoch": epoch,
+                "train_loss": 2.2 * fall + noise[epoch - 1],
+                "train_accuracy": 0.98 - 0.8 * fall,
+                "val_loss": 2.2 * fall + 0.1 if val else None,
+                "val_accuracy": 0.9 - 0.8 * fall + noise[epoch - 1] if val else None,
+            }
+        )
+    return SimpleNamespace(rows=rows, monitor=monitor, name="stand-in")
+
+
+def logits_of(classes, n, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(0, classes, (n,), generator=generator)
+    logits = torch.randn(n, classes, generator=generator)
+    logits[torch.arange(n), labels] += 2
+    return logits, labels
+
+
+def drawn_texts(figure):
+    """The texts that reach the picture: ticks outside the limits do not."""
+    seen, draw = [], Text.draw
+
+    def note(self, *args, **kwargs):
+        seen.append(self)
+        return draw(self, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Text, "draw", note)
+        figure.canvas.draw()
+    return [text for text in seen if text.get_visible() and text.get_text().strip()]
+
+
+def assert_legible(figure):
+    """No text leaves the figure or lies over another, and none is tiny."""
+    boxes = {text: Text.get_window_extent(text) for text in drawn_texts(figure)}
+    assert boxes
+    for text, box in boxes.items():
+        assert box.x0 >= -1, text
+        assert box.y0 >= -1, text
+        assert box.x1 <= figure.bbox.width + 1, text
+        assert box.y1 <= figure.bbox.height + 1, text
+        assert text.get_fontsize() >= 6.5, text
+    level = [text for text in boxes if text.get_rotation() in (0, 90)]
+    for one, other in combinations(level, 2):
+        wide = min(boxes[one].x1, boxes[other].x1) - max(boxes[one].x0, boxes[other].x0)
+        high = min(boxes[one].y1, boxes[other].y1) - max(boxes[one].y0, boxes[other].y0)
+        assert wide < 1 or high < 3, (one.get_text(), other.get_text())
+
+
+NETWORKS = ("LeNet-5", "AlexNet", "VGG-16", "GoogLeNet", "ResNet-20")
+FIGURES = {
+    "one": lambda: plot.curves(history(15), title="A finding", paper=0.91),
+    "one epoch": lambda: plot.curves(history(1)),
+    "no validation": lambda: plot.curves(history(5, val=False)),
+    "seeds": lambda: plot.curves([history(12, seed=s) for s in range(3)]),
+    "points": lambda: plot.curves(
+        history(8),
+        paper={"train_loss": {1: 2.28, 5: 0.9, 15: 0.34}, "val_accuracy": 0.9},
+        paper_label="lecture notes",
+    ),
+    "networks": lambda: plot.curves(
+        {name: history(9 + i, seed=i) for i, name in enumerate(NETWORKS)},
+        title="A title that is much too long for one line, so that it has to go on in"
+        " the next one",
+    ),
+    "all networks": lambda: plot.curves(
+        {n: history(20, seed=i) for i, n in enumerate(plot.MODEL_COLORS)}, metric="loss"
+    ),
+    "panels": lambda: plot.curves(
+        {f"width {2**i}": history(20, seed=i) for i in range(6)},
+        metric="accuracy",
+        panels=True,
+    ),
+    "mistakes": lambda: plot.image_grid(
+        torch.rand(16, 3, 32, 32),
+        [f"{CLASSES[i % 10]} taken for automobile 97 %" for i in range(16)],
+        title="The most confident mistakes",
+    ),
+    "twelve in a row": lambda: plot.image_grid(
+        torch.rand(24, 28, 28), [CLASSES[i % 10] for i in range(24)], columns=12
+    ),
+    "filters": lambda: plot.filters(nn.Conv2d(1, 6, 5), title="Filters"),
+    "colour filters": lambda: plot.filters(nn.Conv2d(3, 16, 7), title="Colour"),
+    "maps": lambda: plot.feature_maps(torch.randn(16, 14, 14), title="Maps"),
+    "layers": lambda: plot.feature_maps(
+        {"c1": torch.randn(6, 28, 28), "c3": torch.randn(16, 10, 10)}, title="Layers"
+    ),
+    "two classes": lambda: plot.confusion(*logits_of(2, 200), ("cat", "dog")),
+    "ten classes": lambda: plot.confusion(*logits_of(10, 500), CLASSES),
+    "twenty classes": lambda: plot.confusion(
+        *logits_of(20, 500), [f"class {i}" for i in range(20)]
+    ),
+    "bars": lambda: plot.bars(
+        {"LeNet-5": [0.62, 0.65], "VGG-16": 0.93, "a longer name of a setting": 0.9},
+        reference={"lecture notes": 0.73, "paper": 0.74},
+        title="Test accuracy",
+    ),
+    "band": lambda: plot.band(
+        [100, 200, 500, 1000, 2000, 5000, 10_000, 50_000],
+        {"with": np.linspace(0.6, 0.9, 8), "without": np.linspace(0.5, 0.89, 8)},
+        paper=0.7,
+    ),
+    "scatter": lambda: plot.scatter(
+        torch.randn(100, 2), torch.arange(100) % 10, CLASSES, title="Embedding"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_no_text_overlaps_or_is_cut_off(name):
+    axes = np.atleast_1d(FIGURES[name]())
+    assert all(isinstance(ax, plt.Axes) for ax in axes)
+    assert axes[0].figure.bbox.width == pytest.approx(770, abs=1)
+    assert_legible(axes[0].figure)
+
+
+def test_style_is_the_style_guides():
+    assert mpl.rcParams["figure.figsize"] == [7, 3]
+    assert mpl.rcParams["figure.dpi"] == 110
+    assert mpl.rcParams["figure.constrained_layout.use"]
+    assert not mpl.rcParams["axes.spines.top"]
+    roles = plot.TRAIN, plot.VALIDATION, plot.PAPER, plot.HIGHLIGHT
+    assert roles == ("#0072B2", "#D55E00", "#666666", "#009E73")
+
+
+def test_every_network_has_its_own_colour():
+    assert len(set(plot.MODEL_COLORS.values())) == len(plot.MODEL_COLORS)
+    assert not {plot.TRAIN, plot.VALIDATION, plot.PAPER} & set(
+        plot.MODEL_COLORS.values()
+    )
+
+
+@pytest.mark.parametrize("color", [*plot.PALETTE.values(), "#A5D8F5"])
+def test_labels_are_dark_enough_to_read(color):
+    linear = [
+        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4
+        for c in to_rgb(ink(color))
+    ]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    assert 1.05 / (luminance + 0.05) >= 4.45
+
+
+def test_spread_moves_no_more_than_needed():
+    assert spread([10, 50], [10, 10], 0, 100) == [10, 50]
+    assert spread([20, 20], [10, 10], 0, 100) == [15, 25]
+    assert spread([100, 0], [10, 20], 0, 100) == [95, 10]
+    random = np.random.default_rng(0)
+    for _ in range(200):
+        n = random.integers(1, 9)
+        centers, heights = random.random(n) * 100, 1 + random.random(n) * 10
+        moved = np.array(spread(list(centers), list(heights), 0, 100))
+        order = np.argsort(centers)
+        gaps = np.diff(moved[order])
+        room = (heights[order][1:] + heights[order][:-1]) / 2
+        assert (gaps >= room - 1e-9).all()
+        assert (moved - heights / 2 >= -1e-9).all()
+        assert (moved + heights / 2 <= 100 + 1e-9).all()
+
+
+def lines(ax, color):
+    return [line for line in ax.lines if to_hex(line.get_color()) == color.lower()]
+
+
+def test_curves_show_the_rows_in_their_units():
+    run = history(10)
+    loss, accuracy = plot.curves(run)
+    for ax, kind, scale in ((loss, "loss", 1), (accuracy, "accuracy", 100)):
+        [train], [val] = lines(ax, plot.TRAIN), lines(ax, plot.VALIDATION)
+        for line, split, dashes in ((train, "train", "-"), (val, "val", "--")):
+            expected = [scale * row[f"{split}_{kind}"] for row in run.rows]
+            np.testing.assert_allclose(line.get_ydata(), expected)
+            assert list(line.get_xdata()) == list(range(1, 11))
+            assert line.get_linestyle() == dashes
+    assert loss.get_ylabel() == "loss (nats)"
+    assert accuracy.get_ylabel() == "accuracy (%)"
+    assert all(float(tick).is_integer() for tick in loss.get_xticks())
+
+
+@pytest.mark.parametrize(("monitor", "epoch"), [("val_accuracy", 4), ("val_loss", 7)])
+def test_the_best_epoch_is_the_monitors(monitor, epoch):
+    run = history(9, monitor=monitor)
+    run.rows[3]["val_accuracy"] = 0.99
+    run.rows[6]["val_loss"] = 0.001
+    loss, accuracy = plot.curves(run)
+    for ax in (loss, accuracy):
+        [mark] = [m for m in lines(ax, plot.HIGHLIGHT) if len(m.get_xdata()) == 1]
+        assert float(mark.get_xdata()[0]) == epoch
+    shown = run.rows[epoch - 1]["val_accuracy"]
+    expected = f"best: epoch {epoch}, {100 * shown:.1f} %"
+    assert accuracy.get_title(loc="right") == expected
+
+
+def test_seeds_give_mean_and_band():
+    runs = [history(6, seed=s) for s in range(3)]
+    ax = plot.curves(runs, metric="accuracy")
+    values = 100 * np.array([[r["val_accuracy"] for r in run.rows] for run in runs])
+    shown = [np.asarray(line.get_ydata()) for line in lines(ax, plot.VALIDATION)]
+    assert len(shown) == 4
+    assert any(np.allclose(y, values.mean(0)) for y in shown)
+    edge = ax.collections[1].get_paths()[0].vertices[:, 1]
+    assert edge.min() == pytest.approx(values.min())
+    assert edge.max() == pytest.approx(values.max())
+
+
+def test_seeds_of_unequal_length_are_compared_while_all_run():
+    ax = plot.curves([history(6), history(4)], metric="loss")
+    assert all(len(line.get_xdata()) <= 4 for line in lines(ax, plot.TRAIN))
+
+
+def test_networks_keep_their_colours_and_are_named_at_their_lines():
+    ax = plot.curves(
+        {"VGG-16": history(5), "LeNet-5": history(5, seed=1)}, metric="loss"
+    )
+    for name in ("VGG-16", "LeNet-5"):
+        [line] = lines(ax, plot.MODEL_COLORS[name])
+        [label] = [text for text in ax.texts if text.get_text() == name]
+        assert label.xy == pytest.approx((5, line.get_ydata()[-1]))
+    assert ax.get_ylabel() == "validation loss (nats)"
+
+
+def test_papers_values_are_dotted_and_grey():
+    paper = {"val_accuracy": 0.91, "train_loss": {1: 2.28, 5: 0.9}}
+    loss, accuracy = plot.curves(history(5), paper=paper, paper_label="notes")
+    [points], [level] = lines(loss, plot.PAPER), lines(accuracy, plot.PAPER)
+    assert list(points.get_ydata()) == [2.28, 0.9]
+    assert list(level.get_ydata()) == [91, 91]
+    assert {points.get_linestyle(), level.get_linestyle()} == {":"}
+    assert "notes, training" in [text.get_text() for text in loss.texts]
+
+
+def test_panels_share_their_scale():
+    runs = {"small": history(5), "large": history(9, seed=1)}
+    one, other = plot.curves(runs, metric="accuracy", panels=True)
+    assert one.get_ylim() == other.get_ylim()
+    assert one.get_title(loc="left") == "small"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        (history(3), {"metric": "error"}, "No metric 'error'"),
+        (SimpleNamespace(rows=[]), {}, "no epoch"),
+        ({"a": history(3)}, {"panels": True}, "one metric"),
+    ],
+)
+def test_curves_say_what_is_wrong(arguments, options, message):
+    with pytest.raises(CourseError, match=message):
+        plot.curves(arguments, **options)
+
+
+def test_images_are_shown_as_they_are():
+    images = torch.randint(0, 256, (5, 3, 4, 4), dtype=torch.uint8)
+    ax = plot.image_grid(images)
+    for shown, image in zip(ax.images, images, strict=True):
+        expected = image.permute(1, 2, 0).numpy() / 255
+        np.testing.assert_allclose(shown.get_array(), expected, atol=1e-6)
+    grey = plot.image_grid(torch.tensor([[[0.0, 1.0], [0.5, 0.25]]]))
+    assert grey.images[0].norm.vmin == 0
+    assert grey.images[0].norm.vmax == 1
+    np.testing.assert_allclose(grey.images[0].get_array(), [[0, 1], [0.5, 0.25]])
+
+
+def test_images_stay_in_their_cells():
+    ax = plot.image_grid([torch.rand(3, 20, 40), torch.rand(1, 9, 3), torch.rand(5, 5)])
+    extents = [image.get_extent() for image in ax.images]
+    for (_, right, _, _), (left, _, _, _) in pairwise(extents):
+        assert right < left
+    for image, (left, right, bottom, top) in zip(ax.images, extents, strict=True):
+        height, width = image.get_array().shape[:2]
+        assert (right - left) / (top - bottom) == pytest.approx(width / height)
+
+
+def test_normalised_images_are_refused_or_rescaled():
+    images = torch.tensor([-2.0, 0.0, 2.0, 4.0]).view(1, 1, 2, 2)
+    with pytest.raises(CourseError, match=r"from -2\.00 to 4\.00.*vmin="):
+        plot.image_grid(images)
+    shown = plot.image_grid(images, vmin=-2, vmax=2).images[0].get_array()
+    np.testing.assert_allclose(shown, [[0, 0.5], [1, 1]])
+
+
+@pytest.mark.parametrize(
+    ("images", "titles", "message"),
+    [
+        (torch.rand(2, 4, 8, 8), None, "1 or 3 channels"),
+        (torch.rand(2, 3, 8, 8), ["one"], "1 titles for 2 images"),
+        (torch.rand(0, 3, 8, 8), None, "no image"),
+    ],
+)
+def test_images_that_cannot_be_shown(images, titles, message):
+    with pytest.raises(CourseError, match=message):
+        plot.image_grid(images, titles)
+
+
+def test_filters_are_centred_at_zero():
+    weight = torch.tensor([[[[-0.5, 0.2]]], [[[0.1, 0.0]]]])
+    ax = plot.filters(weight)
+    assert (ax.images[0].norm.vmin, ax.images[0].norm.vmax) == (-0.5, 0.5)
+    assert ax.images[0].get_cmap().name == "RdBu_r"
+    colour = plot.filters(torch.zeros(1, 3, 2, 2)).images[0].get_array()
+    np.testing.assert_allclose(colour, 0.5)
+    with pytest.raises(CourseError, match=r"weight\[:, :1\]"):
+        plot.filters(nn.Conv2d(6, 16, 5))
+
+
+def test_feature_maps_of_a_layer_share_one_scale():
+    maps = torch.randn(4, 6, 6)
+    ax = plot.feature_maps(maps)
+    assert len(ax.images) == 4
+    for image, channel in zip(ax.images, maps, strict=True):
+        np.testing.assert_allclose(image.get_array(), channel)
+        assert image.norm.vmin == maps.min()
+        assert image.norm.vmax == maps.max()
+    with pytest.raises(CourseError, match=r"fc: .*\(10,\)"):
+        plot.feature_maps({"fc": torch.randn(10)})
+
+
+def test_confusion_is_in_percent_of_a_row():
+    labels = torch.tensor([0, 0, 0, 0, 1, 1])
+    predicted = torch.tensor([0, 0, 0, 1, 1, 0])
+    ax = plot.confusion(torch.eye(3)[predicted], labels, ("cat", "dog", "bird"))
+    np.testing.assert_allclose(
+        ax.images[0].get_array(), [[75, 25, 0], [50, 50, 0], [0, 0, 0]]
+    )
+    cells = [text.get_text() for text in ax.texts]
+    assert cells == ["75.0 %\n(3)", "25.0 %\n(1)", "50.0 %\n(1)", "50.0 %\n(1)"]
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert names == ["cat (4)", "dog (2)", "bird (0)"]
+    assert ax.get_title(loc="left") == "66.7 % of 6 right; cells in % of a row"
+
+
+def test_confusion_says_what_does_not_fit():
+    logits, labels = logits_of(3, 10)
+    with pytest.raises(CourseError, match="2 class names"):
+        plot.confusion(logits, labels, ("cat", "dog"))
+    with pytest.raises(CourseError, match="outside 0 to 2"):
+        plot.confusion(logits, labels + 3, ("cat", "dog", "bird"))
+
+
+def test_bars_show_percent_means_and_whiskers():
+    ax = plot.bars({"LeNet-5": [0.6, 0.7], "mine": 0.8}, highlight="mine")
+    assert [bar.get_width() for bar in ax.patches] == pytest.approx([65, 80])
+    assert to_hex(ax.patches[1].get_facecolor()) == plot.HIGHLIGHT.lower()
+    assert list(ax.lines[0].get_xdata()) == pytest.approx([60, 70])
+    assert [text.get_text() for text in ax.texts] == ["65.0", "80.0"]
+    counts = plot.bars({"LeNet-5": 61_706}, xlabel="parameters")
+    assert counts.texts[0].get_text() == "61,706"
+
+
+def test_band_covers_the_seeds():
+    values = [[0.5, 0.6], [0.7, 0.8]]
+    ax = plot.band([100, 2000], values)
+    assert list(ax.lines[-1].get_ydata()) == pytest.approx([60, 70])
+    assert ax.get_xscale() == "log"
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["100", "2,000"]
+    with pytest.raises(CourseError, match="2 values for 3 places"):
+        plot.band([1, 2, 3], {"a": values})
+
+
+def test_scatter_needs_points_in_the_plane():
+    with pytest.raises(CourseError, match=r"\(4, 3\)"):
+        plot.scatter(torch.randn(4, 3), torch.zeros(4), CLASSES)
+
+
+def test_runs_without_validation_cannot_be_compared():
+    with pytest.raises(CourseError, match="'a' has no validation curve"):
+        plot.curves({"a": history(3, val=False)})
+    with pytest.raises(CourseError, match="no run"):
+        plot.curves({})

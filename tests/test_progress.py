@@ -1,0 +1,271 @@
+"""What a run shows: lines, one notebook display, TensorBoard, and the history."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from utils import progress, train
+from utils.course import CourseError
+from utils.train import History, Metrics
+
+ROOT = Path(__file__).resolve().parent.parent
+fit = partial(train.fit, device="cpu")
+
+
+def net() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
+
+
+def batches() -> list[tuple[torch.Tensor, torch.Tensor]]:
+    images = torch.randn(32, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    return [(images, images.mean((1, 2, 3)).gt(0).long())]
+
+
+def made_up(epochs: int, best: int = 1, validated: bool = True) -> History:
+    """A history whose best validation accuracy is that of epoch `best`."""
+    history = History(name="LeNet <5>")
+    for epoch in range(1, epochs + 1):
+        val = Metrics(2 / epoch, 0.9 if epoch == best else 0.5, 100)
+        history.add(
+            Metrics(1 / epoch, 0.25, 900),
+            val if validated else None,
+            lr=0.1,
+            seconds=1.5,
+            images_per_second=12345.6,
+        )
+    return history
+
+
+# --- history ------------------------------------------------------------------------
+
+
+def test_columns_and_best() -> None:
+    history = made_up(4, best=3)
+    assert history["epoch"] == [1, 2, 3, 4]
+    assert history["val_accuracy"] == [0.5, 0.5, 0.9, 0.5]
+    assert history.best is history.rows[2]
+    history.monitor = "val_loss"
+    assert history.best is history.rows[3]
+    assert made_up(3, best=0).best["epoch"] == 1  # the first of equals
+    assert made_up(3, validated=False).best["epoch"] == 3  # by train loss
+    with pytest.raises(CourseError, match="choose from epoch, train_loss"):
+        history["loss"]
+
+
+def test_a_history_survives_json() -> None:
+    history = made_up(3, validated=False)
+    history.stopped = "early"
+    again = History.from_dict(json.loads(json.dumps(history.to_dict())))
+    assert again == history
+    again.rows[0]["lr"] = 9.0
+    assert history.rows[0]["lr"] == 0.1
+
+
+def test_the_table_shows_first_best_and_last() -> None:
+    lines = str(made_up(100, best=38)).splitlines()
+    assert lines[0] == "LeNet <5>"
+    epochs = [line[: lines[1].index("epoch") + 5].split()[-1] for line in lines[2:]]
+    assert len(epochs) <= 12
+    assert (epochs[0], epochs[-1]) == ("1", "100")
+    assert "best 38" in str(made_up(100, best=38))
+    assert len({len(line) for line in lines[1:]}) == 1  # aligned
+    assert len(str(made_up(12)).splitlines()) == 14  # every one of a dozen
+
+
+def test_numbers_are_written_with_their_units() -> None:
+    text = str(made_up(1))
+    for part in ("25.00 %", "90.00 %", "1.0000", "2.0000", "12,346"):
+        assert part in text
+    assert "val" not in str(made_up(2, validated=False))
+    assert "LeNet &lt;5&gt;" in made_up(1)._repr_html_()
+    assert str(History()) == repr(History())
+
+
+# --- lines --------------------------------------------------------------------------
+
+
+def test_one_line_an_epoch(capsys) -> None:
+    fit(net(), batches(), batches(), epochs=2, name="tiny", keep_best=False)
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert "\r" not in out
+    lines = out.splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("tiny  epoch 1/2  train loss ")
+    assert "images/s" in lines[1]
+
+
+def test_every_line_is_flushed(monkeypatch) -> None:
+    flushed = []
+
+    class Log(io.StringIO):
+        def flush(self) -> None:
+            flushed.append(self.getvalue().count("\n"))
+
+    monkeypatch.setattr(sys, "stdout", Log())
+    fit(net(), batches(), epochs=3)
+    assert flushed == [1, 2, 3]
+
+
+def test_silence(capsys) -> None:
+    model = net()
+    still = torch.optim.SGD(model.parameters(), lr=0.0)
+    fit(
+        model,
+        batches(),
+        batches(),
+        epochs=5,
+        optimizer=still,
+        patience=1,
+        progress=False,
+    )
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_end_is_told_where_there_is_something_to_say(capsys, tmp_path) -> None:
+    model = net()
+    still = torch.optim.SGD(model.parameters(), lr=0.0)
+    fit(model, batches(), batches(), epochs=5, optimizer=still, patience=1)
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("Stopped early: no better val_accuracy")
+    assert last.endswith("The weights are those of epoch 1.")
+    file = tmp_path / "run.pt"
+    fit(net(), batches(), epochs=1, checkpoint=file)
+    capsys.readouterr()
+    fit(net(), batches(), epochs=2, checkpoint=file, resume=True)
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "Resumed after epoch 1."
+    assert "epoch 2/2" in second
+
+
+# --- notebook -----------------------------------------------------------------------
+
+
+def test_the_live_view_has_a_curve_and_the_last_one_none() -> None:
+    shown = progress.Progress(made_up(3), 9, show=False)
+    live = shown.bundle(live=True)
+    assert "3 of 9 epochs" in live["text/html"]
+    assert live["text/html"].count("<polyline") == 2
+    last = shown.bundle(live=False)
+    assert "<svg" not in last["text/html"]
+    assert last["text/html"].count("<tr>") == 4
+    assert last["text/plain"] == str(shown.history)
+    assert progress.curve(History()).count("<polyline") == 1  # before the first epoch
+
+
+CELLS = [
+    """
+import signal
+import torch
+from torch import nn
+from utils.train import fit
+
+images = torch.randn(64, 1, 4, 4)
+batches = [(images, images.mean((1, 2, 3)).gt(0).long())] * 2
+model = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
+""",
+    "history = fit(model, batches, batches, epochs=15, name='fifteen')",
+    """
+class Stopped(list):
+    epoch = 0
+
+    def __iter__(self):
+        self.epoch += 1
+        if self.epoch == 3:
+            signal.raise_signal(signal.SIGINT)
+        return super().__iter__()
+
+history = fit(model, Stopped(batches), epochs=9)
+""",
+    "silent = fit(model, batches, epochs=1, progress=False)",
+    "history",
+]
+
+
+@pytest.fixture(scope="module")
+def notebook(tmp_path_factory):
+    """A notebook with the cells above, executed and saved."""
+    nbformat = pytest.importorskip("nbformat")
+    nbclient = pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    page = nbformat.v4.new_notebook()
+    page.cells = [nbformat.v4.new_code_cell(cell.strip()) for cell in CELLS]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT))
+        patch.setenv("OMP_NUM_THREADS", "1")
+        nbclient.NotebookClient(page, timeout=120, kernel_name="python3").execute()
+    path = tmp_path_factory.mktemp("notebook") / "run.ipynb"
+    nbformat.write(page, path)
+    return path, nbformat.read(path, 4).cells
+
+
+def test_a_saved_notebook_holds_one_display(notebook) -> None:
+    _, cells = notebook
+    assert [len(cell.outputs) for cell in cells] == [0, 1, 1, 0, 1]
+    for cell in cells[1:3]:
+        assert cell.outputs[0].output_type == "display_data"
+        assert set(cell.outputs[0].data) == {"text/html", "text/plain"}
+    run, stopped, shown = (cells[i].outputs[0].data for i in (1, 2, 4))
+    assert run["text/html"].count("<tr>") <= 13
+    assert "<svg" not in run["text/html"]
+    assert "best" in run["text/plain"]
+    assert "Interrupted in epoch 3" in stopped["text/plain"]
+    assert "Interrupted in epoch 3" in stopped["text/html"]
+    assert shown == stopped  # a history shows itself the same way
+
+
+def test_nbval_passes_such_a_notebook(notebook) -> None:
+    pytest.importorskip("nbval")
+    path, cells = notebook
+    command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env"]
+    result = subprocess.run(
+        [*command, "-q", "-p", "no:cacheprovider", str(path)],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        cwd=path.parent,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert result.returncode == 0, result.stdout
+    assert f"{len(cells)} passed" in result.stdout
+
+
+# --- TensorBoard --------------------------------------------------------------------
+
+
+def test_log_dir_writes_scalars(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    history = fit(
+        net(), batches(), batches(), epochs=2, progress=False, log_dir=tmp_path
+    )
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    assert set(events.Tags()["scalars"]) == {
+        "loss/train",
+        "accuracy/train",
+        "loss/val",
+        "accuracy/val",
+        "lr",
+    }
+    logged = events.Scalars("loss/val")
+    assert [event.step for event in logged] == [1, 2]
+    assert [event.value for event in logged] == pytest.approx(history["val_loss"])
+
+
+def test_tensorboard_is_asked_for_by_name(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(CourseError, match="pip install tensorboard"):
+        fit(net(), batches(), epochs=1, log_dir=tmp_path)

@@ -1,0 +1,244 @@
+"""Executing notebooks: the table, failures, rendering, and nbval's settings."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import build
+import nbformat
+import pytest
+import run
+from authoring import execute, outputs, pages
+from nbformat import v4
+
+ROOT = Path(__file__).resolve().parent.parent
+
+GOOD = """# %% [markdown] slide="slide"
+# # A demo, before [the next](91_bad.ipynb)
+# ![a pixel](pixel.png)
+
+# %% setup
+
+# %%
+import os
+print("Stand-in: digits")
+
+# %%
+import sys
+from IPython.display import HTML, display
+shown = display(HTML("epoch 1"), display_id="live")
+shown.update(HTML("epoch 2"))
+print("one", flush=True)
+print("\\rtwo")
+
+# %%
+# alt: One "black" pixel & no more.
+from IPython.display import Image
+display(Image("pixel.png", embed=True))
+
+# %% tags=["hide-input"]
+hidden_code = 1
+
+# %% check=True
+1 + 1
+
+# %%
+def check(name, answer):
+    expected = "unanswered" if answer is ... else "right"
+    assert os.environ.get("CNN_COURSE_STRICT") in (None, expected)
+
+# %%
+# solution
+answer = 1
+
+# %%
+check("90.1", answer)
+
+# %%
+scale, here = os.environ["CNN_COURSE_SCALE"], os.path.basename(os.getcwd())
+print("Headline: scale", scale, "in", here)
+"""
+
+BAD = """# %% setup
+
+# %%
+def broken():
+    raise KeyError("the reason")
+
+broken()
+
+# %%
+print("Headline: not reached")
+"""
+
+# One black pixel as PNG.
+PIXEL = bytes.fromhex(
+    "89504e470d0a1a0a0000000d494844520000000100000001080000000"
+    "03a7e9b550000000a49444154789c6360000000020001e221bc330000000049454e44ae426082"
+)
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch) -> Path:
+    """A course of two lectures without torch; the second fails."""
+    (tmp_path / "notebooks/source").mkdir(parents=True)
+    (tmp_path / "notebooks/solutions").mkdir()
+    (tmp_path / "utils").mkdir()
+    (tmp_path / "utils/course.py").write_text("")
+    (tmp_path / "utils/exercises").mkdir()
+    (tmp_path / "utils/exercises/lecture_90.py").write_text('@exercise("90.1")')
+    (tmp_path / "pyproject.toml").write_text('[tool.course]\nrepository = ""\n')
+    (tmp_path / "notebooks/source/90_good.py").write_text(GOOD)
+    (tmp_path / "notebooks/source/91_bad.py").write_text(BAD)
+    for folder in ("notebooks", "notebooks/solutions"):
+        (tmp_path / folder / "pixel.png").write_bytes(PIXEL)
+    for name in ("CNN_COURSE_SCALE", "CNN_COURSE_DATA", "CNN_COURSE_STRICT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert build.main([], tmp_path) == 0
+    return tmp_path
+
+
+def source(root: Path, old: str, new: str) -> None:
+    """Edit the good lecture's source."""
+    path = root / "notebooks/source/90_good.py"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+
+
+def test_one_failure_leaves_the_others_running(root, capsys):
+    committed = (root / "notebooks/90_good.ipynb").read_bytes()
+    assert run.main([], root) == 1
+    out, err = capsys.readouterr()
+    rows = [row.split() for row in out.strip().split("\n")[-4:]]
+    assert rows[0] == ["lecture", "seconds", "headline", "page"]
+    assert rows[1][0] == "90_good"
+    assert "scale tiny in notebooks" in out
+    assert rows[1][-1] == os.path.join("build", "90_good.html")
+    assert (rows[2][0], rows[2][2]) == ("91_bad", "FAILED")
+    assert "91_bad: cell 2, CellExecutionError\n    | def broken():" in err
+    assert "KeyError: 'the reason'" in err
+    assert "\x1b" not in err
+    assert (root / "build/91_bad.html").is_file()
+    assert (root / "notebooks/90_good.ipynb").read_bytes() == committed
+
+    html = (root / "build/90_good.html").read_text(encoding="utf-8")
+    assert "alt='One \"black\" pixel &amp; no more.'" in html
+    assert 'href="91_bad.html"' in html
+    assert 'src="pixel.png"' not in html
+    assert "hidden_code" not in html
+    assert "epoch 2" in html
+    nb = nbformat.read(root / "build/90_good.ipynb", 4)
+    streams = [o.text for c in nb.cells for o in c.get("outputs", []) if "text" in o]
+    assert streams[1] == "one\ntwo\n"
+
+
+def test_render_stamps_and_repeats_byte_by_byte(root, capsys, monkeypatch):
+    assert run.main(["--render", "90", "--scale", "tiny"], root) == 0
+    paths = [root / "notebooks" / part / "90_good.ipynb" for part in ("", "solutions")]
+    first = [path.read_bytes() for path in paths]
+    nb = json.loads(first[0])
+    stamp = nb["metadata"]["course"]
+    assert set(stamp) == {
+        *("code", "utils", "scale", "data", "device", "torch", "date", "seconds")
+    }
+    assert (stamp["scale"], stamp["data"]) == ("tiny", "stand-in")
+    assert nb["metadata"]["language_info"] == {"name": "python"}
+    assert all("execution" not in cell["metadata"] for cell in nb["cells"])
+    assert build.check_all(build.lectures(["90"], root), root) == []
+    monkeypatch.setattr(run, "today", lambda: "2099-01-01")
+    assert run.main(["--render", "90", "--scale", "tiny"], root) == 0
+    assert first == [path.read_bytes() for path in paths]
+    out = capsys.readouterr().out
+    assert out.count("scale tiny in") == 4
+
+
+def test_render_refuses_what_nobody_should_read(root, capsys):
+    before = (root / "notebooks/90_good.ipynb").read_bytes()
+    source(root, "import sys\n", "import sys\nsys.stderr.write('careful\\n')\n")
+    assert run.main(["--render", "90", "--scale", "tiny"], root) == 1
+    assert "cell 4: wrote to stderr: careful" in capsys.readouterr().err
+    assert (root / "notebooks/90_good.ipynb").read_bytes() == before
+
+
+def test_dead_kernel_and_endless_cell_are_failures(root):
+    import asyncio
+
+    def outcome(code: str, seconds: int) -> str:
+        nb = v4.new_notebook(cells=[v4.new_code_cell(code)])
+        return asyncio.run(execute.execute(nb, root, dict(os.environ), seconds))
+
+    assert "cell 1, DeadKernelError" in outcome("import os; os._exit(1)", 30)
+    assert "cell 1, CellTimeoutError" in outcome("while True: pass", 1)
+
+
+def test_wrong_arguments_are_explained(root, monkeypatch):
+    with pytest.raises(SystemExit, match="no lecture '77'; there are: 90_good, 91_bad"):
+        run.main(["77"], root)
+    with pytest.raises(SystemExit, match="data folder does not exist"):
+        run.main(["90", "--data", "nowhere"], root)
+    monkeypatch.setenv("CNN_COURSE_SCALE", "huge")
+    with pytest.raises(SystemExit):
+        run.main(["90"], root)
+
+
+def test_environment_makes_the_data_folder_absolute(root, monkeypatch):
+    (root / "images").mkdir()
+    expected = str((root / "images").resolve())
+    assert run.environment("images", "tiny")["CNN_COURSE_DATA"] == expected
+    monkeypatch.setenv("CNN_COURSE_DATA", "images")
+    monkeypatch.setenv("CNN_COURSE_STRICT", "1")
+    env = run.environment(None, "small")
+    assert (env["CNN_COURSE_DATA"], env["CNN_COURSE_SCALE"]) == (expected, "small")
+    assert "CNN_COURSE_STRICT" not in env
+
+
+def test_page_of_a_figure_without_description_is_still_written(tmp_path):
+    figure = v4.new_output("display_data", {"image/png": "aGk="})
+    nb = v4.new_notebook(cells=[v4.new_code_cell("x", outputs=[figure])])
+    pages.write(nb, tmp_path / "x.html", tmp_path)
+    assert "data:image/png;base64,aGk=" in (tmp_path / "x.html").read_text("utf-8")
+
+
+def test_streams_are_merged_in_order():
+    def stream(text, name="stdout"):
+        return v4.new_output("stream", text=text, name=name)
+
+    figure = v4.new_output("display_data", {"image/png": "aGk="})
+    pieces = [stream("a"), stream("b\n"), figure, stream("1/2\r"), stream("2/2\n")]
+    nb = v4.new_notebook(cells=[v4.new_code_cell("x", outputs=pieces)])
+    outputs.merge_streams(nb)
+    merged = nb.cells[0].outputs
+    assert [o.get("text") for o in merged] == ["ab\n", None, "2/2\n"]
+
+
+def nbval(root: Path, *names: str) -> str:
+    """Run nbval over notebooks of the course, as `make test` does."""
+    shutil.copy(ROOT / "notebooks/conftest.py", root / "notebooks")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    flags = ["--nbval-lax", "--nbval-current-env", "--color=no", "-rA"]
+    files = [str(root / "notebooks" / name) for name in names]
+    done = subprocess.run(
+        [*command, *flags, *files], cwd=root, capture_output=True, text=True
+    )
+    return done.stdout
+
+
+def test_nbval_runs_all_and_fails_where_it_should(root):
+    good = nbformat.read(root / "notebooks/90_good.ipynb", 4)
+    for number, cell in enumerate(outputs.code_cells(good), start=1):
+        cell.execution_count = number
+        if cell.source == "1 + 1":
+            wrong = v4.new_output("execute_result", {"text/plain": "3"})
+            cell.outputs = [wrong]
+    outputs.write(good, root / "notebooks/90_good.ipynb")
+    names = ["90_good.ipynb", "91_bad.ipynb", "solutions/90_good.ipynb"]
+    out = nbval(root, *names)
+    assert "FAILED notebooks/90_good.ipynb::Cell 5" in out  # a checked output differs
+    assert "FAILED notebooks/91_bad.ipynb::Cell 1" in out
+    assert "2 failed, 21 passed" in out

@@ -1,0 +1,632 @@
+"""The train loop against hand-written ones, and what it says to bad input."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import SGD, lr_scheduler
+from torch.utils.data import DataLoader, TensorDataset
+
+from utils import precision, train
+from utils.course import CourseError
+from utils.tally import Tally
+from utils.train import History, Metrics, predict
+
+CPU = torch.device("cpu")
+evaluate = partial(train.evaluate, device=CPU)
+train_epoch = partial(train.train_epoch, device=CPU)
+fit = partial(train.fit, device=CPU, progress=False)
+
+Batch = tuple[Tensor, Tensor]
+
+
+def examples(n: int = 100, seed: int = 0) -> Batch:
+    """Images whose class, of three, is how bright they are."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(3, (n,), generator=generator)
+    images = torch.randn(n, 1, 8, 8, generator=generator) + labels.view(-1, 1, 1, 1) - 1
+    return images, labels
+
+
+def batches(n: int = 100, size: int = 32, seed: int = 0) -> list[Batch]:
+    images, labels = examples(n, seed)
+    return list(zip(images.split(size), labels.split(size), strict=True))
+
+
+def net(outputs: int = 3, seed: int = 0) -> nn.Sequential:
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, stride=2),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Dropout(0.1),
+        nn.Linear(36, outputs),
+    )
+
+
+def linear(outputs: int = 3, seed: int = 0) -> nn.Sequential:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, outputs))
+
+
+class Counting:
+    """A loader that counts its epochs and runs a function before each batch."""
+
+    def __init__(self, given: list[Batch], before=lambda epoch, step: None) -> None:
+        self.given, self.before, self.epoch, self.steps = given, before, 0, 0
+
+    def __len__(self) -> int:
+        return len(self.given)
+
+    def __iter__(self) -> Iterator[Batch]:
+        self.epoch += 1
+        for step, batch in enumerate(self.given, start=1):
+            self.before(self.epoch, step)
+            self.steps += 1
+            yield batch
+
+
+# --- the three functions ------------------------------------------------------------
+
+
+def test_evaluate_weighs_examples_not_batches() -> None:
+    images, labels = examples(100)
+    model = net().eval()
+    with torch.no_grad():
+        logits = model(images)
+    metrics = evaluate(model, batches(100, size=48))  # the last batch holds four
+    assert metrics.examples == 100
+    assert metrics.loss == pytest.approx(F.cross_entropy(logits, labels).item(), 1e-5)
+    assert metrics.accuracy == (logits.argmax(1) == labels).double().mean().item()
+
+
+def test_train_epoch_equals_the_hand_written_loop() -> None:
+    ours, theirs = net().train(), net().train()
+    optimizer = SGD(theirs.parameters(), lr=0.1, momentum=0.9)
+    torch.manual_seed(1)
+    losses, right = [], 0
+    theirs.to(memory_format=torch.channels_last)
+    for images, labels in batches(100):
+        logits = theirs(images)
+        loss = F.cross_entropy(logits, labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item() * len(labels))
+        right += (logits.argmax(1) == labels).sum().item()
+    torch.manual_seed(1)
+    metrics = train_epoch(
+        ours, batches(100), SGD(ours.parameters(), lr=0.1, momentum=0.9)
+    )
+    for ours_now, theirs_now in zip(
+        ours.parameters(), theirs.parameters(), strict=True
+    ):
+        assert torch.equal(ours_now, theirs_now)
+    assert metrics.loss == pytest.approx(sum(losses) / 100, rel=1e-6)
+    assert metrics == Metrics(metrics.loss, right / 100, 100)
+
+
+def test_evaluate_changes_nothing() -> None:
+    model = net().train()
+    model[1].eval()  # frozen, as in transfer learning
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    evaluate(model, batches())
+    assert [module.training for module in model] == [True, False, *[True] * 4]
+    assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
+    assert all(weight.grad is None for weight in model.parameters())
+
+
+def test_evaluate_restores_the_mode_after_an_error() -> None:
+    model = net().train()
+    with pytest.raises(CourseError):
+        evaluate(model, [])
+    assert model.training
+
+
+def test_predict_keeps_order_and_gives_ordinary_tensors() -> None:
+    images, labels = examples(70)
+    model = net().train()
+    logits, targets = predict(model, batches(70, size=32), device=CPU)
+    assert model.training
+    with torch.no_grad():
+        expected = model.eval()(images)
+    assert logits.shape == (70, 3)
+    torch.testing.assert_close(logits, expected)
+    assert torch.equal(targets, labels)
+    logits -= logits.max(1, keepdim=True).values  # not possible in inference tensors
+
+
+def test_probabilities_as_labels() -> None:
+    images, labels = examples(64)
+    mixed = 0.7 * F.one_hot(labels, 3).float() + 0.3 * F.one_hot(labels.flip(0), 3)
+    model = linear()
+    metrics = evaluate(model, [(images, mixed)])
+    with torch.no_grad():
+        logits = model(images)
+    assert metrics.loss == pytest.approx(F.cross_entropy(logits, mixed).item(), 1e-5)
+    assert metrics.accuracy == (logits.argmax(1) == labels).double().mean().item()
+    history = fit(model, [(images, mixed)], epochs=3, lr=0.01)
+    assert history["train_loss"][-1] < history["train_loss"][0]
+
+
+def test_fit_learns_from_a_plain_data_loader() -> None:
+    loader = DataLoader(TensorDataset(*examples(300)), batch_size=32, shuffle=True)
+    history = fit(net(), loader, batches(60, seed=1), epochs=3, lr=0.05, name="tiny")
+    assert history.name == "tiny"
+    assert history["epoch"] == [1, 2, 3]
+    assert history["val_accuracy"][-1] > 0.9
+    assert all(row["seconds"] > 0 for row in history.rows)
+    assert all(row["images_per_second"] > 300 / row["seconds"] for row in history.rows)
+
+
+def test_fit_without_validation_holds_none() -> None:
+    history = fit(linear(), batches(), epochs=2, lr=0.01)
+    assert history["val_loss"] == history["val_accuracy"] == [None, None]
+    assert history.best == min(history.rows, key=lambda row: row["train_loss"])
+
+
+def test_the_model_is_placed_in_channels_last_and_left_in_eval_mode() -> None:
+    seen = []
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.LazyLinear(3))
+    model[0].register_forward_hook(lambda _, args, out: seen.append(args[0]))
+    images = torch.randn(8, 3, 8, 8)
+    model(images)
+    fit(model, [(images, torch.zeros(8, dtype=torch.long))], epochs=1, lr=0.01)
+    assert model[0].weight.is_contiguous(memory_format=torch.channels_last)
+    assert seen[-1].is_contiguous(memory_format=torch.channels_last)
+    assert not model.training
+
+
+def test_the_same_seed_gives_the_same_history_twice() -> None:
+    def run() -> tuple[History, nn.Module]:
+        model = net(seed=3)
+        data = TensorDataset(*examples(80))
+        loader = DataLoader(data, batch_size=16, shuffle=True)
+        history = fit(model, loader, batches(40, seed=1), epochs=2, lr=0.1)
+        return history, model
+
+    (one, first), (two, second) = run(), run()
+    for column in ("train_loss", "train_accuracy", "val_loss", "val_accuracy"):
+        assert one[column] == two[column]
+    for a, b in zip(
+        first.state_dict().values(), second.state_dict().values(), strict=True
+    ):
+        assert torch.equal(a, b)
+
+
+# --- optimizer, schedule, smoothing -------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "usual"),
+    [("sgd", "SGD", 0.1), ("adam", "Adam", 0.001), ("adamw", "AdamW", 0.001)],
+)
+def test_named_optimizers_equal_torchs(name: str, kind: str, usual: float) -> None:
+    ours, theirs = linear(), linear()
+    extra = {"momentum": 0.5} if name == "sgd" else {}
+    optimizer = getattr(torch.optim, kind)(
+        theirs.parameters(), lr=usual, weight_decay=0.01, **extra
+    )
+    train_epoch(theirs, batches(), optimizer)
+    history = fit(
+        ours, batches(), epochs=1, optimizer=name, momentum=0.5, weight_decay=0.01
+    )
+    assert history["lr"] == [usual]
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_the_callers_own_optimizer_brings_its_learning_rate() -> None:
+    model = linear()
+    own = torch.optim.RMSprop(model[1].parameters(), lr=0.004)
+    assert fit(model, batches(), epochs=1, optimizer=own)["lr"] == [0.004]
+    assert own.state  # it was this one that stepped
+    with pytest.raises(CourseError, match="lr and weight_decay in your optimizer"):
+        fit(model, batches(), epochs=1, optimizer=own, lr=0.1)
+    with pytest.raises(CourseError, match="another model"):
+        fit(linear(), batches(), epochs=1, optimizer=own)
+
+
+def test_frozen_weights_stay() -> None:
+    model = net()
+    model[0].requires_grad_(False)
+    before = model[0].weight.clone()
+    fit(model, batches(), epochs=1, weight_decay=0.1)
+    assert torch.equal(before, model[0].weight)
+    with pytest.raises(CourseError, match="requires_grad"):
+        fit(model.requires_grad_(False), batches(), epochs=1)
+
+
+def rates(schedule: object, epochs: int = 8, **extra: object) -> list[float]:
+    return fit(linear(), batches(), epochs=epochs, schedule=schedule, lr=0.1, **extra)[
+        "lr"
+    ]
+
+
+def test_schedules_follow_torchs() -> None:
+    assert rates("constant") == [0.1] * 8
+    step = [0.1] * 4 + [0.01] * 2 + [0.001] * 2
+    assert rates("step") == pytest.approx(step)
+    assert rates("step", epochs=1) == [0.1]
+    own = rates(lambda optimizer: lr_scheduler.ExponentialLR(optimizer, 0.5), epochs=3)
+    assert own == pytest.approx([0.1, 0.05, 0.025])
+    for name, build in {
+        "onecycle": partial(
+            lr_scheduler.OneCycleLR, max_lr=0.1, total_steps=32, cycle_momentum=False
+        ),
+        "cosine": partial(lr_scheduler.CosineAnnealingLR, T_max=32),
+    }.items():
+        optimizer = SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
+        scheduler, expected = build(optimizer), []
+        for step in range(32):  # 8 epochs of 4 batches
+            if step % 4 == 0:
+                expected.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            scheduler.step()
+        assert rates(name) == pytest.approx(expected)
+        assert len(rates(name, epochs=1)) == 1
+
+
+def test_plateau_divides_by_ten_when_validation_stalls() -> None:
+    # all validation labels are class 0 and the model is sure of it: accuracy stays 1
+    model = linear()
+    with torch.no_grad():
+        model[1].bias[0] = 1000.0
+    images, labels = examples(16)
+    val = [(images, torch.zeros_like(labels))]
+    history = fit(model, [(images, labels)], val, epochs=6, lr=1e-3, schedule="plateau")
+    assert history["lr"] == pytest.approx([1e-3] * 4 + [1e-4] * 2)
+
+
+def test_label_smoothing_is_for_training_alone() -> None:
+    images, labels = examples(64)
+    model = linear()
+    logits = model(images)
+    history = fit(
+        model,
+        [(images, labels)],
+        [(images, labels)],
+        epochs=1,
+        optimizer=SGD(model.parameters(), lr=0.0),
+        label_smoothing=0.2,
+    )
+    smooth = F.cross_entropy(logits, labels, label_smoothing=0.2).item()
+    assert history["train_loss"] == [pytest.approx(smooth, 1e-5)]
+    assert history["val_loss"] == [
+        pytest.approx(F.cross_entropy(logits, labels).item())
+    ]
+
+
+# --- the best epoch, early stopping, interruption -----------------------------------
+
+
+@pytest.mark.parametrize("monitor", ["val_accuracy", "val_loss"])
+def test_the_best_weights_are_kept(monitor: str) -> None:
+    val = batches(60, seed=1)
+    noisy = {"epochs": 6, "lr": 0.6, "momentum": 0.95, "monitor": monitor}
+    best = net()
+    history = fit(best, batches(), val, **noisy)
+    choose = max if monitor == "val_accuracy" else min
+    assert history.best[monitor] == choose(history[monitor])
+    assert history.kept == history.best["epoch"]
+    assert evaluate(best, val).loss == pytest.approx(history.best["val_loss"])
+    last = net()
+    plain = fit(last, batches(), val, keep_best=False, **noisy)
+    assert plain.kept is None
+    assert plain[monitor] == history[monitor]
+    assert evaluate(last, val).loss == pytest.approx(plain["val_loss"][-1])
+
+
+def test_early_stopping_waits_for_patience() -> None:
+    model = linear()
+    still = SGD(model.parameters(), lr=0.0)
+    history = fit(model, batches(), batches(), epochs=9, optimizer=still, patience=2)
+    assert history["epoch"] == [1, 2, 3]  # the first is best; two more bring nothing
+    assert history.stopped == "early"
+    assert history.best["epoch"] == 1
+
+
+@pytest.mark.parametrize("validated", [True, False])
+def test_interrupting_keeps_the_model_and_the_history(validated: bool, capsys) -> None:
+    def press_stop(epoch: int, step: int) -> None:
+        if (epoch, step) == (3, 2):
+            signal.raise_signal(signal.SIGINT)
+
+    model, val = net(), batches(60, seed=1) if validated else None
+    history = fit(model, Counting(batches(), press_stop), val, epochs=9, lr=0.05)
+    assert history["epoch"] == [1, 2]
+    assert history.stopped == "interrupted"
+    assert not model.training
+    if validated:
+        assert evaluate(model, val).loss == pytest.approx(history.best["val_loss"])
+    assert len(predict(model, batches(), device=CPU)[0]) == 100
+    assert capsys.readouterr().out.startswith("Interrupted in epoch 3; ")
+
+
+def test_interrupting_the_first_epoch_leaves_an_empty_history() -> None:
+    loader = Counting(batches(), lambda *_: signal.raise_signal(signal.SIGINT))
+    history = fit(net(), loader, epochs=2)
+    assert history.rows == []
+    assert "Interrupted in epoch 1" in str(history)
+    with pytest.raises(CourseError, match="No epoch"):
+        _ = history.best
+
+
+# --- a loss that is not finite, memory ----------------------------------------------
+
+
+def spoil(after: int) -> nn.Module:
+    """A model whose forward pass number `after` + 1 gives infinite logits."""
+    model = linear()
+    calls = []
+
+    def hook(module: nn.Module, args: object, logits: Tensor) -> Tensor:
+        calls.append(1)
+        return logits * float("inf") if len(calls) > after else logits
+
+    model.register_forward_hook(hook)
+    return model
+
+
+def test_a_loss_that_is_not_finite_names_epoch_and_step() -> None:
+    with pytest.raises(CourseError, match=r"Epoch 2: .* is nan at step 3.*rate ten"):
+        fit(spoil(after=6), batches(), epochs=3, lr=0.01)  # 4 batches an epoch
+
+
+def test_it_is_found_within_fifty_steps() -> None:
+    loader = Counting(batches(10, size=5) * 150)
+    with pytest.raises(CourseError, match="at step 52,"):
+        fit(spoil(after=51), loader, epochs=1, lr=0.01)
+    assert loader.steps == 100
+
+
+def test_weights_that_the_last_step_spoilt_are_found_and_the_best_come_back() -> None:
+    model, val = linear(), batches(60, seed=1)
+
+    def explode(epoch: int, step: int) -> None:
+        if epoch == 2:
+            for weight in model.parameters():
+                weight.register_hook(lambda grad: grad * float("inf"))
+
+    train_on = Counting(batches(20, size=20), explode)  # one step an epoch
+    with pytest.raises(CourseError, match=r"Epoch 2: 1.weight is no longer finite"):
+        fit(model, train_on, val, epochs=3, lr=0.01)
+    assert all(weight.isfinite().all() for weight in model.parameters())
+
+
+class Hungry(nn.Module):
+    """Asks for a pebibyte once it sees a batch of 32."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = linear()
+
+    def forward(self, images: Tensor) -> Tensor:
+        if len(images) >= 32:
+            torch.empty(2**50, dtype=torch.uint8)
+        return self.inner(images)
+
+
+def test_out_of_memory_says_which_batch_size_to_try() -> None:
+    with pytest.raises(CourseError, match=r"Epoch 1: .*batch of 32: try batch_size=16"):
+        fit(Hungry(), batches(), epochs=1)
+    with pytest.raises(CourseError, match="try batch_size=16"):
+        predict(Hungry(), batches(), device=CPU)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."),
+        RuntimeError("MPS backend out of memory (MPS allocated: 18.13 GB"),
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 8"),
+        MemoryError(),
+    ],
+)
+def test_every_device_s_way_of_running_out_of_memory(error: Exception) -> None:
+    tally = Tally([], CPU)
+    tally.batch_size = 1
+    with pytest.raises(CourseError, match="smaller images"), tally:
+        raise error
+
+
+def test_other_errors_pass_unchanged() -> None:
+    with pytest.raises(RuntimeError, match="expected input"):
+        fit(net(), [(torch.zeros(4, 3, 8, 8), torch.zeros(4).long())], epochs=1)
+
+
+# --- bad input ----------------------------------------------------------------------
+
+
+def test_a_last_batch_of_one_with_batch_norm() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3), nn.BatchNorm1d(3))
+    with pytest.raises(CourseError, match="drop_last=True"):
+        fit(model, batches(33, size=32), epochs=1)
+    assert evaluate(model, batches(33, size=32)).examples == 33  # no matter here
+
+
+def test_empty_loaders() -> None:
+    for schedule in ("constant", "onecycle"):
+        with pytest.raises(CourseError, match="no batch"):
+            fit(net(), [], epochs=1, schedule=schedule)
+    with pytest.raises(CourseError, match="no batch"):
+        fit(net(), batches(), [], epochs=1)
+    with pytest.raises(CourseError, match="no batch"):
+        predict(net(), [], device=CPU)
+    with pytest.raises(CourseError, match=r"Epoch 2: .*generator can be read once"):
+        fit(net(), iter(batches()), epochs=2)
+    with pytest.raises(CourseError, match="must have a length"):
+        fit(net(), iter(batches()), epochs=2, schedule="onecycle")
+
+
+def test_outputs_that_do_not_fit_the_classes() -> None:
+    loader = Counting(batches())
+    loader.classes = ("dark", "grey", "bright")
+    with pytest.raises(CourseError, match=r"10 outputs, the data 3.*num_classes=3"):
+        fit(net(outputs=10), loader, epochs=1)
+    dataset = TensorDataset(*examples())
+    dataset.classes = ["dark", "grey", "bright"]
+    with pytest.raises(CourseError, match="num_classes=3"):
+        evaluate(net(outputs=2), DataLoader(dataset, batch_size=8))
+    mixed = [(examples(4)[0], torch.full((4, 5), 0.2))]
+    with pytest.raises(CourseError, match="num_classes=5"):
+        evaluate(net(), mixed)
+
+
+@pytest.mark.parametrize(("label", "batch"), [(3, 0), (3, 1), (-1, 0), (-1, 1)])
+def test_labels_out_of_range(label: int, batch: int) -> None:
+    given = batches()
+    given[batch][1][0] = label
+    with pytest.raises(CourseError, match=rf"Label {label} for a model of 3.*num_cla"):
+        fit(net(), given, epochs=1)
+
+
+def test_labels_on_their_way_to_another_device_are_all_looked_at() -> None:
+    given = batches()
+    given[1][1][0] = 7
+    tally = Tally(given, torch.device("meta"))
+    for images, labels in tally:
+        tally.losses.append(torch.zeros(()))
+        if tally.limits[1] == 7:
+            break
+        tally.check(torch.empty(len(images), 3, device="meta"), labels)
+    with pytest.raises(CourseError, match="Label 7"):
+        tally.check(torch.empty(len(images), 3, device="meta"), labels)
+
+
+@pytest.mark.parametrize(
+    ("loader", "message"),
+    [
+        (TensorDataset(*examples(4)), "pass its loader"),
+        ([torch.zeros(4, 1, 8, 8)], "pairs"),
+        ([(torch.zeros(4, 1, 8, 8, dtype=torch.uint8), torch.zeros(4))], "255"),
+        ([(torch.zeros(4, 1, 8, 8), torch.zeros(4))], "int64"),
+        ([(torch.zeros(4, 1, 8, 8), torch.zeros(4, 1).long())], "probabilities"),
+    ],
+)
+def test_batches_that_are_no_batches(loader: object, message: str) -> None:
+    with pytest.raises(CourseError, match=message):
+        fit(net(), loader, epochs=1)
+
+
+def test_small_integer_labels_are_taken() -> None:
+    images, labels = examples(20)
+    assert evaluate(net(), [(images, labels.to(torch.uint8))]).examples == 20
+
+
+def test_a_model_that_returns_no_logits() -> None:
+    with pytest.raises(CourseError, match=r"\(32, 1, 8, 8\), not logits"):
+        fit(nn.Conv2d(1, 1, 3, padding=1), batches(), epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"epochs": 0}, "at least one"),
+        ({"optimizer": "sdg"}, "choose from sgd, adam, adamw"),
+        ({"schedule": "linear"}, "choose from constant, onecycle, cosine"),
+        ({"monitor": "accuracy"}, "choose from val_accuracy, val_loss"),
+        ({"precision": "fp16"}, "choose from auto, float32"),
+        ({"patience": 2}, "val_loader"),
+        ({"patience": 0}, "at least one"),
+        ({"schedule": "plateau"}, "val_loader"),
+        ({"resume": True}, "checkpoint=PATH"),
+    ],
+)
+def test_arguments_that_make_no_sense(arguments: dict, message: str) -> None:
+    with pytest.raises(CourseError, match=message):
+        fit(net(), batches(), **{"epochs": 1, **arguments})
+
+
+# --- precision ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("capability", "formats"),
+    [
+        ((9, 0), ("bfloat16", "float16", "float32")),
+        ((8, 0), ("bfloat16", "float16", "float32")),
+        ((7, 5), ("float16", "float32")),  # the T4: its bfloat16 is emulated
+        ((6, 1), ("float32",)),
+    ],
+)
+def test_formats_of_gpus(capability, formats, monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert precision.native_formats(torch.device("cuda")) == formats
+
+
+def test_automatic_precision_is_float32_on_cpu_and_mps() -> None:
+    for name in ("cpu", "mps"):
+        chosen = precision.make_precision("auto", torch.device(name))
+        assert chosen.dtype == torch.float32
+        assert not chosen.scaler.is_enabled()
+
+
+@pytest.mark.parametrize("name", ["bfloat16", "float16"])
+def test_mixed_precision_is_never_emulated(name: str, monkeypatch) -> None:
+    monkeypatch.setattr(precision, "native_formats", lambda device: ("float32",))
+    with pytest.raises(CourseError, match=r"emulated on this cpu device.*'auto'"):
+        fit(net(), batches(), epochs=1, precision=name)
+
+
+@pytest.mark.parametrize("name", ["bfloat16", "float16"])
+def test_mixed_precision_where_it_is_native(name: str) -> None:
+    if name not in precision.native_formats(CPU):
+        pytest.skip(f"this CPU has no units for {name}")
+    check_mixed(name, CPU)
+
+
+def test_float16_scales_its_gradients_and_takes_the_scale_out_again() -> None:
+    flat = [(images.flatten(1), labels) for images, labels in batches()]
+    half, full = linear(), linear()
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    chosen = precision.Precision("cpu", torch.float16, scaler)
+    train_epoch(half, flat, SGD(half.parameters(), lr=0.1), precision=chosen)
+    train_epoch(full, flat, SGD(full.parameters(), lr=0.1))
+    torch.testing.assert_close(half[1].weight, full[1].weight, atol=1e-3, rtol=0.0)
+    assert not torch.equal(half[1].weight, full[1].weight)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_mixed_precision_on_a_gpu() -> None:
+    for name in precision.native_formats(torch.device("cuda"))[:-1]:
+        check_mixed(name, torch.device("cuda"))
+
+
+def check_mixed(name: str, device: torch.device) -> None:
+    """Forward pass in `name`, weights and loss in float32, and it learns."""
+    seen = {}
+
+    def loss_function(logits: Tensor, labels: Tensor) -> Tensor:
+        seen["loss"] = logits.dtype
+        return F.cross_entropy(logits, labels)
+
+    model = net().to(device)
+    model[-1].register_forward_hook(
+        lambda module, args, logits: seen.update(out=logits.dtype)
+    )
+    optimizer = SGD(model.parameters(), lr=0.05)
+    chosen = precision.make_precision(name, device)
+    assert chosen.scaler.is_enabled() == (name == "float16")
+    for _ in range(6):
+        metrics = train.train_epoch(
+            model,
+            batches(200),
+            optimizer,
+            loss_function=loss_function,
+            precision=chosen,
+            device=device,
+        )
+    assert seen == {"out": getattr(torch, name), "loss": torch.float32}
+    assert all(weight.dtype == torch.float32 for weight in model.parameters())
+    assert metrics.accuracy > 0.8
+    seen.clear()
+    train.evaluate(model, batches(), precision=chosen, device=device)
+    assert seen == {"out": getattr(torch, name)}

@@ -1,0 +1,197 @@
+"""Changes of place: crop, flip, rotation, resized crop."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+from utils.augment.base import Augmentation, as_float, require, uniform
+
+
+@dataclass(frozen=True)
+class RandomCrop(Augmentation):
+    """Pad with zeros on all sides, then crop to the old size at a random place.
+
+    Args:
+        padding: width of the border, in pixels.
+
+    Source: Krizhevsky et al. 2012, Sec. 4.1, which crops 224x224 out of 256x256; the
+    padded form is He et al. 2016, Sec. 4.2.
+    """
+
+    padding: int = 4
+
+    def __post_init__(self) -> None:
+        require(
+            isinstance(self.padding, int) and self.padding >= 0,
+            f"RandomCrop's padding is a whole number of pixels, not {self.padding}."
+            " Pass 0 or more; 4 is usual for 32x32 images.",
+        )
+
+    def draw(self, images: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Draw the crop's top and left in the padded image: int64 (N,) each."""
+        places = uniform(images, generator, 2) * (2 * self.padding + 1)
+        dy, dx = places.long().unbind(1)
+        return dy, dx
+
+    def apply(self, images: Tensor, params: tuple[Tensor, Tensor]) -> Tensor:
+        """Cut each example's window out of the padded image."""
+        n, _, height, width = images.shape
+        padded = F.pad(images, [self.padding] * 4)
+        # A view of all windows, (N, C, dy, dx, H, W): only the chosen ones are copied.
+        windows = padded.unfold(2, height, 1).unfold(3, width, 1)
+        return windows[torch.arange(n, device=images.device), :, params[0], params[1]]
+
+
+@dataclass(frozen=True)
+class HorizontalFlip(Augmentation):
+    """Mirror an image left to right, with probability `p`.
+
+    Source: Krizhevsky et al. 2012, Sec. 4.1.
+    """
+
+    p: float = 0.5
+
+    def __post_init__(self) -> None:
+        require(
+            0 <= self.p <= 1,
+            f"HorizontalFlip's p is a probability, not {self.p}. Pass 0 to 1.",
+        )
+
+    def draw(self, images: Tensor, generator: Generator) -> Tensor:
+        """Draw which examples are mirrored: bool (N,)."""
+        return uniform(images, generator) < self.p
+
+    def apply(self, images: Tensor, params: Tensor) -> Tensor:
+        """Mirror the chosen examples."""
+        return torch.where(params[:, None, None, None], images.flip(-1), images)
+
+
+def _look_up(images: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Read each image, bilinear, at its places x, y in pixels; zero lies outside."""
+    height, width = images.shape[2:]
+    # align_corners=False: -1 and 1 are the outer edges of the border pixels, not their
+    # centres. No F.affine_grid: it multiplies matrices, in TF32 where that is allowed.
+    grid = torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], -1)
+    return F.grid_sample(images, grid.to(images.dtype), align_corners=False)
+
+
+@dataclass(frozen=True)
+class Rotation(Augmentation):
+    """Turn about the centre by an angle in [-degrees, degrees]; corners become zero.
+
+    Bilinear. Positive angles turn counter-clockwise, as in torchvision.
+    """
+
+    degrees: float
+
+    def __post_init__(self) -> None:
+        require(
+            0 <= self.degrees <= 180,
+            f"Rotation turns up to `degrees` either way, and {self.degrees} is no such"
+            " limit. Pass 0 to 180.",
+        )
+
+    def draw(self, images: Tensor, generator: Generator) -> Tensor:
+        """Draw the angles, in degrees: float (N,)."""
+        return (2 * uniform(images, generator) - 1) * self.degrees
+
+    def apply(self, images: Tensor, params: Tensor) -> Tensor:
+        """Look up, for each new pixel, where it was before the turn."""
+        images = as_float(images)
+        height, width = images.shape[2:]
+        angle = torch.deg2rad(params)[:, None, None]
+        cos, sin = angle.cos(), angle.sin()
+        middle_x, middle_y = (width - 1) / 2, (height - 1) / 2
+        x = torch.arange(width, device=images.device) - middle_x
+        y = torch.arange(height, device=images.device)[:, None] - middle_y
+        # y points down, so this, which turns the places clockwise on the screen, turns
+        # the image counter-clockwise.
+        old_x, old_y = cos * x - sin * y, sin * x + cos * y
+        return _look_up(images, old_x + middle_x, old_y + middle_y)
+
+
+@dataclass(frozen=True)
+class RandomResizedCrop(Augmentation):
+    """Crop a random part of the image and resize it (bilinear, not antialiased).
+
+    Args:
+        size: side of the result, in pixels; None keeps the images' height and width.
+        scale: smallest and largest area of the crop, as a fraction of the image's.
+        ratio: smallest and largest width of the crop over its height.
+
+    Source: Szegedy et al. 2015 (GoogLeNet), Sec. 6.
+    """
+
+    size: int | None = None
+    scale: tuple[float, float] = (0.08, 1.0)
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+
+    def __post_init__(self) -> None:
+        require(
+            self.size is None or (isinstance(self.size, int) and self.size > 0),
+            f"RandomResizedCrop's size is a side in pixels, not {self.size}."
+            " Pass 1 or more, or None to keep the images' size.",
+        )
+        require(
+            0 < self.scale[0] <= self.scale[1] <= 1,
+            "RandomResizedCrop's scale is (smallest, largest) fraction of the area, not"
+            f" {self.scale}. Pass two numbers in (0, 1], the smaller one first.",
+        )
+        require(
+            0 < self.ratio[0] <= self.ratio[1] < math.inf,
+            "RandomResizedCrop's ratio is (smallest, largest) width / height, not"
+            f" {self.ratio}. Pass two positive numbers, the smaller one first.",
+        )
+
+    def draw(self, images: Tensor, generator: Generator) -> tuple[Tensor, ...]:
+        """Draw the crops' top, left, height and width, in pixels: int64 (N,) each."""
+        height, width = images.shape[2:]
+        u_area, u_ratio = uniform(images, generator, 2, 10).unbind(1)
+        smallest, largest = (height * width * fraction for fraction in self.scale)
+        area = smallest + u_area * (largest - smallest)
+        low, high = (math.log(ratio) for ratio in self.ratio)
+        ratio = torch.exp(low + u_ratio * (high - low))
+        h = (area / ratio).sqrt().round().long()
+        w = (area * ratio).sqrt().round().long()
+        # torchvision tries up to ten times and keeps the first crop that fits. Here all
+        # ten are drawn at once, which gives the kept one the same distribution.
+        fits = (h > 0) & (h <= height) & (w > 0) & (w <= width)
+        kept = fits.int().argmax(1, keepdim=True)
+        found = fits.any(1)
+        default_h, default_w = self._central(height, width)
+        h = torch.where(found, h.gather(1, kept)[:, 0], default_h)
+        w = torch.where(found, w.gather(1, kept)[:, 0], default_w)
+        u_top, u_left = uniform(images, generator, 2).unbind(1)
+        top = torch.where(found, u_top * (height - h + 1), (height - h) // 2).long()
+        left = torch.where(found, u_left * (width - w + 1), (width - w) // 2).long()
+        return top, left, h, w
+
+    def _central(self, height: int, width: int) -> tuple[int, int]:
+        """Size of the crop when no try fits: the largest of an allowed ratio."""
+        if width / height < self.ratio[0]:
+            return round(width / self.ratio[0]), width
+        if width / height > self.ratio[1]:
+            return height, round(height * self.ratio[1])
+        return height, width
+
+    def apply(self, images: Tensor, params: tuple[Tensor, ...]) -> Tensor:
+        """Look up, for each new pixel, its place in the example's crop."""
+        images = as_float(images)
+        top, left, h, w = params
+        y = self._places(top, h, self.size or images.shape[2])
+        x = self._places(left, w, self.size or images.shape[3])
+        y, x = torch.broadcast_tensors(y[:, :, None], x[:, None, :])
+        return _look_up(images, x, y)
+
+    @staticmethod
+    def _places(start: Tensor, extent: Tensor, size: int) -> Tensor:
+        """Where `size` new pixels lie along one axis of each crop, in pixels."""
+        start, extent = start[:, None], extent[:, None]
+        steps = (torch.arange(size, device=start.device) + 0.5) / size
+        # Nothing outside the crop is seen: stop at the centres of its border pixels.
+        return start + torch.minimum(steps * extent - 0.5, extent - 1).clamp(min=0)

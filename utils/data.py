@@ -1,0 +1,247 @@
+"""The data sets of the course, each as `Splits(train, val, test)` of uint8 images.
+
+A set is taken from the disk (`course.data_dir()`), or downloaded, or, where there is no
+network, replaced by a stand-in, which one printed line says. `data/README.md` tells
+where the sets come from and how they lie on the disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from utils import course
+from utils.datasets import download, standins
+from utils.datasets.folders import read_folder
+from utils.datasets.loader import ImageSet, Splits, balanced_order
+from utils.datasets.readers import CIFAR10_FILES, CIFAR10_FOLDER, read_cifar10, read_idx
+from utils.datasets.standins import Images, Parts
+
+SOURCES = ("auto", "real", "embedded")
+GARMENTS = (
+    *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+    *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+)
+
+
+def mnist(*, source: str = "auto", val_fraction: float = 0.1, seed: int = 0) -> Splits:
+    """Handwritten digits, 28x28, grey: 60,000 to train on, 10,000 for the test.
+
+    Args:
+        source: "auto" takes the real images where it can get them and else the
+            stand-in, at scale tiny always; "real" refuses the stand-in; "embedded"
+            asks for it.
+        val_fraction: the fraction of the training images that validate.
+        seed: which of them do.
+
+    Raises:
+        CourseError: the real images are damaged, or asked for and not to be had.
+
+    Source: LeCun et al. 1998.
+    """
+    real = Images("MNIST", standins.DIGITS.classes, _read_mnist)
+    return _load(real, standins.DIGITS, source, val_fraction, seed)
+
+
+def fashion_mnist(
+    *, source: str = "auto", val_fraction: float = 0.1, seed: int = 0
+) -> Splits:
+    """Articles of clothing, as many and as large as MNIST's digits.
+
+    The arguments are those of `mnist`. The stand-in shows digits, with their classes.
+
+    Source: Xiao et al. 2017.
+    """
+    real = Images("Fashion-MNIST", GARMENTS, _read_fashion_mnist)
+    return _load(real, standins.DIGITS, source, val_fraction, seed)
+
+
+def cifar10(
+    *, source: str = "auto", val_fraction: float = 0.1, seed: int = 0
+) -> Splits:
+    """Photos of ten kinds of objects, 32x32: 50,000 to train on, 10,000 for the test.
+
+    The arguments are those of `mnist`. The stand-in is drawn: 5,000 and 1,000.
+
+    Source: Krizhevsky 2009.
+    """
+    real = Images("CIFAR-10", standins.DRAWINGS.classes, _read_cifar10)
+    return _load(real, standins.DRAWINGS, source, val_fraction, seed)
+
+
+def image_folder(
+    path: str | Path,
+    size: int = 64,
+    *,
+    val_fraction: float = 0.15,
+    test_fraction: float = 0.15,
+    seed: int = 0,
+    skip_bad: bool = False,
+) -> Splits:
+    """Your own images, in a folder for each class: `path/<class>/...`.
+
+    Or `path/train/<class>/...`, with `path/val` and `path/test` if you like; a part
+    that is not there is taken from the training images, the same one every time. Each
+    image is resized, and its central square kept.
+
+    Args:
+        size: side of the square, in pixels.
+        val_fraction, test_fraction: what such a part gets of the training images.
+        seed: which of them.
+        skip_bad: leave files out that cannot be read, and say so.
+
+    Raises:
+        CourseError: the folder or a class is missing or empty, or files are no images.
+    """
+    path = Path(path).expanduser()
+    parts, classes = read_folder(path, size, skip_bad=skip_bad)
+    fractions = {"val": val_fraction, "test": test_fraction}
+    fractions = {part: f for part, f in fractions.items() if part not in parts}
+    return _split(Images(path.resolve().name, classes, lambda: parts), fractions, seed)
+
+
+DATASETS: dict[str, Callable[..., Splits]] = {
+    "mnist": mnist,
+    "fashion_mnist": fashion_mnist,
+    "cifar10": cifar10,
+}
+
+
+def load(name: str, **options) -> Splits:
+    """A data set by its name, however it is spelt: "cifar10", "CIFAR-10"; see `mnist`.
+
+    Raises:
+        CourseError: there is none of that name.
+    """
+    plain = "".join(filter(str.isalnum, name.lower()))
+    for known, function in DATASETS.items():
+        if known.replace("_", "") == plain:
+            return function(**options)
+    raise course.CourseError(
+        f"There is no data set {name!r}. Choose one of {', '.join(DATASETS)}, or use"
+        " image_folder(path) for images of your own."
+    )
+
+
+def _load(
+    real: Images, stand_in: Images, source: str, val_fraction: float, seed: int
+) -> Splits:
+    """The real set or its stand-in, as `source` and the scale say."""
+    if source not in SOURCES:
+        raise course.CourseError(
+            f"source={source!r} is none of {', '.join(SOURCES)}. Leave it out for the"
+            " real images where they can be had."
+        )
+    fractions = {"val": val_fraction}
+    if source == "embedded":
+        why = 'source="embedded"; source="auto" takes the real images'
+    elif source == "auto" and course.scale() == "tiny":
+        why = "scale tiny; CNN_COURSE_SCALE=small takes the real images"
+    else:
+        try:
+            return _split(real, fractions, seed)
+        except download.DownloadError as error:
+            if source == "real":
+                raise
+            why = f"{error.reason}; data/README.md says how to get the real images"
+    print(f"Stand-in: {stand_in.name} in place of {real.name} ({why}).")
+    stand_in = stand_in._replace(name=f"{real.name} (stand-in)")
+    return _split(stand_in, fractions, seed, real=False)
+
+
+def _read_mnist() -> Parts:
+    return _read_idx(course.data_dir() / "MNIST" / "raw", download.MNIST)
+
+
+def _read_fashion_mnist() -> Parts:
+    return _read_idx(course.data_dir() / "FashionMNIST" / "raw", download.FASHION_MNIST)
+
+
+def _read_idx(folder: Path, files: Sequence[download.Remote]) -> Parts:
+    """Training and test images with their labels; each file plain, or else gzipped."""
+    arrays = []
+    for file, dimensions in zip(files, (3, 1, 3, 1), strict=True):
+        path = folder / file.name.removesuffix(".gz")
+        path = path if path.is_file() else _fetch(file, folder)
+        arrays.append(read_idx(path))
+        if arrays[-1].ndim != dimensions:
+            raise course.CourseError(
+                f"{path} holds {arrays[-1].ndim} dimensions where {dimensions} belong."
+                " Is it another file's content? Delete it: it is then downloaded."
+            )
+    train, train_labels, test, test_labels = arrays
+    train, test = train[:, None], test[:, None]  # (N, 1, H, W)
+    return {"train": (train, train_labels), "test": (test, test_labels)}
+
+
+def _read_cifar10() -> Parts:
+    """The folder of batch files, else the archive, else images by class."""
+    root = course.data_dir()
+    folder, archive = root / CIFAR10_FOLDER, root / download.CIFAR10.name
+    if all((folder / name).is_file() for name in CIFAR10_FILES):
+        return read_cifar10(folder)
+    images = root / "cifar10"
+    if (images / "train").is_dir() and not archive.is_file():
+        parts, classes = read_folder(images, 32)
+        if classes != standins.DRAWINGS.classes or "test" not in parts:
+            raise course.CourseError(
+                f"{images} is not CIFAR-10: it needs the folders train and test, and in"
+                f" each of them {', '.join(standins.DRAWINGS.classes)}."
+                " Complete it, or remove it: the set is then downloaded."
+            )
+        return parts
+    return read_cifar10(_fetch(download.CIFAR10, root))
+
+
+def _fetch(file: download.Remote, folder: Path) -> Path:
+    return download.fetch(file, folder, online=course.scale() != "tiny")
+
+
+def _split(
+    images: Images, fractions: dict[str, float], seed: int, *, real: bool = True
+) -> Splits:
+    """Take the parts that are not there from train, and measure mean and std on it."""
+    for part, fraction in fractions.items():
+        if not 0 < fraction < 1:
+            raise course.CourseError(
+                f"{part}_fraction={fraction} is no fraction of the training images."
+                " Use a number between 0 and 1, such as 0.1."
+            )
+    sets = {}
+    for part, (pixels, labels) in images.read().items():
+        stored = torch.from_numpy(pixels).contiguous(memory_format=torch.channels_last)
+        numbers = torch.from_numpy(labels).long()
+        zero, one = ((x,) * pixels.shape[1] for x in (0.0, 1.0))  # until measured
+        sets[part] = ImageSet(
+            stored, numbers, images.classes, zero, one, images.name, real
+        )
+    train = sets["train"]
+    order = balanced_order(train.labels, seed=seed)
+    for part, fraction in fractions.items():
+        n = max(1, round(len(train) * fraction))
+        sets[part], order = train.take(order[:n]), order[n:]
+    if len(order) == 0:
+        raise course.CourseError(
+            f"{images.name}: {len(train)} images are too few to train, validate and"
+            " test on. Add some, or lower the fractions for validation and test."
+        )
+    sets["train"] = train.take(order)
+    mean, std = _measure(sets["train"].images)
+    return Splits(**{p: replace(data, mean=mean, std=std) for p, data in sets.items()})
+
+
+def _measure(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel, of values in [0, 1], exactly."""
+    values = torch.arange(256, dtype=torch.float64) / 255
+    means, stds = [], []
+    for channel in images.unbind(1):
+        counts = torch.bincount(channel.flatten(), minlength=256)
+        mean = (counts * values).sum() / counts.sum()
+        std = ((counts * (values - mean) ** 2).sum() / counts.sum()).sqrt()
+        means.append(round(mean.item(), 4))
+        stds.append(round(std.item(), 4) or 1.0)  # of one value only: nothing to scale
+    return tuple(means), tuple(stds)

@@ -1,0 +1,97 @@
+"""What stands in for a real data set where there is no network, and in CI."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+
+from utils import course, sketches
+from utils.datasets.loader import balanced_order
+
+Arrays = tuple[np.ndarray, np.ndarray]  # images uint8 (N, C, H, W), labels (N,)
+Parts = dict[str, Arrays]  # of "train", "test", and "val" if it comes apart
+SCANS_TEST = 297  # of 1,797
+DRAWN = {"train": (5_000, 0), "test": (1_000, 1)}  # how many, from which seed
+
+
+class Images(NamedTuple):
+    """A set of images: its name, its classes, and the function that reads it."""
+
+    name: str
+    classes: tuple[str, ...]
+    read: Callable[[], Parts]
+
+
+def digits() -> Parts:
+    """scikit-learn's 1,797 scans of handwritten digits, brought into MNIST's shape.
+
+    Each scan of 8x8 pixels fills the central 20x20 of 28x28, as MNIST's digits do.
+
+    Returns:
+        "train" and "test", images (N, 1, 28, 28).
+
+    Source: Alpaydin and Kaynak 1998; the scans are the test part of UCI's Optdigits.
+    """
+    from sklearn.datasets import load_digits  # takes most of a second to import
+
+    scans = load_digits()
+    ink = np.round(scans.images * (255 / 16)).astype(np.uint8)  # 0 to 16 in the file
+    images = np.zeros((len(ink), 1, 28, 28), np.uint8)
+    for image, scan in zip(images, ink, strict=True):
+        large = Image.fromarray(scan).resize((20, 20), Image.Resampling.BICUBIC)
+        image[0, 4:24, 4:24] = large
+    labels = scans.target.astype(np.int64)
+    order = balanced_order(torch.from_numpy(labels)).numpy()
+    parts = {"train": order[SCANS_TEST:], "test": order[:SCANS_TEST]}
+    return {part: (images[i], labels[i]) for part, i in parts.items()}
+
+
+def drawings() -> Parts:
+    """Drawings of CIFAR-10's classes: 5,000 for training, 1,000 for the test.
+
+    They are kept under `data_dir()/cache`, since drawing takes seconds.
+
+    Returns:
+        "train" and "test", images (N, 3, 32, 32).
+    """
+    return {part: _drawn(n, seed) for part, (n, seed) in DRAWN.items()}
+
+
+def _drawn(n: int, seed: int) -> Arrays:
+    # Other code draws other images, so its hash is a part of the name.
+    code = hashlib.sha256(Path(sketches.__file__).read_bytes()).hexdigest()[:12]
+    path = course.data_dir() / "cache" / f"sketches-cifar10-{n}-{seed}-{code}.npz"
+    # No cache, a damaged one, a folder that takes no file: whatever it is, draw again.
+    with contextlib.suppress(Exception):
+        with np.load(path, allow_pickle=False) as kept:
+            images, labels = kept["images"], kept["labels"]
+        if images.shape == (n, 3, 32, 32) and labels.shape == (n,):
+            return images, labels
+    images, labels = (tensor.numpy() for tensor in sketches.cifar10(n, seed=seed))
+    with contextlib.suppress(OSError):
+        _keep(path, images=images, labels=labels)
+    return images, labels
+
+
+def _keep(path: Path, **arrays: np.ndarray) -> None:
+    """Write a file that appears under its name only once it is complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            np.savez(file, **arrays)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+DIGITS = Images("1,797 scanned digits of scikit-learn", tuple("0123456789"), digits)
+DRAWINGS = Images("6,000 drawings of its classes", tuple(sketches.CLASSES), drawings)

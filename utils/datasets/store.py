@@ -1,0 +1,118 @@
+"""Where a loader keeps its images as uint8: on the device, or off it if too many.
+
+On the device, the set lies padded for the random crop, and `unfold` gives a view of all
+crops, which takes no memory: `crops[i, :, dy, dx]` is the random crop of example i.
+Otherwise a `DataLoader` fetches each batch, which is then cropped on the device. Both
+draw the same numbers, so the batches are the same.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
+
+from utils import course
+from utils.augment import RandomCrop
+
+if TYPE_CHECKING:
+    from utils.datasets.loader import ImageSet
+
+Batches = Iterator[tuple[Tensor, Tensor]]
+
+
+def place(
+    data: ImageSet, crop: RandomCrop | None, device: torch.device
+) -> Resident | Fetched:
+    """Put the set on the device if it takes at most half of the memory free there."""
+    n, c, h, w = data.images.shape
+    border = 2 * crop.padding if crop else 0
+    # Without a border the CPU uses the images where they are.
+    copied = n * c * (h + border) * (w + border)
+    needed = 0 if border == 0 and device.type == "cpu" else copied
+    fits = needed <= free_memory(device) / 2
+    return Resident(data, crop, device) if fits else Fetched(data, crop, device)
+
+
+def free_memory(device: torch.device) -> float:
+    """Bytes that are free on the device; infinite where the system does not say."""
+    if device.type == "cuda":
+        # What torch holds back for later use is free for us as well.
+        held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + held
+    available = Path("/proc/meminfo")
+    if available.is_file():  # Linux; its sysconf would count the page cache as taken
+        lines = available.read_text().splitlines()
+        fields = dict(line.split(":", 1) for line in lines)
+        return int(fields["MemAvailable"].split()[0]) * 1024
+    if hasattr(os, "sysconf"):  # macOS: all of the memory, which MPS shares
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return math.inf
+
+
+class Resident:
+    """The whole set on the device, padded and unfolded once."""
+
+    def __init__(
+        self, data: ImageSet, crop: RandomCrop | None, device: torch.device
+    ) -> None:
+        self.crop, self.size = crop, data.images.shape[2:]
+        self.images, self.labels = data.images.to(device), data.labels.to(device)
+        if crop:
+            self.images = F.pad(self.images, [crop.padding] * 4)
+
+    def batches(self, indices: Sequence[Tensor], generator: Generator) -> Batches:
+        """Pick the examples of each batch, cropped: uint8 (B, C, H, W), int64 (B,)."""
+        h, w = self.size
+        crops = self.images.unfold(2, h, 1).unfold(3, w, 1)  # (N, C, dy, dx, H, W)
+        dy = dx = 0
+        for i in indices:
+            if self.crop:
+                # It asks only how many images there are.
+                dy, dx = self.crop.draw(self.images[: len(i), :, :h, :w], generator)
+            yield crops[i, :, dy, dx], self.labels[i]
+
+
+class Fetched:
+    """The set where it lies, a memory map for instance; batches come one by one."""
+
+    def __init__(
+        self, data: ImageSet, crop: RandomCrop | None, device: torch.device
+    ) -> None:
+        self.examples, self.crop, self.device = _Examples(data), crop, device
+
+    def batches(self, indices: Sequence[Tensor], generator: Generator) -> Batches:
+        """Fetch the examples of each batch: uint8 (B, C, H, W), int64 (B,)."""
+        cuda = self.device.type == "cuda"
+        loader = DataLoader(
+            self.examples,
+            batch_sampler=[i.cpu() for i in indices],
+            collate_fn=tuple,
+            # Processes fetch ahead while a GPU computes; a busy CPU they would slow.
+            num_workers=course.num_workers() if cuda else 0,
+            pin_memory=cuda,
+            generator=Generator(),  # without it, the global one would be used
+        )
+        for batch in loader:
+            images, labels = (t.to(self.device, non_blocking=True) for t in batch)
+            yield self.crop(images, generator) if self.crop else images, labels
+
+
+class _Examples(Dataset):
+    """What a `DataLoader` asks for a whole batch at once, still as uint8."""
+
+    def __init__(self, data: ImageSet) -> None:
+        self.images, self.labels = data.images, data.labels
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitems__(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        return self.images[indices], self.labels[indices]

@@ -1,0 +1,256 @@
+"""What self-checks are written with; `lecture_NN.py` holds those of one lecture.
+
+    @exercise("00.1")
+    def output_size(answer):
+        expect_number(answer, 28, misconceptions={27: "Count the first position too."})
+
+A checking function looks at behaviour, never at source text. It raises `Wrong` with a
+hint, and may return one sentence that the tick shows behind it.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+EXERCISES: dict[str, Callable[[Any], str | None]] = {}
+
+
+class Wrong(Exception):
+    """A rejected answer: the hint, and stronger ones for the tries that follow."""
+
+    def __init__(self, *hints: str) -> None:
+        self.hints = [hint for hint in hints if hint]
+        super().__init__(*self.hints)
+
+
+class Unanswered(Exception):
+    """The answer still is the `...` that the exercise came with."""
+
+
+def exercise(name: str) -> Callable[[Callable], Callable]:
+    """Register the decorated function as the check of exercise `name`, as "00.1"."""
+    if not re.fullmatch(r"\d\d\.\d+", name):
+        raise ValueError(f"{name!r} is not of the form '00.1': lecture, dot, number")
+    if name in EXERCISES:
+        raise ValueError(f"exercise {name} is registered twice")
+
+    def register(function: Callable) -> Callable:
+        EXERCISES[name] = function
+        return function
+
+    return register
+
+
+def call(function: Callable, *args: Any) -> Any:
+    """Call what the student wrote: an exception becomes a hint that names it.
+
+    Args:
+        function: the student's function, module or class.
+        args: copied first, so that changes in place do not reach the next call.
+
+    Raises:
+        Unanswered: it returned nothing, or stumbled over a `...` left in its body.
+        Wrong: it is not callable, or raised.
+    """
+    name = getattr(function, "__name__", type(function).__name__)
+    if not callable(function):
+        raise Wrong(f"A function is wanted here, not {describe(function)}.")
+    try:
+        result = function(*copy.deepcopy(args))
+    except Exception as error:
+        if "ellipsis" in str(error):
+            raise Unanswered from error
+        shown = ", ".join(describe(argument) for argument in args)
+        raise Wrong(f"{name}({shown}) raised {in_words(error)}") from error
+    if result is None or result is ...:
+        raise Unanswered(f"{name} returns nothing")
+    return result
+
+
+def expect_number(
+    answer: Any,
+    right: float,
+    *,
+    unit: str = "",
+    tolerance: float = 1e-3,
+    misconceptions: Mapping[float, str] | None = None,
+    hint: str = "",
+) -> None:
+    """Accept the number `right`: an int exactly, a float within `tolerance`.
+
+    Args:
+        answer: an int, a float, or an array or tensor of one element.
+        right: the right number.
+        unit: shown behind numbers, as "pixels".
+        tolerance: relative, for a `right` that is a float.
+        misconceptions: for wrong numbers that betray a known mistake, the hint to give.
+        hint: shown from the second wrong try on.
+    """
+    if isinstance(answer, (str, bool, type)) or callable(answer):
+        raise Wrong(f"A number is wanted here, not {describe(answer)}.", hint)
+    value = float(answer.detach() if torch.is_tensor(answer) else answer)
+
+    def matches(other: float) -> bool:
+        relative = 0.0 if isinstance(other, int) else tolerance
+        return math.isclose(value, other, rel_tol=relative, abs_tol=1e-12)
+
+    if matches(right):
+        return
+    shown = f"{value:,.10g} {unit}".strip()
+    for wrong, reason in (misconceptions or {}).items():
+        if matches(wrong):
+            raise Wrong(f"{shown}: {reason}", hint)
+    size = "too large" if value > right else "too small"
+    raise Wrong(f"{shown} is {size if math.isfinite(value) else 'no size'}.", hint)
+
+
+def expect_choice(answer: Any, right: str, wrong: Mapping[str, str]) -> None:
+    """Accept the word `right`, in any case.
+
+    Args:
+        answer: what the student chose.
+        right: the right word.
+        wrong: for each other choice, why it is not the one.
+    """
+    choices = {word.lower(): reason for word, reason in wrong.items()}
+    word = answer.strip().lower() if isinstance(answer, str) else None
+    if word == right.lower():
+        return
+    if word in choices:
+        raise Wrong(choices[word])
+    names = ", ".join(repr(name) for name in sorted([right, *wrong]))
+    raise Wrong(f"Choose one of {names}, not {describe(answer)}.")
+
+
+def expect_value(
+    answer: Any, reference: Any, *, what: str = "This", tolerance: float = 1e-5
+) -> None:
+    """Accept what equals `reference`: a tensor in shape and values, a number, a tuple.
+
+    Args:
+        answer: the student's value.
+        reference: the right one; numbers may differ by `tolerance`.
+        what: begins the hint, as "conv(image, kernel)".
+        tolerance: relative or absolute.
+    """
+    if isinstance(reference, (list, tuple)):
+        if not isinstance(answer, (list, tuple)) or len(answer) != len(reference):
+            raise Wrong(f"{what} is {describe(answer)}, not {len(reference)} values.")
+        for i, (one, right) in enumerate(zip(answer, reference, strict=True)):
+            expect_value(one, right, what=f"{what}[{i}]", tolerance=tolerance)
+        return
+    if isinstance(reference, (str, bool)):
+        if answer != reference:
+            raise Wrong(f"{what} is {describe(answer)}, not {reference!r}.")
+        return
+    if torch.is_tensor(reference) and not torch.is_tensor(answer):
+        raise Wrong(f"{what} is {describe(answer)}, not a tensor.")
+    got = torch.as_tensor(answer).detach().cpu().double()
+    right = torch.as_tensor(reference).detach().cpu().double()
+    if got.shape != right.shape:
+        raise Wrong(f"{what} has shape {tuple(got.shape)}, not {tuple(right.shape)}.")
+    if not torch.allclose(got, right, rtol=tolerance, atol=tolerance, equal_nan=True):
+        if right.numel() == 1:
+            raise Wrong(f"{what} is {got.item():.6g}, not {right.item():.6g}.")
+        gap = (got - right).abs().max().item()
+        raise Wrong(f"{what} has the right shape; values are off by up to {gap:.3g}.")
+
+
+def expect_function(
+    function: Callable,
+    reference: Callable,
+    inputs: Sequence,
+    *,
+    tolerance: float = 1e-5,
+    hint: str = "",
+) -> None:
+    """Accept a function that agrees with `reference` on all of `inputs`.
+
+    Args:
+        function: the student's.
+        reference: the right one.
+        inputs: what to call both with; a tuple holds several arguments.
+        tolerance: allowed relative or absolute difference of floats.
+        hint: shown from the second wrong try on.
+    """
+    name = getattr(function, "__name__", "This function")
+    for given in inputs:
+        args = given if isinstance(given, tuple) else (given,)
+        got = call(function, *args)
+        what = f"{name}({', '.join(describe(argument) for argument in args)})"
+        try:
+            right = reference(*copy.deepcopy(args))
+            expect_value(got, right, what=what, tolerance=tolerance)
+        except Wrong as wrong:
+            raise Wrong(*wrong.hints, hint) from None
+
+
+def expect_module(
+    module: Any,
+    input_shape: tuple[int, ...],
+    output_shape: tuple[int, ...],
+    *,
+    parameters: int | None = None,
+    hint: str = "",
+) -> None:
+    """Accept a network by the shape of its output and by its number of parameters.
+
+    Args:
+        module: the student's network, or its class where that needs no arguments.
+        input_shape: of the batch it is given, as (2, 3, 32, 32).
+        output_shape: of the batch it must return.
+        parameters: how many it must have, all together.
+        hint: shown from the second wrong try on.
+    """
+    if isinstance(module, type):
+        module = call(module)
+    if not isinstance(module, nn.Module):
+        raise Wrong(f"A network is wanted here, not {describe(module)}.", hint)
+    weights = list(module.parameters())
+    batch = torch.zeros(input_shape, device=weights[0].device if weights else None)
+    training = {part: part.training for part in module.modules()}
+    try:
+        with torch.no_grad():
+            output = call(module.eval(), batch)
+    finally:
+        for part, mode in training.items():
+            part.training = mode
+    if not torch.is_tensor(output):
+        raise Wrong(f"It returns {describe(output)}, not a tensor.", hint)
+    shape = tuple(output.shape)
+    if shape != tuple(output_shape):
+        raise Wrong(f"{tuple(input_shape)} -> {shape}, not {output_shape}.", hint)
+    count = sum(weight.numel() for weight in weights)
+    if parameters is not None and count != parameters:
+        more = "too many" if count > parameters else "too few"
+        excess = f"{abs(count - parameters):,} {more}"
+        raise Wrong(f"It has {count:,} parameters, {excess}.", hint)
+
+
+def describe(value: Any) -> str:
+    """Name a value in a hint: a number by itself, a tensor by its shape."""
+    if torch.is_tensor(value):
+        return f"a tensor of shape {tuple(value.shape)}"
+    if isinstance(value, (bool, int, float, str)):
+        long = len(repr(value)) > 40
+        return f"a long {type(value).__name__}" if long else repr(value)
+    if isinstance(value, (tuple, list)) and len(value) <= 4:
+        return f"({', '.join(describe(one) for one in value)})"
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    kind = type(value).__name__
+    return f"{'an' if kind[0].lower() in 'aeiou' else 'a'} {kind}"
+
+
+def in_words(error: BaseException) -> str:
+    """Name an exception in one short line."""
+    lines = str(error).strip().splitlines() or [""]
+    text = lines[0] if len(lines[0]) <= 160 else lines[0][:157] + "..."
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,1 @@
+"""What `plot` and `diagram` are made of: curves, pictures, grids, one style."""

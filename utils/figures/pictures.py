@@ -1,0 +1,328 @@
+"""Pictures on a grid: images, filters, feature maps, and the table of confusions.
+
+Import them from `utils.plot`. Each grid is one axes measured in inches, so that
+nothing overlaps, whatever the number of pictures and the length of their titles.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from torch import Tensor, nn
+
+from utils.course import CourseError
+
+WIDTH = 7.0  # inches: what fits a slide and a page
+LARGEST = 1.9  # inches: side of a single picture
+GAP = 0.06  # inches between pictures
+LINE = 0.18  # inches: a line of 10 pt text
+TITLE = 0.34  # inches: the title's line
+
+
+def image_grid(
+    images: Tensor | Sequence[Tensor],
+    titles: Sequence[object] | None = None,
+    *,
+    columns: int = 8,
+    title: str | None = None,
+    vmin: float | None = None,
+    vmax: float | None = None,
+) -> Axes:
+    """Show images side by side, grey or in colour.
+
+    Args:
+        images: (N, C, H, W) with 1 or 3 channels, (N, H, W), or a sequence of images,
+            which may differ in size; uint8, or float in [0, 1].
+        titles: a short text above each image; long ones wrap.
+        columns: how many stand in a row.
+        title: above the grid.
+        vmin: the value shown black; give it and `vmax` to show normalised images.
+        vmax: the value shown white.
+
+    Raises:
+        CourseError: there is no image, the channels are not 1 or 3, the titles are
+            fewer or more, or values lie outside [0, 1] and no `vmin`, `vmax` says how.
+    """
+    pictures = [_picture(image, vmin, vmax) for image in images]
+    if titles is not None and len(titles) != len(pictures):
+        raise CourseError(
+            f"There are {len(titles)} titles for {len(pictures)} images:"
+            " give one for each."
+        )
+    return _grid(pictures, titles, columns, title, Normalize(0, 1), "gray")
+
+
+def filters(
+    weights: Tensor | nn.Module, *, columns: int = 8, title: str | None = None
+) -> Axes:
+    """Show the kernels of a first convolution.
+
+    Args:
+        weights: a convolution, or its weights (C_out, C_in, H, W). With one input
+            channel red is positive, blue negative, white 0; with three the kernel is
+            shown in colour, with 0 as middle grey.
+        columns: how many stand in a row.
+        title: above the grid.
+
+    Raises:
+        CourseError: there are neither 1 nor 3 input channels.
+    """
+    weight = weights if isinstance(weights, Tensor) else weights.weight
+    if weight.dim() != 4 or weight.shape[1] not in (1, 3):
+        raise CourseError(
+            f"Kernels of shape {tuple(weight.shape)} are no pictures: they need 1 or 3"
+            " input channels. Choose one channel: filters(conv.weight[:, :1])."
+        )
+    kernels = weight.detach().float().cpu()
+    limit = kernels.abs().max().clamp(min=1e-12).item()
+    if kernels.shape[1] == 3:
+        return image_grid(kernels / (2 * limit) + 0.5, columns=columns, title=title)
+    norm = Normalize(-limit, limit)
+    return _grid(
+        list(kernels[:, 0].numpy()), None, columns, title, norm, "RdBu_r", bar="weight"
+    )
+
+
+def feature_maps(
+    maps: Tensor | Mapping[str, Tensor], *, columns: int = 8, title: str | None = None
+) -> Axes:
+    """Show what the channels of a layer, or of several layers, put out.
+
+    Args:
+        maps: (C, H, W) or (1, C, H, W) of one layer: every channel, on one scale. Or
+            `look.feature_maps(...)`: a row for each layer, its first channels, dark
+            for the layer's smallest value and bright for its largest.
+        columns: how many channels stand in a row.
+        title: above the grid.
+
+    Raises:
+        CourseError: a layer's output is no stack of maps.
+    """
+    if isinstance(maps, Tensor):
+        stack = _maps("These maps", maps)
+        norm = Normalize(stack.min(), stack.max())
+        return _grid(
+            list(stack), None, columns, title, norm, "viridis", bar="activation"
+        )
+    layers = {name: _maps(name, layer) for name, layer in maps.items()}
+    margin = 1.0
+    side = (WIDTH - margin) / columns
+    figure_height = len(layers) * side
+    ax, top = _canvas(figure_height, title)
+    for row, (name, stack) in enumerate(layers.items()):
+        y = top - (row + 1) * side
+        norm = Normalize(stack.min(), stack.max())
+        for column, channel in enumerate(stack[:columns]):
+            _place(ax, channel, margin + column * side, y, side, side, norm, "viridis")
+        size = "×".join(map(str, stack.shape))
+        ax.text(0.03, y + side / 2, f"{name}\n{size}", va="center", fontsize=10)
+    return ax
+
+
+def confusion(
+    logits: Tensor,
+    labels: Tensor,
+    classes: Sequence[str],
+    *,
+    title: str | None = None,
+) -> Axes:
+    """Show for each class which classes its examples were taken for, in percent.
+
+    Args:
+        logits: (N, K).
+        labels: (N,), class indices.
+        classes: K names.
+        title: by default the share of right answers.
+
+    Raises:
+        CourseError: the names do not fit the logits, or a label is no class.
+    """
+    size = len(classes)
+    if logits.dim() != 2 or logits.shape[1] != size:
+        raise CourseError(
+            f"Logits of shape {tuple(logits.shape)} do not fit {size} class names:"
+            " give (N, K) logits and K names."
+        )
+    if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < size:
+        raise CourseError(f"A label lies outside 0 to {size - 1}: check the labels.")
+    pairs = labels.cpu().long() * size + logits.argmax(1).cpu()
+    counts = torch.bincount(pairs, minlength=size**2).view(size, size).numpy()
+    examples = counts.sum(1, keepdims=True)
+    percent = 100 * counts / np.maximum(examples, 1)
+
+    _, ax = plt.subplots(figsize=(WIDTH, min(3.5, 1.6 + 0.42 * size)))
+    # White for 0: most cells are empty, and the mistakes should stand out.
+    ax.imshow(percent, vmin=0, vmax=100, cmap="Blues", aspect="auto")
+    if size <= 15:
+        _write_cells(ax, counts, percent)
+    rows = [f"{name} ({n})" for name, n in zip(classes, examples[:, 0], strict=True)]
+    ticks, small = range(size), 10 if size <= 12 else 8
+    ax.set_yticks(ticks, rows, fontsize=small)
+    long = sum(len(name) for name in classes) > 48
+    tilt = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if long else {}
+    ax.set_xticks(ticks, classes, fontsize=small, **tilt)
+    ax.set(xlabel="predicted class", ylabel="true class (examples)")
+    ax.grid(False)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    right = counts.trace() / max(counts.sum(), 1)
+    ax.set_title(
+        title or f"{100 * right:.1f} % of {counts.sum():,} right; cells in % of a row"
+    )
+    return ax
+
+
+def _write_cells(ax: Axes, counts: np.ndarray, percent: np.ndarray) -> None:
+    """Write the percentage into cells that are not empty; with room the count too."""
+    for (row, column), count in np.ndenumerate(counts):
+        if count:
+            value = percent[row, column]
+            text = f"{value:.0f}" if value >= 0.95 else "<1"
+            if len(counts) <= 4:
+                text = f"{value:.1f} %\n({count})"
+            color = "white" if value > 55 else "black"
+            ax.text(
+                column, row, text, ha="center", va="center", color=color, fontsize=10
+            )
+
+
+def _picture(image: Any, vmin: float | None, vmax: float | None) -> np.ndarray:
+    """One image as (H, W) or (H, W, 3), float in [0, 1]."""
+    image = torch.as_tensor(image).detach().cpu()
+    if image.dim() == 2:
+        image = image[None]
+    if image.dim() != 3 or image.shape[0] not in (1, 3):
+        raise CourseError(
+            f"An image of shape {tuple(image.shape)} cannot be shown: it needs the"
+            " shape (C, H, W) with 1 or 3 channels."
+        )
+    if not image.is_floating_point():
+        image = image / 255
+    if vmin is not None and vmax is not None:
+        image = (image - vmin) / (vmax - vmin)
+    elif image.min() < -1e-3 or image.max() > 1 + 1e-3:
+        raise CourseError(
+            f"Values from {image.min():.2f} to {image.max():.2f} are no image: this is"
+            " a normalised one. Show the set's own images, or give vmin= and vmax=."
+        )
+    image = image.float().clamp(0, 1).permute(1, 2, 0).numpy()
+    return image[..., 0] if image.shape[-1] == 1 else image
+
+
+def _maps(name: str, maps: Tensor) -> np.ndarray:
+    stack = maps[0] if maps.dim() == 4 and len(maps) == 1 else maps
+    if stack.dim() != 3:
+        raise CourseError(
+            f"{name}: an output of shape {tuple(maps.shape)} is no stack of feature"
+            " maps (C, H, W) of one image. Choose a convolution or a pooling layer."
+        )
+    return stack.detach().float().cpu().numpy()
+
+
+def _grid(
+    pictures: list[np.ndarray],
+    titles: Sequence[object] | None,
+    columns: int,
+    title: str | None,
+    norm: Normalize,
+    cmap: str,
+    *,
+    bar: str | None = None,
+) -> Axes:
+    """Place pictures row by row, with wrapped titles above and a scale at the right."""
+    if not pictures:
+        raise CourseError("There is no image to show.")
+    columns = min(columns, len(pictures))
+    width = min((WIDTH - (0.9 if bar else 0)) / columns, LARGEST)
+    height = width * min(max(p.shape[0] / p.shape[1] for p in pictures), 1.5)
+    texts, size = _wrapped(titles or [""] * len(pictures), width - GAP)
+    head = LINE * max(t.count("\n") + bool(t) for t in texts)
+    rows = math.ceil(len(pictures) / columns)
+    ax, top = _canvas(rows * (height + head), title)
+    for i, (picture, text) in enumerate(zip(pictures, texts, strict=True)):
+        row, column = divmod(i, columns)
+        x, y = column * width, top - (row + 1) * (height + head)
+        _place(ax, picture, x, y, width, height, norm, cmap)
+        ax.text(
+            x + width / 2, y + height, text, ha="center", va="bottom", fontsize=size
+        )
+    if bar:
+        _scale_bar(ax, columns * width + 0.1, top, norm, cmap, bar)
+    return ax
+
+
+def _canvas(height: float, title: str | None) -> tuple[Axes, float]:
+    """An empty axes in inches, the title in place; also the height below the title."""
+    lines = textwrap.wrap(title, 84) if title else []
+    total = height + TITLE * bool(lines) + 0.2 * max(len(lines) - 1, 0)
+    fig = plt.figure(figsize=(WIDTH, total), layout="none")
+    ax = fig.add_axes((0, 0, 1, 1))
+    ax.axis("off")
+    ax.set(xlim=(0, WIDTH), ylim=(0, total), autoscale_on=False)
+    if lines:
+        ax.text(0.02, total - 0.04, "\n".join(lines), va="top", fontsize=12)
+    return ax, height
+
+
+def _place(
+    ax: Axes,
+    picture: np.ndarray,
+    x: float,
+    y: float,
+    width: float,
+    height: float,
+    norm: Normalize,
+    cmap: str,
+) -> None:
+    """Draw one picture in its cell, as large as its own shape allows."""
+    rows, columns = picture.shape[:2]
+    room_x, room_y = width - GAP, height - GAP
+    scale = min(room_x / columns, room_y / rows)
+    half_x, half_y = columns * scale / 2, rows * scale / 2
+    middle_x, middle_y = x + width / 2, y + height / 2
+    box = (middle_x - half_x, middle_x + half_x, middle_y - half_y, middle_y + half_y)
+    small = max(rows, columns) <= 64
+    ax.imshow(
+        picture,
+        extent=box,
+        norm=norm,
+        cmap=cmap,
+        interpolation="nearest" if small else "antialiased",
+        aspect="auto",
+    )
+    ax.set(xlim=ax.get_xlim(), ylim=ax.get_ylim())
+
+
+def _scale_bar(
+    ax: Axes, x: float, top: float, norm: Normalize, cmap: str, label: str
+) -> None:
+    """Draw the colour scale from the canvas's bottom up, at most 1.6 inches high."""
+    width, height = ax.figure.get_size_inches()
+    tall = min(1.6, top - 0.2)
+    box = (x / width, (top - 0.1 - tall) / height, 0.12 / width, tall / height)
+    bar = ax.figure.add_axes(box)
+    ax.figure.colorbar(ScalarMappable(norm, cmap), cax=bar, label=label)
+    bar.yaxis.set_major_locator(plt.MaxNLocator(4))
+    bar.tick_params(labelsize=10)
+
+
+def _wrapped(titles: Sequence[object], width: float) -> tuple[list[str], float]:
+    """Titles in lines that fit the width (inches), and the size of their letters."""
+    texts = [str(title).replace(" %", "\u00a0%") for title in titles]
+    longest = max((len(word) for text in texts for word in text.split()), default=1)
+    size = min(10.0, max(6.5, width * 72 / (0.56 * longest)))
+    fits = max(int(width * 72 / (0.56 * size) + 0.01), 1)
+    filled = [
+        "\n".join(textwrap.fill(line, fits) for line in text.split("\n"))
+        for text in texts
+    ]
+    return filled, size

@@ -1,0 +1,240 @@
+"""The train loop of the course: three functions that read from top to bottom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from utils.checkpoint import Checkpoint
+from utils.course import CourseError
+from utils.history import History
+from utils.precision import Precision, make_precision, place
+from utils.progress import Progress
+from utils.recipe import (
+    STEPWISE,
+    Schedule,
+    check_request,
+    describe,
+    make_optimizer,
+    make_scheduler,
+    step_epoch,
+)
+from utils.tally import EMPTY, Metrics, Tally, check_weights
+
+__all__ = ["History", "Metrics", "evaluate", "fit", "predict", "train_epoch"]
+
+Batches = Iterable[tuple[Tensor, Tensor]]  # images (N, C, H, W), labels (N,) or (N, K)
+
+
+def train_epoch(
+    model: nn.Module,
+    loader: Batches,
+    optimizer: Optimizer,
+    *,
+    loss_function: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
+    scheduler: Any = None,
+    precision: str | Precision = "auto",
+    device: torch.device | str | None = None,
+) -> Metrics:
+    """Train for one pass; the metrics are means while the weights still move."""
+    device = place(model, device)
+    precision = make_precision(precision, device)
+    scaler = precision.scaler
+    model.train()
+    with Tally(loader, device) as batches:
+        for images, labels in batches:
+            with precision.autocast():
+                logits = model(images)
+            batches.check(logits, labels)
+            loss = loss_function(logits.float(), labels)
+            optimizer.zero_grad()
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
+            if scheduler is not None:
+                scheduler.step()
+            batches.add(loss, logits, labels)
+    return batches.metrics()
+
+
+def evaluate(
+    model: nn.Module,
+    loader: Batches,
+    *,
+    precision: str | Precision = "auto",
+    device: torch.device | str | None = None,
+) -> Metrics:
+    """Loss and accuracy in evaluation mode; the model's own mode is put back after."""
+    device = place(model, device)
+    precision = make_precision(precision, device)
+    with Tally(loader, device) as batches, evaluating(model):
+        for images, labels in batches:
+            with torch.inference_mode(), precision.autocast():
+                logits = model(images)
+            batches.check(logits, labels)
+            loss = F.cross_entropy(logits.float(), labels)
+            batches.add(loss, logits, labels)
+    return batches.metrics()
+
+
+def fit(
+    model: nn.Module,
+    train_loader: Batches,
+    val_loader: Batches | None = None,
+    *,
+    epochs: int,
+    lr: float | None = None,
+    optimizer: str | Optimizer = "sgd",
+    momentum: float = 0.9,
+    weight_decay: float = 0.0,
+    schedule: Schedule = "constant",
+    label_smoothing: float = 0.0,
+    patience: int | None = None,
+    monitor: str = "val_accuracy",
+    keep_best: bool = True,
+    name: str = "model",
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+    precision: str | Precision = "auto",
+    log_dir: str | Path | None = None,
+    progress: bool = True,
+    device: torch.device | str | None = None,
+) -> History:
+    """Train, validate after every epoch, and leave the model ready to predict.
+
+    Interrupting it (Ctrl-C, or the notebook's stop button) returns as usual, with the
+    whole epochs so far.
+
+    Args:
+        model: returns logits (N, num_classes); moved to `device`, left in eval mode.
+        train_loader: any iterable of (images, labels) that can be read once an epoch.
+        val_loader: the same for the validation set; None trains without one.
+        epochs: passes over the training set, those before a resumption included.
+        lr: the highest learning rate; None: 0.1 for SGD, 0.001 for Adam and AdamW.
+        optimizer: "sgd", "adam", "adamw" or your own, which then brings its lr.
+        momentum: of SGD alone.
+        weight_decay: of all weights, biases too.
+        schedule: "constant", "onecycle", "cosine", "step", "plateau", or a function
+            from the optimizer to a scheduler that is stepped once an epoch.
+        label_smoothing: fraction of the training targets spread over all classes.
+        patience: stop after so many epochs in a row without a better `monitor`.
+        monitor: "val_accuracy" or "val_loss", what decides which epoch is best.
+        keep_best: end with the weights of the best epoch, where there is validation.
+        name: of the run, in tables and figures.
+        checkpoint: a file that holds the whole state after every epoch.
+        resume: go on from that file exactly where it stopped; with no file, begin.
+        precision: "auto" (mixed where the device computes in it), or a format's name.
+        log_dir: a folder for TensorBoard's event files.
+        progress: one line an epoch, or one live table in a notebook.
+        device: where to train; None: the fastest here.
+
+    Returns:
+        One row for each whole epoch.
+
+    Raises:
+        CourseError: arguments, data and model do not fit, the loss is not finite, or
+            memory or the disk is full. It says what to do; the last checkpoint stays.
+    """
+    check_request(epochs, schedule, patience, monitor, val_loader, checkpoint, resume)
+    device = place(model, device)
+    precision = make_precision(precision, device)
+    optimizer = make_optimizer(optimizer, model, lr, momentum, weight_decay)
+    settings = describe(optimizer, schedule, epochs, train_loader)
+    settings |= {"label_smoothing": label_smoothing, "keep_best": keep_best}
+    settings |= {"monitor": monitor, "validation": val_loader is not None}
+    scheduler = make_scheduler(schedule, optimizer, epochs, train_loader, monitor)
+    loss_function = nn.CrossEntropyLoss(label_smoothing=label_smoothing)
+
+    history, best, saved = History(name=name, monitor=monitor), None, None
+    if checkpoint is not None:
+        parts = (model, optimizer, scheduler, precision.scaler, train_loader)
+        saved = Checkpoint(Path(checkpoint).expanduser(), *parts, settings=settings)
+        if resume and saved.path.exists():
+            history, best = saved.load()
+            history.name = name
+    watch = Progress(history, epochs, show=progress, log_dir=log_dir)
+
+    try:
+        for epoch in range(len(history.rows) + 1, epochs + 1):
+            if patience is not None and history.waited >= patience:
+                history.stopped = "early"
+                break
+            begin, rate = perf_counter(), optimizer.param_groups[0]["lr"]
+            train = train_epoch(
+                model,
+                train_loader,
+                optimizer,
+                loss_function=loss_function,
+                scheduler=scheduler if schedule in STEPWISE else None,
+                precision=precision,
+                device=device,
+            )
+            speed = train.examples / (perf_counter() - begin)
+            check_weights(model)
+            val = None
+            if val_loader is not None:
+                val = evaluate(model, val_loader, precision=precision, device=device)
+            seconds = perf_counter() - begin
+            history.add(train, val, lr=rate, seconds=seconds, images_per_second=speed)
+            if keep_best and val is not None and history.best["epoch"] == epoch:
+                best = {k: w.detach().clone() for k, w in model.state_dict().items()}
+            if scheduler is not None and schedule not in STEPWISE:
+                step_epoch(scheduler, history.rows[-1][history.watched])
+            if saved is not None:
+                saved.save(history, best)
+            watch.update()
+    except KeyboardInterrupt:
+        history.stopped = "interrupted"
+    except CourseError as error:
+        raise CourseError(f"Epoch {epoch}: {error}") from None
+    finally:
+        if best is not None:
+            model.load_state_dict(best)
+            history.kept = history.best["epoch"]
+        model.eval()
+        watch.close()
+    return history
+
+
+def predict(
+    model: nn.Module,
+    loader: Batches,
+    *,
+    precision: str | Precision = "auto",
+    device: torch.device | str | None = None,
+) -> tuple[Tensor, Tensor]:
+    """The logits (N, K) and the labels (N,) of a whole set, on the CPU.
+
+    They come in the loader's order: pass one that does not shuffle to match images.
+    """
+    device = place(model, device)
+    precision = make_precision(precision, device)
+    logits, targets = [], []
+    with Tally(loader, device) as batches, evaluating(model):
+        for images, labels in batches:
+            with torch.inference_mode(), precision.autocast():
+                logits.append(model(images).float())
+            targets.append(labels.argmax(1) if labels.ndim == 2 else labels)
+    if not logits:
+        raise CourseError(EMPTY)
+    return torch.cat(logits).cpu(), torch.cat(targets).cpu()
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside; afterwards every module is in its own mode again."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
