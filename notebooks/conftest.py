@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 
 import pytest
 
@@ -39,3 +40,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if is_cell(item):
         solved = item.path.parent.name == "solutions"
         os.environ["CNN_COURSE_STRICT"] = "right" if solved else "unanswered"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Fail on a cell that ran out of time: `fit` takes nbval's interrupt as a stop."""
+    result = yield
+    if is_cell(item) and item.parent.timed_out:
+        pytest.fail(f"ran longer than {item.config.option.nbval_cell_timeout:.0f} s")
+    return result

@@ -28,12 +28,13 @@ ROOT = Path(__file__).resolve().parent.parent
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
 
-from utils import checkpoint, train  # noqa: E402
+from utils import train  # noqa: E402
 from utils.augment import MixUp, RandomCrop  # noqa: E402
 from utils.course import CourseError  # noqa: E402
 from utils.datasets.loader import ImageSet, Loader  # noqa: E402
-from utils.precision import Precision  # noqa: E402
 from utils.train import History  # noqa: E402
+from utils.training import checkpoint  # noqa: E402
+from utils.training.precision import Precision  # noqa: E402
 
 EPOCHS = 5
 

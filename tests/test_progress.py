@@ -14,9 +14,10 @@ import pytest
 import torch
 from torch import nn
 
-from utils import progress, train
+from utils import train
 from utils.course import CourseError
 from utils.train import History, Metrics
+from utils.training import progress
 
 ROOT = Path(__file__).resolve().parent.parent
 fit = partial(train.fit, device="cpu")

@@ -218,11 +218,11 @@ def test_streams_are_merged_in_order():
 
 
 def nbval(root: Path, *names: str) -> str:
-    """Run nbval over notebooks of the course, as `make test` does."""
+    """Run nbval over notebooks of the course, as `make test` does; flags may follow."""
     shutil.copy(ROOT / "notebooks/conftest.py", root / "notebooks")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     flags = ["--nbval-lax", "--nbval-current-env", "--color=no", "-rA"]
-    files = [str(root / "notebooks" / name) for name in names]
+    files = [n if n[0] == "-" else str(root / "notebooks" / n) for n in names]
     done = subprocess.run(
         [*command, *flags, *files], cwd=root, capture_output=True, text=True
     )
@@ -242,3 +242,11 @@ def test_nbval_runs_all_and_fails_where_it_should(root):
     assert "FAILED notebooks/90_good.ipynb::Cell 5" in out  # a checked output differs
     assert "FAILED notebooks/91_bad.ipynb::Cell 1" in out
     assert "2 failed, 21 passed" in out
+
+
+def test_nbval_fails_on_a_cell_that_survives_its_interrupt(root):
+    stubborn = "import time\ntry: time.sleep(30)\nexcept KeyboardInterrupt: pass"
+    nb = v4.new_notebook(cells=[v4.new_code_cell(stubborn)])
+    outputs.write(nb, root / "notebooks/92_slow.ipynb")
+    out = nbval(root, "--nbval-cell-timeout=2", "92_slow.ipynb")
+    assert "FAILED notebooks/92_slow.ipynb::Cell 0" in out

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from torch.optim import SGD, lr_scheduler
 from torch.utils.data import DataLoader, TensorDataset
 
-from utils import precision, train
+from utils import train
 from utils.course import CourseError
-from utils.tally import Tally
 from utils.train import History, Metrics, predict
+from utils.training import precision
+from utils.training.tally import Tally
 
 CPU = torch.device("cpu")
 evaluate = partial(train.evaluate, device=CPU)

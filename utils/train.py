@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -13,12 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from utils.checkpoint import Checkpoint
 from utils.course import CourseError
-from utils.history import History
-from utils.precision import Precision, make_precision, place
-from utils.progress import Progress
-from utils.recipe import (
+from utils.training.checkpoint import Checkpoint
+from utils.training.history import History
+from utils.training.precision import Precision, make_precision, place
+from utils.training.progress import Progress
+from utils.training.recipe import (
     STEPWISE,
     Schedule,
     check_request,
@@ -27,7 +28,7 @@ from utils.recipe import (
     make_scheduler,
     step_epoch,
 )
-from utils.tally import EMPTY, Metrics, Tally, check_weights
+from utils.training.tally import EMPTY, Metrics, Tally, check_weights
 
 __all__ = ["History", "Metrics", "evaluate", "fit", "predict", "train_epoch"]
 
@@ -113,6 +114,9 @@ def fit(
     Interrupting it (Ctrl-C, or the notebook's stop button) returns as usual, with the
     whole epochs so far.
 
+        train, val = splits.train.loader(128, shuffle=True), splits.val.loader(512)
+        history = fit(LeNet5(), train, val, epochs=5, lr=0.05, schedule="onecycle")
+
     Args:
         model: returns logits (N, num_classes); moved to `device`, left in eval mode.
         train_loader: any iterable of (images, labels) that can be read once an epoch.
@@ -151,7 +155,7 @@ def fit(
     settings |= {"label_smoothing": label_smoothing, "keep_best": keep_best}
     settings |= {"monitor": monitor, "validation": val_loader is not None}
     scheduler = make_scheduler(schedule, optimizer, epochs, train_loader, monitor)
-    loss_function = nn.CrossEntropyLoss(label_smoothing=label_smoothing)
+    loss_function = partial(F.cross_entropy, label_smoothing=label_smoothing)
 
     history, best, saved = History(name=name, monitor=monitor), None, None
     if checkpoint is not None:

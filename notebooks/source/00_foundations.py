@@ -15,8 +15,10 @@
 # 1. compute the output size and the number of parameters of any convolution;
 # 2. write softmax, cross-entropy and a training step without help;
 # 3. build LeNet-5, account for each of its 61,706 parameters, and train it;
-# 4. recognise a doubled softmax by its loss, and repair it. A run takes seconds at
-#    scale `tiny`, and a few minutes at `small` on a laptop or at `full` on a GPU.
+# 4. recognise a doubled softmax by its loss, and repair it.
+#
+# A run takes half a minute at scale `tiny`, and two to six minutes at `small` on a
+# laptop.
 
 # %% [markdown] slide="slide"
 # ## Question
@@ -382,6 +384,7 @@ print(f"equal scores for ten classes: {uniform:.3f} = ln 10 = {math.log(10):.3f}
 
 # %% [markdown] slide="slide"
 # ## Assemble: LeNet-5
+#
 # We have all its parts. Follow its maps before running it: from 28 × 28 to which sizes?
 
 # %% mirror="utils.models.lenet:LeNet5" slide="subslide"
@@ -663,6 +666,7 @@ plot.bars(errors, xlabel=label, highlight="LeNet-5, ours", title=title);
 
 # %% [markdown] slide="slide"
 # ## Photographs: a two-layer CNN
+#
 # The lecture slides set this exercise: classify CIFAR-10, 50,000 photographs of 32 × 32
 # pixels in ten classes, with two convolutions. The first eight training images:
 

@@ -63,16 +63,17 @@ class Tally:
         self.targets: list[Tensor] = []
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for batch in self.loader:
-            images, labels = check_batch(batch)
+        for step, batch in enumerate(self.loader):
+            images, labels = batch if step else check_batch(batch)
             self.batch_size = len(images)
             # On their way to a GPU, where a wrong label would end the whole process.
             leaving = labels.device.type != self.device.type
-            self.limits = limits(labels) if leaving or not self.losses else None
+            self.limits = limits(labels) if leaving or not step else None
             layout = torch.channels_last if images.ndim == 4 else torch.preserve_format
+            kind = torch.float32 if labels.ndim == 2 else torch.int64
             yield (
                 images.to(self.device, non_blocking=True, memory_format=layout),
-                labels.to(self.device, non_blocking=True),
+                labels.to(self.device, kind, non_blocking=True),
             )
 
     def check(self, logits: Tensor, labels: Tensor) -> None:
@@ -155,7 +156,7 @@ def check_batch(batch: Any) -> tuple[Tensor, Tensor]:
             f"Labels of shape {tuple(labels.shape)} and {labels.dtype}: give class"
             " numbers, int64 (N,), or probabilities, float (N, num_classes)."
         )
-    return images, labels if labels.ndim == 2 else labels.long()
+    return images, labels
 
 
 def limits(labels: Tensor) -> tuple[int, int] | None:

@@ -18,7 +18,7 @@ from torch.amp import GradScaler
 from torch.optim import Optimizer
 
 from utils.course import CourseError
-from utils.history import History
+from utils.training.history import History
 
 FORMAT = "cnn-course checkpoint 1"
 REMEDY = "It was left as it is; delete it, or choose another file, to start anew."

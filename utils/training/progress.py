@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.course import CourseError
-from utils.history import History, percent
+from utils.training.history import History, percent
 
 WIDTH, HEIGHT = 320, 96  # of the live loss curve, in pixels
 ROLES = {"train_loss": ("#0072B2", ""), "val_loss": ("#D55E00", "6 3")}

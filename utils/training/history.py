@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from utils.course import CourseError
-from utils.tally import Metrics
+from utils.training.tally import Metrics
 
 MONITORS = ("val_accuracy", "val_loss")
 

@@ -10,9 +10,9 @@ from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer, lr_scheduler
 
 from utils.course import CourseError
-from utils.history import MONITORS
-from utils.precision import choose
-from utils.tally import EMPTY
+from utils.training.history import MONITORS
+from utils.training.precision import choose
+from utils.training.tally import EMPTY
 
 OPTIMIZERS = {"sgd": (SGD, 0.1), "adam": (Adam, 1e-3), "adamw": (AdamW, 1e-3)}
 STEPWISE = ("onecycle", "cosine")  # move the learning rate after every step

@@ -1,0 +1,1 @@
+"""What `train` is made of: recipe, precision, tally, history, progress, checkpoints."""
