@@ -1,0 +1,118 @@
+"""Where a notebook runs: scale, data folder, seed, workers, and the errors of each."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from utils import course
+from utils.course import CourseError
+
+TRAINING = """
+import torch
+from utils import course, data
+from utils.models import LeNet5
+from utils.train import fit
+run = course.start(seed=3)
+digits = data.mnist().train.subset(200)
+model = LeNet5()
+fit(model, digits.loader(32, shuffle=True), epochs=2, lr=0.05, progress=False)
+print(sum(p.double().sum().item() for p in model.parameters()).hex())
+"""
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch):
+    for name in ("CNN_COURSE_SCALE", "CNN_COURSE_DATA"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize("name", ["tiny", "small", "full", " Full "])
+def test_scale_is_what_the_variable_says(monkeypatch, name):
+    monkeypatch.setenv("CNN_COURSE_SCALE", name)
+    assert course.scale() == name.strip().lower()
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("cuda", "full"), ("cpu", "small")])
+def test_scale_follows_the_device_where_nothing_is_said(monkeypatch, kind, expected):
+    monkeypatch.setattr(course, "device", lambda: torch.device(kind))
+    assert course.scale() == expected
+
+
+def test_unknown_scale_names_the_known_ones(monkeypatch):
+    monkeypatch.setenv("CNN_COURSE_SCALE", "huge")
+    for call in (
+        course.scale,
+        course.start,
+        lambda: course.pick(tiny=1, small=2, full=3),
+    ):
+        with pytest.raises(CourseError, match="'huge'.*tiny, small, full"):
+            call()
+
+
+@pytest.mark.parametrize(("name", "value"), [("tiny", 1), ("small", 5), ("full", 30)])
+def test_pick(monkeypatch, name, value):
+    monkeypatch.setenv("CNN_COURSE_SCALE", name)
+    assert course.pick(tiny=1, small=5, full=30) == value
+
+
+def test_data_folder_is_the_courses_own_unless_set(monkeypatch, tmp_path):
+    assert course.data_dir() == course.ROOT / "data"
+    monkeypatch.setenv("CNN_COURSE_DATA", str(tmp_path))
+    assert course.data_dir() == tmp_path
+
+
+def test_start_refuses_a_data_folder_that_does_not_exist(monkeypatch, tmp_path):
+    monkeypatch.setenv("CNN_COURSE_DATA", str(tmp_path / "nowhere"))
+    with pytest.raises(CourseError, match="nowhere.*Create it or correct the path"):
+        course.start()
+
+
+def test_start_says_where_we_are_in_one_line(monkeypatch, capsys):
+    monkeypatch.setenv("CNN_COURSE_SCALE", "tiny")
+    run = course.start(seed=7)
+    assert (run.scale, run.seed, run.device) == ("tiny", 7, course.device())
+    (line,) = capsys.readouterr().out.splitlines()
+    for part in (torch.__version__, "scale tiny", "seed 7"):
+        assert part in line
+
+
+def test_headline_is_what_the_table_looks_for(capsys):
+    course.Run(torch.device("cpu"), "tiny", 0).headline("99 % right")
+    assert capsys.readouterr().out == "Headline: 99 % right\n"
+
+
+def test_seed_repeats_every_generator():
+    draws = []
+    for _ in range(2):
+        course.set_seed(5)
+        legacy = np.random.rand()  # noqa: NPY002
+        draws.append((random.random(), legacy, torch.rand(1).item()))
+    assert draws[0] == draws[1]
+
+
+@pytest.mark.parametrize(
+    ("system", "most"), [("Windows", 0), ("Darwin", 0), ("Linux", 4)]
+)
+def test_workers_start_only_where_they_can_be_forked(monkeypatch, system, most):
+    monkeypatch.setattr(course.platform, "system", lambda: system)
+    assert 0 <= course.num_workers() <= most
+    assert (course.num_workers() > 0) == (most > 0)
+
+
+def test_two_processes_with_one_seed_train_the_same_weights(monkeypatch):
+    monkeypatch.setenv("CNN_COURSE_SCALE", "tiny")
+    command = [sys.executable, "-c", TRAINING]
+    sums = [
+        subprocess.run(
+            command, cwd=course.ROOT, capture_output=True, text=True, check=True
+        ).stdout.splitlines()[-1]
+        for _ in range(2)
+    ]
+    assert sums[0] == sums[1]
+    assert sums[0].startswith(("0x", "-0x"))
