@@ -51,7 +51,7 @@ def test_unknown_scale_names_the_known_ones(monkeypatch):
         course.start,
         lambda: course.pick(tiny=1, small=2, full=3),
     ):
-        with pytest.raises(CourseError, match="'huge'.*tiny, small, full"):
+        with pytest.raises(CourseError, match=r"'huge'.*tiny, small, full"):
             call()
 
 
@@ -69,7 +69,7 @@ def test_data_folder_is_the_courses_own_unless_set(monkeypatch, tmp_path):
 
 def test_start_refuses_a_data_folder_that_does_not_exist(monkeypatch, tmp_path):
     monkeypatch.setenv("CNN_COURSE_DATA", str(tmp_path / "nowhere"))
-    with pytest.raises(CourseError, match="nowhere.*Create it or correct the path"):
+    with pytest.raises(CourseError, match=r"nowhere.*Create it or correct the path"):
         course.start()
 
 
