@@ -82,7 +82,7 @@ def test_c5_is_the_papers_convolution():
     torch.testing.assert_close(conv(maps).flatten(1), linear(maps.flatten(1)))
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", INPUT)
 def test_classes_and_channels_are_respected(name):
     _, height, width = INPUT[name]
     net = build(name, num_classes=7, in_channels=2)
@@ -102,7 +102,7 @@ def test_activation_can_be_chosen():
     assert nn.Tanh not in kinds
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", INPUT)
 def test_returns_logits_not_probabilities(name):
     torch.manual_seed(0)
     logits = build(name)(torch.randn(8, *INPUT[name]))
@@ -110,7 +110,7 @@ def test_returns_logits_not_probabilities(name):
     assert not torch.allclose(logits.sum(1), torch.ones(8))
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", INPUT)
 def test_overfits_one_batch(name):
     torch.manual_seed(0)
     net, labels = build(name), torch.arange(16) % 10
@@ -125,7 +125,7 @@ def test_overfits_one_batch(name):
     assert (net(images).argmax(1) == labels).all()
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", INPUT)
 def test_torch_export_captures_it_for_any_batch(name):
     net, images = build(name).eval(), torch.randn(2, *INPUT[name])
     batch = torch.export.Dim("batch", min=1, max=1024)
@@ -134,7 +134,7 @@ def test_torch_export_captures_it_for_any_batch(name):
     torch.testing.assert_close(program.module()(more), net(more))
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", INPUT)
 def test_each_class_fits_a_cell(name):
     source = inspect.getsource(MODELS[name])
     assert len(source.splitlines()) <= 26

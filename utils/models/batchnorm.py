@@ -1,0 +1,127 @@
+"""Batch normalization: Ioffe, Szegedy, "Batch Normalization: Accelerating Deep Network
+Training by Reducing Internal Covariate Shift", ICML 2015, Algorithm 1 and section 3.1.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from utils.course import CourseError
+
+
+class BatchNorm(nn.Module):
+    """Normalise each channel over the batch, then scale and shift it.
+
+    Shape: (N, C, ...) -> (N, C, ...)
+    Source: Ioffe & Szegedy 2015, Algorithm 1; Sec. 3.1 for eval mode.
+    """
+
+    def __init__(
+        self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1
+    ) -> None:
+        super().__init__()
+        self.eps, self.momentum = eps, momentum
+        self.weight = nn.Parameter(torch.ones(num_features))  # gamma
+        self.bias = nn.Parameter(torch.zeros(num_features))  # beta
+        self.register_buffer("running_mean", torch.zeros(num_features))
+        self.register_buffer("running_var", torch.ones(num_features))
+        self.register_buffer("num_batches_tracked", torch.tensor(0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        check_input(self, x)
+        mean, variance = self.running_mean, self.running_var  # (C,)
+        if self.training:
+            mean, variance = batch_statistics(x)  # (C,)
+            update_running(self, mean, variance, x.numel() // len(mean))
+        return normalize(x, mean, variance + self.eps, self.weight, self.bias)
+
+
+class BatchNorm1d(BatchNorm):
+    """Batch normalization of features: each over the batch, and over the length.
+
+    Shape: (N, C) or (N, C, L) -> the same
+    Source: Ioffe & Szegedy 2015, Sec. 3, Algorithm 1.
+    """
+
+
+class BatchNorm2d(BatchNorm):
+    """Batch normalization of feature maps: each over the batch, height and width.
+
+    Shape: (N, C, H, W) -> (N, C, H, W)
+    Source: Ioffe & Szegedy 2015, Sec. 3.2: one gamma and one beta a feature map.
+    """
+
+
+def batch_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and biased variance of each channel: Algorithm 1, lines 1 and 2.
+
+    Shape: (N, C, ...) -> (C,) and (C,), in float32 also where x is in half precision
+    """
+    axes = [0, *range(2, x.dim())]  # all but the channels
+    mean = x.mean(axes, dtype=torch.promote_types(x.dtype, torch.float32))
+    # Around 10,000 float32 rounds to 0.001: the mean of what is left repairs it.
+    mean = mean + (x - along_channels(mean, x)).mean(axes)
+    # Not mean(x**2) - mean**2: around 10,000 that difference has no digit left.
+    return mean, (x - along_channels(mean, x)).square().mean(axes)
+
+
+def normalize(
+    x: Tensor, mean: Tensor, variance: Tensor, weight: Tensor, bias: Tensor
+) -> Tensor:
+    """Mean 0 and variance 1, then gamma and beta: Algorithm 1, lines 3 and 4.
+
+    Shape: (N, C, ...) and four times (C,) -> (N, C, ...), in the precision of x
+    """
+    centred = x - along_channels(mean, x)
+    y = centred * along_channels(weight / variance.sqrt(), x) + along_channels(bias, x)
+    return y.to(x.dtype)
+
+
+def along_channels(values: Tensor, x: Tensor) -> Tensor:
+    """One value a channel, (C,), shaped to meet the channels of x: (1, C, 1, 1)."""
+    return values.view(1, -1, *[1] * (x.dim() - 2))
+
+
+@torch.no_grad()
+def update_running(norm: BatchNorm, mean: Tensor, variance: Tensor, n: int) -> None:
+    """Move the running statistics towards this batch's, for eval mode.
+
+    Args:
+        norm: the layer; its momentum is the share of the new batch, as torch counts
+            it. With momentum None all batches weigh the same.
+        mean: of each channel, (C,).
+        variance: the biased one, (C,). The running one is unbiased: n / (n - 1) times.
+        n: how many values each channel had.
+    """
+    norm.num_batches_tracked += 1
+    share = norm.momentum
+    if share is None:
+        share = 1 / norm.num_batches_tracked.to(mean.dtype)
+    norm.running_mean.lerp_(mean, share)
+    norm.running_var.lerp_(variance * n / (n - 1), share)
+
+
+def check_input(norm: BatchNorm, x: Tensor) -> None:
+    """Refuse what would broadcast to nonsense, and statistics of a single value.
+
+    Raises:
+        CourseError: wrong number of axes or channels, or one value per channel.
+    """
+    channels, shape = norm.weight.numel(), tuple(x.shape)
+    if x.dim() not in ((4,) if isinstance(norm, BatchNorm2d) else (2, 3)):
+        raise CourseError(
+            f"{type(norm).__name__} got {shape}: take BatchNorm2d for (N, C, H, W),"
+            " BatchNorm1d for (N, C) and (N, C, L)."
+        )
+    if shape[1] != channels:
+        raise CourseError(
+            f"The batch norm is for {channels} channels and got {shape[1]}: build it"
+            f" with num_features={shape[1]}, or change the layer before it."
+        )
+    if norm.training and x.numel() <= channels:
+        raise CourseError(
+            f"Expected more than 1 value per channel when training, got {shape}: one"
+            " value has no variance. Give at least 2 examples (drop_last=True leaves"
+            " out a short last batch), or call eval()."
+        )

@@ -1,0 +1,193 @@
+"""VGG: Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image
+Recognition", ICLR 2015, configurations A to E of Table 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from utils.course import CourseError
+from utils.models.alexnet import LocalResponseNorm
+from utils.models.common import check_images, check_stem, scaled
+
+Block = Sequence["int | str"]
+
+# Table 1, a tuple for what stands between two max poolings: 64 is its conv3-64.
+CONFIGS: dict[str, tuple[Block, ...]] = {
+    "A": ((64,), (128,), (256, 256), (512, 512), (512, 512)),
+    "A-LRN": ((64, "LRN"), (128,), (256, 256), (512, 512), (512, 512)),
+    "B": ((64, 64), (128, 128), (256, 256), (512, 512), (512, 512)),
+    "C": (
+        (64, 64),
+        (128, 128),
+        (256, 256, "conv1-256"),
+        (512, 512, "conv1-512"),
+        (512, 512, "conv1-512"),
+    ),
+    "D": ((64, 64), (128, 128), 3 * (256,), 3 * (512,), 3 * (512,)),
+    "E": ((64, 64), (128, 128), 4 * (256,), 4 * (512,), 4 * (512,)),
+}
+
+
+def read_layer(layer: int | str) -> tuple[int, int]:
+    """Kernel size and channels of a convolution in Table 1: 64 is (3, 64).
+
+    Raises:
+        CourseError: the text is no layer.
+    """
+    text = f"conv3-{layer}" if isinstance(layer, int) else layer
+    kernel, _, channels = text.removeprefix("conv").partition("-")
+    if not (kernel.isdigit() and channels.isdigit()):
+        raise CourseError(
+            f"{layer!r} is no layer of VGG: write 64 for a 3x3 convolution with 64"
+            " channels, 'conv1-64' for a 1x1 one, or 'LRN'."
+        )
+    return int(kernel), int(channels)
+
+
+class VGGBlock(nn.Sequential):
+    """Convolutions that keep height and width, then max pooling that halves them.
+
+    Shape: (N, in_channels, H, W) -> (N, out_channels, H // 2, W // 2)
+    Source: Simonyan and Zisserman 2015, Table 1. BatchNorm came later (Ioffe 2015).
+    """
+
+    def __init__(
+        self, in_channels: int, block: Block, width: float = 1.0, *, norm: bool = False
+    ) -> None:
+        super().__init__()
+        for layer in block:
+            if layer == "LRN":
+                self.append(LocalResponseNorm())
+                continue
+            kernel, channels = read_layer(layer)
+            channels = scaled(channels, width)
+            # torchvision keeps the bias before the batch norm, which takes it away.
+            self.append(nn.Conv2d(in_channels, channels, kernel, padding=kernel // 2))
+            self.extend([nn.BatchNorm2d(channels)] if norm else [])
+            self.append(nn.ReLU())
+            in_channels = channels
+        self.append(nn.MaxPool2d(kernel_size=2))
+        self.out_channels = in_channels
+
+
+def vgg_features(
+    config: str | Sequence[Block], in_channels: int, width: float, batch_norm: bool
+) -> nn.Sequential:
+    """The blocks of a configuration: its letter, or tuples like those of `CONFIGS`.
+
+    Raises:
+        CourseError: there is no such letter.
+    """
+    if isinstance(config, str) and config not in CONFIGS:
+        raise CourseError(
+            f"VGG has no configuration {config!r}: choose one of {', '.join(CONFIGS)}."
+        )
+    blocks = []
+    for block in CONFIGS[config] if isinstance(config, str) else config:
+        blocks.append(VGGBlock(in_channels, block, width, norm=batch_norm))
+        in_channels = blocks[-1].out_channels
+    return nn.Sequential(*blocks)
+
+
+def vgg_classifier(
+    in_features: int, hidden: Sequence[int], num_classes: int, dropout: float
+) -> nn.Sequential:
+    """Linear layers; each hidden one with ReLU and dropout. None hidden: a single one.
+
+    Shape: (N, in_features) -> (N, num_classes), logits
+    """
+    layers: list[nn.Module] = []
+    for features in hidden:
+        layers += [nn.Linear(in_features, features), nn.ReLU(), nn.Dropout(dropout)]
+        in_features = features
+    return nn.Sequential(*layers, nn.Linear(in_features, num_classes))
+
+
+def initialize(module: nn.Module) -> None:
+    """He's normal weights for a convolution, N(0, 0.01**2) for a linear layer.
+
+    Paper, Sec. 2.1: A was trained from N(0, 0.01) with *variance* 0.01, the deeper ones
+    began with its layers. This is torchvision's way, the later one.
+    """
+    if isinstance(module, nn.Conv2d):
+        # The *variance* is 2 / n, the standard deviation sqrt(2 / n). Here n is n_out,
+        # channels x kernel area, to keep the gradients' size; n_in keeps activations'.
+        nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    elif isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, std=0.01)
+    if getattr(module, "bias", None) is not None:
+        nn.init.zeros_(module.bias)
+
+
+class VGG(nn.Module):
+    """Blocks of small convolutions, then linear layers: VGG-11 to VGG-19.
+
+    Shape: (N, in_channels, 224, 224) -> (N, num_classes), logits
+    Source: Simonyan and Zisserman 2015, Table 1; built by `vgg`, `vgg11`, `vgg16`, ...
+    """
+
+    def __init__(
+        self, features: nn.Sequential, classifier: nn.Sequential, *, map_size: int = 7
+    ) -> None:
+        super().__init__()
+        self.features = features
+        # Changes nothing at the paper's 7x7 maps, and lets images of other sizes in.
+        self.pool = nn.AdaptiveAvgPool2d(map_size)
+        self.classifier = classifier
+        self.in_channels = features[0][0].in_channels
+        self.apply(initialize)
+
+    def forward(self, x: Tensor) -> Tensor:
+        smallest = 2 ** len(self.features)  # each block halves it; 1x1 remains
+        check_images(x, in_channels=self.in_channels, smallest=smallest)
+        x = self.pool(self.features(x))  # (N, 512, 7, 7)
+        return self.classifier(torch.flatten(x, 1))  # (N, num_classes)
+
+
+def vgg(
+    config: str | Sequence[Block],
+    num_classes: int = 1000,
+    in_channels: int = 3,
+    *,
+    batch_norm: bool = False,
+    width: float = 1.0,
+    hidden: Sequence[int] = (4096, 4096),
+    dropout: float = 0.5,
+    stem: str = "imagenet",
+) -> VGG:
+    """VGG in one of its configurations.
+
+    Args:
+        config: "A" to "E", "A-LRN", or tuples like those of `CONFIGS`.
+        num_classes: how many logits.
+        in_channels: of the images.
+        batch_norm: one after each convolution.
+        width: a factor on all channels and hidden features.
+        hidden: features of the hidden linear layers; () leaves one linear layer.
+        dropout: fraction of the hidden features.
+        stem: "imagenet" averages to 7x7 maps. "cifar", for 32x32 images, to the 1x1
+            that five poolings leave. VGG begins with 3x3 kernels and needs no other
+            stem: only the first linear layer shrinks.
+
+    Raises:
+        CourseError: an unknown configuration, or a width that leaves no channels.
+    """
+    features = vgg_features(config, in_channels, width, batch_norm)
+    map_size = 7 if check_stem(stem) == "imagenet" else 1
+    in_features = features[-1].out_channels * map_size**2
+    hidden = [scaled(features, width) for features in hidden]
+    classifier = vgg_classifier(in_features, hidden, num_classes, dropout)
+    return VGG(features, classifier, map_size=map_size)
+
+
+# By their layers with weights: VGG-16 is configuration D, and C with 1x1 kernels.
+vgg11, vgg11_bn = partial(vgg, "A"), partial(vgg, "A", batch_norm=True)
+vgg13, vgg13_bn = partial(vgg, "B"), partial(vgg, "B", batch_norm=True)
+vgg16, vgg16_bn = partial(vgg, "D"), partial(vgg, "D", batch_norm=True)
+vgg19, vgg19_bn = partial(vgg, "E"), partial(vgg, "E", batch_norm=True)
+vgg11_lrn, vgg16_1x1 = partial(vgg, "A-LRN"), partial(vgg, "C")
