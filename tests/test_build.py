@@ -98,7 +98,7 @@ STUBS = [
     ("# solution\na, (b, c) = 1, (2, 3)", "a = ...  # your code here"),
     ("# solution\nx += 1", "...  # your code here"),
     ("# solution\nnet.weight = 1", "...  # your code here"),
-    ("# solution\nx = 1\nprint(x)", "x = ...\n...  # your code here"),
+    ("# solution\nx = 1\nprint(x)", "x = ...  # your code here"),
     ("# solution\nx = 1\n# end solution\nx", "x = ...  # your code here\nx"),
     (
         "a = 1\n# solution\nx = 1\n# end solution\nb\n# solution\nfor i in y:\n    y",
@@ -249,7 +249,7 @@ def test_student_gets_stubs_and_solutions_the_code(root):
     student, full = built(root), built(root, solutions=True)
     assert find(student, "number = ...").source == "number = ...  # your code here"
     assert find(full, "32 - 5").source == "number = 32 - 5\nnumber = number + 1"
-    assert "steps = ...\n    ...  # your code here" in find(student, "def size").source
+    assert "    steps = ...  # your code here" in find(student, "def size").source
     assert "# solution" not in find(full, "def size").source
     assert student.cells[-1].source.startswith("*Your answer:*")
     assert full.cells[-1].source.startswith("Because the kernel")

@@ -187,25 +187,21 @@ def solutions(text: str) -> list[str]:
 
 
 def stub(hidden: list[str], indent: str) -> list[str]:
-    """What stands in for a solution: `name = ...` for its names, else one `...`."""
+    """What stands in for a solution: `name = ...` for its names, or one `...`."""
     code = "\n".join(hidden)
     if any(line.strip() and not line.startswith(indent) for line in hidden):
         raise SourceError(
             "a solution ends where its indentation does: put `# end solution` there"
         )
     found: list[str] = []
-    rest = False
     for statement in ast.parse(textwrap.dedent(code)).body:
         if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
             raise SourceError(
                 f"the solution defines {statement.name!r}: leave its first line"
                 " outside, so that the check finds the name"
             )
-        assigned = names(statement)
-        rest = rest or not assigned
-        found += [name for name in assigned if name not in found]
-    stubs = [f"{indent}{name} = ..." for name in found]
-    if rest or not stubs:
-        stubs.append(f"{indent}...")
+        found += [name for name in names(statement) if name not in found]
+    # A last line `...` beside them would show as the cell's output, "Ellipsis".
+    stubs = [f"{indent}{name} = ..." for name in found] or [f"{indent}..."]
     stubs[-1] += "  # your code here"
     return stubs
