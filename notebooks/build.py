@@ -16,10 +16,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from nbformat import NotebookNode, v4
+
 from authoring import outputs, percent, rules
 from authoring.outputs import SourceError, text_of
 from authoring.percent import Cell
-from nbformat import NotebookNode, v4
 
 ROOT = Path(__file__).resolve().parent.parent
 

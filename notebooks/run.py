@@ -17,9 +17,10 @@ import sys
 import time
 from pathlib import Path
 
+from nbformat import NotebookNode
+
 from authoring import outputs, pages
 from authoring.execute import Outcome, execute
-from nbformat import NotebookNode
 
 ROOT = Path(__file__).resolve().parent.parent
 CELL_SECONDS = {"tiny": 120, "small": 1800, "full": 3600}
@@ -82,6 +83,7 @@ def keep(outcome: Outcome, path: Path, scale: str, utils: str) -> None:
     drawn = any(line.startswith("Stand-in:") for line in outcome.lines())
     device = course.device().type
     nb, old = outcome.nb, outputs.load(path)
+    outputs.shrink_figures(nb)
     nb.metadata.language_info = {"name": "python"}  # a kernel adds its version
     nb.metadata.course = {
         "code": outputs.code_hash(nb),

@@ -7,9 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import build
 import nbformat
 import pytest
+
+import build
 from authoring import outputs, percent
 from authoring.outputs import SourceError
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import os
 import shutil
@@ -9,12 +11,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-import build
 import nbformat
+import numpy as np
 import pytest
+from nbformat import v4
+from PIL import Image
+
+import build
 import run
 from authoring import execute, outputs, pages
-from nbformat import v4
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -215,6 +220,21 @@ def test_streams_are_merged_in_order():
     outputs.merge_streams(nb)
     merged = nb.cells[0].outputs
     assert [o.get("text") for o in merged] == ["ab\n", None, "2/2\n"]
+
+
+def test_figures_shrink_and_stay_as_they_look():
+    rng = np.random.default_rng(0)
+    smooth = np.linspace(60, 180, 300) + rng.normal(0, 4, (200, 300))
+    pixels = np.stack([smooth, smooth + 20, smooth - 20], -1).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    before = base64.b64encode(buffer.getvalue()).decode()
+    after = outputs.shrunk(before)
+    assert len(after) < len(before)
+    assert outputs.shrunk(after) == after
+    with Image.open(io.BytesIO(base64.b64decode(after))) as image:
+        difference = np.asarray(image.convert("RGB")).astype(int) - pixels
+    assert np.abs(difference).mean() < 3
 
 
 def nbval(root: Path, *names: str) -> str:
