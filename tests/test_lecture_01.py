@@ -1,0 +1,216 @@
+"""The self-checks of lecture 01: the solution passes, known mistakes get their hint."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+from torch import nn
+
+from utils.check import Checker
+from utils.exercises.lecture_01 import dropped_shares
+
+
+@pytest.fixture
+def check(monkeypatch):
+    monkeypatch.delenv("CNN_COURSE_STRICT", raising=False)
+    return Checker()
+
+
+def stop_early(losses, patience):
+    best = 1
+    for epoch, loss in enumerate(losses, start=1):
+        if loss < losses[best - 1]:
+            best = epoch
+        if epoch - best >= patience:
+            break
+    return best, epoch
+
+
+def from_zero(losses, patience):
+    best, last = stop_early(losses, patience)
+    return best - 1, last - 1
+
+
+def keeps_last(losses, patience):
+    _, last = stop_early(losses, patience)
+    return last, last
+
+
+def never_resets(losses, patience):
+    waited, best = 0, 1
+    for epoch in range(2, len(losses) + 1):
+        if losses[epoch - 1] < losses[best - 1]:
+            best = epoch
+        else:
+            waited += 1
+        if waited >= patience:
+            break
+    return best, epoch
+
+
+def at_first_rise(losses, patience):
+    for epoch in range(1, len(losses)):
+        if losses[epoch] > losses[epoch - 1]:
+            return epoch, epoch + 1
+    return len(losses), len(losses)
+
+
+def looks_ahead(losses, patience):
+    return 1 + losses.index(min(losses)), stop_early(losses, patience)[1]
+
+
+def equal_is_better(losses, patience):
+    best = 1
+    for epoch, loss in enumerate(losses, start=1):
+        if loss <= losses[best - 1]:
+            best = epoch
+        if epoch - best >= patience:
+            break
+    return best, epoch
+
+
+def network(pixels=0.1, hidden=0.4, *behind, layer=nn.Dropout):
+    return nn.Sequential(
+        nn.Flatten(),
+        layer(pixels),
+        nn.Linear(784, 512),
+        nn.ReLU(),
+        layer(hidden),
+        nn.Linear(512, 512),
+        nn.ReLU(),
+        layer(hidden),
+        nn.Linear(512, 10),
+        *behind,
+    )
+
+
+def spoil(labels, share):
+    labels = labels.clone()
+    chosen = torch.randperm(len(labels))[: round(share * len(labels))]
+    labels[chosen] = (labels[chosen] + torch.randint(1, 10, chosen.shape)) % 10
+    return labels
+
+
+def spoil_in_place(labels, share):
+    chosen = torch.randperm(len(labels))[: round(share * len(labels))]
+    labels[chosen] = (labels[chosen] + 1) % 10
+    return labels
+
+
+def any_label(labels, share):
+    labels = labels.clone()
+    chosen = torch.randperm(len(labels))[: round(share * len(labels))]
+    labels[chosen] = torch.randint(0, 10, chosen.shape)
+    return labels
+
+
+def the_first(labels, share):
+    labels = labels.clone()
+    labels[: round(share * len(labels))] += 1
+    return labels
+
+
+def past_nine(labels, share):
+    labels = labels.clone()
+    labels[torch.randperm(len(labels))[: round(share * len(labels))]] += 5
+    return labels
+
+
+SOLUTIONS = {
+    "01.1": (8, 6, 6),
+    "01.2": stop_early,
+    "01.3": ("dropped units", 7),
+    "01.4": network(),
+    "01.5": (spoil, 3.2),
+}
+MISTAKES = [
+    ("01.1", (6, 6, 6), r"\(a\) 6: torch scales what it keeps"),
+    ("01.1", (24, 6, 6), r"\(a\) 24: p is the probability to drop"),
+    ("01.1", (8, 4.5, 6), r"\(b\) 4.5: torch scales what it keeps"),
+    ("01.1", (8, 8, 6), r"\(b\) 8: a quarter"),
+    ("01.1", (8, 6, 4.5), r"\(c\) 4.5: so the paper does it"),
+    ("01.1", 8, "three numbers"),
+    ("01.2", from_zero, "indices begin at 0"),
+    ("01.2", keeps_last, "not those of the last one"),
+    ("01.2", never_resets, "gives the full patience again"),
+    ("01.2", at_first_rise, "stops too soon"),
+    ("01.2", looks_ahead, "are never run"),
+    ("01.2", equal_is_better, "An equal loss is no better|Right is"),
+    ("01.2", lambda: lambda losses, patience: 3, "Return two epochs"),
+    ("01.3", ("moving weights", 7), "Nothing has moved"),
+    ("01.3", ("an easier validation set", 7), "would still be ahead"),
+    ("01.3", ("dropped units", 5), "not measured alike"),
+    ("01.3", ("dropped units", 12), "two measurements of the training set"),
+    ("01.3", "dropped units", "the reason and the gap"),
+    ("01.4", lambda: network(0.9, 0.6), "the share to drop"),
+    ("01.4", lambda: network(0.1, 0.4, nn.Dropout(0.4)), "logits are exactly 0"),
+    ("01.4", lambda: network(0.0, 0.4), "in front of each linear layer"),
+    ("01.4", lambda: network(0.4, 0.1), "0.4 behind each ReLU"),
+    ("01.4", lambda: network().eval()[:-1], "not \\(2, 10\\)"),
+    ("01.5", lambda: (spoil_in_place, 1.0), "changed themselves"),
+    ("01.5", lambda: (any_label, 1.0), "a tenth of the draws"),
+    ("01.5", lambda: (the_first, 1.0), "not drawn at random"),
+    ("01.5", lambda: (past_nine, 1.0), "modulo 10"),
+    ("01.5", lambda: (spoil, -3.0), "best minus last"),
+]
+
+
+@pytest.mark.parametrize("name", SOLUTIONS)
+def test_solution_is_right(check, name, capsys):
+    check(name, SOLUTIONS[name])
+    assert check.results[name] == "right", capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", SOLUTIONS)
+def test_blank_is_unanswered(check, name):
+    check(name, ...)
+    assert check.results[name] == "unanswered"
+
+
+@pytest.mark.parametrize(("name", "answer", "hint"), MISTAKES)
+def test_mistake_gets_its_hint(check, name, answer, hint, capsys):
+    made = getattr(answer, "__name__", "") == "<lambda>"
+    check(name, answer() if made else answer)
+    assert check.results[name] == "wrong"
+    capsys.readouterr()
+    check(name, answer() if made else answer)
+    assert re.search(hint, capsys.readouterr().out)
+
+
+def test_student_stubs_are_unanswered(check):
+    check("01.2", lambda losses, patience: None)
+    check("01.3", (..., ...))
+    check("01.5", (lambda labels, share: None, ...))
+    check("01.1", (8, ..., 6))
+    assert set(check.results.values()) == {"unanswered"}
+
+
+def test_a_dropout_of_ones_own_is_accepted(check):
+    class Dropout(nn.Module):
+        def __init__(self, p):
+            super().__init__()
+            self.p = p
+
+        def forward(self, x):
+            if not self.training:
+                return x
+            return x * (torch.rand_like(x) >= self.p) / (1 - self.p)
+
+    check("01.4", network(layer=Dropout))
+    assert check.results["01.4"] == "right"
+
+
+def test_the_check_leaves_the_network_as_it_was(check):
+    model = network().eval()
+    before = [weight.clone() for weight in model.parameters()]
+    check("01.4", model)
+    assert not model.training
+    assert all(map(torch.equal, before, model.parameters()))
+
+
+def test_dropped_shares_are_measured_before_each_linear_layer():
+    torch.manual_seed(0)
+    shares = dropped_shares(network(0.3, 0.7))
+    assert shares == pytest.approx([0.3, 0.7, 0.7, 0.0], abs=0.01)

@@ -1,0 +1,184 @@
+"""The self-checks of lecture 02: the solution passes, known mistakes get their hint."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from utils.check import Checker
+
+
+@pytest.fixture
+def check(monkeypatch):
+    monkeypatch.delenv("CNN_COURSE_STRICT", raising=False)
+    return Checker()
+
+
+def sideways(images, generator, most=3):
+    n, width = len(images), images.shape[3]
+    places = torch.rand(n, generator=generator) * (2 * most + 1)
+    windows = F.pad(images, [most, most]).unfold(3, width, 1)
+    return windows[torch.arange(n), :, :, places.long()]
+
+
+def in_a_loop(images, generator, most=3):
+    result = torch.zeros_like(images)
+    for i, image in enumerate(images):
+        k = int(torch.randint(-most, most + 1, (1,), generator=generator))
+        result[i] = F.pad(image, [k, -k])
+    return result
+
+
+def one_for_all(images, generator, most=3):
+    k = int(torch.randint(-most, most + 1, (1,), generator=generator))
+    return F.pad(images, [k, -k])
+
+
+def rolled(images, generator, most=3):
+    steps = torch.randint(-most, most + 1, (len(images),), generator=generator)
+    moved = [x.roll(int(k), 2) for x, k in zip(images, steps, strict=True)]
+    return torch.stack(moved)
+
+
+def upwards(images, generator, most=3):
+    return sideways(images.mT, generator, most).mT
+
+
+def too_near(images, generator, most=3):
+    n, width = len(images), images.shape[3]
+    places = torch.rand(n, generator=generator) * (2 * most)
+    windows = F.pad(images, [most, most]).unfold(3, width, 1)
+    return windows[torch.arange(n), :, :, places.long()]
+
+
+def own_randomness(images, generator, most=3):
+    fresh = torch.Generator().manual_seed(int(torch.randint(10**6, (1,))))
+    return sideways(images, fresh, most)
+
+
+def always_three(images, generator, most=3):
+    return sideways(images, generator, 3)
+
+
+def as_float(images, generator, most=3):
+    return sideways(images.float() / 255, generator, most)
+
+
+def grows(images, generator, most=3):
+    return F.pad(images, [most, most])
+
+
+def unfinished(images, generator, most=3): ...
+
+
+LABEL = [0, 0, 0, 0.7, 0, 0.3, 0, 0, 0, 0]
+KEEPS = {
+    "digits": ["shift", "any hue"],
+    "traffic signs": ["shift"],
+    "satellite": ["shift", "mirror", "quarter turn"],
+}
+TURNED = {0: 0.90, 15: 0.91, 45: 0.88, 90: 0.83, 180: 0.76}
+
+RIGHT = [
+    ("02.1", 162),
+    ("02.2", LABEL),
+    ("02.2", torch.tensor(LABEL)),
+    ("02.2", torch.tensor([LABEL])),
+    ("02.3", sideways),
+    ("02.3", in_a_loop),
+    ("02.4", KEEPS),
+    ("02.4", {task: set(changes) for task, changes in KEEPS.items()}),
+    ("02.5", TURNED),
+    ("02.5", {0: 0.9, 15: 0.8, 30: 0.85, 45: 0.7, 90: 0.6, 180: 0.4}),
+]
+
+
+@pytest.mark.parametrize(("name", "answer"), RIGHT)
+def test_a_right_answer_is_accepted(check, capsys, name, answer):
+    check(name, answer)
+    assert check.results[name] == "right", capsys.readouterr().out
+
+
+WRONG = [
+    ("02.1", 81, "may be mirrored too"),
+    ("02.1", 16, "the flip is missing"),
+    ("02.1", 128, "one place more than steps"),
+    ("02.1", 163, "too large"),
+    ("02.2", [0, 0, 0, 0.3, 0, 0.7, 0, 0, 0, 0], "exchanged"),
+    ("02.2", [0, 0, 0, 1, 0, 0, 0, 0, 0, 0], "one class alone"),
+    ("02.2", [0, 0, 0.7, 0, 0.3, 0, 0, 0, 0, 0], "counted from 0"),
+    ("02.2", [0, 0, 0, 0.7, 0, 0.7, 0, 0, 0, 0], "sum 1"),
+    ("02.2", [0.7, 0.3], "here are 2"),
+    ("02.2", {3: 0.7, 5: 0.3}, "Ten numbers are wanted"),
+    ("02.2", [0, 0, 0, 0.5, 0, 0.5, 0, 0, 0, 0], "λ of the first"),
+    ("02.3", one_for_all, "one draw for the batch"),
+    ("02.3", rolled, "comes back on the other"),
+    ("02.3", upwards, "up and down"),
+    ("02.3", too_near, "2 × 3 + 1 = 7 places"),
+    ("02.3", own_randomness, "draw came from elsewhere"),
+    ("02.3", always_three, "use `most`"),
+    ("02.3", as_float, "torch.float32"),
+    ("02.3", grows, "the size must stay"),
+    ("02.3", lambda images, generator, most=3: images.flip(-1), "mirrored"),
+    ("02.3", lambda images, generator, most=3: images / 2, "torch.float32"),
+    ("02.3", lambda images, generator, most=3: "moved", "not a tensor"),
+    ("02.3", "sideways", "A function is wanted"),
+    ("02.4", KEEPS | {"digits": ["shift", "mirror", "any hue"]}, "mirrored 2 or 7"),
+    ("02.4", KEEPS | {"traffic signs": ["shift", "any hue"]}, "a red disc forbids"),
+    ("02.4", KEEPS | {"digits": ["shift"]}, "grey has no hue"),
+    ("02.4", KEEPS | {"satellite": ["shift"]}, "left and right are alike"),
+    ("02.4", KEEPS | {"satellite": ["shift", "blur"]}, "satellite: give a list"),
+    ("02.4", {"digits": ["shift"]}, "Give a list for each"),
+    ("02.5", {k: 100 * v for k, v in TURNED.items()}, "not percent"),
+    ("02.5", dict.fromkeys(TURNED, 0.9), "a new network trained"),
+    ("02.5", {0: 0.5, 15: 0.6, 45: 0.7, 90: 0.8, 180: 0.9}, "as they are"),
+    ("02.5", {0: 0.9, 180: 0.8}, "Measure for each"),
+    ("02.5", 15, "Give a dict"),
+]
+
+
+@pytest.mark.parametrize(("name", "answer", "hint"), WRONG)
+def test_a_known_mistake_is_named(check, capsys, name, answer, hint):
+    check(name, answer)
+    check(name, answer)  # the second try adds the stronger hint
+    assert check.results[name] == "wrong"
+    assert hint in capsys.readouterr().out
+
+
+UNANSWERED = [
+    *((f"02.{k}", ...) for k in range(1, 6)),
+    ("02.3", unfinished),
+    ("02.4", dict.fromkeys(KEEPS, ...)),
+]
+
+
+@pytest.mark.parametrize(("name", "answer"), UNANSWERED)
+def test_a_stub_is_not_answered(check, name, answer):
+    check(name, answer)
+    assert check.results[name] == "unanswered"
+
+
+def test_second_hints_say_more(check, capsys):
+    check("02.4", KEEPS | {"digits": ["mirror"]})
+    first = capsys.readouterr().out
+    check("02.4", KEEPS | {"digits": ["mirror"]})
+    assert len(capsys.readouterr().out) > len(first)
+
+
+def test_the_check_leaves_images_and_random_numbers_alone(check):
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    check("02.3", own_randomness)
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_every_remark_is_a_sentence(check, capsys):
+    for name, answer in RIGHT:
+        check(name, answer)
+    for line in capsys.readouterr().out.splitlines():
+        assert re.fullmatch(r"✓ 02\.\d .*[.:]?", line)
+        assert line.endswith((".", "%."))
