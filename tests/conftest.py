@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -10,3 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "notebooks"), str(ROOT)]
 
 os.environ.setdefault("CNN_COURSE_SCALE", "tiny")  # no test downloads anything
+
+# Started in the background, a shell hands down that Ctrl-C is to be ignored; the tests
+# that press it need what a terminal or a notebook has.
+signal.signal(signal.SIGINT, signal.default_int_handler)
