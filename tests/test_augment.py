@@ -191,11 +191,13 @@ def test_cutout_fill_is_the_given_colour_in_float_and_uint8():
 
 def torchvision_mixing(transform, images, labels, params_of):
     """torchvision's batch transform, once per example with its parameters."""
+    # Older versions begin these methods' names with an underscore.
+    apply = getattr(transform, "transform", None) or transform._transform
     images_out, labels_out = [], []
     for i in range(len(images)):
         params = {"labels": labels, "batch_size": len(images), **params_of(i)}
-        images_out.append(transform.transform(images, params)[i])
-        labels_out.append(transform.transform(labels, params)[i])
+        images_out.append(apply(images, params)[i])
+        labels_out.append(apply(labels, params)[i])
     return torch.stack(images_out), torch.stack(labels_out)
 
 
@@ -226,7 +228,8 @@ def test_cutmix_equals_torchvision(images, monkeypatch):
         monkeypatch.setattr(transform._dist, "sample", lambda shape: lam[i])
         with monkeypatch.context() as patch:
             patch.setattr(torch, "randint", lambda *args, **kwargs: next(centre))
-            return transform.make_params([images])
+            make = getattr(transform, "make_params", None) or transform._get_params
+            return make([images])
 
     expected = torchvision_mixing(transform, images, labels, params_of)
     got = CutMix(0.5).apply(images, labels, (lam, neighbour(96), y, x))

@@ -94,7 +94,7 @@ def update_running(norm: BatchNorm, mean: Tensor, variance: Tensor, n: int) -> N
         variance: the biased one, (C,). The running one is unbiased: n / (n - 1) times.
         n: how many values each channel had.
     """
-    norm.num_batches_tracked += 1
+    norm.num_batches_tracked.add_(1)
     share = norm.momentum
     if share is None:
         share = 1 / norm.num_batches_tracked.to(mean.dtype)
