@@ -261,6 +261,15 @@ def test_networks_keep_their_colours_and_are_named_at_their_lines():
     assert ax.get_ylabel() == "validation loss (nats)"
 
 
+def test_training_curves_can_be_compared_without_validation():
+    runs = {"a": history(4, val=False), "b": history(4, seed=1, val=False)}
+    ax = plot.curves(runs, metric="loss", split="train")
+    shown = [list(line.get_ydata()) for line in ax.lines]
+    for run in runs.values():
+        assert [row["train_loss"] for row in run.rows] in shown
+    assert ax.get_ylabel() == "training loss (nats)"
+
+
 def test_papers_values_are_dotted_and_grey():
     paper = {"val_accuracy": 0.91, "train_loss": {1: 2.28, 5: 0.9}}
     loss, accuracy = plot.curves(history(5), paper=paper, paper_label="notes")
@@ -284,6 +293,7 @@ def test_panels_share_their_scale():
         (history(3), {"metric": "error"}, "No metric 'error'"),
         (SimpleNamespace(rows=[]), {}, "no epoch"),
         ({"a": history(3)}, {"panels": True}, "one metric"),
+        ({"a": history(3)}, {"split": "test"}, "No split 'test'"),
     ],
 )
 def test_curves_say_what_is_wrong(arguments, options, message):
@@ -397,6 +407,14 @@ def test_band_covers_the_seeds():
     assert [label.get_text() for label in ax.get_xticklabels()] == ["100", "2,000"]
     with pytest.raises(CourseError, match="2 values for 3 places"):
         plot.band([1, 2, 3], {"a": values})
+
+
+def test_band_shows_the_papers_points_over_magnitudes():
+    ax = plot.band([1, 2, 3], [0.1, 1, 100], paper={1: 0.2, 3: 50}, log=True, ylabel="")
+    [points] = lines(ax, plot.PAPER)
+    assert list(points.get_xdata()) == [1, 3]
+    assert list(points.get_ydata()) == [0.2, 50]
+    assert ax.get_yscale() == "log"
 
 
 def test_scatter_needs_points_in_the_plane():

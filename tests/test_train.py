@@ -305,6 +305,30 @@ def test_label_smoothing_is_for_training_alone() -> None:
     ]
 
 
+def test_an_own_loss_is_for_training_alone() -> None:
+    images, labels = examples(64)
+    model = linear()
+    plain = F.cross_entropy(model(images), labels).item()
+    still = {"epochs": 1, "optimizer": SGD(model.parameters(), lr=0.0)}
+    history = fit(
+        model,
+        [(images, labels)],
+        [(images, labels)],
+        loss_function=lambda logits, labels: 3 * F.cross_entropy(logits, labels),
+        **still,
+    )
+    assert history["train_loss"] == [pytest.approx(3 * plain, 1e-5)]
+    assert history["val_loss"] == [pytest.approx(plain, 1e-5)]
+    with pytest.raises(CourseError, match="in your loss_function"):
+        fit(
+            model,
+            [(images, labels)],
+            loss_function=F.cross_entropy,
+            label_smoothing=0.1,
+            **still,
+        )
+
+
 # --- the best epoch, early stopping, interruption -----------------------------------
 
 

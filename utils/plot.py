@@ -17,7 +17,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from torch import Tensor
 
 from utils.course import CourseError
-from utils.figures.curves import curves, seed_line
+from utils.figures.curves import curves, reference_points, seed_line
 from utils.figures.pictures import confusion, feature_maps, filters, image_grid
 from utils.figures.style import (
     HIGHLIGHT,
@@ -60,8 +60,9 @@ def band(
     xlabel: str = "training examples",
     ylabel: str = "validation accuracy (%)",
     title: str | None = None,
-    paper: float | None = None,
+    paper: float | Mapping[float, float] | None = None,
     paper_label: str = "paper",
+    log: bool = False,
 ) -> Axes:
     """Show a measure against a quantity, over seeds: mean, thin lines and band.
 
@@ -72,8 +73,9 @@ def band(
         xlabel: what x is, with its unit.
         ylabel: what y is; with "(%)" the values are fractions.
         title: what the figure shows, or its question.
-        paper: a value to compare with.
+        paper: a value to compare with, or points {x: y}.
         paper_label: what to call it.
+        log: let equal steps up mean equal factors, for a measure over many magnitudes.
 
     Raises:
         CourseError: the values of a line are not as many as x.
@@ -91,10 +93,14 @@ def band(
             )
         color = color_of(label, i) if label else VALIDATION
         ends += seed_line(ax, np.asarray(x), seeds, label, color)
-    if paper is not None:
+    if isinstance(paper, Mapping):
+        ends += reference_points(ax, paper, scale, paper_label)
+    elif paper is not None:
         ax.axhline(scale * paper, linestyle=":", color=PAPER)
         text = f"{paper_label} {scale * paper:.1f}"
         ends.append(End(max(x), scale * paper, text, PAPER))
+    if log:
+        ax.set_yscale("log")
     if min(x) > 0 and max(x) > 10 * min(x):
         ax.set_xscale("log")
     ax.set_xticks(_apart(x, ax), [f"{tick:,g}" for tick in _apart(x, ax)])

@@ -33,6 +33,7 @@ from utils.training.tally import EMPTY, Metrics, Tally, check_weights
 __all__ = ["History", "Metrics", "evaluate", "fit", "predict", "train_epoch"]
 
 Batches = Iterable[tuple[Tensor, Tensor]]  # images (N, C, H, W), labels (N,) or (N, K)
+LossFunction = Callable[[Tensor, Tensor], Tensor]  # logits, labels -> mean loss, nats
 
 
 def train_epoch(
@@ -40,7 +41,7 @@ def train_epoch(
     loader: Batches,
     optimizer: Optimizer,
     *,
-    loss_function: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
+    loss_function: LossFunction = F.cross_entropy,
     scheduler: Any = None,
     precision: str | Precision = "auto",
     device: torch.device | str | None = None,
@@ -98,6 +99,7 @@ def fit(
     weight_decay: float = 0.0,
     schedule: Schedule = "constant",
     label_smoothing: float = 0.0,
+    loss_function: LossFunction | None = None,
     patience: int | None = None,
     monitor: str = "val_accuracy",
     keep_best: bool = True,
@@ -129,6 +131,8 @@ def fit(
         schedule: "constant", "onecycle", "cosine", "step", "plateau", or a function
             from the optimizer to a scheduler that is stepped once an epoch.
         label_smoothing: fraction of the training targets spread over all classes.
+        loss_function: what training minimises in place of cross-entropy, such as
+            `googlenet_loss(model)`; validation is measured in cross-entropy always.
         patience: stop after so many epochs in a row without a better `monitor`.
         monitor: "val_accuracy" or "val_loss", what decides which epoch is best.
         keep_best: end with the weights of the best epoch, where there is validation.
@@ -148,14 +152,18 @@ def fit(
             memory or the disk is full. It says what to do; the last checkpoint stays.
     """
     check_request(epochs, schedule, patience, monitor, val_loader, checkpoint, resume)
+    if loss_function is not None and label_smoothing:
+        raise CourseError("Smooth the labels in your loss_function, not in fit too.")
     device = place(model, device)
     precision = make_precision(precision, device)
     optimizer = make_optimizer(optimizer, model, lr, momentum, weight_decay)
     settings = describe(optimizer, schedule, epochs, train_loader)
     settings |= {"label_smoothing": label_smoothing, "keep_best": keep_best}
+    settings |= {"loss": "cross-entropy" if loss_function is None else "own"}
     settings |= {"monitor": monitor, "validation": val_loader is not None}
     scheduler = make_scheduler(schedule, optimizer, epochs, train_loader, monitor)
-    loss_function = partial(F.cross_entropy, label_smoothing=label_smoothing)
+    if loss_function is None:
+        loss_function = partial(F.cross_entropy, label_smoothing=label_smoothing)
 
     history, best, saved = History(name=name, monitor=monitor), None, None
     if checkpoint is not None:

@@ -25,6 +25,7 @@ from utils.figures.style import (
 )
 
 UNITS = {"loss": "loss (nats)", "accuracy": "accuracy (%)"}
+SPLITS = {"train": "training", "val": "validation"}
 Rows = list[dict[str, Any]]
 
 
@@ -39,6 +40,7 @@ def curves(
     history: Any,
     *,
     metric: str = "both",
+    split: str = "val",
     title: str | None = None,
     paper: float | Mapping[str, Any] | None = None,
     paper_label: str = "paper",
@@ -49,9 +51,10 @@ def curves(
     Args:
         history: one `History`: training solid, validation dashed, best epoch marked.
             A list of them, one for each seed: thin lines, their mean, and a band from
-            smallest to largest. A dict {label: history or list}: the validation curves
-            of several runs.
+            smallest to largest. A dict {label: history or list}: one split's curves of
+            several runs.
         metric: "loss", "accuracy" or "both", side by side.
+        split: "val" or "train", what a dict of runs compares.
         title: what the figure shows, or its question.
         paper: what to compare with, dotted: an accuracy (fraction), or a dict from a
             column such as "val_accuracy" to a value or to points {epoch: value}.
@@ -63,8 +66,8 @@ def curves(
         One axes, or an array of them.
 
     Raises:
-        CourseError: the metric is unknown, a history holds no epoch, or a run that is
-            compared has no validation.
+        CourseError: the metric or the split is unknown, a history holds no epoch, or a
+            run that is compared has no validation.
     """
     compared = isinstance(history, Mapping)
     named = history if compared else {"": history}
@@ -72,6 +75,8 @@ def curves(
     if not runs:
         raise CourseError("There is no run to show: the dict is empty.")
     kinds = _kinds(metric, panels)
+    if split not in SPLITS:
+        raise CourseError(f"No split {split!r}: choose 'val' or 'train'.")
     if panels:
         plots = [(kinds[0], {label: run}) for label, run in runs.items()]
     else:
@@ -80,8 +85,10 @@ def curves(
     references = {"accuracy": paper} if isinstance(paper, (int, float)) else paper
     ends = []
     for ax, (kind, shown) in zip(axes, plots, strict=True):
-        draw = _validations if compared and not panels else _both_splits
-        drawn = draw(ax, shown, kind)
+        if compared and not panels:
+            drawn = _one_split(ax, shown, kind, split)
+        else:
+            drawn = _both_splits(ax, shown, kind)
         ends.append(drawn + _references(ax, references or {}, kind, paper_label))
     # When all is drawn: panels share their limits.
     for ax, (kind, _) in zip(axes, plots, strict=True):
@@ -89,7 +96,7 @@ def curves(
         if not panels or ax.get_subplotspec().is_first_col():
             ax.set_ylabel(UNITS[kind])
         if compared and not panels:
-            ax.set_ylabel(f"validation {UNITS[kind]}")
+            ax.set_ylabel(f"{SPLITS[split]} {UNITS[kind]}")
     if title:
         axes[0].figure.suptitle(textwrap.fill(title, 84), x=0.01, ha="left")
     for i, (ax, drawn) in enumerate(zip(axes, ends, strict=True)):
@@ -161,12 +168,12 @@ def _both_splits(ax: Axes, runs: dict[str, Run], kind: str) -> list[End]:
     return ends
 
 
-def _validations(ax: Axes, runs: dict[str, Run], kind: str) -> list[End]:
-    """The validation curves of several runs."""
+def _one_split(ax: Axes, runs: dict[str, Run], kind: str, split: str) -> list[End]:
+    """The training or the validation curves of several runs."""
     ends = []
     dots = all(len(rows) <= 16 for run in runs.values() for rows in run.seeds)
     for i, (label, run) in enumerate(runs.items()):
-        epochs, values = _values(run.seeds, f"val_{kind}")
+        epochs, values = _values(run.seeds, f"{split}_{kind}")
         drawn = seed_line(ax, epochs, values, label, color_of(label, i), dots=dots)
         if not drawn:
             raise CourseError(
@@ -222,14 +229,21 @@ def _references(ax: Axes, paper: Mapping[str, Any], kind: str, label: str) -> li
         part = {"train": ", training", "val": ", validation", "test": ", test"}
         name = label + part.get(column.split("_")[0], "")
         if isinstance(value, Mapping):
-            x, y = list(value), [scale * v for v in value.values()]
-            ax.plot(x, y, ":", color=PAPER, marker="s", markersize=4)
-            ends.append(End(x[-1], y[-1], name, PAPER))
+            ends += reference_points(ax, value, scale, name)
         else:
             ax.axhline(scale * value, linestyle=":", color=PAPER)
             text = f"{name} {scale * value:.{1 if scale == 100 else 2}f}"
             ends.append(End(math.inf, scale * value, text, PAPER))
     return ends
+
+
+def reference_points(
+    ax: Axes, points: Mapping[float, float], scale: float, label: str
+) -> list[End]:
+    """A paper's values as a dotted line with squares."""
+    x, y = list(points), [scale * value for value in points.values()]
+    ax.plot(x, y, ":", color=PAPER, marker="s", markersize=4)
+    return [End(x[-1], y[-1], label, PAPER)]
 
 
 def _limits(ax: Axes, kind: str) -> None:
