@@ -15,6 +15,7 @@ from utils.sizes import (
     shape_table,
     totals,
 )
+from utils.training.tally import evaluating
 
 __all__ = [
     "embedding",
@@ -95,17 +96,13 @@ def _recorded(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Ten
             name, output.detach().clone().cpu()
         )
 
-    modes = [(module, module.training) for module in model.modules()]
     handles = [modules[name].register_forward_hook(keep(name)) for name in layers]
     try:
-        model.eval()
-        with torch.no_grad():
+        with evaluating(model), torch.no_grad():
             yield outputs
     finally:
         for handle in handles:
             handle.remove()
-        for module, training in modes:
-            module.training = training
 
 
 def _device(model: nn.Module) -> torch.device:

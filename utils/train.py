@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -28,7 +27,7 @@ from utils.training.recipe import (
     make_scheduler,
     step_epoch,
 )
-from utils.training.tally import EMPTY, Metrics, Tally, check_weights
+from utils.training.tally import EMPTY, Metrics, Tally, check_weights, evaluating
 
 __all__ = ["History", "Metrics", "evaluate", "fit", "predict", "train_epoch"]
 
@@ -240,13 +239,7 @@ def predict(
     return torch.cat(logits).cpu(), torch.cat(targets).cpu()
 
 
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside; afterwards every module is in its own mode again."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
+if __name__ == "__main__":
+    from utils.training.command import main
+
+    raise SystemExit(main())

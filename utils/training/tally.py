@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import traceback
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -212,3 +213,15 @@ def is_out_of_memory(error: BaseException | None) -> bool:
     if isinstance(error, RuntimeError):  # torch's own class for it among them
         return "out of memory" in str(error) or "DefaultCPUAllocator" in str(error)
     return isinstance(error, MemoryError)
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside; afterwards every module is in its own mode again."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode

@@ -1,0 +1,212 @@
+"""`python -m utils.train`: what it writes, what it refuses, and before what."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from utils import course, data
+from utils.course import CourseError
+from utils.models import build
+from utils.train import evaluate
+from utils.training import command, record, request
+
+DIGITS = [
+    "--model",
+    "lenet5",
+    "--data",
+    "mnist",
+    "--stand-in",
+    "--images",
+    "200",
+    "--epochs",
+    "2",
+]
+
+
+@pytest.fixture(autouse=True)
+def at_scale_tiny(monkeypatch):
+    monkeypatch.setenv("CNN_COURSE_SCALE", "tiny")
+
+
+def run(*words: str) -> int:
+    return command.main([*DIGITS, "--device", "cpu", *map(str, words)])
+
+
+def options(*words: str):
+    return command.parser().parse_args([*DIGITS, *words])
+
+
+def test_a_run_leaves_one_complete_record(tmp_path, capsys):
+    assert run("--out", tmp_path, "--seed", "3", "--lr", "0.05") == 0
+    [file] = tmp_path.iterdir()
+    assert file.name == "lenet5-mnist-seed3.json"
+    found = record.read(file)
+    assert found["model"]["parameters"] == 61_706
+    assert found["data"] == {
+        "name": "MNIST (stand-in)",
+        "real": False,
+        "shape": [1, 28, 28],
+        "train": 200,
+        "val": 150,
+        "test": 297,
+    }
+    assert found["command"].startswith("python -m utils.train --model lenet5")
+    assert "--lr 0.05" in found["command"]
+    assert found["machine"]["torch"] == torch.__version__
+    assert [row["epoch"] for row in found["history"]["rows"]] == [1, 2]
+    assert 0 < found["test_accuracy"] < 1
+    assert found["images_per_second"] > 0
+    assert (
+        f"{100 * found['test_accuracy']:.2f} % test accuracy" in capsys.readouterr()[0]
+    )
+
+
+def test_one_seed_gives_one_result(tmp_path):
+    for folder in ("a", "b"):
+        assert run("--out", tmp_path / folder, "--augment", "crop") == 0
+    first, second = (
+        record.read(tmp_path / folder / "lenet5-mnist-seed0.json") for folder in "ab"
+    )
+    for key in ("test_loss", "test_accuracy", "val_loss"):
+        assert first[key] == second[key]
+
+
+def test_the_recorded_accuracy_is_that_of_the_saved_weights(tmp_path):
+    weights = tmp_path / "new" / "lenet5.pt"
+    assert run("--out", tmp_path, "--save", weights) == 0
+    model = build("lenet5")
+    model.load_state_dict(torch.load(weights, weights_only=True))
+    test = data.mnist(source="embedded").test.loader(100, device="cpu")
+    found = record.read(tmp_path / "lenet5-mnist-seed0.json")
+    judged = evaluate(model, test, precision=found["precision"], device="cpu")
+    assert judged.accuracy == found["test_accuracy"]
+
+
+def test_the_test_set_can_stay_closed(tmp_path, capsys):
+    assert run("--out", tmp_path, "--no-test") == 0
+    found = record.read(tmp_path / "lenet5-mnist-seed0.json")
+    assert "test_accuracy" not in found
+    assert "val accuracy" in capsys.readouterr().out
+
+
+def test_an_earlier_result_is_not_lost(tmp_path, capsys, monkeypatch):
+    file = tmp_path / "digits-seed0.json"
+    file.write_text("kept")
+    monkeypatch.setattr(command, "fit", lambda *a, **k: pytest.fail("it trained"))
+    assert run("--out", tmp_path, "--name", "digits") == 2
+    assert file.read_text() == "kept"
+    assert "--overwrite" in capsys.readouterr().err
+
+
+def test_an_interrupted_run_is_not_recorded(tmp_path, capsys, monkeypatch):
+    def interrupted(*arguments, **settings):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("utils.train.train_epoch", interrupted)
+    assert run("--out", tmp_path) == 130
+    assert not list(tmp_path.iterdir())
+    assert "interrupted" in capsys.readouterr().err
+
+
+def test_it_goes_on_from_a_checkpoint(tmp_path):
+    state = tmp_path / "state.pt"
+    constant = ("--schedule", "constant", "--checkpoint", state)
+    assert run(*constant, "--epochs", "1") == 0
+    assert run(*constant, "--epochs", "3", "--resume", "--out", tmp_path / "out") == 0
+    found = record.read(tmp_path / "out" / "lenet5-mnist-seed0.json")
+    assert len(found["history"]["rows"]) == 3
+    assert run("--out", tmp_path / "whole", *constant[:2], "--epochs", "3") == 0
+    whole = record.read(tmp_path / "whole" / "lenet5-mnist-seed0.json")
+    assert whole["test_loss"] == found["test_loss"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--model", "lenet6"], "No network is called 'lenet6'"),
+        (["--set", "width=2"], "unexpected keyword argument 'width'"),
+        (["--set", "width"], "write OPTION=VALUE"),
+        (["--data", "cifar11"], "neither a folder nor one of mnist"),
+        (["--device", "gpu"], "--device gpu cannot be used here"),
+        (["--out", str(course.ROOT / "results")], "real images alone"),
+        (["--epochs", "0"], "train for at least one"),
+        (["--resume"], "checkpoint=PATH"),
+        (["--model", "resnet20", "--set", "width=0.01"], "leaves none of 16 channels"),
+    ],
+)
+def test_a_request_that_cannot_be_met_is_explained(words, message, capsys):
+    assert run(*words) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_folder_that_takes_no_files_is_refused_before_training(tmp_path, capsys):
+    file = tmp_path / "file"
+    file.write_text("")
+    assert run("--out", file / "below") == 2
+    assert "takes no files" in capsys.readouterr().err
+
+
+def test_small_images_get_the_stem_that_is_made_for_them():
+    images = data.cifar10(source="embedded").train.subset(20)
+    _, built_with = request.make_model(options("--model", "resnet18"), images)
+    assert built_with == {"stem": "cifar"}
+    _, built_with = request.make_model(options("--model", "resnet20"), images)
+    assert built_with == {}
+    chosen = options("--model", "vgg11", "--set", "width=0.125", "hidden=()")
+    model, built_with = request.make_model(chosen, images)
+    assert built_with == {"stem": "cifar", "width": 0.125, "hidden": ()}
+    assert model(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+
+
+def test_auxiliary_heads_are_trained():
+    images = data.cifar10(source="embedded").train.subset(20)
+    for aux in (True, False):
+        chosen = options("--model", "googlenet", "--set", f"aux={aux}", "width=0.125")
+        model, _ = request.make_model(chosen, images)
+        assert ("loss_function" in request.recipe(chosen, model)) is aux
+
+
+@pytest.mark.parametrize("name", request.AUGMENTATIONS)
+def test_every_augmentation_that_has_a_name_works(name):
+    images = data.cifar10(source="embedded").train.subset(20)
+    chosen = options("--augment", name, "--batch-size", "8", "--device", "cpu")
+    batch, _ = next(iter(request.train_loader(chosen, images)))
+    assert batch.shape == (8, 3, 32, 32)
+    assert batch.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"), [("{", "no record"), ("{}", "format None")]
+)
+def test_a_file_that_is_no_record_is_named(tmp_path, text, problem):
+    file = tmp_path / "run.json"
+    file.write_text(text)
+    with pytest.raises(CourseError, match=problem) as error:
+        record.read(file)
+    assert str(file) in str(error.value)
+
+
+def test_the_module_is_a_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "utils.train", "--help"],
+        cwd=course.ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for word in ("--model", "resnet20", "cifar10", "examples:"):
+        assert word in done.stdout
+
+
+def test_the_commit_marks_changed_files(tmp_path):
+    assert record.commit(tmp_path) is None
+    for words in ("init -q", "add .", "-c user.name=a -c user.email=a@b commit -qm a"):
+        (tmp_path / "file").write_text("first")
+        subprocess.run(["git", "-C", str(tmp_path), *words.split()], check=True)
+    clean = record.commit(tmp_path)
+    (tmp_path / "file").write_text("second")
+    assert record.commit(tmp_path) == f"{clean}+"

@@ -1,0 +1,128 @@
+"""What a run leaves on the disk: one JSON file that says what was run, where, and how
+well it went."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
+
+import torch
+
+from utils.course import ROOT, CourseError
+
+FORMAT = 1  # of the files; another number means that the keys changed
+
+
+def write(path: Path, record: dict[str, Any]) -> None:
+    """Write a record; the file appears under its name only once it is complete.
+
+    Raises:
+        CourseError: there is no room, or no permission.
+    """
+    make_folder(path.parent)
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise CourseError(
+            f"{path} cannot be written ({error.strerror}). Choose another folder."
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    """Make sure that files can be written to a folder.
+
+    Raises:
+        CourseError: they cannot.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise CourseError(
+            f"{path} takes no files ({error.strerror}). Choose another folder."
+        ) from error
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The record in a file.
+
+    Raises:
+        CourseError: it is no record, or one of another format.
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CourseError(
+            f"{path} is no record of a run ({error}). Make it again, or remove it."
+        ) from error
+    found = record.get("format") if isinstance(record, dict) else None
+    if found != FORMAT:
+        raise CourseError(
+            f"{path} has format {found}, this course reads {FORMAT}. Run its command"
+            " again, or remove it."
+        )
+    return record
+
+
+def machine(device: torch.device) -> dict[str, Any]:
+    """Where a run happened: device, processor threads, and versions."""
+    cuda = device.type == "cuda"
+    return {
+        "device": torch.cuda.get_device_name(device) if cuda else device.type,
+        "threads": torch.get_num_threads(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchvision": _version("torchvision"),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def commit(root: Path = ROOT) -> str | None:
+    """The commit of the code, with "+" where files differ from it; None outside git."""
+    try:
+        head = _git(root, "rev-parse", "--short=12", "HEAD")
+        changed = _git(root, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return head + "+" * bool(changed)
+
+
+def _git(root: Path, *command: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(root), *command], capture_output=True, check=True, timeout=30
+    )
+    return done.stdout.decode().strip()
+
+
+def peak_memory(device: torch.device) -> int | None:
+    """Bytes at most: on a GPU torch's tensors, else the whole process.
+
+    None on MPS, which does not count, and on Windows.
+    """
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if device.type == "mps" or os.name == "nt":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # others count in kB
