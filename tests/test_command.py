@@ -46,6 +46,8 @@ def test_a_run_leaves_one_complete_record(tmp_path, capsys):
     assert file.name == "lenet5-mnist-seed3.json"
     found = record.read(file)
     assert found["model"]["parameters"] == 61_706
+    assert len(found["data"].pop("classes")) == 10
+    assert len(found["data"].pop("mean")) == len(found["data"].pop("std")) == 1
     assert found["data"] == {
         "name": "MNIST (stand-in)",
         "real": False,
@@ -57,7 +59,9 @@ def test_a_run_leaves_one_complete_record(tmp_path, capsys):
     assert found["command"].startswith("python -m utils.train --model lenet5")
     assert "--lr 0.05" in found["command"]
     assert found["machine"]["torch"] == torch.__version__
-    assert [row["epoch"] for row in found["history"]["rows"]] == [1, 2]
+    rows = found["history"]["rows"]
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert found["seconds"] == round(sum(row["seconds"] for row in rows), 1)
     assert 0 < found["test_accuracy"] < 1
     assert found["images_per_second"] > 0
     assert (

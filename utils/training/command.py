@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
@@ -107,7 +106,6 @@ def run(options: argparse.Namespace) -> int:
     course.set_seed(options.seed)
     splits = request.read_images(options)
     model, built_with = request.make_model(options, splits.train)
-    began = time.perf_counter()
     history = fit(
         model,
         request.train_loader(options, splits.train),
@@ -115,13 +113,13 @@ def run(options: argparse.Namespace) -> int:
         name=options.name,
         **request.recipe(options, model),
     )
-    seconds = round(time.perf_counter() - began, 1)
     if history.stopped == "interrupted":
         print("Nothing was recorded: the run was interrupted.", file=sys.stderr)
         return 130
     result = result_of(options, model, splits, history)
     result = describe(options, model, splits, built_with) | result
-    result |= {"seconds": seconds, "history": history.to_dict()}
+    result |= {"seconds": round(sum(history["seconds"]), 1)}
+    result |= {"history": history.to_dict()}
     if file:
         record.write(file, result)
     report(result, file)
@@ -163,7 +161,13 @@ def describe(
     parameters, multiply_adds = totals(model, shape)
     device = torch.device(options.device or course.device())
     sizes = {"parameters": parameters, "multiply_adds": multiply_adds}
-    images = {"name": splits.train.name, "real": splits.train.real, "shape": shape}
+    images = {
+        "name": splits.train.name,
+        "real": splits.train.real,
+        "shape": list(shape),
+    }
+    for key in ("mean", "std", "classes"):
+        images[key] = list(getattr(splits.train, key))
     parts = ("train", "val", "test")
     images |= {part: len(getattr(splits, part)) for part in parts}
     dtype = make_precision(options.precision, device).dtype

@@ -1,0 +1,154 @@
+"""Trained weights: torchvision's for ImageNet, and the course's own for CIFAR-10."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import URLError
+
+import pooch
+import torch
+from torch import Tensor
+
+from utils import course
+from utils.course import CourseError
+from utils.training import record
+
+OURS = course.ROOT / "data" / "weights"
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """Weights of one network, and how its images have to be prepared.
+
+    Attributes:
+        state_dict: name -> tensor, on the CPU.
+        mean, std: of each channel, of values in [0, 1], by which images are normalised:
+            `dataclasses.replace(images, mean=weights.mean, std=weights.std)`.
+        classes: what the logits stand for.
+        source: the file.
+    """
+
+    state_dict: dict[str, Tensor]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    classes: tuple[str, ...]
+    source: Path
+
+
+def imagenet(name: str, path: str | Path | None = None) -> Weights:
+    """torchvision's weights for ImageNet's 1,000 classes.
+
+    They are looked for in `course.data_dir()/weights`: torchvision's own file, then
+    `NAME-imagenet.pth`, which may come from anywhere; else torchvision's is downloaded.
+    For the networks of the course `load_torchvision(model, weights.state_dict)` reads
+    them, for torchvision's own `model.load_state_dict`.
+
+    Args:
+        name: of torchvision's network, as "resnet18", or of one set of its weights, as
+            "ResNet50_Weights.IMAGENET1K_V2"; the network's name means the first set.
+        path: a file to take in place of all that.
+
+    Raises:
+        CourseError: there are no such weights, they are not to be had, or damaged.
+    """
+    entry = _published(name)
+    folder = course.data_dir() / "weights"
+    theirs = folder / entry.url.rsplit("/", 1)[-1]
+    by_hand = folder / f"{name.lower()}-imagenet.pth"
+    if path is not None:
+        source = Path(path).expanduser()
+    elif not theirs.is_file() and by_hand.is_file():
+        source = by_hand
+    else:
+        source = _torchvisions(entry.url, theirs)
+    if "googlenet" in theirs.name:  # torchvision's network turns the usual ones into it
+        mean, std = (0.5,) * 3, (0.5,) * 3
+    else:
+        prepare = entry.transforms()
+        mean, std = tuple(prepare.mean), tuple(prepare.std)
+    return Weights(load(source), mean, std, tuple(entry.meta["categories"]), source)
+
+
+def cifar10(name: str) -> Weights:
+    """The weights that the course trained itself on CIFAR-10, see `data/README.md`.
+
+    Args:
+        name: of the network, as "resnet20".
+
+    Raises:
+        CourseError: there are none for this network.
+    """
+    path = OURS / f"{name.lower()}-cifar10.pt"
+    if not path.is_file():
+        ours = sorted(file.name.split("-")[0] for file in OURS.glob("*-cifar10.pt"))
+        raise CourseError(
+            f"The course has no weights of {name!r} for CIFAR-10, only of"
+            f" {', '.join(ours)}. Train it: python -m utils.train --help."
+        )
+    images = record.read(path.with_suffix(".json"))["data"]
+    mean, std, classes = (tuple(images[key]) for key in ("mean", "std", "classes"))
+    return Weights(load(path), mean, std, classes, path)
+
+
+def load(path: Path) -> dict[str, Tensor]:
+    """A file's state dict, read without running any code that it may hold.
+
+    Raises:
+        CourseError: there is no such file, or it holds something else.
+    """
+    if not path.is_file():
+        raise CourseError(f"There is no file {path}. Check its name and folder.")
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    # What torch raises depends on the bytes; whatever it is, the file is at fault.
+    except Exception as error:
+        raise CourseError(
+            f"{path} holds no weights that can be read, or is damaged. Remove it: it is"
+            " then fetched again, or copy it once more."
+        ) from error
+    tensors = isinstance(found, dict) and found.values()
+    if not tensors or not all(isinstance(value, Tensor) for value in tensors):
+        raise CourseError(
+            f"{path} is no state dict. Save one: torch.save(model.state_dict(), path)."
+        )
+    return dict(found)
+
+
+def _published(name: str):
+    """torchvision's entry for a network's first weights, or for the ones named."""
+    from torchvision import models  # here: it takes a second to import
+
+    try:
+        if "." in name:
+            return models.get_weight(name)
+        return next(iter(models.get_model_weights(name.lower())))
+    except (ValueError, KeyError, AttributeError, StopIteration) as error:
+        raise CourseError(
+            f"torchvision has no weights for {name!r}. Its networks are in"
+            " torchvision.models.list_models(), such as resnet18 or vgg16_bn."
+        ) from error
+
+
+def _torchvisions(url: str, path: Path) -> Path:
+    """torchvision's file, checked against the hash in its name; fetched if it must."""
+    prefix = path.stem.rsplit("-", 1)[-1]
+    if path.is_file():
+        if pooch.file_hash(str(path)).startswith(prefix):
+            return path
+        aside = path.with_name(path.name + ".corrupt")
+        path.replace(aside)
+        print(f"{path} is damaged (its SHA-256 is another): kept as {aside.name}.")
+    reason = "nothing is downloaded at scale tiny; set CNN_COURSE_SCALE=small"
+    if course.scale() != "tiny":
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Complete and with the right checksum, or not at all.
+            torch.hub.download_url_to_file(url, str(path), prefix, progress=True)
+            return path
+        except (OSError, URLError, RuntimeError) as error:
+            reason = str(error)
+    raise CourseError(
+        f"The weights {path.name} are not in {path.parent}, and there is no download"
+        f" ({reason}). Place the file there by hand; it comes from {url}"
+    )
