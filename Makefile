@@ -15,7 +15,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 IN_DATA := $(if $(DATA),--data "$(DATA)")
 
 .DEFAULT_GOAL := help
-.PHONY: help run lab test lint notebooks check render clean
+.PHONY: help run lab test lint notebooks check render results clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -47,6 +47,9 @@ notebooks: .venv/dev  ## build the notebooks and their solutions from notebooks/
 render: SCALE = small
 render: .venv/dev  ## execute the notebooks and keep their outputs (SCALE, DATA, N)
 	$(BIN)/python notebooks/run.py --render --scale $(SCALE) $(IN_DATA) $(N)
+
+results: .venv/run  ## fill the tables of README.md from the runs in results/
+	$(BIN)/python -m utils.results
 
 clean:  ## remove the environment and everything built
 	rm -rf .venv build .pytest_cache .ruff_cache

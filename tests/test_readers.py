@@ -55,6 +55,8 @@ VALUES = np.arange(60, dtype=np.uint8).reshape(5, 4, 3)
         (gzip.compress(idx(VALUES))[:-20], "cannot be read"),
         (gzip.compress(idx(VALUES))[:12] + bytes(40), "cannot be read"),
     ],
+    # Named, since gzip writes the time: two test processes would see other tests.
+    ids=["empty", "page", "floats", "header", "short", "long", "cut", "zeros"],
 )
 def test_a_wrong_idx_file_is_named_with_its_remedy(tmp_path, content, message):
     path = tmp_path / "train-images-idx3-ubyte"

@@ -1,0 +1,98 @@
+"""The tables of recorded runs: what they average, and that a page holds the files'."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from utils import course, results
+from utils.course import CourseError
+from utils.training import record
+
+
+def run(name="resnet20-cifar10", seed=0, accuracy=0.9, **changes):
+    made = {
+        "format": record.FORMAT,
+        "name": name,
+        "seed": seed,
+        "machine": {"device": "cpu", "threads": 2},
+        "data": {"name": "CIFAR-10", "real": True},
+        "model": {
+            "name": name.split("-")[0],
+            "options": {"stem": "cifar", "width": 0.5},
+            "parameters": 269_722,
+            "multiply_adds": 41_214_592,
+        },
+        "test_accuracy": accuracy,
+        "images_per_second": 800.0,
+        "peak_memory_bytes": 1_500_000_000,
+        "seconds": 100.0 * (seed + 1),
+        "history": {"rows": [{}] * 20},
+    }
+    return made | changes
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for made in (run(seed=0, accuracy=0.90), run(seed=1, accuracy=0.92)):
+        record.write(tmp_path / f"a-seed{made['seed']}.json", made)
+    record.write(tmp_path / "b-seed0.json", run("vgg11_bn-cifar10", accuracy=0.95))
+    return tmp_path
+
+
+def test_runs_of_one_name_are_one_row_and_the_best_is_first(folder):
+    rows = results.leaderboard(results.runs(folder), "CIFAR-10")
+    assert [len(row.runs) for row in rows] == [1, 2]
+    first, second = (row.cells() for row in rows)
+    assert first["network"] == "VGG-11 (BatchNorm, width 0.5)"
+    assert first["test accuracy (%)"] == "95.00"
+    assert second["network"] == "ResNet-20 (width 0.5)"
+    assert second["test accuracy (%)"] == "91.00 ± 1.41"
+    assert second["seconds"] == "150"
+    assert second["multiply-adds (M)"] == "41.2"
+    assert second["memory (GB)"] == "1.5"
+    assert second["device"] == "CPU, 2 threads"
+
+
+def test_a_table_is_markdown_and_html(folder):
+    table = results.Table(results.leaderboard(results.runs(folder), "CIFAR-10"))
+    head, align, *body = table.markdown().splitlines()
+    assert head.count("|") == align.count("|") == body[0].count("|")
+    assert table._repr_html_().count("<tr>") == 3
+
+
+def test_a_page_is_filled_between_its_marks(folder):
+    page = "a\n<!-- results: CIFAR-10 -->\nold\n<!-- end of results -->\nz\n"
+    filled = results.fill(page, results.runs(folder))
+    assert "old" not in filled
+    assert "91.00 ± 1.41" in filled
+    assert filled.startswith("a\n<!--")
+    assert filled.endswith("<!-- end of results -->\nz\n")
+    assert results.fill(filled, results.runs(folder)) == filled
+
+
+def test_a_stand_ins_result_does_not_count(folder):
+    drawn = run(name="drawn", data={"name": "CIFAR-10 (stand-in)", "real": False})
+    record.write(folder / "drawn.json", drawn)
+    with pytest.raises(CourseError, match="drawn, seed 0, was measured on a stand-in"):
+        results.runs(folder)
+
+
+def test_a_table_without_runs_says_how_to_make_some():
+    with pytest.raises(CourseError, match=r"utils\.train --out results"):
+        results.Table([])
+
+
+def test_the_readmes_numbers_are_those_of_the_files():
+    page = (course.ROOT / "README.md").read_text(encoding="utf-8")
+    assert results.fill(page, results.runs()) == page
+
+
+def test_every_record_says_how_to_repeat_it():
+    for path in results.RESULTS.glob("*.json"):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        assert path.name == f"{found['name']}-seed{found['seed']}.json"
+        assert f"--seed {found['seed']}" in found["command"]
+        assert found["commit"], "it was run outside git"
+        assert not found["commit"].endswith("+"), "the code had changes"

@@ -1,0 +1,170 @@
+"""Tables of the recorded runs: what `python -m utils.train --out results` wrote.
+
+python -m utils.results            fill the tables of README.md from results/
+python -m utils.results --check    fail where a table differs from the files
+"""
+
+from __future__ import annotations
+
+import argparse
+import html
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from utils import course
+from utils.course import CourseError
+from utils.training import record
+
+RESULTS = course.ROOT / "results"
+FAMILIES = {"resnet": "ResNet", "plain": "Plain", "vgg": "VGG"}
+NAMES = {"alexnet": "AlexNet", "googlenet": "GoogLeNet", "lenet5": "LeNet-5"}
+NAMES |= {"two_layer_cnn": "Two-layer CNN"}
+MARKED = re.compile(r"(<!-- results: (.+?) -->\n).*?(<!-- end of results -->)", re.S)
+Record = dict[str, Any]
+
+
+def runs(folder: str | Path = RESULTS) -> list[Record]:
+    """The records in a folder, those of one name beside each other.
+
+    Raises:
+        CourseError: a file is no record, or one of a stand-in: it does not belong here.
+    """
+    found = [record.read(path) for path in sorted(Path(folder).glob("*.json"))]
+    for run in found:
+        if not run["data"]["real"]:
+            raise CourseError(
+                f"{run['name']}, seed {run['seed']}, was measured on a stand-in. Remove"
+                f" it from {folder}: results are those on real images."
+            )
+    return found
+
+
+@dataclass(frozen=True)
+class Row:
+    """The runs of one name, which differ in their seed alone."""
+
+    runs: tuple[Record, ...]
+
+    def values(self, key: str) -> list[float]:
+        """One number of each run."""
+        return [run[key] for run in self.runs]
+
+    def average(self, key: str) -> float:
+        """The mean over the seeds."""
+        return mean(self.values(key))
+
+    def accuracy(self) -> str:
+        """Test accuracy in percent: mean, and standard deviation over the seeds."""
+        values = [100 * value for value in self.values("test_accuracy")]
+        spread = f" ± {stdev(values):.2f}" if len(values) > 1 else ""
+        return f"{mean(values):.2f}{spread}"
+
+    def cells(self) -> dict[str, str]:
+        """Heading -> text, as the tables show it."""
+        first = self.runs[0]
+        model, machine = first["model"], first["machine"]
+        memory = [value for value in self.values("peak_memory_bytes") if value]
+        count = machine["threads"]
+        threads = f", {count} thread{'s' * (count > 1)}"
+        return {
+            "network": title(model["name"], model["options"]),
+            "parameters": f"{model['parameters']:,}",
+            "multiply-adds (M)": f"{model['multiply_adds'] / 1e6:,.1f}",
+            "epochs": f"{len(first['history']['rows'])}",
+            "test accuracy (%)": self.accuracy(),
+            "seeds": f"{len(self.runs)}",
+            "seconds": f"{self.average('seconds'):,.0f}",
+            "images/s": f"{self.average('images_per_second'):,.0f}",
+            "memory (GB)": f"{max(memory) / 1e9:.1f}" if memory else "",
+            "device": machine["device"].replace("cpu", f"CPU{threads}"),
+        }
+
+
+def title(model: str, options: dict[str, Any]) -> str:
+    """A network's name as its authors write it, and what it was built with."""
+    plain = model.removesuffix("_bn")
+    family = re.fullmatch(r"(resnet|plain|vgg)(\d+)", plain)
+    text = f"{FAMILIES[family[1]]}-{family[2]}" if family else NAMES.get(plain, plain)
+    parts = ["BatchNorm"] if plain != model else []
+    parts += [f"{key} {value}" for key, value in options.items() if key != "stem"]
+    return text + (f" ({', '.join(parts)})" if parts else "")
+
+
+def leaderboard(found: Iterable[Record], data: str) -> list[Row]:
+    """The runs on one data set, by name, the best mean test accuracy first."""
+    named: dict[str, list[Record]] = defaultdict(list)
+    for run in found:
+        if run["data"]["name"] == data and "test_accuracy" in run:
+            named[run["name"]].append(run)
+    rows = [Row(tuple(same)) for same in named.values()]
+    return sorted(rows, key=lambda row: -row.average("test_accuracy"))
+
+
+class Table:
+    """Rows as a table, in a notebook and as Markdown."""
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self.rows = [row.cells() for row in rows]
+        if not self.rows:
+            raise CourseError(
+                "No run is recorded for this table: python -m utils.train --out results"
+            )
+
+    def markdown(self) -> str:
+        """The table in Markdown; text to the left, numbers to the right."""
+        heads = list(self.rows[0])
+        lines = [
+            heads,
+            ["---" if h in ("network", "device") else "---:" for h in heads],
+        ]
+        lines += [list(row.values()) for row in self.rows]
+        return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+    __repr__ = markdown
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{html.escape(text)}</th>" for text in self.rows[0])
+        body = "".join(
+            f"<tr>{''.join(f'<td>{html.escape(t)}</td>' for t in row.values())}</tr>"
+            for row in self.rows
+        )
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def fill(text: str, found: list[Record]) -> str:
+    """A page with its marked tables made anew: `<!-- results: CIFAR-10 -->`."""
+
+    def table(match: re.Match) -> str:
+        return match[1] + Table(leaderboard(found, match[2])).markdown() + match[3]
+
+    return MARKED.sub(table, text)
+
+
+def main() -> int:
+    """Fill README.md, or check that there is nothing to fill."""
+    parser = argparse.ArgumentParser(prog="python -m utils.results")
+    parser.add_argument("--check", action="store_true", help="change nothing")
+    options = parser.parse_args()
+    page = course.ROOT / "README.md"
+    old = page.read_text(encoding="utf-8")
+    try:
+        new = fill(old, runs())
+    except CourseError as error:
+        print(error, file=sys.stderr)
+        return 2
+    if options.check and new != old:
+        print("README.md differs from results/: run make results", file=sys.stderr)
+        return 1
+    if new != old:
+        page.write_text(new, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
