@@ -189,17 +189,19 @@ def check(source: Path, *, solutions: bool, root: Path) -> list[str]:
 
 def check_all(sources: list[Path], root: Path) -> list[str]:
     """Problems of these lectures; says which were rendered with an older `utils`."""
-    problems, stale, now = [], [], outputs.utils_hash(root)
+    problems, stale = [], []
     for source in sources:
         for solutions in (False, True):
             problems += check(source, solutions=solutions, root=root)
             old = outputs.load(target(source, solutions=solutions))
             stamp = old.metadata.get("course", {}) if old else {}
-            if stamp.get("utils", now) != now:
+            if "utils" not in stamp:
+                continue
+            if stamp.utils != outputs.utils_hash(old, root, source.name[:2]):
                 path = target(source, solutions=solutions).relative_to(root)
                 stale.append(path.as_posix())
     if stale:
-        print(f"Rendered before the last change of utils/: {', '.join(stale)}")
+        print(f"Rendered before a change of the utils they use: {', '.join(stale)}")
     return problems
 
 

@@ -60,7 +60,8 @@ async def render_all(names: list[str], env: dict, scale: str, root: Path) -> lis
         for solutions in (False, True):
             path = build.target(source, solutions=solutions)
             nb = build.notebook(source, solutions=solutions, root=root)
-            utils = outputs.utils_hash(root)  # as it is when the kernel imports it
+            # As it is when the kernel imports it.
+            utils = outputs.utils_hash(nb, root, source.name[:2])
             expected = {"CNN_COURSE_STRICT": "right" if solutions else "unanswered"}
             outcome = await run_one(path, env | expected, scale, nb)
             bad = [] if outcome.failure else outputs.bad_outputs(nb)

@@ -13,6 +13,8 @@ import nbformat
 from nbformat import NotebookNode
 from PIL import Image
 
+from authoring import imports
+
 
 class SourceError(ValueError):
     """A lecture cannot be built; the message says where, and what to do about it."""
@@ -123,14 +125,12 @@ def code_hash(nb: NotebookNode) -> str:
     return hashlib.sha256("\0".join(sources).encode()).hexdigest()[:12]
 
 
-def utils_hash(root: Path) -> str:
-    """A fingerprint of all of `utils`, the same on every system."""
+def utils_hash(nb: NotebookNode, root: Path, lecture: str) -> str:
+    """A fingerprint of the files of `utils` that a notebook uses, on every system."""
     digest = hashlib.sha256()
-    files = {
-        path.relative_to(root).as_posix(): path for path in root.glob("utils/**/*.py")
-    }
-    for name, path in sorted(files.items()):
-        digest.update(f"{name}\0{path.read_text(encoding='utf-8')}\0".encode())
+    for path in imports.used(nb, root, lecture):
+        name, text = path.relative_to(root).as_posix(), path.read_text(encoding="utf-8")
+        digest.update(f"{name}\0{text}\0".encode())
     return digest.hexdigest()[:12]
 
 
