@@ -43,6 +43,7 @@ __all__ = [
     "VALIDATION",
     "band",
     "bars",
+    "color_of",
     "confusion",
     "curves",
     "feature_maps",
