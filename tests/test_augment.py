@@ -14,6 +14,7 @@ from torchvision.transforms.transforms import RandomResizedCrop as TorchvisionCr
 
 from utils import course
 from utils.augment import (
+    CenterCrop,
     ColorJitter,
     CutMix,
     Cutout,
@@ -24,16 +25,14 @@ from utils.augment import (
     Rotation,
 )
 from utils.augment.base import as_float
+from utils.augment.geometry import cut
 from utils.augment.mixing import beta
 from utils.course import CourseError
 
-KEEP_UINT8 = [RandomCrop(4), HorizontalFlip(), Cutout(8)]
-MAKE_FLOAT = [
-    Rotation(30),
-    RandomResizedCrop(),
-    RandomResizedCrop(9),
-    ColorJitter(0.4, 0.4, 0.4, 0.2),
-]
+RESIZE = [RandomResizedCrop(), RandomResizedCrop(9)]
+KEEP_UINT8 = [RandomCrop(4), RandomCrop(0, size=15), HorizontalFlip(), Cutout(8)]
+KEEP_UINT8 += RESIZE
+MAKE_FLOAT = [Rotation(30), ColorJitter(0.4, 0.4, 0.4, 0.2)]
 ALL = KEEP_UINT8 + MAKE_FLOAT
 MIXING = [MixUp(0.4), CutMix(1.0)]
 
@@ -83,6 +82,43 @@ def test_crop_equals_torchvision(images, padding):
     assert torch.equal(crop.apply(images, (dy, dx)), expected)
 
 
+@pytest.mark.parametrize(("padding", "size"), [(0, 224), (0, 256), (4, 256), (8, 100)])
+def test_a_crop_of_another_size_equals_torchvision(padding, size):
+    images = uint8_images(6, 3, 256, 256)
+    crop = RandomCrop(padding, size)
+    dy, dx = crop.draw(images, rng())
+    assert max(dy.max(), dx.max()) <= 256 + 2 * padding - size
+    expected = one_by_one(
+        lambda image, y, x: F.crop(F.pad(image, [padding]), y, x, size, size),
+        images,
+        dy,
+        dx,
+    )
+    for layout in (torch.contiguous_format, torch.channels_last):
+        got = crop.apply(images.contiguous(memory_format=layout), (dy, dx))
+        assert torch.equal(got, expected)
+        assert got.is_contiguous(memory_format=layout)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (64, 65)])
+def test_windows_are_cut_out_of_any_images_in_any_order(size):
+    images = uint8_images(9, 3, 80, 90).to(memory_format=torch.channels_last)[1:]
+    i, top, left = torch.tensor([[7, 0, 3, 3], [0, 16, 5, 1], [25, 0, 9, 2]])
+    expected = [
+        image[:, y : y + size[0], x : x + size[1]]
+        for image, y, x in zip(images[i], top, left, strict=True)
+    ]
+    assert torch.equal(cut(images, i, top, left, size), torch.stack(expected))
+
+
+@pytest.mark.parametrize("images", [uint8_images(), float_images()])
+@pytest.mark.parametrize("shape", [(20, 28), (21, 28), (21, 27)])
+@pytest.mark.parametrize("size", [1, 8, 13, 20])
+def test_central_crop_equals_torchvision(images, shape, size):
+    images = images[:, :, : shape[0], : shape[1]]
+    assert torch.equal(CenterCrop(size)(images, rng()), F.center_crop(images, size))
+
+
 @pytest.mark.parametrize("images", [uint8_images(), float_images()])
 def test_flip_equals_torchvision(images):
     flip = HorizontalFlip()
@@ -123,6 +159,20 @@ def test_resized_crop_equals_torchvision(size, shape):
         *params,
     )
     assert_near(crop.apply(images, params), expected)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("size", [None, 16, 40])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_resized_crop_of_uint8_is_that_of_float_rounded(layout, size, channels):
+    images = uint8_images(24, channels).to(memory_format=layout)
+    crop = RandomResizedCrop(size, scale=(0.01, 1.0))
+    params = crop.draw(images, rng())
+    got = crop.apply(images, params)
+    assert got.dtype == torch.uint8
+    difference = got / 255 - crop.apply(as_float(images), params)
+    assert difference.abs().max() <= 1.01 / 255
+    assert difference.mean().abs() <= 0.1 / 255  # not cut off, which is half a level
 
 
 ADJUST = [F.adjust_brightness, F.adjust_contrast, F.adjust_saturation, F.adjust_hue]
@@ -282,7 +332,7 @@ def test_global_seed_and_global_state_play_no_part():
 
 
 def test_crop_places_are_uniform():
-    dy, dx = RandomCrop(4).draw(torch.empty(9000, 0), rng())
+    dy, dx = RandomCrop(4).draw(torch.empty(9000, 0, 32, 32), rng())
     assert dy.dtype == dx.dtype == torch.int64
     for places in (dy, dx):
         assert stats.chisquare(places.bincount(minlength=9)).pvalue > 0.001
@@ -492,7 +542,8 @@ def test_mixing_does_not_change_its_input(mixing):
 @pytest.mark.parametrize("n", [1, 2])
 def test_small_batches(augmentation, n):
     images = uint8_images(n)
-    size = (9, 9) if augmentation == RandomResizedCrop(9) else (20, 28)
+    sizes = {RandomResizedCrop(9): (9, 9), RandomCrop(0, size=15): (15, 15)}
+    size = sizes.get(augmentation, (20, 28))
     assert augmentation(images, rng()).shape == (n, 3, *size)
 
 

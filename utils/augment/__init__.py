@@ -4,13 +4,14 @@
 [0, 1]. Every random number comes from the one generator, which may live on another
 device than the images. A call is `draw`, which says what happens to each example, then
 `apply`, which is deterministic. A list of augmentations is applied from left to right.
-Crop, flip, cutout and CutMix move pixels and keep uint8; the others compute new values
-and turn uint8 into float in [0, 1].
+Crops, flip, cutout and CutMix keep uint8; the others compute new values and turn uint8
+into float in [0, 1].
 """
 
 from utils.augment.base import Augmentation
 from utils.augment.colour import ColorJitter, Cutout
 from utils.augment.geometry import (
+    CenterCrop,
     HorizontalFlip,
     RandomCrop,
     RandomResizedCrop,
@@ -20,6 +21,7 @@ from utils.augment.mixing import CutMix, Mixing, MixUp
 
 __all__ = [
     "Augmentation",
+    "CenterCrop",
     "ColorJitter",
     "CutMix",
     "Cutout",

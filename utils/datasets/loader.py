@@ -16,6 +16,8 @@ from utils import course
 from utils.augment import Mixing, RandomCrop
 from utils.datasets import store
 
+CACHED = 2**19  # numbers; in float32, 2 MB
+
 
 def balanced_order(labels: Tensor, *, seed: int = 0) -> Tensor:
     """Shuffle so that every beginning holds the classes in their overall proportions.
@@ -46,7 +48,8 @@ class ImageSet(Dataset):
     """Images with their labels; one by one it gives (float image in [0, 1], label).
 
     Args:
-        images: uint8 (N, C, H, W), on the CPU; channels_last order loads fastest.
+        images: uint8 (N, C, H, W), on the CPU; channels_last order loads fastest. They
+            may be a map of a file that is larger than the memory.
         labels: int64 (N,), numbers of the classes.
         classes: their names.
         mean, std: per channel, of values in [0, 1], measured on the training set.
@@ -75,9 +78,20 @@ class ImageSet(Dataset):
         return self.images[index].float() / 255, int(self.labels[index])
 
     def take(self, indices: Tensor) -> ImageSet:
-        """The examples with these numbers, in this order; indices are int64 (n,)."""
-        images, labels = self.images[indices], self.labels[indices]
-        return replace(self, images=images, labels=labels)
+        """The examples with these numbers, in this order; indices are int64 (n,).
+
+        They are a view where the numbers follow one another, and else a copy.
+
+        Raises:
+            CourseError: the copy does not fit into memory.
+        """
+        start, n = int(indices[0]) if len(indices) else -1, len(indices)
+        rows: Tensor | slice = indices
+        if 0 <= start <= len(self) - n and indices.equal(torch.arange(n) + start):
+            rows = slice(start, start + n)
+        else:
+            _require_memory(self, n)
+        return replace(self, images=self.images[rows], labels=self.labels[rows])
 
     def subset(self, n: int | None, *, seed: int = 0) -> ImageSet:
         """`n` examples, the classes in the proportions of the whole set.
@@ -120,6 +134,16 @@ class ImageSet(Dataset):
 def _require(condition: bool, problem: str) -> None:
     if not condition:
         raise course.CourseError(problem)
+
+
+def _require_memory(data: ImageSet, n: int) -> None:
+    needed = n * data.images[0].numel()
+    free = store.free_memory(torch.device("cpu"))
+    _require(
+        needed < free,
+        f"{data.name}: {n} images to be copied take {needed / 1e9:.1f} GB, and"
+        f" {free / 1e9:.1f} GB of memory are free. Ask for fewer, or smaller ones.",
+    )
 
 
 def _check(data: ImageSet) -> None:
@@ -295,5 +319,9 @@ class Loader:
                 for t in (1 / (largest * std), -mean / std)
             )
         scale, shift = self._affine[h, w, largest]
-        images = images.to(torch.float32, memory_format=layout, copy=True)
-        return images.mul_(scale).add_(shift)
+        result = torch.empty_like(images, dtype=torch.float32, memory_format=layout)
+        # Some images at a time, which stay in the processor's cache; a GPU takes all.
+        some = len(images) if images.is_cuda else max(1, CACHED // (c * h * w))
+        for part, values in zip(result.split(some), images.split(some), strict=True):
+            part.copy_(values).mul_(scale).add_(shift)
+        return result

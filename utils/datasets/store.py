@@ -1,7 +1,7 @@
 """Where a loader keeps its images as uint8: on the device, or off it if too many.
 
-On the device, the set lies padded for the random crop, and `unfold` gives a view of all
-crops, which takes no memory: `crops[i, :, dy, dx]` is the random crop of example i.
+On the device, the set lies padded for the random crop, and each batch's crops are cut
+out of it; on the CPU, a set without padding stays where it is, in a file for instance.
 Otherwise a `DataLoader` fetches each batch, which is then cropped on the device. Both
 draw the same numbers, so the batches are the same.
 """
@@ -21,11 +21,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from utils import course
 from utils.augment import RandomCrop
+from utils.augment.geometry import cut
 
 if TYPE_CHECKING:
     from utils.datasets.loader import ImageSet
 
 Batches = Iterator[tuple[Tensor, Tensor]]
+PADDED = 2**30  # bytes, at most, that are padded on the CPU as a whole
 
 
 def place(
@@ -34,10 +36,13 @@ def place(
     """Put the set on the device if it takes at most half of the memory free there."""
     n, c, h, w = data.images.shape
     border = 2 * crop.padding if crop else 0
-    # Without a border the CPU uses the images where they are.
     copied = n * c * (h + border) * (w + border)
-    needed = 0 if border == 0 and device.type == "cpu" else copied
-    fits = needed <= free_memory(device) / 2
+    room = free_memory(device) / 2
+    if device.type == "cpu":
+        # Without a border the images are used where they are; with one, a large set is
+        # not copied: it may be the map of a file.
+        copied, room = (copied if border else 0), min(room, PADDED)
+    fits = copied <= room
     return Resident(data, crop, device) if fits else Fetched(data, crop, device)
 
 
@@ -58,26 +63,26 @@ def free_memory(device: torch.device) -> float:
 
 
 class Resident:
-    """The whole set on the device, padded and unfolded once."""
+    """The whole set on the device, padded once."""
 
     def __init__(
         self, data: ImageSet, crop: RandomCrop | None, device: torch.device
     ) -> None:
-        self.crop, self.size = crop, data.images.shape[2:]
+        self.crop, self.size = crop, tuple(data.images.shape[2:])
+        self.window = crop.window(data.images) if crop else self.size
         self.images, self.labels = data.images.to(device), data.labels.to(device)
-        if crop:
+        if crop and crop.padding:
             self.images = F.pad(self.images, [crop.padding] * 4)
 
     def batches(self, indices: Sequence[Tensor], generator: Generator) -> Batches:
         """Pick the examples of each batch, cropped: uint8 (B, C, H, W), int64 (B,)."""
         h, w = self.size
-        crops = self.images.unfold(2, h, 1).unfold(3, w, 1)  # (N, C, dy, dx, H, W)
-        dy = dx = 0
         for i in indices:
+            dy = dx = torch.zeros_like(i)
             if self.crop:
-                # It asks only how many images there are.
+                # It asks only how many images there are, and how large.
                 dy, dx = self.crop.draw(self.images[: len(i), :, :h, :w], generator)
-            yield crops[i, :, dy, dx], self.labels[i]
+            yield cut(self.images, i, dy, dx, self.window), self.labels[i]
 
 
 class Fetched:
@@ -115,4 +120,6 @@ class _Examples(Dataset):
         return len(self.images)
 
     def __getitems__(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        return self.images[indices], self.labels[indices]
+        corner, size = torch.zeros_like(indices), tuple(self.images.shape[2:])
+        images = cut(self.images, indices, corner, corner, size)
+        return images, self.labels[indices]
