@@ -597,6 +597,8 @@ def test_on_an_accelerator(device, on_device):
     [
         (lambda: RandomCrop(-1), "Pass 0 or more"),
         (lambda: RandomCrop(2.5), "whole number"),
+        (lambda: RandomCrop(4, size=0), "or None"),
+        (lambda: CenterCrop(0), "Pass 1 or more"),
         (lambda: HorizontalFlip(1.5), "Pass 0 to 1"),
         (lambda: HorizontalFlip(-0.1), "Pass 0 to 1"),
         (lambda: HorizontalFlip(math.nan), "Pass 0 to 1"),
@@ -627,6 +629,9 @@ def test_bad_arguments_say_what_to_do(make, advice):
 def test_bad_inputs_say_what_to_do():
     with pytest.raises(CourseError, match=r"image\[None\]"):
         RandomCrop()(uint8_images()[0], rng())
+    for crop in (CenterCrop(21), RandomCrop(1, size=23)):
+        with pytest.raises(CourseError, match="Pass a smaller size"):
+            crop(uint8_images(), rng())
     with pytest.raises(CourseError, match="Convert them"):
         HorizontalFlip()(uint8_images().long(), rng())
     with pytest.raises(CourseError, match="grey or RGB"):

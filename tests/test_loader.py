@@ -96,6 +96,28 @@ def test_splits_unpack():
     assert (len(train), len(val), len(test), classes) == (50, 10, 5, CLASSES)
 
 
+def test_neighbours_are_a_view_and_others_a_copy():
+    data = image_set()
+    view = data.take(torch.arange(10, 30))
+    assert view.images.data_ptr() == data.images[10:].data_ptr()
+    assert torch.equal(view.labels, data.labels[10:30])
+    for order in ([1, 0], [3, 5], [2, 2], [-2, -1]):
+        taken = data.take(torch.tensor(order))
+        assert torch.equal(taken.images, data.images[order])
+        assert taken.labels.tolist() == data.labels[order].tolist()
+    assert torch.equal(data.take(torch.arange(50)).images, data.images)
+    with pytest.raises(IndexError):
+        data.take(torch.arange(45, 55))
+
+
+def test_a_copy_that_does_not_fit_into_memory_is_refused(monkeypatch):
+    data = image_set()
+    monkeypatch.setattr(store, "free_memory", lambda device: 1000)
+    assert len(data.take(torch.arange(40))) == 40  # a view
+    with pytest.raises(course.CourseError, match=r"20 images to be copied.* fewer"):
+        data.subset(20)
+
+
 # Balance
 
 
@@ -300,6 +322,7 @@ def test_the_images_are_never_changed():
         (RandomCrop(2), HorizontalFlip()),
         (HorizontalFlip(), RandomCrop(2)),
         (RandomCrop(0), RandomResizedCrop(), CutMix()),
+        (RandomCrop(1, size=6), HorizontalFlip()),
         AUGMENT,
     ],
 )
@@ -338,6 +361,15 @@ def test_a_set_fits_in_half_of_the_free_memory(monkeypatch):
     monkeypatch.setattr(store, "free_memory", lambda device: 0)
     resident = store.place(data, None, torch.device("cpu"))
     assert resident.images.data_ptr() == data.images.data_ptr()
+
+
+def test_a_large_set_is_not_padded_on_the_cpu(monkeypatch):
+    monkeypatch.setattr(store, "PADDED", 10 * 3 * 12 * 12)
+    cpu = torch.device("cpu")
+    assert type(store.place(image_set(10), RandomCrop(2), cpu)) is store.Resident
+    assert type(store.place(image_set(11), RandomCrop(2), cpu)) is store.Fetched
+    data, crop = image_set(11), RandomCrop(0, size=5)
+    assert store.place(data, crop, cpu).images.data_ptr() == data.images.data_ptr()
 
 
 def test_free_memory_is_known_or_unlimited():

@@ -8,6 +8,7 @@ import os
 import pickle
 import struct
 import tarfile
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -431,6 +432,20 @@ def test_files_that_are_no_image(tmp_path, content):
 def test_a_missing_photo(tmp_path):
     with pytest.raises(CourseError, match=r"x\.jpg: there is no such file"):
         read_photo(tmp_path / "x.jpg")
+
+
+def test_a_large_cameras_jpeg_is_read_in_little_memory(tmp_path):
+    large = Image.new("L", (12_000, 9_000), 200)  # 108 million pixels
+    plain, progressive = tmp_path / "plain.jpg", tmp_path / "progressive.jpg"
+    large.save(plain)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert (read_photo(plain, size=64) == 200).all()
+    for options in ({"size": None}, {"size": 64}):
+        path = progressive if options["size"] else plain
+        large.save(progressive, progressive=True)
+        with pytest.raises(CourseError, match="more than 89 million pixels"):
+            read_photo(path, **options)
 
 
 @pytest.mark.parametrize("side", [10_000, 20_000])

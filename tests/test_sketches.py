@@ -105,6 +105,16 @@ def test_no_drawings_are_an_empty_set() -> None:
     assert labels.shape == (0,)
 
 
+def test_cats_and_dogs_are_drawn_larger_and_take_turns() -> None:
+    images, labels = sketches.cats_and_dogs(6, seed=3)
+    assert images.shape == (6, 3, 64, 64)
+    assert labels.view(3, 2).sort(dim=1).values.tolist() == [[0, 1]] * 3
+    for index, label in enumerate(labels.tolist()):
+        subject = sketches.CLASSES.index(sketches.CATS_AND_DOGS[label])
+        drawn = pixels(subject, seed=3, index=index, size=64)
+        assert (images[index].permute(1, 2, 0).numpy() == drawn).all()
+
+
 @pytest.mark.parametrize(("n", "fewest", "most"), [(100, 10, 10), (37, 3, 4)])
 def test_classes_are_balanced(n: int, fewest: int, most: int) -> None:
     counts = torch.bincount(sketches.cifar10(n)[1], minlength=10)

@@ -78,6 +78,15 @@ FASHION_MNIST = _table(
         "9262c83c16fe9348329d7fe0b5c001ce",
     },
 )
+(DOGS_VS_CATS,) = _table(
+    (
+        "https://download.microsoft.com/download/3/E/1/3E1C3F21-ECDB-4869-8368-6DEBA77B919F/",
+    ),
+    {
+        "kagglecatsanddogs_5340.zip": "b7974bd00a84a99921f36ee4403f0898"
+        "53777b5ae8d151c76a86e64900334af9",
+    },
+)
 
 
 class DownloadError(CourseError):

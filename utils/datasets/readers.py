@@ -188,23 +188,45 @@ def read_photo(
     Raises:
         CourseError: no image, a damaged one, or one too large to be a photo.
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return decode_photo(path, str(path), size=size, tell=tell)
+
+
+def decode_photo(
+    file: Path | IO[bytes], name: str, *, size: int | None, tell: Callable[[str], Any]
+) -> np.ndarray:
+    """Read a photo as `read_photo` does, and call it `name`.
+
+    Any number of threads may do so at once; Pillow's warnings are the caller's.
+    """
     try:
-        with warnings.catch_warnings():
-            # Pillow warns of sizes that it takes for an attack, and refuses twice that.
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                if getattr(image, "is_animated", False) and image.format != "MPO":
-                    tell(f"{path} has {image.n_frames} frames; the first one is used.")
-                    image.seek(0)
-                if size:
-                    image.draft(None, (2 * size, 2 * size))  # JPEG: skip unseen detail
-                rgb = _upright_rgb(image)
+        with Image.open(file) as image:
+            if getattr(image, "is_animated", False) and image.format != "MPO":
+                tell(f"{name} has {image.n_frames} frames; the first one is used.")
+                image.seek(0)
+            _refuse_huge(image, reduced=bool(size))
+            if size:
+                image.draft(None, (2 * size, 2 * size))  # JPEG: skip unseen detail
+            rgb = _upright_rgb(image)
     # Pillow's formats raise what they like; whatever it is, the file is at fault.
     except Exception as error:
-        raise CourseError(f"{path}: {_cause(error)}") from error
+        raise CourseError(f"{name}: {_cause(error)}") from error
     if size:
         rgb = ImageOps.fit(rgb, (size, size), Image.Resampling.BILINEAR)
     return np.array(rgb)
+
+
+def _refuse_huge(image: Image.Image, *, reduced: bool) -> None:
+    """Refuse what Pillow warns of, 89 million pixels; it refuses twice that itself.
+
+    A camera's JPEG of 12,000 x 9,000 is welcome where it is decoded at an eighth of its
+    size, which takes little memory. A progressive one is held as a whole all the same.
+    """
+    plain_jpeg = image.format in ("JPEG", "MPO") and not image.info.get("progressive")
+    limit = Image.MAX_IMAGE_PIXELS or math.inf
+    if image.width * image.height > limit and not (reduced and plain_jpeg):
+        raise Image.DecompressionBombWarning
 
 
 def _upright_rgb(image: Image.Image) -> Image.Image:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -13,13 +12,15 @@ import numpy as np
 import torch
 from PIL import Image
 
-from utils import course, sketches
+from utils import sketches
+from utils.datasets import cache
 from utils.datasets.loader import balanced_order
 
 Arrays = tuple[np.ndarray, np.ndarray]  # images uint8 (N, C, H, W), labels (N,)
 Parts = dict[str, Arrays]  # of "train", "test", and "val" if it comes apart
 SCANS_TEST = 297  # of 1,797
 DRAWN = {"train": (5_000, 0), "test": (1_000, 1)}  # how many, from which seed
+DRAWN_ANIMALS = {"train": (1_600, 0), "test": (400, 1)}
 
 
 class Images(NamedTuple):
@@ -62,36 +63,48 @@ def drawings() -> Parts:
     Returns:
         "train" and "test", images (N, 3, 32, 32).
     """
-    return {part: _drawn(n, seed) for part, (n, seed) in DRAWN.items()}
+    return {part: _drawn("cifar10", *which) for part, which in DRAWN.items()}
 
 
-def _drawn(n: int, seed: int) -> Arrays:
+def cats_and_dogs(size: int) -> Parts:
+    """Drawings of cats and dogs, 64 pixels wide, brought to `size`: 1,600 and 400.
+
+    They are kept as `drawings` are.
+
+    Returns:
+        "train" and "test", images (N, 3, size, size).
+    """
+    parts = {}
+    for part, which in DRAWN_ANIMALS.items():
+        drawn, labels = _drawn("cats_and_dogs", *which)
+        images = np.empty((len(drawn), size, size, 3), np.uint8)
+        for image, drawing in zip(images, drawn.transpose(0, 2, 3, 1), strict=True):
+            sheet = Image.fromarray(np.ascontiguousarray(drawing))
+            image[...] = sheet.resize((size, size), Image.Resampling.BILINEAR)
+        parts[part] = images.transpose(0, 3, 1, 2), labels
+    return parts
+
+
+def _drawn(name: str, n: int, seed: int) -> Arrays:
     # Other code draws other images, so its hash is a part of the name.
     code = hashlib.sha256(Path(sketches.__file__).read_bytes()).hexdigest()[:12]
-    path = course.data_dir() / "cache" / f"sketches-cifar10-{n}-{seed}-{code}.npz"
+    path = cache.place(f"sketches-{name}-{n}-{seed}", code, ".npz")
     # No cache, a damaged one, a folder that takes no file: whatever it is, draw again.
     with contextlib.suppress(Exception):
         with np.load(path, allow_pickle=False) as kept:
             images, labels = kept["images"], kept["labels"]
-        if images.shape == (n, 3, 32, 32) and labels.shape == (n,):
+        if images.shape[:2] == (n, 3) and labels.shape == (n,):
             return images, labels
-    images, labels = (tensor.numpy() for tensor in sketches.cifar10(n, seed=seed))
-    with contextlib.suppress(OSError):
-        _keep(path, images=images, labels=labels)
+    images, labels = (
+        tensor.numpy() for tensor in getattr(sketches, name)(n, seed=seed)
+    )
+    with contextlib.suppress(OSError), cache.writing(path) as file:
+        np.savez(file, images=images, labels=labels)
     return images, labels
-
-
-def _keep(path: Path, **arrays: np.ndarray) -> None:
-    """Write a file that appears under its name only once it is complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            np.savez(file, **arrays)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 DIGITS = Images("1,797 scanned digits of scikit-learn", tuple("0123456789"), digits)
 DRAWINGS = Images("6,000 drawings of its classes", tuple(sketches.CLASSES), drawings)
+CATS_AND_DOGS = Images(
+    "2,000 drawings of cats and dogs", sketches.CATS_AND_DOGS, cats_and_dogs
+)

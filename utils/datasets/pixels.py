@@ -1,0 +1,168 @@
+"""A file of pixels, mapped into memory, with arrays about them behind it.
+
+The file may be larger than the memory: the system reads what is looked at, and takes
+the memory back when it is wanted. Images lie there channels last, row by row. A disk
+that takes no more is no loss: what it has taken moves to memory, if that has room.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import mmap
+import shutil
+import struct
+import sys
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from utils.course import CourseError
+from utils.datasets.cache import Unfinished
+from utils.datasets.store import free_memory
+
+END = struct.Struct("<QQ8s")  # images, bytes of the arrays, and the sign of the format
+SIGN = b"pixels 1"
+RESERVE = 2**28  # bytes that are left free on the disk: others need some, too
+# Linux maps no file that could be written to and is larger than the memory, unless it
+# is told that nobody will. Python names the flag from 3.13 on.
+NO_RESERVE = 0x4000 if sys.platform == "linux" else 0
+
+
+class Stored(NamedTuple):
+    """Images, uint8 (N, H, W, C), and named arrays about them."""
+
+    pixels: np.ndarray
+    about: dict[str, np.ndarray]
+
+
+def read(path: Path, shape: tuple[int, ...]) -> Stored | None:
+    """Map a file of images of one shape; None if there is none, or half of one.
+
+    The pixels may be written to, and the file does not change.
+    """
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, io.SEEK_END)
+            file.seek(max(0, size - END.size))
+            n, length, sign = END.unpack(file.read(END.size))
+            pixels = n * math.prod(shape)
+            if sign != SIGN or size != pixels + length + END.size:
+                return None
+            file.seek(pixels)
+            with np.load(io.BytesIO(file.read(length)), allow_pickle=False) as arrays:
+                about = dict(arrays)
+            return Stored(_map(file, pixels).reshape(n, *shape), about)
+    except (OSError, ValueError, EOFError, struct.error, zipfile.BadZipFile):
+        return None
+
+
+def _map(file: io.BufferedReader, length: int) -> np.ndarray:
+    """The first bytes of a file as an array: a private map, copied where written to.
+
+    Of a map that is read-only, torch would make a tensor with a warning only, since a
+    write to it would end the process.
+    """
+    if length == 0:
+        return np.empty(0, np.uint8)
+    if hasattr(mmap, "MAP_PRIVATE"):
+        flags, access = mmap.MAP_PRIVATE | NO_RESERVE, mmap.PROT_READ | mmap.PROT_WRITE
+        mapped = mmap.mmap(file.fileno(), length, flags=flags, prot=access)
+    else:
+        mapped = mmap.mmap(file.fileno(), length, access=mmap.ACCESS_COPY)
+    return np.frombuffer(mapped, np.uint8)
+
+
+class Writer:
+    """Takes images one by one: into a file, or into memory once the disk refuses.
+
+    A context: left early, it leaves nothing behind.
+
+    Args:
+        path: where the file appears once it is complete.
+        shape: (N, H, W, C) with as many images as may come.
+
+    Raises:
+        CourseError: there is room neither on the disk nor in memory.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
+        self.path, self.shape, self.n = path, shape, 0
+        self.memory: np.ndarray | None = None
+        self.file: Unfinished | None = None
+        try:
+            self.file = Unfinished(path)
+            if shutil.disk_usage(path.parent).free < math.prod(shape) + RESERVE:
+                raise OSError(28, "not enough free space")
+        except OSError as error:
+            self._move_to_memory(error)
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.file:
+            self.file.discard()
+
+    def add(self, image: np.ndarray) -> None:
+        """Take one image, uint8 (H, W, C)."""
+        self._write(np.ascontiguousarray(image).data)
+        if self.memory is not None:
+            self.memory[self.n] = image
+        self.n += 1
+
+    def finish(self, about: dict[str, np.ndarray]) -> Stored:
+        """Take the arrays, and give everything back as `read` does.
+
+        Raises:
+            CourseError: the file is complete, but cannot get its name.
+        """
+        packed = io.BytesIO()
+        np.savez(packed, **about)
+        end = END.pack(self.n, packed.tell(), SIGN)
+        self._write(packed.getvalue() + end)
+        if self.memory is not None:
+            return Stored(self.memory[: self.n], about)
+        remedy = "Let CNN_COURSE_DATA name a folder on a local disk."
+        try:
+            self.file.complete()
+        except OSError as error:
+            problem = f"{self.path} cannot get its name ({error.strerror})"
+            raise CourseError(f"{problem}. {remedy}") from error
+        stored = read(self.path, self.shape[1:])
+        if stored is None:
+            raise CourseError(f"{self.path} cannot be mapped into memory. {remedy}")
+        return stored
+
+    def _write(self, data: memoryview | bytes) -> None:
+        if self.memory is None:
+            try:
+                self.file.write(data)
+            except OSError as error:
+                self._move_to_memory(error)
+
+    def _move_to_memory(self, error: OSError) -> None:
+        """Go on in memory, with what the file has taken; there, it is given up."""
+        needed, free = math.prod(self.shape), free_memory(torch.device("cpu"))
+        folder, reason = self.path.parent, error.strerror or error
+        if needed > free / 2:
+            raise CourseError(
+                f"{needed / 1e9:.1f} GB of pixels fit neither into {folder} ({reason})"
+                f" nor into half of the free memory ({free / 1e9:.1f} GB). Free some"
+                " disk space, let CNN_COURSE_DATA name a folder on another disk, or ask"
+                " for a smaller size."
+            ) from error
+        self.memory = np.empty(self.shape, np.uint8)
+        if self.file:
+            self.file.file.seek(0)
+            taken = memoryview(self.memory[: self.n]).cast("B") if self.n else b""
+            while taken:
+                taken = taken[self.file.file.readinto(taken) :]
+            self.file.discard()
+        print(
+            f"No room in {folder} ({reason}): the decoded photos stay in memory, and"
+            " the next run decodes them again."
+        )
