@@ -236,8 +236,9 @@ def test_one_animal_is_not_enough(folder):
 @pytest.mark.parametrize("size", [0, -1, 2.5, "64"])
 def test_a_size_that_is_none_is_refused(folder, size):
     write(folder, kaggle())
-    with pytest.raises(CourseError, match="is no side in pixels"):
-        data.dogs_vs_cats(size)
+    for source in ("real", "embedded"):
+        with pytest.raises(CourseError, match="is no side in pixels"):
+            data.dogs_vs_cats(size, source=source)
 
 
 # Bad files
@@ -540,6 +541,16 @@ def test_no_room_anywhere_says_what_to_do(folder, monkeypatch):
     monkeypatch.setattr(pixels, "free_memory", lambda _: 1e9)
     check_labels(data.dogs_vs_cats(8))
     assert (folder.parent / "cache").is_file()
+
+
+def test_no_room_half_way_leaves_nothing_behind(folder, monkeypatch):
+    write(folder, kaggle())
+    monkeypatch.setattr(pixels, "free_memory", lambda _: 1000)
+    free = type("", (), {"free": 0})
+    monkeypatch.setattr(pixels.shutil, "disk_usage", lambda _: free)
+    with pytest.raises(CourseError, match="not enough free space"):
+        data.dogs_vs_cats(8)
+    assert stores(folder) == []
 
 
 def test_left_early_nothing_stays_behind(folder, monkeypatch):

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from utils import course
 from utils.datasets import download, photos, standins
-from utils.datasets.decoded import Part, decode
+from utils.datasets.decoded import Part, decode, require_size
 from utils.datasets.folders import read_folder, require_all
 from utils.datasets.loader import ImageSet, Splits, balanced_order
 from utils.datasets.readers import CIFAR10_FILES, CIFAR10_FOLDER, read_cifar10, read_idx
@@ -103,6 +103,7 @@ def dogs_vs_cats(
 
     Source: Elson et al. 2007.
     """
+    require_size(size)
     read = partial(_read_dogs_vs_cats, size, seed)
     drawings = standins.CATS_AND_DOGS
     drawings = drawings._replace(read=partial(drawings.read, size))
@@ -260,25 +261,17 @@ def _split(
     """Take the parts that are not there from train, and measure mean and std on it."""
     parts = {part: Part(*arrays) for part, arrays in images.read().items()}
     fractions = {part: f for part, f in fractions.items() if part not in parts}
+    sets = {part: _image_set(images, arrays, real) for part, arrays in parts.items()}
+    train, moments = sets["train"], parts["train"].moments
+    order = balanced_order(train.labels, seed=seed)
+    if moments is not None:  # they lie in their order already
+        order = torch.arange(len(train))
     for part, fraction in fractions.items():
         if not 0 < fraction < 1:
             raise course.CourseError(
                 f"{part}_fraction={fraction} is no fraction of the training images."
                 " Use a number between 0 and 1, such as 0.1."
             )
-    sets = {}
-    for part, (pixels, labels, _) in parts.items():
-        stored = torch.from_numpy(pixels).contiguous(memory_format=torch.channels_last)
-        numbers = torch.from_numpy(labels).long()
-        zero, one = ((x,) * pixels.shape[1] for x in (0.0, 1.0))  # until measured
-        sets[part] = ImageSet(
-            stored, numbers, images.classes, zero, one, images.name, real
-        )
-    train, moments = sets["train"], parts["train"].moments
-    order = balanced_order(train.labels, seed=seed)
-    if moments is not None:  # they lie in their order already
-        order = torch.arange(len(train))
-    for part, fraction in fractions.items():
         n = max(1, round(len(train) * fraction))
         sets[part], order = train.take(order[:n]), order[n:]
     if len(order) == 0:
@@ -292,6 +285,15 @@ def _split(
     else:
         mean, std = _from_moments(moments[order], train.images[0, 0].numel())
     return Splits(**{p: replace(data, mean=mean, std=std) for p, data in sets.items()})
+
+
+def _image_set(images: Images, arrays: Part, real: bool) -> ImageSet:
+    """A part as an image set, its mean and std not yet measured."""
+    pixels = torch.from_numpy(arrays.images)
+    pixels = pixels.contiguous(memory_format=torch.channels_last)  # a map is so already
+    labels = torch.from_numpy(arrays.labels).long()
+    zero, one = ((x,) * pixels.shape[1] for x in (0.0, 1.0))
+    return ImageSet(pixels, labels, images.classes, zero, one, images.name, real)
 
 
 def _measure(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:

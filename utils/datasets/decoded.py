@@ -18,7 +18,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,13 +29,14 @@ from tqdm import tqdm
 
 from utils.course import CourseError
 from utils.datasets import cache, pixels
+from utils.datasets.findings import Findings
 from utils.datasets.loader import balanced_order
 from utils.datasets.pixels import Stored
 from utils.datasets.readers import decode_photo
 from utils.datasets.sources import PARTS, Folder, Photo, Zip
 
+BAR = {"desc": "Decoding", "unit": " photos", "delay": 1, "leave": False}
 VERSION = 1  # of the file, and of what `decode_photo` makes; another one is not read
-SHOWN = 5  # problems that a message names
 
 
 class Part(NamedTuple):
@@ -51,59 +52,13 @@ class Part(NamedTuple):
 
 
 @dataclass
-class Findings:
-    """What a reader has to say once all files are read; lines begin with a name."""
-
-    files: int = 0
-    problems: list[str] = field(default_factory=list)
-    animations: list[str] = field(default_factory=list)
-    denied: list[str] = field(default_factory=list)  # not the content's fault
-
-    def add(self, name: str, error: CourseError) -> None:
-        """Note a file that cannot be used, and whether it may be another time."""
-        self.problems.append(str(error))
-        cause = error.__cause__  # Pillow's own errors are OSErrors without a number
-        if getattr(cause, "errno", None) or isinstance(cause, MemoryError):
-            self.denied.append(name)
-
-    def sorted(self) -> Findings:
-        """The same, in the order of the names."""
-        lists = (sorted(x) for x in (self.problems, self.animations, self.denied))
-        return Findings(self.files, *lists)
-
-    def report(self, path: Path, *, skip_bad: bool) -> None:
-        """Print what was left out, in a line each; without `skip_bad`, refuse.
-
-        Raises:
-            CourseError: there are bad files, and `skip_bad` is False.
-        """
-        bad, more = len(self.problems), len(self.problems) - SHOWN
-        named = [f"{path}{os.sep}{line}" for line in self.problems[:SHOWN]]
-        named += [f"and {more} more"] if more > 0 else []
-        if bad and not skip_bad:
-            listed = "".join(f"\n  {line}" for line in named)
-            raise CourseError(
-                f"{bad} of {self.files} files in {path} cannot be used:{listed}\n"
-                "Repair or remove them, or pass skip_bad=True to leave them out."
-            )
-        if bad:
-            print(f"Left out {bad} of {self.files} files: {'; '.join(named)}.")
-        if self.animations:
-            more = len(self.animations) - 1
-            others = f" So it is with {more} more." if more else ""
-            print(f"{path}{os.sep}{self.animations[0]}{others}")
-
-
-@dataclass
 class Decoded:
     """All photos of a set that can be read: pixels uint8 (N, size, size, 3)."""
 
     pixels: np.ndarray
     labels: np.ndarray
     moments: np.ndarray
-    counts: (
-        np.ndarray
-    )  # of train, val, test, in this order; -1 of one that is not there
+    counts: np.ndarray  # of train, val and test; -1 of one that is not there
     findings: Findings
 
     @classmethod
@@ -138,8 +93,7 @@ def decode(source: Folder | Zip, size: int, name: str, *, seed: int | None) -> D
     Raises:
         CourseError: there is room neither on the disk nor in memory.
     """
-    if not isinstance(size, int) or size < 1:
-        raise CourseError(f"size={size!r} is no side in pixels. Use 1 or more.")
+    require_size(size)
     key = "\n".join([str((VERSION, size, seed)), *source.fingerprint()])
     version = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:16]
     slug = re.sub(r"\W+", "_", name, flags=re.ASCII)
@@ -150,6 +104,12 @@ def decode(source: Folder | Zip, size: int, name: str, *, seed: int | None) -> D
         if not _readable_now(source, decoded.findings.denied):
             return decoded
     return _decode_all(source, size, path, seed)
+
+
+def require_size(size: int) -> None:
+    """Raise a `CourseError` unless this is a side in pixels."""
+    if not isinstance(size, int) or size < 1:
+        raise CourseError(f"size={size!r} is no side in pixels. Use 1 or more.")
 
 
 def _readable_now(source: Folder | Zip, names: list[str]) -> bool:
@@ -166,9 +126,9 @@ def _decode_all(
     photos = _in_order(source.photos, seed)
     findings, kept, moments = Findings(len(photos)), [], []
     with pixels.Writer(path, (len(photos), size, size, 3)) as writer:
-        for photo, image in _read(source, photos, size, findings):
+        for photo, image, its_moments in _read(source, photos, size, findings):
             writer.add(image)
-            moments.append(_moments(image))
+            moments.append(its_moments)
             kept.append(photo)
         there, counts = ([p.part for p in some] for some in (photos, kept))
         said = json.dumps(asdict(findings.sorted())).encode()
@@ -199,33 +159,34 @@ def _moments(image: np.ndarray) -> np.ndarray:
 
 def _read(
     source: Folder | Zip, photos: list[Photo], size: int, findings: Findings
-) -> Iterator[tuple[Photo, np.ndarray]]:
+) -> Iterator[tuple[Photo, np.ndarray, np.ndarray]]:
     """Decode in threads, which Pillow lets run at once; note what is no photo."""
 
-    def read(photo: Photo) -> tuple[np.ndarray | CourseError, list[str]]:
+    def read(photo: Photo) -> tuple[Photo, np.ndarray | CourseError, Any, list[str]]:
         told: list[str] = []
         try:
             file = source.open(photo)
-            return decode_photo(file, photo.name, size=size, tell=told.append), told
+            image = decode_photo(file, photo.name, size=size, tell=told.append)
+            return photo, image, _moments(image), told
         except CourseError as error:
-            return error, told
+            return photo, error, None, told
 
-    look = {"desc": "Decoding", "unit": " photos", "delay": 1, "leave": False}
+    Image.init()  # all formats: threads that do it at once miss some
     threads = min(16, _cores())
     with (
         warnings.catch_warnings(),
         ThreadPoolExecutor(threads) as pool,
-        tqdm(total=len(photos), file=sys.stderr, **look) as bar,
+        tqdm(total=len(photos), file=sys.stderr, **BAR) as bar,
     ):
         warnings.simplefilter("ignore")  # what Pillow warns of is refused or harmless
         results = _map_ahead(pool, read, photos, ahead=4 * threads)
-        for photo, (image, told) in zip(photos, results, strict=True):
+        for photo, image, moments, told in results:
             bar.update()
             findings.animations += told
             if isinstance(image, CourseError):
                 findings.add(photo.name, image)
             else:
-                yield photo, image
+                yield photo, image, moments
 
 
 def _map_ahead(

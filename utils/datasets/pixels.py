@@ -149,6 +149,7 @@ class Writer:
         needed, free = math.prod(self.shape), free_memory(torch.device("cpu"))
         folder, reason = self.path.parent, error.strerror or error
         if needed > free / 2:
+            self.__exit__()
             raise CourseError(
                 f"{needed / 1e9:.1f} GB of pixels fit neither into {folder} ({reason})"
                 f" nor into half of the free memory ({free / 1e9:.1f} GB). Free some"
