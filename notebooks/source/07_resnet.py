@@ -1,0 +1,1217 @@
+# %% [markdown] slide="slide"
+# # ResNet: add the input, go deeper
+#
+# More layers should never hurt. We train 20 and 56 of them, watch the deeper network
+# fail on its own training set, and repair it with one addition.
+#
+# *He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition. Conference on
+# Computer Vision and Pattern Recognition, 2016.*
+
+# %% [markdown] slide="slide"
+# ## Objectives
+#
+# After this lecture we can
+#
+# 1. explain what degradation is, and prove that it is not overfitting;
+# 2. write a residual block with each of its three shortcuts, and count its parameters;
+# 3. build ResNet-20 to ResNet-152 from tables, and prove every size;
+# 4. measure what a shortcut does to gradients, to neighbouring pictures, and to a
+#    network that loses a block.
+#
+# A run takes about ten seconds at scale `tiny`, and about six minutes at `small` on a
+# laptop.
+
+# %% [markdown] slide="slide"
+# ## Question
+#
+# Two networks from one drawing, of **20** and of **56** layers, are to learn 1,000
+# photographs by heart. Same pictures, same recipe, as many passes. The deeper one has
+# three times the parameters.
+#
+# **Which one is wrong more often, on the very pictures it learns from?**
+#
+# *A guess, before anything is computed: what percentage does each get wrong at the
+# end?*
+
+# %% [markdown] slide="skip"
+# ## Set-up
+
+# %% setup
+
+# %% slide="skip"
+from dataclasses import replace
+
+import matplotlib.pyplot as plt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from utils import augment, course, data, diagram, look, plot
+from utils.check import check
+from utils.course import CourseError
+from utils.models import build
+from utils.models.common import check_images
+from utils.models.resnet import place_stride
+from utils.train import evaluate, fit
+
+run = course.start(seed=0)
+photos = data.cifar10()
+seeds = range(course.pick(tiny=1, small=2, full=2))
+
+# %% [markdown] slide="slide"
+# ## Deeper cannot be worse. Or can it?
+#
+# Take a trained network of 20 layers. Append layers that *copy* their input. The result
+# is deeper and puts out the same numbers. So the best deep network is at least as good
+# as the best shallow one.
+
+# %% tags=["hide-input"]
+Stage = diagram.Stage
+diagram.network(
+    [
+        Stage("input", "photo", 3, 32),
+        Stage("block", "learned layers", 16, 32),
+        Stage("block", "layers that copy", 16, 32),
+        Stage("block", "learned layers", 32, 16),
+        Stage("block", "layers that copy", 32, 16),
+        Stage("linear", "output", 10),
+    ],
+    alt="A network whose learned layers alternate with layers that copy: as deep as"
+    " you like, and with the same output.",
+)
+
+# %% [markdown] slide="notes"
+# The argument stands in section 1 of the paper. It is about what a deep network *can*
+# represent. Whether stochastic gradient descent finds it is another question, and the
+# lecture is about the difference. Note that the argument is about *training* error.
+# With enough parameters a network may overfit, but then its training error is low.
+
+# %% [markdown] slide="subslide"
+# The networks: a 3 × 3 convolution, three stages of 3 × 3 convolutions with BatchNorm
+# and ReLU, a mean over each map, one linear layer. No pooling: the first layer of
+# stages 2 and 3 steps by two. `plain20` and `plain56` differ in the length of their
+# stages alone.
+
+# %% check=True
+print(f"{'':10}{'parameters':>12}{'multiply-adds':>15}")
+for name in ("plain20", "plain56"):
+    parameters, multiply_adds = look.totals(build(name), (3, 32, 32))
+    print(f"{name:10}{parameters:12,}{multiply_adds:15,}")
+
+# %% [markdown]
+# Eighteen 3 × 3 layers in three stages, one in front, one linear layer behind: 20. Or
+# 54 + 2 = 56. That is the paper's pair in its Fig. 1.
+
+# %% [markdown] slide="slide"
+# ## The wrong way first: 20 and 56 plain layers
+#
+# On a laptop we shrink everything but the depth: fewer channels, few and small
+# pictures. Nothing is augmented: this is a test of learning, not of generalising.
+
+# %%
+n, side = course.pick(tiny=(64, 8), small=(1000, 16), full=(45_000, 32))
+width = course.pick(tiny=0.25, small=0.5, full=1.0)
+few = photos.train.subset(n)
+small_images = F.adaptive_avg_pool2d(few.images.float(), side).round().byte()
+known = replace(few, images=small_images)
+batch_size = course.pick(tiny=16, small=32, full=128)
+recipe = {"lr": course.pick(tiny=0.05, small=0.05, full=0.1), "schedule": "onecycle"}
+recipe |= {"weight_decay": 1e-4, "epochs": course.pick(tiny=2, small=30, full=60)}
+recipe |= {"progress": False}
+
+# %% slide="subslide"
+def learn(model, seed, **settings):
+    """Train a network on the known pictures; its history."""
+    loader = known.loader(batch_size, shuffle=True, seed=seed)
+    return fit(model, loader, **{**recipe, **settings})
+
+
+runs, nets = {}, {}
+for name, builder in {"plain-20": "plain20", "plain-56": "plain56"}.items():
+    runs[name], nets[name] = [], []
+    for seed in seeds:
+        torch.manual_seed(seed)
+        nets[name].append(build(builder, width=width))
+        runs[name].append(learn(nets[name][-1], seed))
+
+# %% tags=["hide-input"] slide="subslide"
+# alt: Training error over the epochs of the plain networks of 20 and 56 layers, with a
+# alt: band over seeds. At scale small the deeper one stays far above the other.
+def error_curves(names, title):
+    """Training error over the epochs, over seeds."""
+    errors = {k: [[1 - a for a in h["train_accuracy"]] for h in runs[k]] for k in names}
+    count = len(next(iter(errors.values()))[0])
+    labels = {"xlabel": "epoch", "ylabel": "training error (%)"}
+    ax = plot.band(range(1, count + 1), errors, title=title, **labels)
+    ax.set_xscale("linear")
+    ax.set_xlim(0, count)
+    step = max(1, count // 6)
+    ax.set_xticks(range(step, count + 1, step), range(step, count + 1, step))
+    return ax
+
+
+ends = [1 - history["train_accuracy"][-1] for history in runs["plain-20"]]
+title = f"{sum(ends) / len(ends):.0%} wrong with 20 layers. And with 56?"
+error_curves(["plain-20", "plain-56"], title);
+
+# %%
+for name, histories in runs.items():
+    errors = [1 - history["train_accuracy"][-1] for history in histories]
+    print(
+        f"{name}: {', '.join(f'{e:.1%}' for e in errors)} of the known pictures wrong"
+    )
+
+# %% [markdown]
+# The paper calls this **degradation**. It is not overfitting: these are the pictures
+# that the network learns from. An overfitted network would be *right* here.
+
+# %% [markdown] slide="notes"
+# At scale `small` our plain-56 is hardly better than guessing among ten classes, which
+# is wrong in 90 % of all cases. The paper's Fig. 1 shows the same order, with 50,000
+# pictures and 64,000 steps, and a much smaller distance: given time, plain-56 does
+# learn, but never as well as plain-20. At scale `full` we come nearer to that setting.
+# The error of an epoch is averaged while the weights move (lecture 01), as in the
+# paper.
+
+# %% [markdown] slide="slide"
+# ## The good network exists: we build it
+#
+# Is the argument wrong? We take it at its word: 56 layers with the trained weights of
+# plain-20, and copying layers behind. A kernel that copies is 1 in the middle, 0 around
+# it, and 0 for other channels. **Predict** its training error.
+
+# %%
+shallow = nets["plain-20"][0]
+by_hand = build("plain56", width=width).to(run.device)
+by_hand.load_state_dict(shallow.state_dict(), strict=False)  # blocks 1 to 3 of a stage
+for stage in (by_hand.layer1, by_hand.layer2, by_hand.layer3):
+    for block in stage[3:]:
+        nn.init.dirac_(block.conv1.weight)  # copies its input
+        nn.init.dirac_(block.conv2.weight)
+
+# %% slide="subslide"
+known_loader = known.loader(500)
+table = {"plain-20, trained": shallow, "plain-56, by hand": by_hand}
+table["plain-56, trained"] = nets["plain-56"][0]
+for name, model in table.items():
+    print(f"{name}: {1 - evaluate(model, known_loader).accuracy:.1%} wrong, at rest")
+
+# %% [markdown]
+# The first two lines agree. A plain network of 56 layers can be as good as one of 20;
+# gradient descent did not find it. **Degradation is a fault of the search, not of the
+# network.**
+
+# %% [markdown] slide="notes"
+# Why does copying work? What enters a block comes out of a ReLU, so it is not negative,
+# and the ReLUs inside change nothing. A fresh BatchNorm in evaluation mode subtracts 0
+# and divides by $\sqrt{1 + 10^{-5}}$: that rounding, 36 times, is all that remains.
+# In a layer of C channels copying fixes all 9 C² weights: C of them at 1, the others at
+# 0. From a random beginning that is a long way, and it must be gone in every layer.
+
+# %% [markdown] slide="slide"
+# ## The idea: learn what to add
+#
+# If copying is what a layer finds hard, let it copy for free. The block computes
+#
+# $$H(x) = F(x) + x$$
+#
+# The layers learn the *residual* F, the difference to the input. The path around them
+# is the **shortcut**.
+
+# %% tags=["hide-input"]
+diagram.network(
+    [
+        Stage("input", "x", 64, 56),
+        Stage("conv", "conv 3×3", 64, 56),
+        Stage("norm", "batch norm", 64, 56),
+        Stage("activation", "ReLU", 64, 56),
+        Stage("conv", "conv 3×3", 64, 56),
+        Stage("norm", "batch norm", 64, 56),
+        Stage("activation", "ReLU", 64, 56),
+    ],
+    shortcuts=[(0, 5)],
+    alt="A residual block: two 3×3 convolutions with batch norm; the input is added"
+    " behind the second batch norm, and a ReLU follows the sum.",
+)
+
+# %% [markdown]
+# What must the weights be now, for the block to copy?
+
+# %% [markdown] slide="notes"
+# After Fig. 2 and Fig. 5 of the paper, with the batch norms that section 3.4 puts
+# behind each convolution. The answer: all zero, and weight decay even pulls there. If
+# the best function lies near the identity, the paper argues, it is easier to find a
+# small F than to learn the function anew.
+
+# %% [markdown] slide="slide"
+# ## Build: the block
+#
+# The common part is short. A block says in `residual` what its F is.
+
+# %% mirror="utils.models.resnet:conv_bn" slide="subslide"
+
+# %% mirror="utils.models.resnet:Residual" slide="subslide"
+
+# %% mirror="utils.models.resnet:BasicBlock" slide="subslide"
+
+# %% [markdown] slide="notes"
+# The convolutions have no bias, since the batch norm would subtract it. The shortcut is
+# called `downsample`, as in torchvision, so that its trained weights fit. Its maker
+# stands two slides further.
+
+# %% mirror="utils.models.resnet:make_shortcut" slide="subslide"
+
+# %% mirror="utils.models.resnet:PaddedShortcut" slide="subslide"
+from torch.nn import functional
+
+# %% [markdown] slide="subslide"
+# **Shape check.** 64 channels, 56 × 56 pixels. Count first: two convolutions of 64 × 64
+# × 9 weights, two batch norms of 2 × 64.
+
+# %% check=True
+look.shape_table(BasicBlock(64, 64), (64, 56, 56))
+
+# %% [markdown]
+# 2 × 36,864 + 2 × 128 = 73,984. The shortcut costs nothing: no weight, no
+# multiplication, one addition for each value.
+
+# %% [markdown] slide="subslide"
+# **Is it the formula?** We set every weight of F to zero, and it is the identity; then
+# compute a block by hand.
+
+# %% check=True
+block, x = BasicBlock(8, 8), torch.randn(4, 8, 6, 6).relu()
+by_formula = block.bn1(block.conv1(x)).relu()
+by_formula = (block.bn2(block.conv2(by_formula)) + x).relu()
+print("F(x) + x, then ReLU:", torch.allclose(block(x), by_formula, atol=1e-6))
+for conv in (block.conv1, block.conv2):
+    nn.init.zeros_(conv.weight)
+print("zero weights copy the input:", torch.equal(block(x), x))
+
+# %% [markdown] slide="slide"
+# ## Three shortcuts where shapes differ
+#
+# Between stages the channels double and the sides halve: F(x) + x has no meaning. The
+# paper tries three ways:
+#
+# - **A**: every second row and column, new channels filled with zeros;
+# - **B**: a 1 × 1 convolution with stride 2 where the shape changes, a *projection*;
+# - **C**: projections everywhere.
+
+# %% check=True
+x = torch.arange(16.0).view(1, 1, 4, 4) + 1
+small = PaddedShortcut(extra=1, stride=2)(x)
+image = diagram.grid(x[0, 0], label="x, 1 channel")
+copied = diagram.grid(small[0, 0], label="copied")
+zeros = diagram.grid(small[0, 1], label="zeros")
+diagram.beside(image, "A →", copied, zeros)
+
+# %% [markdown] slide="subslide"
+# From 64 to 128 channels with stride 2, and within a stage. How many parameters has
+# each shortcut? A 1 × 1 convolution and its batch norm: 64 × 128 + 2 × 128.
+
+# %% check=True
+print("option  block              parameters  output")
+for option in ("A", "B", "C"):
+    for inputs, side_in, stride in ((64, 56, 2), (128, 28, 1)):
+        path = make_shortcut(inputs, 128, stride, option)
+        count = sum(p.numel() for p in path.parameters())
+        shape = tuple(path(torch.zeros(1, inputs, side_in, side_in)).shape)
+        kind = f"{inputs} → 128, stride {stride}"
+        print(f"{option:6}  {kind:18}{count:11,}  {shape}")
+
+# %% check=True slide="subslide"
+print(f"{'ResNet-34':12}{'parameters':>12}{'multiply-adds':>16}")
+with torch.device("meta"):
+    for option in ("A", "B", "C", None):
+        network = build("resnet34", shortcut=option)
+        parameters, multiply_adds = look.totals(network, (3, 224, 224))
+        print(f"{option or 'plain':12}{parameters:12,}{multiply_adds:16,}")
+
+# %% [markdown]
+# A costs nothing. The paper's Table 3 on ImageNet, top-1 error: plain 28.54 %, A 25.03,
+# B 24.52, C 24.19 %. Having a shortcut is worth 3.5 points, its kind less than one. So
+# B became the standard, and A serves for CIFAR-10.
+
+# %% [markdown] slide="slide"
+# ## `is not` never lets the identity through
+#
+# A block of our lecture slides decides like this, whether to project: `if x.size() is
+# not out.size(): x = project(x)`. When does it let the identity through?
+
+# %% check=True
+x, out = torch.zeros(2, 64, 8, 8), torch.ones(2, 64, 8, 8)
+print("same shape?          ", x.size(), out.size())
+print("x.size() is not out.size():", x.size() is not out.size())
+print("x.size() is not x.size():  ", x.size() is not x.size())
+print("x.size() != out.size():    ", x.size() != out.size())
+
+# %% [markdown]
+# `is` asks whether both are the same *object*, and each call of `size()` makes a new
+# one. So the slides' network projects in every block: it is option C by accident, and
+# nothing warns. `!=` compares what the shapes *say*.
+
+# %% [markdown] slide="notes"
+# The fault trains, and even well, which is why it survives. It costs parameters in each
+# block, and it costs the very thing the paper is about, the free path. Our own
+# `make_shortcut` decides when the network is built and not in every pass, so that the
+# unused layer is not even made. Exercise 07.3 repairs the slides' way.
+
+# %% [markdown] slide="slide"
+# ## BatchNorm within F, ReLU after the sum
+#
+# Two more departures of the slides from the paper:
+#
+# | | BatchNorm | end of F | after the sum |
+# |---|---|---|---|
+# | He et al., Fig. 2, 5, sec. 3.4 | behind each convolution | no ReLU | ReLU |
+# | slides, first version | none | no ReLU | nothing |
+# | slides, second version | none | ReLU | nothing |
+#
+# **Predict**: 16 blocks in a row. How does the size of the values change?
+
+# %%
+def sizes(norm, end, after, blocks=16):
+    """Standard deviation along a chain of new blocks with He's weights."""
+    x, result = torch.randn(32, 16, 8, 8).relu(), []
+    for _ in range(blocks):
+        block = BasicBlock(16, 16)
+        if not norm:
+            block.bn1, block.bn2 = nn.Identity(), nn.Identity()
+        change = block.residual(x).relu() if end else block.residual(x)
+        x = (x + change).relu() if after else x + change
+        result.append(x.std().item())
+    return result
+
+# %% slide="subslide"
+kinds = {"paper": (True, False, True), "slides, first": (False, False, False)}
+kinds["slides, second"] = (False, True, False)
+print(f"{'after block':16}" + "".join(f"{i:>10}" for i in (1, 4, 8, 16)))
+with torch.no_grad():
+    for name, kind in kinds.items():
+        std = sizes(*kind)
+        print(f"{name:16}" + "".join(f"{std[i - 1]:10.4g}" for i in (1, 4, 8, 16)))
+
+# %% [markdown]
+# Each block adds its variance to the sum. With BatchNorm the addend stays at one, so
+# the sum grows slowly. Without it every addend is about as large as the sum, and
+# values double and double again. And a ReLU at the end of F lets a block **add, but
+# never subtract**.
+
+# %% [markdown] slide="notes"
+# With torch's default weights, which are smaller than He's, the slides' networks start
+# well behaved; they depend on that accident. And "nothing after the sum" is not wrong
+# by itself: the same authors later moved the ReLU to the front of F and kept the sum
+# free (*Identity Mappings in Deep Residual Networks*, 2016). In the slides, however,
+# nothing stands at the front either. So the last convolution of one block and the first
+# of the next are one linear map: a layer for nothing.
+
+# %% [markdown] slide="slide"
+# ## Assemble: 6 n + 2 layers
+#
+# A stage is a chain of blocks; the first changes channels and resolution.
+
+# %% mirror="utils.models.resnet:Block utils.models.resnet:make_layer utils.models.resnet:make_layers"
+from collections.abc import Callable, Sequence
+
+# %% mirror="utils.models.resnet:CifarResNet" slide="subslide"
+
+# %% [markdown] slide="subslide"
+# Three stages of n basic blocks: 3 × 2 n convolutions, one in front, one linear layer.
+# Which sides do 32 × 32 pixels have in the stages?
+
+# %%
+def cifar_resnet(n, width=1.0, shortcut="A"):
+    """The network of section 4.2 with 6 n + 2 layers."""
+
+    def block(*shape):
+        return BasicBlock(*shape, shortcut=shortcut)
+
+    channels = [round(width * c) for c in (16, 32, 64)]
+    return CifarResNet(make_layers(block, (n, n, n), channels), 3, num_classes=10)
+
+# %% check=True slide="subslide"
+look.shape_table(cifar_resnet(3), (3, 32, 32), depth=1)
+
+# %% [markdown] slide="subslide"
+# **Are these the paper's networks?** Table 6 gives their parameters in millions, to two
+# digits.
+
+# %% check=True
+paper_counts = {20: 0.27, 32: 0.46, 44: 0.66, 56: 0.85, 110: 1.7}
+print("layers  parameters   paper  plain: the same?")
+for depth, millions in paper_counts.items():
+    with torch.device("meta"):
+        residual, plain = (cifar_resnet((depth - 2) // 6, 1, s) for s in ("A", None))
+    count = sum(p.numel() for p in residual.parameters())
+    same = count == sum(p.numel() for p in plain.parameters())
+    assert round(count / 1e6, 2 if millions < 1 else 1) == millions
+    assert same
+    print(f"{depth:6}{count:12,}{millions:7} M  {same}")
+
+# %% [markdown]
+# The plain networks are the same ones with the addition left out: not one parameter
+# differs. The comparison below is as fair as it can be.
+
+# %% [markdown] slide="slide"
+# ## Train: the same pictures, now with x
+#
+# Same recipe, same seeds, one addition a block. **Predict** both end values.
+
+# %%
+for name, blocks in {"ResNet-20": 3, "ResNet-56": 9}.items():
+    runs[name], nets[name] = [], []
+    for seed in seeds:
+        torch.manual_seed(seed)
+        nets[name].append(cifar_resnet(blocks, width=width))
+        runs[name].append(learn(nets[name][-1], seed))
+
+# %% tags=["hide-input"] slide="subslide"
+# alt: Training error over the epochs of four networks. At scale small both residual
+# alt: networks come down to zero, plain-20 is well behind, plain-56 hardly moves.
+title = "Which of the four learn the pictures by heart?"
+error_curves(list(runs), title);
+
+# %%
+final = {k: [1 - h["train_accuracy"][-1] for h in runs[k]] for k in runs}
+print(
+    f"{'wrong in the last epoch':26}" + "".join(f"{'seed ' + str(s):>9}" for s in seeds)
+)
+for name, errors in final.items():
+    print(f"{name:26}" + "".join(f"{e:9.1%}" for e in errors))
+
+# %% [markdown] slide="notes"
+# At scale `small` both residual networks know all pictures; the deep one is no better
+# than the shallow one, and no worse. That is all one can ask of 1,000 pictures: after
+# zero there is nothing left to win. With 50,000 pictures the paper's deeper networks
+# do win, see below. The recipe was chosen among a few by hand. plain-56 was far behind
+# plain-20 in all of them; ResNet-56 also lagged behind ResNet-20 where we stopped after
+# a few epochs, so give a deep network time.
+
+# %% [markdown] slide="slide"
+# ## ResNet-18: a stem and four stages
+#
+# For ImageNet the images have 224 × 224 pixels. A *stem* divides the sides by four
+# before the stages begin. Compute the sides: convolution 7 × 7, stride 2, padding 3;
+# pooling 3 × 3, stride 2, padding 1; then each stage but the first halves.
+
+# %% mirror="utils.models.resnet:ResNet" slide="subslide"
+
+# %% slide="subslide" check=True
+with torch.device("meta"):
+    stages = make_layers(BasicBlock, (2, 2, 2, 2), (64, 128, 256, 512))
+    resnet18 = ResNet(stages, in_channels=3, num_classes=1000)
+look.shape_table(resnet18, (3, 224, 224), depth=1)
+
+# %% [markdown]
+# 224 → 112 → **56, 28, 14, 7**. Whenever the side halves, the channels double, so every
+# block costs the same. The last line of the stages, 512 × 7 × 7, is averaged to 512
+# numbers: no large linear layers as in VGG.
+
+# %% [markdown] slide="slide"
+# ## A bottleneck: four times the channels
+#
+# Deeper ResNets see 256 channels for the price of 64: a 1 × 1 convolution reduces, the
+# 3 × 3 works on few, a 1 × 1 restores. Multiply-adds for each of 56 × 56 places, by
+# hand:
+#
+# | | | |
+# |---|---|---|
+# | basic, 64 channels | 2 × 64 × 64 × 9 | 73,728 |
+# | bottleneck, 256 - 64 - 64 - 256 | 256 × 64 + 64 × 64 × 9 + 64 × 256 | 69,632 |
+# | basic, 256 channels | 2 × 256 × 256 × 9 | 1,179,648 |
+
+# %% mirror="utils.models.resnet:Bottleneck" slide="subslide"
+
+# %% check=True slide="subslide"
+places = 56 * 56
+blocks = {"basic, 64": (BasicBlock(64, 64), 64, 73_728)}
+blocks["bottleneck, 256"] = Bottleneck(256, 64), 256, 69_632
+blocks["basic, 256"] = BasicBlock(256, 256), 256, 1_179_648
+print(f"{'':17}{'parameters':>11}{'multiply-adds':>16}{'a place':>11}")
+for name, (block, channels, by_hand_count) in blocks.items():
+    parameters, multiply_adds = look.totals(block, (channels, 56, 56))
+    assert multiply_adds == places * by_hand_count
+    each = multiply_adds // places
+    print(f"{name:17}{parameters:11,}{multiply_adds:16,}{each:11,}")
+
+# %% [markdown]
+# Four times the channels, one more layer, and 6 % *cheaper*. A basic block at 256
+# channels would cost 17 times as much. An identity shortcut matters here: a projection
+# from 256 to 256 alone would add 65,536 for each place, nearly a second block.
+
+# %% [markdown] slide="slide"
+# ## The stride's place: 3.86 or 4.09 billion
+#
+# A bottleneck that halves the sides has to step somewhere. The paper steps in the first
+# 1 × 1. What does a 1 × 1 convolution with stride 2 see?
+
+# %% check=True
+for stride_on in ("1x1", "3x3"):
+    block = Bottleneck(256, 128, stride=2, stride_on=stride_on).eval()
+    image = torch.rand(1, 256, 8, 8, requires_grad=True)
+    block.residual(image).sum().backward()
+    seen = (image.grad[0].abs().sum(dim=0) > 0).double().mean()
+    with torch.device("meta"):
+        network = build("resnet50", stride_on=stride_on)
+    _, multiply_adds = look.totals(network, (3, 224, 224))
+    total = f"ResNet-50 {multiply_adds / 1e9:.3f} G multiply-adds"
+    print(f"stride on the {stride_on}: F sees {seen:4.0%} of the places; {total}")
+
+# %% [markdown]
+# On the 1 × 1, three of four places never enter F; the shortcut's own 1 × 1 drops the
+# same three. On the 3 × 3 every place counts, for 6 % more work. That is what torchvision
+# calls ResNet-50 today; the paper's Table 1 says 3.8 billion, the first form.
+
+# %% [markdown] slide="slide"
+# ## Every size of the family
+#
+# The five networks of Table 1, built from tables: blocks in each stage, and their kind.
+
+# %% check=True
+family = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
+family |= {101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+print("layers   parameters   multiply-adds")
+for depth, numbers in family.items():
+    kind, convs = (BasicBlock, 2) if depth < 50 else (Bottleneck, 3)
+    with torch.device("meta"):
+        stages = make_layers(kind, numbers, (64, 128, 256, 512))
+        network = ResNet(stages, in_channels=3, num_classes=1000)
+    parameters, multiply_adds = look.totals(network, (3, 224, 224))
+    assert convs * sum(numbers) + 2 == depth
+    print(f"{depth:6}{parameters:13,}{multiply_adds / 1e9:14.3f} G")
+
+# %% [markdown]
+# VGG-16 needs 15.470 G: ResNet-152 is nine times as deep, and cheaper.
+
+# %% [markdown] slide="notes"
+# All five are equal to torchvision's to the last parameter. The paper's Table 1 says
+# 1.8, 3.6, 3.8, 7.6 and 11.3 billion; for the last three its stride is on the 1 × 1.
+# VGG-16 has 138,357,544 parameters, most of them in its linear layers.
+
+# %% [markdown] slide="subslide"
+# **A stem for 32 pixels.** The ImageNet stem would leave 8 × 8 of a CIFAR-10 photo, and
+# the last stage a single number per channel. `stem="cifar"` puts a 3 × 3 convolution
+# with stride 1 there and no pooling. *Nothing else changes.*
+
+# %% check=True
+print(
+    f"{'':10}{'sides of the stages':>22}{'parameters':>13}{'stem':>8}{'the rest':>13}"
+)
+for stem in ("imagenet", "cifar"):
+    with torch.device("meta"):
+        network = build("resnet18", num_classes=10, stem=stem)
+        x = network.maxpool(network.conv1(torch.zeros(2, 3, 32, 32)))
+        sides = []
+        for stage in (network.layer1, network.layer2, network.layer3, network.layer4):
+            x = stage(x)
+            sides.append(x.shape[-1])
+    count, first = (
+        sum(p.numel() for p in m.parameters()) for m in (network, network.conv1)
+    )
+    print(f"{stem:10}{sides!s:>22}{count:13,}{first:8,}{count - first:13,}")
+
+# %% [markdown] slide="slide"
+# ## Look inside: gradients do not vanish
+#
+# The usual story: in deep networks the gradient vanishes on its way back. Is that what
+# stops plain-56? One batch, new networks: how long is the gradient at each convolution?
+
+# %%
+images, labels = next(iter(known.loader(64)))
+
+
+def gradient_norms(model):
+    """Length of the gradient at each convolution of a new network, first to last."""
+    model.to(run.device).train()
+    F.cross_entropy(model(images), labels).backward()
+    convs = [part for part in model.modules() if isinstance(part, nn.Conv2d)]
+    return [conv.weight.grad.norm().item() for conv in convs]
+
+
+def without_batchnorm(model, initialise):
+    """The same network with no batch norm, and with other first weights."""
+    for part in list(model.modules()):
+        for name, child in list(part.named_children()):
+            if isinstance(child, nn.BatchNorm2d):
+                setattr(part, name, nn.Identity())
+            if isinstance(child, nn.Conv2d):
+                initialise(child.weight)
+    return model
+
+# %% slide="subslide"
+torch.manual_seed(run.seed)
+norms = {"ResNet-56": gradient_norms(cifar_resnet(9, width=width))}
+norms["plain-56"] = gradient_norms(build("plain56", width=width))
+bare = without_batchnorm(build("plain56", width=width), nn.init.kaiming_normal_)
+norms["plain-56, no BatchNorm"] = gradient_norms(bare)
+bare = without_batchnorm(build("plain56", width=width), nn.init.xavier_normal_)
+norms["the same, Xavier's weights"] = gradient_norms(bare)
+for name, values in norms.items():
+    ratio = values[0] / values[-1]
+    print(
+        f"{name:27} first {values[0]:9.2g}, last {values[-1]:9.2g}, ratio {ratio:8.3g}"
+    )
+
+# %% tags=["hide-input"] slide="subslide"
+# alt: Length of the gradient at each of 55 convolutions on a logarithmic axis. Without
+# alt: batch norm and with Xavier's weights it is vanishingly small everywhere; in
+# alt: plain-56 with batch norm it grows steadily towards the first layer; in ResNet-56
+# alt: it stays within about one order of magnitude.
+title = "Towards the first layer the gradient of plain-56 does not vanish: it explodes"
+labels_of = {
+    "xlabel": "convolution, from the input",
+    "ylabel": "length of the gradient",
+}
+ax = plot.band(range(1, 56), norms, log=True, title=title, **labels_of)
+ax.set(xscale="linear", xlim=(0, 56))
+ax.set_xticks(range(5, 56, 10), range(5, 56, 10));
+
+# %% [markdown]
+# Without BatchNorm the gradient can vanish indeed. **With** it, it cannot, as section
+# 4.1 of the paper says too. But it explodes: every layer on the way back makes it a bit
+# longer.
+
+# %% [markdown] slide="subslide"
+# **By how much, and why?** A ReLU keeps half of a bell curve. Of its mean square, 1/2,
+# a part, 1/2π, belongs to the mean, which BatchNorm subtracts. What is left it
+# stretches to 1, and stretches the gradient with it:
+#
+# $$\sqrt{\frac{1/2}{1/2 - 1/(2\pi)}} = \sqrt{\frac{\pi}{\pi - 1}} = 1.21$$
+
+# %%
+rate = (torch.pi / (torch.pi - 1)) ** 0.5
+measured = (norms["plain-56"][1] / norms["plain-56"][18]) ** (1 / 17)
+print(f"a layer, by hand: {rate:.2f}; in the first stage: {measured:.2f}")
+print(f"over 54 layers by hand: {rate**54:,.0f}")
+ratios = {"plain-56": [], "ResNet-56": []}
+for seed in range(course.pick(tiny=2, small=5, full=5)):
+    torch.manual_seed(seed)
+    pair = build("plain56", width=width), cifar_resnet(9, width=width)
+    for name, model in zip(ratios, pair, strict=True):
+        values = gradient_norms(model)
+        ratios[name].append(values[0] / values[-1])
+for name, values in ratios.items():
+    print(f"{name}: first / last {min(values):,.0f} to {max(values):,.0f}, over seeds")
+
+# %% [markdown] slide="notes"
+# The rate is that of Yang and others (2019), derived for wide, fully connected networks;
+# real ones, with narrow layers and borders, stay below it. In a residual network the
+# sum grows with each block: after l blocks its variance is about l + 1. The next block
+# adds one part to l + 1, so the gradient grows by a factor near 1 + c/l a block, not by
+# 1.21 a layer: slowly, like a power of the depth.
+
+# %% [markdown] slide="slide"
+# ## A picture and its twin become strangers
+#
+# An exploding gradient says: a small change of the input changes the output a lot. So
+# we follow a picture and its *twin* with 1 % of noise through new networks. Their
+# distance, as a share of the distance between different pictures?
+
+# %%
+def twin_distance(model):
+    """After each block: distance to the twin, over that to another picture."""
+    twins = images + 0.01 * images.std() * torch.randn_like(images)
+    model.to(run.device).train()
+    x = torch.cat([images, twins])
+    x, result = model.relu(model.bn1(model.conv1(x))), []
+    for block in [*model.layer1, *model.layer2, *model.layer3]:
+        x = block(x)
+        own, twin = x.flatten(1).chunk(2)
+        apart, others = (own - twin).norm(dim=1), (own - own.roll(1, 0)).norm(dim=1)
+        result.append((apart.mean() / others.mean()).item())
+    return result
+
+# %% slide="subslide"
+torch.manual_seed(run.seed)
+with torch.no_grad():
+    distances = {"ResNet-56": twin_distance(cifar_resnet(9, width=width))}
+    distances["plain-56"] = twin_distance(build("plain56", width=width))
+for name, values in distances.items():
+    print(f"{name}: {values[0]:.1%} after the first block, {values[-1]:.1%} at the end")
+
+# %% tags=["hide-input"] slide="subslide"
+# alt: Distance between a picture and its noisy twin over the depth, in percent of the
+# alt: distance between different pictures. In plain-56 it rises towards 100 percent, in
+# alt: ResNet-56 it stays small.
+labels_of = {"xlabel": "block", "ylabel": "distance to the twin (%)"}
+title = "How far does a picture's twin get from it? (100 %: as far as another picture)"
+ax = plot.band(range(1, 28), distances, title=title, **labels_of)
+ax.set(xscale="linear", xlim=(0, 28))
+ax.set_xticks(range(3, 28, 6), range(3, 28, 6));
+
+# %% [markdown]
+# For a new plain-56, a photo and the same photo with a little noise end as two
+# *different* photos. Nothing learned about one carries over to the other. The shortcut
+# keeps what is alike together.
+
+# %% [markdown] slide="notes"
+# So "exploding" does not mean that steps are too long: an optimizer can shorten them,
+# and Adam, which divides by the gradient's size, did not rescue plain-56 in our trials.
+# It means that the gradient of one picture says nothing about its neighbours: to the
+# early layers it is noise. Balduzzi and others (2017) call it a *shattered* gradient.
+# The paper itself conjectures "exponentially low convergence rates" and leaves the
+# reason open.
+
+# %% [markdown] slide="slide"
+# ## Start every block as the identity
+#
+# F ends in a batch norm. Begin with its γ at 0, and F is 0: the new network is shallow,
+# and grows deep as it learns. The slides mention it; Goyal et al. 2017 used it for
+# batches of 8,192.
+
+# %% check=True
+block, x = BasicBlock(8, 8), torch.randn(4, 8, 6, 6).relu()
+print("γ = 1, block(x) is x:", torch.equal(block(x), x))
+nn.init.zeros_(block.bn2.weight)
+print("γ = 0, block(x) is x:", torch.equal(block(x), x))
+
+# %% [markdown] slide="subslide"
+# What is it worth? ResNet-56 with twice the learning rate, from the first step on, and
+# no warm-up. A few epochs show it.
+
+# %%
+starts = {"last γ = 1": False, "last γ = 0": True}
+early = {name: [] for name in starts}
+fast = {
+    "lr": 0.1,
+    "schedule": "constant",
+    "epochs": course.pick(tiny=1, small=3, full=3),
+}
+for name, zero in starts.items():
+    for seed in seeds:
+        torch.manual_seed(seed)
+        model = build("resnet56", width=width, zero_init_residual=zero)
+        early[name].append(learn(model, seed, **fast))
+
+# %% slide="subslide"
+# alt: Training loss and accuracy of ResNet-56 in the first epochs, with the last gamma
+# alt: starting at 1 and at 0, over seeds.
+plot.curves(early, split="train", title="Which start survives a high learning rate?");
+
+# %% slide="subslide"
+for name, histories in early.items():
+    first, last = ([h["train_loss"][i] for h in histories] for i in (0, -1))
+    low = f"{min(first):.2f} to {max(first):.2f} nats in the first epoch"
+    print(f"{name}: {low}, {min(last):.2f} to {max(last):.2f} in the last")
+
+# %% [markdown]
+# Guessing costs ln 10 = 2.30 nats. With γ = 1 the first epoch is spent above it, on
+# repairing the damage of the first steps. Would it help a plain network? Its blocks
+# would put out zeros for ever: without the sum there is nothing to begin from.
+
+# %% [markdown] slide="slide"
+# ## How much does a block change?
+#
+# Now the trained networks. Section 4.2 of the paper finds that residual layers respond
+# weakly: they modify the signal, they do not remake it. We measure F against x, block
+# by block.
+
+# %%
+def changes(model):
+    """Size of F(x) over the size of the shortcut, for each block."""
+    model.eval()
+    x, result = model.relu(model.bn1(model.conv1(images))), []
+    for block in [*model.layer1, *model.layer2, *model.layer3]:
+        result.append((block.residual(x).norm() / block.downsample(x).norm()).item())
+        x = block(x)
+    return result
+
+
+def responses(model):
+    """Standard deviation behind each batch norm, before ReLU and sum: Fig. 7."""
+    names = [n for n, m in model.named_modules() if isinstance(m, nn.BatchNorm2d)]
+    return [
+        maps.std().item() for maps in look.feature_maps(model, images, names).values()
+    ]
+
+
+with torch.no_grad():
+    change = {name: changes(nets[name][0]) for name in ("ResNet-20", "ResNet-56")}
+
+# %% tags=["hide-input"] slide="subslide"
+# alt: Left, the size of F over that of x along the depth of ResNet-20 and ResNet-56:
+# alt: mostly well under one, smaller in the deeper network. Right, the standard
+# alt: deviation of each layer's response in plain-56 and ResNet-56: near one in both.
+fig, axes = plt.subplots(1, 2, figsize=(7, 3.2))
+for name, values in change.items():
+    style = {"color": plot.MODEL_COLORS[name], "marker": "o", "markersize": 3}
+    place = [100 * (i + 0.5) / len(values) for i in range(len(values))]
+    axes[0].plot(place, values, "--" if "20" in name else "-", label=name, **style)
+axes[0].set(
+    xlabel="depth (% of the blocks)", ylabel="size of F / size of x", ylim=(0, None)
+)
+axes[0].legend()
+colors = {"plain-56": plot.PALETTE["orange"]}
+colors["ResNet-56"] = plot.MODEL_COLORS["ResNet-56"]
+for name, color in colors.items():
+    line = "--" if name == "plain-56" else "-"
+    axes[1].plot(responses(nets[name][0]), line, label=name, color=color)
+axes[1].set(xlabel="layer", ylabel="standard deviation", ylim=(0, None))
+axes[1].legend(loc="lower right")
+fig.suptitle("Does a block remake its input, or correct it?", x=0.01, ha="left");
+
+# %%
+for name, values in change.items():
+    mean = sum(values) / len(values)
+    print(f"{name}: F is {mean:.2f} of x on average, {min(values):.2f} at least")
+
+# %% [markdown] slide="notes"
+# The right panel is the paper's Fig. 7: standard deviations behind each batch norm,
+# smaller in ResNets than in plain networks, and smaller in deeper ResNets. Our short
+# run does *not* show it. The reason is in the method: behind a batch norm the standard
+# deviation is γ, which begins at 1 and moves slowly. The paper's networks had 64,000
+# steps of weight decay to shrink those they do not need. The left panel shows what is
+# true from the start: the sum grows, so each further block changes a smaller part.
+
+# %% [markdown] slide="slide"
+# ## Take a block away
+#
+# If blocks correct rather than remake, a trained network should survive the loss of
+# one. We take out each block in turn, retrain nothing, and test on the known pictures.
+# **Guess** for plain-20 and for ResNet-56.
+
+# %%
+def accuracy_without(model):
+    """Accuracy with one block replaced by the identity, where the shape allows it."""
+    result = []
+    for stage in (model.layer1, model.layer2, model.layer3):
+        for i, block in enumerate(stage):
+            if block.in_channels == block.out_channels:
+                stage[i] = nn.Identity()
+                result.append(evaluate(model, known_loader).accuracy)
+                stage[i] = block
+    return result
+
+
+trained = ("plain-20", "ResNet-20", "ResNet-56")
+whole = {name: evaluate(nets[name][0], known_loader).accuracy for name in trained}
+cut = {name: accuracy_without(nets[name][0]) for name in trained}
+
+# %% tags=["hide-input"] slide="subslide"
+# alt: Accuracy on the known pictures when one block is taken out, for each block. At
+# alt: scale small plain-20 falls to chance whichever block is missing; ResNet-56 loses
+# alt: little or nothing for most blocks.
+fig, axes = plt.subplots(1, 3, figsize=(7, 3), sharey=True, width_ratios=(7, 7, 25))
+for ax, (name, values) in zip(axes, cut.items(), strict=True):
+    color = plot.MODEL_COLORS.get(name, plot.PALETTE["reddish purple"])
+    ax.bar(range(1, len(values) + 1), [100 * v for v in values], color=color)
+    ax.axhline(100 * whole[name], ls="--", color="black", lw=1)
+    ax.axhline(10, ls=":", color=plot.PAPER)
+    ax.set_title(f"{name}\nwhole: {whole[name]:.0%}", fontsize=11)
+    ax.set_xticks([1, len(values)])
+axes[0].set_ylabel("accuracy (%)")
+right_edge = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+axes[2].annotate("chance", (1, 10), (4, -3), color=plot.PAPER, **right_edge)
+fig.supxlabel("which block is missing", fontsize=11)
+fig.suptitle("What is left when one block is gone?", x=0.01, ha="left");
+
+# %%
+for name, values in cut.items():
+    middle = sorted(values)[len(values) // 2]
+    line = f"median {middle:.0%}, from {min(values):.0%} to {max(values):.0%}"
+    print(f"{name:10} whole {whole[name]:.0%}; one block less: {line}")
+
+# %% [markdown] slide="notes"
+# Veit, Wilber and Belongie (2016) did this with VGG and ResNet-110. In a plain network
+# there is one path from input to output; cut it, and the layers behind get what they
+# have never seen. In a residual network of n blocks there are $2^n$ paths, one for each
+# choice of "through F" or "around it". One block less cuts half of them and leaves the
+# other half. The blocks that open stages 2 and 3 change the shape, so we leave them in;
+# the first block of all is the one that hurts most.
+
+# %% [markdown] slide="slide"
+# ## A taste of the real thing
+#
+# So far we learned pictures by heart. Now ResNet-20 is to generalise: whole 32 × 32
+# photos, with the paper's augmentation, padded by 4, cropped and mirrored.
+
+# %%
+many = photos.train.subset(course.pick(tiny=128, small=8_000, full=None))
+mirrored_crops = [augment.RandomCrop(4), augment.HorizontalFlip()]
+train_loader = many.loader(64, augment=mirrored_crops, shuffle=True)
+val_loader = photos.val.subset(course.pick(tiny=100, small=2000, full=None)).loader(500)
+torch.manual_seed(run.seed)
+resnet20 = cifar_resnet(3, width=width)
+settings = {"lr": 0.1, "schedule": "onecycle", "weight_decay": 1e-4}
+settings |= {"progress": False}
+epochs = course.pick(tiny=1, small=6, full=164)
+history = fit(resnet20, train_loader, val_loader, epochs=epochs, **settings)
+
+# %% slide="subslide"
+# alt: Loss and accuracy of ResNet-20 on training and validation photos over the epochs.
+last = history.rows[-1]
+title = f"ResNet-20, width {width}: {last['val_accuracy']:.0%} of unseen photos right"
+plot.curves(history, title=title);
+
+# %% [markdown] slide="slide"
+# ## Against the paper
+#
+# Section 4.2: all training photos, 64,000 steps of 128, full width; error on the test
+# set. We test once.
+
+# %%
+tested = evaluate(resnet20, photos.test.loader(500)).accuracy
+steps = epochs * len(train_loader)
+budget = f"width {width}, {len(many):,} photos, {steps:,} steps"
+print(f"ours: {1 - tested:.1%} wrong, {budget}")
+print("paper: 8.75% wrong, width 1, all photos, 64,000 steps of twice the size")
+
+# %% tags=["hide-input"] slide="subslide"
+# alt: Test error against the number of layers, logarithmic: the paper's five networks
+# alt: fall from 8.75 percent at 20 layers to 6.43 at 110; our ResNet-20, with a small
+# alt: part of the budget, lies above.
+table_6 = {20: 8.75, 32: 7.51, 44: 7.17, 56: 6.97, 110: 6.43}
+fig, ax = plt.subplots()
+ax.plot(table_6.keys(), table_6.values(), ":s", color=plot.PAPER, markersize=5)
+for layers, error in table_6.items():
+    text = f"{error}" + (" %, the paper's Table 6" if layers == 110 else "")
+    side_of = "right" if layers == 110 else "center"
+    ax.annotate(text, (layers, error), (0, 7), textcoords="offset points", ha=side_of)
+ours = 100 * (1 - tested)
+ax.plot(20, ours, "o", color=plot.MODEL_COLORS["ResNet-20"], markersize=8)
+text = f"ours, width {width}, {steps:,} steps: {ours:.1f} %"
+ax.annotate(text, (20, ours), (10, -4), textcoords="offset points")
+ax.set(yscale="log", xlabel="layers", ylabel="test error (%)")
+ax.set_ylim(5, max(50, 1.4 * ours))
+ax.set_xticks(list(table_6))
+ax.set_yticks([5, 10, 20, 50], [5, 10, 20, 50])
+ax.minorticks_off()
+ax.margins(x=0.1)
+fig.suptitle("With shortcuts, does depth pay? The paper's networks", x=0.01, ha="left");
+
+# %% [markdown] slide="subslide"
+# What the paper reports, in percent of pictures wrong:
+#
+# | ImageNet, top-1, Table 2 | plain | ResNet | CIFAR-10, Table 6 | error |
+# |---|---|---|---|---|
+# | 18 layers | 27.94 | 27.88 | 20 layers | 8.75 |
+# | 34 layers | **28.54** | **25.03** | 56 layers | 6.97 |
+# | | | | 110 layers | 6.43 |
+# | | | | 1,202 layers | **7.93** |
+#
+# Plain gets worse with depth, ResNet better. With 18 layers they end alike: a shortcut
+# pays when a network is deep.
+
+# %% [markdown] slide="notes"
+# ResNet-1202 has 19.4 million parameters for 50,000 small photos, and a training error
+# under 0.1 %. So it can be trained, and its 7.93 % *is* overfitting: two different
+# faults, and the training error tells them apart. What differs in ours: a part of the
+# photos, half the channels, a fraction of the steps. The one-cycle schedule makes the
+# most of few steps. At scale `full` the notebook trains the whole network, for as many
+# epochs as the paper. The 110-layer network needed a warm-up at 0.01 before 0.1; the
+# zero start above serves the same purpose.
+
+# %% [markdown] slide="slide"
+# ## Answer
+#
+# 20 and 56 plain layers learn 1,000 photos by heart. Which is wrong more often?
+
+# %% slide="fragment"
+mean = {name: sum(errors) / len(errors) for name, errors in final.items()}
+for depth in (20, 56):
+    plain, residual = mean[f"plain-{depth}"], mean[f"ResNet-{depth}"]
+    print(f"{depth} layers: plain {plain:.1%} wrong, with shortcuts {residual:.1%}")
+run.headline(
+    f"{n:,} photos by heart, training error: plain-20 {mean['plain-20']:.1%}, plain-56"
+    f" {mean['plain-56']:.1%}, ResNet-20 {mean['ResNet-20']:.1%}, ResNet-56"
+    f" {mean['ResNet-56']:.1%}"
+)
+
+# %% [markdown] slide="slide"
+# ## Exercises
+#
+# Replace each `...`, run the cell, then the check below it. A wrong answer gets a hint,
+# the second time a stronger one.
+
+# %% [markdown] slide="subslide"
+# ### 07.1 Predict: a block between two stages
+#
+# A `BasicBlock(128, 256, stride=2)` with shortcut B gets 128 × 28 × 28 values.
+#
+# - (a) How many parameters has its shortcut?
+# - (b) How many would it have with option A?
+# - (c) What is the side of its output?
+
+# %%
+# solution
+sizes_of_block = (128 * 256 + 2 * 256, 0, 14)  # (a), (b), (c)
+
+# %%
+check("07.1", sizes_of_block)
+
+# %% [markdown] slide="subslide"
+# ### 07.2 Write the block's forward pass
+#
+# The parts are there. Put them together as in Fig. 2 of the paper. `shortcut` is the
+# identity or a projection, as needed.
+
+# %%
+class OwnBlock(nn.Module):
+    """Two 3x3 convolutions whose output is added to the shortcut's."""
+
+    def __init__(self, in_channels, channels, stride=1):
+        super().__init__()
+        self.conv1, self.bn1 = conv_bn(in_channels, channels, 3, stride)
+        self.conv2, self.bn2 = conv_bn(channels, channels, 3)
+        self.shortcut = make_shortcut(in_channels, channels, stride, "B")
+
+    def forward(self, x):
+        # solution
+        y = self.bn1(self.conv1(x)).relu()
+        y = self.bn2(self.conv2(y))
+        return (y + self.shortcut(x)).relu()
+
+# %%
+check("07.2", OwnBlock)
+
+# %% [markdown] slide="subslide"
+# ### 07.3 Repair: when to project
+#
+# The slides' rule, taken out of its class, projects always. Write it so that it projects
+# where the shapes differ, and only there.
+#
+# ```python
+# if x.size() is not out.size():
+#     x = project(x)
+# return out + x
+# ```
+
+# %%
+def add_shortcut(x, out, project):
+    """out + x, with x projected first where its shape is another one."""
+    # solution
+    if x.size() != out.size():
+        x = project(x)
+    return out + x
+
+# %%
+check("07.3", add_shortcut)
+
+# %% [markdown] slide="subslide"
+# ### 07.4 Compute: the price of a bottleneck
+#
+# Multiply-adds of `Bottleneck(4 * channels, channels)`, with stride 1 and an identity
+# shortcut, on maps of `side` × `side`. Count the convolutions alone, and call no
+# network.
+
+# %%
+def bottleneck_cost(channels: int, side: int) -> int:
+    """Multiply-adds of the three convolutions for one example."""
+    # solution
+    reduce = 4 * channels * channels
+    work = 9 * channels * channels
+    restore = channels * 4 * channels
+    return side**2 * (reduce + work + restore)
+
+# %%
+check("07.4", bottleneck_cost)
+
+# %% [markdown]
+# ResNet-34 and ResNet-50 have the same numbers of blocks, 3, 4, 6, 3. Which is dearer,
+# and by how much? Compare with the table of the family.
+
+# %% [markdown] solution=True
+# A bottleneck at 64 costs 17 × 64² for each place, a basic block 18 × 64². So block by
+# block they cost about the same, and 16 more layers come for free. ResNet-50 still needs
+# 4.089 G instead of 3.664: its three projections between stages and the one at the
+# beginning of stage 1 work on four times the channels, and with the stride on the 3 × 3
+# the first 1 × 1 of a stage runs at the larger resolution.
+
+# %% [markdown] slide="subslide"
+# ### 07.5 Investigate: at which depth does it begin?
+#
+# `pair(depth)` gives a plain and a residual network of that depth, with **the same
+# first weights**, so that the addition is all they differ in. Then train pairs of 8 and
+# 32 layers, as `learn` does, and give the training errors in percent.
+
+# %%
+def pair(depth: int, width: float = 0.25) -> tuple[nn.Module, nn.Module]:
+    """A plain and a residual network with option A, alike to the last weight."""
+    # solution
+    n = (depth - 2) // 6
+    plain = cifar_resnet(n, width=width, shortcut=None)
+    residual = cifar_resnet(n, width=width, shortcut="A")
+    plain.load_state_dict(residual.state_dict())
+    return plain, residual
+
+# %%
+# solution
+errors = {}
+for depth in (8, 32):
+    torch.manual_seed(run.seed)
+    networks = pair(depth, width)
+    shorter = {"epochs": course.pick(tiny=1, small=15, full=15)}
+    trained = [learn(network, run.seed, **shorter) for network in networks]
+    errors[depth] = [100 * (1 - h["train_accuracy"][-1]) for h in trained]
+    plain, residual = errors[depth]
+    print(f"{depth} layers: plain {plain:.1f} %, ResNet {residual:.1f} %")
+
+# %%
+check("07.5", (pair, errors))
+
+# %% [markdown]
+# What does a shortcut bring at 8 layers, what at 32? Then give `learn` the argument
+# `optimizer="adam", lr=0.001`: does it rescue a plain network of 56 layers?
+
+# %% [markdown] solution=True
+# At scale `small` a shortcut brings some points at 8 layers, and tens of points at 32:
+# the residual network learns at both depths, the plain one at the first alone. The
+# paper saw the same turn on ImageNet between 18 and 34 layers. Adam divides each step by the
+# gradient's recent size, so the explosion alone cannot hurt it; that it hardly helps
+# tells that the *direction* is at fault, not the length.
+
+# %% [markdown] slide="subslide"
+# ### 07.6 The slides' assignment: ResNet-34 and ResNet-50
+#
+# Train ResNet-34, basic blocks 3, 4, 6, 3, and ResNet-50, the same numbers of
+# bottlenecks, on CIFAR-10 for 2 epochs. The networks must suit 32 × 32 photos and ten
+# classes. Use an eighth of the channels or more.
+
+# %%
+# solution
+options = {"num_classes": 10, "stem": "cifar"}
+options |= {"width": course.pick(tiny=1 / 16, small=1 / 4, full=1.0)}
+assigned = {34: build("resnet34", **options), 50: build("resnet50", **options)}
+some = photos.train.subset(course.pick(tiny=32, small=1000, full=None))
+for depth, network in assigned.items():
+    batches = some.loader(course.pick(tiny=16, small=32, full=128), shuffle=True)
+    rows = fit(network, batches, epochs=2, lr=0.05, progress=False).rows
+    print(f"ResNet-{depth}: training accuracy {rows[-1]['train_accuracy']:.1%}")
+
+# %%
+check("07.6", assigned)
+
+# %% slide="skip"
+check.progress("07")
+
+# %% [markdown] slide="slide"
+# ## Recap
+#
+# - Degradation: more plain layers, a higher *training* error. A network as good exists,
+#   we built it by hand; the search misses it. Overfitting has a low training error.
+# - A block adds F(x) to its input; zero weights copy. Shapes differ between stages: pad
+#   (A, free), project there (B), or everywhere (C). Compare shapes with `!=`.
+# - Stages of blocks make ResNet-18 to 152; bottlenecks carry four times the channels
+#   for the price of basic blocks.
+# - With BatchNorm the gradient does not vanish but explodes, 1.2-fold a layer; twins
+#   become strangers. Shortcuts hold that back, and a lost block hardly hurts.
+
+# %% [markdown] slide="skip"
+# ## References
+#
+# - K. He, X. Zhang, S. Ren, J. Sun: *Deep Residual Learning for Image Recognition*,
+#   CVPR 2016. Fig. 1 (degradation), section 3 and Fig. 2 (the block), Table 1 and Fig.
+#   5 (ImageNet networks, bottleneck), sections 3.3 and 4.1 and Table 3 (shortcuts),
+#   Table 2 (plain against residual), section 4.2, Table 6, Fig. 6 and 7 (CIFAR-10).
+# - K. He, X. Zhang, S. Ren, J. Sun: *Identity Mappings in Deep Residual Networks*, ECCV
+#   2016: the ReLU in front of F.
+# - A. Veit, M. Wilber, S. Belongie: *Residual Networks Behave Like Ensembles of
+#   Relatively Shallow Networks*, NIPS 2016: taking blocks away.
+# - G. Yang, J. Pennington, V. Rao, J. Sohl-Dickstein, S. Schoenholz: *A Mean Field
+#   Theory of Batch Normalization*, ICLR 2019: the rate of the explosion.
+# - D. Balduzzi and others: *The Shattered Gradients Problem*, ICML 2017.
+# - P. Goyal and others: *Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour*,
+#   2017, section 5.1: the last γ at zero.
+# - CIFAR-10: A. Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*,
+#   2009. At scale `tiny`: drawings made by the course.

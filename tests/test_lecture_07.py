@@ -1,0 +1,252 @@
+"""The self-checks of lecture 07: the solution passes, known mistakes get their hint."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+from torch import nn
+
+from utils.check import Checker
+from utils.models import build
+from utils.models.resnet import cifar_resnet, conv_bn, make_shortcut
+
+
+@pytest.fixture
+def check(monkeypatch):
+    monkeypatch.delenv("CNN_COURSE_STRICT", raising=False)
+    return Checker()
+
+
+class Block(nn.Module):
+    """The exercise's block; the tests put wrong forward passes in."""
+
+    def __init__(self, in_channels, channels, stride=1):
+        super().__init__()
+        self.conv1, self.bn1 = conv_bn(in_channels, channels, 3, stride)
+        self.conv2, self.bn2 = conv_bn(channels, channels, 3)
+        self.shortcut = make_shortcut(in_channels, channels, stride, "B")
+
+    def f(self, x):
+        return self.bn2(self.conv2(self.bn1(self.conv1(x)).relu()))
+
+    def forward(self, x):
+        return (self.f(x) + self.shortcut(x)).relu()
+
+
+class NothingAfterTheSum(Block):
+    def forward(self, x):
+        return self.f(x) + self.shortcut(x)
+
+
+class ReluInFOnly(Block):
+    def forward(self, x):
+        return self.f(x).relu() + self.shortcut(x)
+
+
+class TwoRelus(Block):
+    def forward(self, x):
+        return (self.f(x).relu() + self.shortcut(x)).relu()
+
+
+class NoReluBetween(Block):
+    def forward(self, x):
+        y = self.bn2(self.conv2(self.bn1(self.conv1(x))))
+        return (y + self.shortcut(x)).relu()
+
+
+class Plain(Block):
+    def forward(self, x):
+        return self.f(x).relu()
+
+
+class NoBatchNorm(Block):
+    def forward(self, x):
+        return (self.conv2(self.conv1(x).relu()) + self.shortcut(x)).relu()
+
+
+class AddsTheInput(Block):
+    def forward(self, x):
+        return (self.f(x) + x).relu()
+
+
+class SubtractsTheInput(Block):
+    def forward(self, x):
+        return (self.f(x) - self.shortcut(x)).relu()
+
+
+class OtherLayers(Block):
+    def __init__(self, *shape):
+        super().__init__(*shape)
+        self.conv3 = nn.Conv2d(1, 1, 1)
+
+
+class Unwritten(Block):
+    def forward(self, x): ...
+
+
+def add_shortcut(x, out, project):
+    if x.size() != out.size():
+        x = project(x)
+    return out + x
+
+
+def is_not(x, out, project):
+    if x.size() is not out.size():
+        x = project(x)
+    return out + x
+
+
+def never(x, out, project):
+    return out + x
+
+
+def channels_alone(x, out, project):
+    return out + (project(x) if x.size(1) != out.size(1) else x)
+
+
+def turned_round(x, out, project):
+    return out + (project(x) if x.size() == out.size() else x)
+
+
+def forgets_x(x, out, project):
+    return out + (project(x) if x.size() != out.size() else 0)
+
+
+def pair(depth, width=0.25):
+    n = (depth - 2) // 6
+    plain = cifar_resnet(6 * n + 2, width=width, shortcut=None)
+    residual = cifar_resnet(6 * n + 2, width=width)
+    plain.load_state_dict(residual.state_dict())
+    return plain, residual
+
+
+def other_weights(depth):
+    return build(f"plain{max(depth, 20)}"), build(f"resnet{max(depth, 20)}")
+
+
+def same_depth_other_weights(depth):
+    return cifar_resnet(depth, shortcut=None), cifar_resnet(depth)
+
+
+def projections(depth):
+    return cifar_resnet(depth, shortcut=None), cifar_resnet(depth, shortcut="B")
+
+
+def swapped(depth):
+    return pair(depth)[::-1]
+
+
+def family(**options):
+    options = {"num_classes": 10, "stem": "cifar", "width": 1 / 16, **options}
+    return {34: build("resnet34", **options), 50: build("resnet50", **options)}
+
+
+ERRORS = {8: [40.0, 38.5], 32: [70.0, 40.0]}
+SOLUTIONS = {
+    "07.1": (33_280, 0, 14),
+    "07.2": Block,
+    "07.3": add_shortcut,
+    "07.4": lambda channels, side: 17 * channels**2 * side**2,
+    "07.5": (pair, ERRORS),
+    "07.6": family(),
+}
+MISTAKES = [
+    ("07.1", (32_768, 0, 14), r"\(a\) 32,768: .* batch norm is missing"),
+    ("07.1", (33_024, 0, 14), "two numbers a channel"),
+    ("07.1", (294_912, 0, 14), "the shortcut's is 1x1"),
+    ("07.1", (33_280, 33_280, 14), r"\(b\) 33,280: that is option B"),
+    ("07.1", (33_280, 0, 28), r"\(c\) 28: the block steps by two"),
+    ("07.1", 33_280, "three numbers"),
+    ("07.2", NothingAfterTheSum, "After the sum stands a ReLU"),
+    ("07.2", ReluInFOnly, "belongs behind the sum"),
+    ("07.2", TwoRelus, "free to subtract"),
+    ("07.2", NoReluBetween, "Between the two convolutions"),
+    ("07.2", Plain, "The shortcut is missing"),
+    ("07.2", NoBatchNorm, "batch norms are not used"),
+    ("07.2", AddsTheInput, "RuntimeError"),
+    ("07.2", SubtractsTheInput, "values are off"),
+    ("07.2", OtherLayers, "write forward alone"),
+    ("07.2", lambda: lambda *shape: 3, "A block is wanted"),
+    ("07.3", is_not, "though the shapes are equal"),
+    ("07.3", never, "was not projected|does not project"),
+    ("07.3", channels_alone, "Channels alone|was not projected"),
+    ("07.3", turned_round, "though the shapes are equal"),
+    ("07.3", forgets_x, "not the sum"),
+    ("07.4", lambda: lambda c, n: 17 * c * c, "side × side places"),
+    ("07.4", lambda: lambda c, n: 18 * c * c * n * n, "basic block"),
+    ("07.4", lambda: lambda c, n: 11 * c * c * n * n, "wide side"),
+    ("07.4", lambda: lambda c, n: 33 * c * c * n * n, "projection"),
+    ("07.4", lambda: lambda c, n: 64 * 17 * c * n * n, "not"),
+    ("07.5", lambda: (other_weights, ERRORS), "20 layers"),
+    ("07.5", lambda: (same_depth_other_weights, ERRORS), "different weights"),
+    ("07.5", lambda: (projections, ERRORS), "different layers"),
+    ("07.5", lambda: (swapped, ERRORS), "The first one has no shortcuts"),
+    ("07.5", lambda: (pair, {8: [40.0, 38.5]}), "the depths 8 and 32"),
+    ("07.5", lambda: (pair, {8: 1.5, 32: 30.0}), "plain, residual"),
+    ("07.5", lambda: (pair, {8: [140, 2], 32: [1, 2]}), "not in percent"),
+    ("07.6", lambda: family(num_classes=1000), "there are ten classes"),
+    ("07.6", lambda: family(stem="imagenet"), "stem='cifar' keeps 32"),
+    ("07.6", lambda: {34: family()[34], 50: family()[34]}, r"\[50\] has 34 layers"),
+    ("07.6", lambda: {34: family()[34]}, "keys 34 and 50"),
+]
+
+
+def given(answer):
+    made = getattr(answer, "__name__", "") == "<lambda>"
+    return answer() if made else answer
+
+
+@pytest.mark.parametrize("name", SOLUTIONS)
+def test_solution_is_right(check, name, capsys):
+    check(name, SOLUTIONS[name])
+    assert check.results[name] == "right", capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", SOLUTIONS)
+def test_blank_is_unanswered(check, name):
+    check(name, ...)
+    assert check.results[name] == "unanswered"
+
+
+@pytest.mark.parametrize(("name", "answer", "hint"), MISTAKES)
+def test_mistake_gets_its_hint(check, name, answer, hint, capsys):
+    check(name, given(answer))
+    assert check.results[name] == "wrong"
+    capsys.readouterr()
+    check(name, given(answer))
+    assert re.search(hint, capsys.readouterr().out)
+
+
+def test_student_stubs_are_unanswered(check):
+    check("07.1", (33_280, ..., 14))
+    check("07.2", Unwritten)
+    check("07.3", lambda x, out, project: None)
+    check("07.4", lambda channels, side: None)
+    check("07.5", (lambda depth: None, ERRORS))
+    check("07.6", {34: ..., 50: ...})
+    assert set(check.results.values()) == {"unanswered"}
+    assert len(check.results) == 6
+
+
+def test_the_check_leaves_networks_as_they_were(check):
+    networks = family()
+    states = {
+        k: [t.clone() for t in n.state_dict().values()] for k, n in networks.items()
+    }
+    networks[34].eval()
+    check("07.6", networks)
+    assert not networks[34].training
+    assert networks[50].training
+    for depth, network in networks.items():
+        assert all(map(torch.equal, states[depth], network.state_dict().values()))
+        assert not network.layer1._forward_hooks
+
+
+def test_a_shortcut_that_is_made_where_it_is_needed_alone_is_accepted(check):
+    def by_shape(x, out, project):
+        return out + (x if x.shape == out.shape else project(x))
+
+    check("07.3", by_shape)
+    assert check.results["07.3"] == "right"
