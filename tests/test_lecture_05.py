@@ -1,0 +1,243 @@
+"""The self-checks of lecture 05: the solution passes, known mistakes get their hint."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from utils.check import Checker
+from utils.models.googlenet import TABLE_1, Widths
+
+
+@pytest.fixture
+def check(monkeypatch):
+    monkeypatch.delenv("CNN_COURSE_STRICT", raising=False)
+    return Checker()
+
+
+def conv(inputs, outputs, k, relu=True):
+    layer = nn.Conv2d(inputs, outputs, k, padding=k // 2)
+    return nn.Sequential(layer, nn.ReLU()) if relu else layer
+
+
+class MyInception(nn.Module):
+    """The solution; subclasses change one thing each."""
+
+    order = (0, 1, 2, 3)
+    inner = outer = True
+    third = 5
+
+    def __init__(self, in_channels, w):
+        super().__init__()
+        a, b = w.reduce_3x3, w.reduce_5x5
+        three = conv(in_channels, a, 1, self.inner), conv(a, w.out_3x3, 3)
+        five = conv(in_channels, b, 1), conv(b, w.out_5x5, self.third)
+        self.a = conv(in_channels, w.out_1x1, 1, self.outer)
+        self.b, self.c = nn.Sequential(*three), nn.Sequential(*five)
+        self.d = nn.Sequential(self.pooling(), conv(in_channels, w.pool_proj, 1))
+
+    def pooling(self):
+        return nn.MaxPool2d(3, stride=1, padding=1)
+
+    def forward(self, x):
+        parts = self.a(x), self.b(x), self.c(x), self.d(x)
+        return torch.cat([parts[i] for i in self.order], dim=1)
+
+
+class OtherOrder(MyInception):
+    order = (0, 2, 1, 3)
+
+
+class NoInnerReLU(MyInception):
+    inner = False
+
+
+class NoOuterReLU(MyInception):
+    outer = False
+
+
+class Torchvisions(MyInception):
+    third = 3
+
+
+class NoPooling(MyInception):
+    def pooling(self):
+        return nn.Identity()
+
+
+class Functional(MyInception):
+    def pooling(self):
+        class Pool(nn.Module):
+            def forward(self, x):
+                return nn.functional.max_pool2d(x, 3, 1, 1)
+
+        return Pool()
+
+
+class Stub(nn.Module):
+    """Figure 2(b)."""
+
+
+class HalfStub(nn.Module):
+    def __init__(self, in_channels, w):
+        super().__init__()
+
+    def forward(self, x): ...
+
+
+def matrix(layer):
+    return layer.weight[:, :, 0, 0]
+
+
+def merge(first, second, bias=None):
+    one = nn.Conv2d(first.in_channels, second.out_channels, 1)
+    with torch.no_grad():
+        one.weight.copy_((matrix(second) @ matrix(first))[:, :, None, None])
+        right = matrix(second) @ first.bias + second.bias
+        one.bias.copy_(right if bias is None else bias)
+    return one
+
+
+def forgets_first_bias(first, second):
+    return merge(first, second, second.bias)
+
+
+def wrong_order(first, second):
+    one = nn.Conv2d(first.in_channels, second.out_channels, 1)
+    if first.weight.shape == second.weight.shape:
+        with torch.no_grad():
+            one.weight.copy_((matrix(first) @ matrix(second))[:, :, None, None])
+            one.bias.copy_(matrix(second) @ first.bias + second.bias)
+        return one
+    return merge(first, second)
+
+
+def class_map(maps, weight, bias, label):
+    return (maps * weight[label][:, None, None]).sum(dim=1) + bias[label]
+
+
+def without_bias(maps, weight, bias, label):
+    return (maps * weight[label][:, None, None]).sum(dim=1)
+
+
+def averaged(maps, weight, bias, label):
+    return class_map(maps, weight, bias, label).mean(dim=(1, 2))
+
+
+def divided(maps, weight, bias, label):
+    return class_map(maps, weight, bias, label) / maps[0, 0].numel()
+
+
+def unweighted(maps, weight, bias, label):
+    return maps.sum(dim=1) + bias[label]
+
+
+M4E = TABLE_1["4e"]
+FACTOR = 163_328 / 387_072
+SOLUTIONS = {
+    "05.1": (512, 960, 9_934_848),
+    "05.2": MyInception,
+    "05.3": Widths(256, 80, 320, 32, 128, 128),
+    "05.4": merge,
+    "05.5": class_map,
+    "05.6": (FACTOR, -0.7),
+}
+MISTAKES = [
+    ("05.1", (648, 960, 9_934_848), r"\(a\) 648: the reductions are inside"),
+    ("05.1", (960, 960, 9_934_848), r"\(a\) 960: that is the naive module"),
+    ("05.1", (512, 512, 9_934_848), r"\(b\) 512: the naive pooling has no projection"),
+    ("05.1", (512, 960, 7_526_400), r"\(c\) 7,526,400: that is the 5×5 alone"),
+    ("05.1", (512, 960, 50_688), r"\(c\) 50,688: that is for one position"),
+    ("05.1", (512, 960, 160_563_200), "gets 24 channels here"),
+    ("05.1", 512, "Give three numbers"),
+    ("05.2", OtherOrder, "3×3 branch see 5×5 pixels"),
+    ("05.2", Torchvisions, "parameters|5×5 branch see 3×3"),
+    ("05.2", NoPooling, "pooling branch see 1×1"),
+    ("05.2", NoInnerReLU, "In the 3×3 branch no ReLU follows the reduction"),
+    ("05.2", NoOuterReLU, "1×1 branch puts out negative"),
+    ("05.2", nn.Identity(), "Give the class itself"),
+    ("05.3", M4E, r"170.0 million .* over the budget"),
+    ("05.3", replace(M4E, reduce_3x3=32, reduce_5x5=16), "less than 110"),
+    ("05.3", replace(M4E, reduce_3x3=100, reduce_5x5=8), "both at least 16"),
+    ("05.3", replace(M4E, out_1x1=64), "The outputs are"),
+    ("05.3", (80, 32), "Give a Widths"),
+    ("05.4", forgets_first_bias, "The weights are right, the bias is not"),
+    ("05.4", wrong_order, r"not second\(first\(x\)\)"),
+    ("05.4", lambda: lambda a, b: nn.Sequential(a, b), "Return one convolution"),
+    ("05.5", without_bias, "without its bias"),
+    ("05.5", averaged, "Sum over the channels"),
+    ("05.5", divided, "do not divide by the positions"),
+    ("05.5", unweighted, "weight that this class gives|is not the logit"),
+    ("05.6", (1 / FACTOR, 1.0), "how much more the naive module costs"),
+    ("05.6", (FACTOR**0.5, 1.0), "not with its square"),
+    ("05.6", (0.3, 1.0), "too small"),
+    ("05.6", (FACTOR, 300.0), "more than 100 points"),
+    ("05.6", (FACTOR, "better"), "not a number of points"),
+]
+
+
+@pytest.mark.parametrize("name", SOLUTIONS)
+def test_solution_is_right(check, name, capsys):
+    check(name, SOLUTIONS[name])
+    assert check.results[name] == "right", capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", SOLUTIONS)
+def test_blank_is_unanswered(check, name):
+    check(name, ...)
+    assert check.results[name] == "unanswered"
+
+
+@pytest.mark.parametrize(("name", "answer", "hint"), MISTAKES)
+def test_mistake_gets_its_hint(check, name, answer, hint, capsys):
+    made = getattr(answer, "__name__", "") == "<lambda>"
+    check(name, answer() if made else answer)
+    assert check.results[name] == "wrong"
+    capsys.readouterr()
+    check(name, answer() if made else answer)
+    assert re.search(hint, " ".join(capsys.readouterr().out.split()))
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("05.1", (..., ..., ...)),
+        ("05.2", Stub),
+        ("05.2", HalfStub),
+        ("05.4", lambda first, second: None),
+        ("05.5", lambda maps, weight, bias, label: None),
+        ("05.6", (..., ...)),
+        ("05.6", (FACTOR, ...)),
+    ],
+)
+def test_student_stubs_are_unanswered(check, name, answer):
+    check(name, answer)
+    assert check.results[name] == "unanswered"
+
+
+def test_a_module_in_other_words_is_accepted(check, capsys):
+    check("05.2", Functional)
+    assert check.results["05.2"] == "right", capsys.readouterr().out
+
+
+@pytest.mark.parametrize("reductions", [(96, 16), (64, 48), (88, 24)])
+def test_every_choice_within_the_budget_is_accepted(check, reductions, capsys):
+    three, five = reductions
+    check("05.3", replace(M4E, reduce_3x3=three, reduce_5x5=five))
+    assert check.results["05.3"] == "right", capsys.readouterr().out
+
+
+def test_the_price_of_a_channel_is_what_one_more_costs():
+    from utils.exercises.lecture_05 import _price
+    from utils.models.googlenet import Inception
+    from utils.sizes import totals
+
+    def cost(w):
+        return totals(Inception(528, w), (528, 14, 14))[1]
+
+    more = replace(M4E, reduce_3x3=161), replace(M4E, reduce_5x5=33)
+    assert [cost(w) - cost(M4E) for w in more] == [_price(3, 320), _price(5, 128)]
