@@ -7,6 +7,8 @@ import signal
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "notebooks"), str(ROOT)]
 
@@ -15,3 +17,12 @@ os.environ.setdefault("CNN_COURSE_SCALE", "tiny")  # no test downloads anything
 # Started in the background, a shell hands down that Ctrl-C is to be ignored; the tests
 # that press it need what a terminal or a notebook has.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def check(monkeypatch):
+    """A fresh `check`, as at the beginning of a notebook."""
+    from utils.check import Checker
+
+    monkeypatch.delenv("CNN_COURSE_STRICT", raising=False)
+    return Checker()

@@ -8,14 +8,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from utils.check import Checker
-
-
-@pytest.fixture
-def check(monkeypatch):
-    monkeypatch.delenv("CNN_COURSE_STRICT", raising=False)
-    return Checker()
-
 
 def sideways(images, generator, most=3):
     n, width = len(images), images.shape[3]
