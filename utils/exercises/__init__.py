@@ -13,7 +13,8 @@ from __future__ import annotations
 import copy
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -72,6 +73,15 @@ def call(function: Callable, *args: Any) -> Any:
     if result is None or result is ...:
         raise Unanswered(f"{name} returns nothing")
     return result
+
+
+@contextmanager
+def labelled(label: str) -> Iterator[None]:
+    """Begin the hint of what is checked inside with the label, such as "(a)"."""
+    try:
+        yield
+    except Wrong as wrong:
+        raise Wrong(f"{label} {wrong.hints[0]}", *wrong.hints[1:]) from None
 
 
 def expect_number(

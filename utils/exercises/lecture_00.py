@@ -17,6 +17,7 @@ from utils.exercises import (
     expect_module,
     expect_number,
     expect_value,
+    labelled,
 )
 from utils.models import LeNet5
 
@@ -37,12 +38,10 @@ def three_sizes(answer: Any) -> str:
     )
     for (letter, right, misconceptions), value in zip(parts, answer, strict=True):
         hint = "The formula: (n + 2p − k) / s, rounded down, + 1."
-        try:
+        with labelled(f"({letter})"):
             expect_number(
                 value, right, unit="pixels", misconceptions=misconceptions, hint=hint
             )
-        except Wrong as wrong:
-            raise Wrong(f"({letter}) {wrong.hints[0]}", *wrong.hints[1:]) from None
     return "(a) 39 / 2 and (c) 59 / 2 are rounded down; (b) needs no rounding."
 
 

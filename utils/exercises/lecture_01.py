@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from utils.exercises import (
     expect_choice,
     expect_module,
     expect_number,
+    labelled,
 )
 
 
@@ -35,18 +35,9 @@ def through_dropout(answer: Any) -> str:
     )
     for (letter, right, known), value in zip(parts, answer, strict=True):
         hint = "A kept value is divided by the share that is kept, 1 − 0.25."
-        _part(letter, value, right, known, hint)
+        with labelled(f"({letter})"):
+            expect_number(value, right, misconceptions=known, hint=hint)
     return "6 / 0.75 = 8, three times in four: 6 on average."
-
-
-def _part(
-    letter: str, value: Any, right: int, known: Mapping[float, str], hint: str
-) -> None:
-    """Check one number of several; its letter begins the hint."""
-    try:
-        expect_number(value, right, misconceptions=known, hint=hint)
-    except Wrong as wrong:
-        raise Wrong(f"({letter}) {wrong.hints[0]}", *wrong.hints[1:]) from None
 
 
 @exercise("01.2")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from utils.exercises import (
     exercise,
     expect_module,
     expect_number,
+    labelled,
 )
 
 SIDES = ("convolution 1", "pool 1", "pool 2", "pool 3")
@@ -40,13 +41,17 @@ def smaller_photograph(answer: Any) -> str:
     right = (39, 19, 9, 4)
     for name, side, size, slips in zip(SIDES, sides, right, known, strict=True):
         hint = "⌊(n + 2p − k) / s⌋ + 1; convolutions 2 to 5 keep the size."
-        _part(name, side, size, slips, hint)
+        with labelled(f"{name}:"):
+            expect_number(side, size, misconceptions=slips, hint=hint)
     slips = {
         16: "that is one channel; there are 256.",
         9216: "that is for maps of 6 × 6; yours are smaller.",
         384 * 16: "256 channels leave the last convolution, not 384.",
     }
-    _part("numbers", numbers, 4096, slips, "Channels × side × side.")
+    with labelled("numbers:"):
+        expect_number(
+            numbers, 4096, misconceptions=slips, hint="Channels × side × side."
+        )
     return "160 → 39 → 19 → 9 → 4, and 256 · 4 · 4 = 4,096."
 
 
@@ -63,7 +68,8 @@ def four_towers(answer: Any) -> str:
         614_400 // 16 + 64: "that is one GPU's share; there are four.",
     }
     hint = "Each of 256 kernels reads 96 / 4 channels: C_out (C_in / g · k² + 1)."
-    _part("parameters", parameters, 153_856, slips, hint)
+    with labelled("parameters:"):
+        expect_number(parameters, 153_856, misconceptions=slips, hint=hint)
     slips = {
         153_856 * 729: "a bias is added, nothing is multiplied: leave it out.",
         223_948_800: "that is in two towers.",
@@ -72,7 +78,8 @@ def four_towers(answer: Any) -> str:
         153_600 * 23 * 23: "padding by 2 keeps the maps at 27 × 27.",
     }
     hint = "Every weight is used once at each place of the output."
-    _part("multiply-adds", work, 111_974_400, slips, hint)
+    with labelled("multiply-adds:"):
+        expect_number(work, 111_974_400, misconceptions=slips, hint=hint)
     return "a quarter of one column's weights, a quarter of its work."
 
 
@@ -247,13 +254,3 @@ def _parts(answer: Any, number: int | None, what: str) -> Sequence[Any]:
     if not listed or (number is not None and len(answer) != number):
         raise Wrong(f"Give {what}, not {describe(answer)}.")
     return answer
-
-
-def _part(
-    name: str, value: Any, right: int, known: Mapping[float, str], hint: str
-) -> None:
-    """Check one number of several; its name begins the hint."""
-    try:
-        expect_number(value, right, misconceptions=known, hint=hint)
-    except Wrong as wrong:
-        raise Wrong(f"{name}: {wrong.hints[0]}", *wrong.hints[1:]) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from utils.exercises import (
     exercise,
     expect_module,
     expect_number,
+    labelled,
 )
 from utils.models.vgg import CONFIGS, vgg
 
@@ -61,7 +61,8 @@ def small_kernels(answer: Any) -> str:
         ),
     )
     for (letter, right, known, hint), value in zip(parts, answer, strict=True):
-        _part(letter, value, right, known, hint)
+        with labelled(f"({letter})"):
+            expect_number(value, right, misconceptions=known, hint=hint)
     return "45 C² against 121 C²: the large kernel needs 2.7 times as many."
 
 
@@ -86,7 +87,8 @@ def he_deviation(answer: Any) -> str:
         }
         value = answer[0] if letter == "a" else answer[1]
         hint = "Var(W) = 2 / n; n is channels times kernel area, in or out."
-        _part(letter, value, (2 / n) ** 0.5, known, hint)
+        with labelled(f"({letter})"):
+            expect_number(value, (2 / n) ** 0.5, misconceptions=known, hint=hint)
     return f"√(2 / {n_in:,}) and √(2 / {n_out:,})."
 
 
@@ -94,16 +96,6 @@ def _parts(answer: Any, size: int) -> None:
     """Reject an answer that is not so many values."""
     if not isinstance(answer, (tuple, list)) or len(answer) != size:
         raise Wrong(f"Give {size} values in a tuple, not {describe(answer)}.")
-
-
-def _part(
-    letter: str, value: Any, right: float, known: Mapping[float, str], hint: str
-) -> None:
-    """Check one number of several; its letter begins the hint."""
-    try:
-        expect_number(value, right, misconceptions=known, hint=hint)
-    except Wrong as wrong:
-        raise Wrong(f"({letter}) {wrong.hints[0]}", *wrong.hints[1:]) from None
 
 
 @exercise("04.3")
@@ -120,10 +112,8 @@ def classifiers(answer: Any) -> str:
         if isinstance(net, nn.Module):
             _known_size(letter, sum(p.numel() for p in net.parameters()), parameters)
         shapes = (2, 3, 32, 32), (2, 10)
-        try:
+        with labelled(f"({letter})"):
             expect_module(net, *shapes, parameters=parameters, hint=hint)
-        except Wrong as wrong:
-            raise Wrong(f"({letter}) {wrong.hints[0]}", *wrong.hints[1:]) from None
         if letter == "b":
             _check_dropout(net)
     return f"(b) is {LINEAR_D / THREE_FC:.0%} linear, (a) less than 1 %."

@@ -16,6 +16,7 @@ from utils.exercises import (
     exercise,
     expect_module,
     expect_number,
+    labelled,
 )
 from utils.models.googlenet import TABLE_1, Inception, NaiveInception, Widths
 from utils.sizes import totals
@@ -49,18 +50,15 @@ def module_4b(answer: Any) -> str:
         2_408_448: "that is the reduction alone.",
         160_563_200: "the 5×5 gets 24 channels here, not all 512.",
     }
-    _part("a", answer[0], 512, ends, "Stack four outputs: 1×1, 3×3, 5×5, projection.")
-    _part("b", answer[1], 960, naive, "160 + 224 + 64, and what the pooling gets.")
-    _part("c", answer[2], 9_934_848, costs, "Per place: 512 × 24, then 25 × 24 × 64.")
+    parts = (
+        ("a", 512, ends, "Stack four outputs: 1×1, 3×3, 5×5, projection."),
+        ("b", 960, naive, "160 + 224 + 64, and what the pooling gets."),
+        ("c", 9_934_848, costs, "Per place: 512 × 24, then 25 × 24 × 64."),
+    )
+    for (letter, right, known, hint), value in zip(parts, answer, strict=True):
+        with labelled(f"({letter})"):
+            expect_number(value, right, misconceptions=known, hint=hint)
     return "512, not 960 channels; 9.9 million instead of 160.6."
-
-
-def _part(letter: str, value: Any, right: int, known: dict, hint: str) -> None:
-    """Check one number of several; its letter begins the hint."""
-    try:
-        expect_number(value, right, misconceptions=known, hint=hint)
-    except Wrong as wrong:
-        raise Wrong(f"({letter}) {wrong.hints[0]}", *wrong.hints[1:]) from None
 
 
 @exercise("05.2")

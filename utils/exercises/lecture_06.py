@@ -16,6 +16,7 @@ from utils.exercises import (
     exercise,
     expect_number,
     expect_value,
+    labelled,
 )
 
 
@@ -66,10 +67,8 @@ def batch_by_hand(answer: Any) -> str:
         ),
     )
     for (letter, right, known, hint), value in zip(parts, answer, strict=True):
-        try:
+        with labelled(f"({letter})"):
             expect_number(value, right, misconceptions=known, hint=hint)
-        except Wrong as wrong:
-            raise Wrong(f"({letter}) {wrong.hints[0]}", *wrong.hints[1:]) from None
     return "σ is 5: -1.4, -0.2, 0.2, 1.4."
 
 

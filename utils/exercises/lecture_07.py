@@ -17,6 +17,7 @@ from utils.exercises import (
     exercise,
     expect_function,
     expect_number,
+    labelled,
 )
 from utils.models.resnet import BasicBlock
 
@@ -45,18 +46,9 @@ def between_stages(answer: Any) -> str:
     parts = (("a", 33_280, projection), ("b", 0, zeros), ("c", 14, side))
     hint = "A 1x1 convolution has C_in x C_out weights, a batch norm 2 x C_out."
     for (letter, right, known), value in zip(parts, answer, strict=True):
-        _part(letter, value, right, known, hint)
+        with labelled(f"({letter})"):
+            expect_number(value, right, misconceptions=known, hint=hint)
     return "128 × 256 + 2 × 256 = 33,280; A pads with zeros; 28 / 2 = 14."
-
-
-def _part(
-    letter: str, value: Any, right: int, known: Mapping[float, str], hint: str
-) -> None:
-    """Check one number of several; its letter begins the hint."""
-    try:
-        expect_number(value, right, misconceptions=known, hint=hint)
-    except Wrong as wrong:
-        raise Wrong(f"({letter}) {wrong.hints[0]}", *wrong.hints[1:]) from None
 
 
 @exercise("07.2")
