@@ -11,6 +11,7 @@ import torch
 from utils import course, data
 from utils.course import CourseError
 from utils.models import build
+from utils.models.transfer import Transfer, pretrained
 from utils.train import evaluate
 from utils.training import command, record, request
 
@@ -139,6 +140,11 @@ def test_it_goes_on_from_a_checkpoint(tmp_path):
         (["--out", str(course.ROOT / "results")], "real images alone"),
         (["--epochs", "0"], "train for at least one"),
         (["--resume"], "checkpoint=PATH"),
+        (["--freeze"], "add --weights imagenet"),
+        (["--weights", "cifar10"], "no weights of 'lenet5'"),
+        (["--weights", "imagenet", "--set", "width=2"], "--weights brings a built one"),
+        (["--weights", "imagenet", "--freeze", "--augment", "flip"], "no --augment"),
+        (["--size", "32"], "--size is for photos"),
         (["--model", "resnet20", "--set", "width=0.01"], "leaves none of 16 channels"),
     ],
 )
@@ -172,6 +178,57 @@ def test_auxiliary_heads_are_trained():
         chosen = options("--model", "googlenet", "--set", f"aux={aux}", "width=0.125")
         model, _ = request.make_model(chosen, images)
         assert ("loss_function" in request.recipe(chosen, model)) is aux
+
+
+PHOTOS = [
+    *("--model", "resnet20", "--data", "dogs_vs_cats", "--stand-in"),
+    *("--images", "100", "--epochs", "2", "--device", "cpu"),
+]
+
+
+@pytest.mark.parametrize("freeze", [True, False])
+def test_it_begins_with_trained_weights(tmp_path, freeze):
+    saved = tmp_path / "new.pt"
+    words = ["--weights", "cifar10", *(["--freeze"] if freeze else ["--lr", "0.01"])]
+    words += ["--out", tmp_path, "--save", saved]
+    assert command.main([*PHOTOS, *map(str, words)]) == 0
+    found = record.read(tmp_path / "resnet20-dogs_vs_cats-seed0.json")
+    assert found["start"] == {"weights": "cifar10", "frozen": freeze} | (
+        {} if freeze else {"body_lr": 0.1}
+    )
+    assert found["data"]["shape"] == [3, 32, 32]  # the weights' own size
+    trained, weights = pretrained("resnet20", "cifar10")
+    assert found["data"]["mean"] == list(weights.mean)
+    model = Transfer(trained, 2)
+    new = torch.load(saved, weights_only=True)
+    same = all(
+        tensor.equal(new[name])
+        for name, tensor in model.state_dict().items()
+        if name.startswith("body.") and "num_batches" not in name
+    )
+    assert same == freeze
+    model.load_state_dict(new)
+    splits = weights.prepare(data.dogs_vs_cats(32, source="embedded"))
+    judged = evaluate(model, splits.test.loader(512, device="cpu"), device="cpu")
+    assert judged.accuracy == pytest.approx(found["test_accuracy"], abs=0.01)
+    assert len(found["history"]["rows"]) == 2
+
+
+def test_the_body_moves_in_smaller_steps():
+    words = ["--weights", "cifar10", "--lr", "0.5", "--body-lr", "0.01"]
+    chosen = command.parser().parse_args([*PHOTOS, *words])
+    model = Transfer(pretrained("resnet20", "cifar10")[0], 2)
+    settings = request.recipe(chosen, model)
+    head, body = settings["optimizer"].param_groups
+    assert (head["lr"], body["lr"]) == (0.5, 0.005)
+    assert head["params"] == list(model.head.parameters())
+    assert len(head["params"]) + len(body["params"]) == len(list(model.parameters()))
+    assert head["weight_decay"] == body["weight_decay"] == 5e-4
+
+
+def test_photos_come_in_the_size_that_is_asked_for():
+    chosen = command.parser().parse_args([*PHOTOS, "--size", "48"])
+    assert request.read_images(chosen).train.images.shape[1:] == (3, 48, 48)
 
 
 @pytest.mark.parametrize("name", request.AUGMENTATIONS)

@@ -11,7 +11,7 @@ from torch import nn
 
 from utils import look
 from utils.course import CourseError
-from utils.models import LeNet5, TwoLayerCNN
+from utils.models import LeNet5, TwoLayerCNN, build
 
 LENET = """\
 layer          output           parameters  multiply-adds
@@ -307,3 +307,69 @@ def test_receptive_field_by_gradient_sees_through_shortcuts_and_maxima():
 def test_receptive_field_ends_at_a_layer_that_sees_everything():
     with pytest.raises(CourseError, match="Linear sees the whole image"):
         look.receptive_field(LeNet5())
+
+
+def maps_and_head():
+    """One map, three times as important for class 0; and its opposite for class 1."""
+    net = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False), nn.AdaptiveAvgPool2d(1))
+    net = net.append(nn.Flatten()).append(nn.Linear(1, 2, bias=False))
+    nn.init.ones_(net[0].weight)
+    with torch.no_grad():
+        net[3].weight.copy_(torch.tensor([[3.0], [-1.0]]))
+    return net
+
+
+def test_grad_cam_is_the_map_by_hand():
+    net, image = maps_and_head(), torch.zeros(2, 1, 4, 4)
+    image[0, 0, 1, 2], image[0, 0, 3, 0] = 2.0, -1.0
+    image[1, 0, 0, 0] = 5.0
+    expected = image[:, 0].relu() / torch.tensor([2.0, 5.0])[:, None, None]
+    torch.testing.assert_close(look.grad_cam(net, image, target=0), expected)
+    torch.testing.assert_close(look.grad_cam(net, image), expected)  # it predicts 0
+    against = look.grad_cam(net, image, target=[1, 1])
+    assert against[0, 3, 0] == 1  # what is negative there speaks for the other class
+    assert against[1].sum() == 0
+
+
+def test_grad_cam_equals_the_gradient_formula_on_a_network():
+    net = build("resnet20").eval()
+    x = torch.randn(3, 3, 32, 32)
+    cams = look.grad_cam(net, x, target=torch.tensor([1, 2, 3]))
+    stem = nn.Sequential(*list(net.children())[:-2])
+    kept = stem(x)
+    assert kept.shape == (3, 64, 8, 8)
+    # After the mean over places the gradient is the class's weights, over 64 places.
+    weights = net.fc.weight[[1, 2, 3]][:, :, None, None]
+    heat = (weights * kept).sum(1, keepdim=True).relu()
+    heat = heat / heat.amax((2, 3), keepdim=True)
+    up = nn.functional.interpolate(heat, (32, 32), mode="bilinear")
+    torch.testing.assert_close(cams, up[:, 0])
+
+
+@pytest.mark.parametrize("name", ["alexnet", "vgg11_bn", "googlenet_bn", "resnet20"])
+def test_grad_cam_leaves_the_network_as_it_was(name):
+    options = {} if name == "resnet20" else {"stem": "cifar", "width": 0.125}
+    net = build(name, num_classes=4, **options).train().requires_grad_(False)
+    before = {key: tensor.clone() for key, tensor in net.state_dict().items()}
+    x = torch.randn(2, 3, 32, 32)
+    cams = look.grad_cam(net, x)
+    assert cams.shape == (2, 32, 32)
+    assert 0 <= cams.min() <= cams.max() <= 1 + 1e-6
+    assert net.training
+    assert not x.requires_grad
+    assert not any(m._forward_hooks for m in net.modules())
+    assert all(p.grad is None and not p.requires_grad for p in net.parameters())
+    for key, tensor in net.state_dict().items():
+        assert tensor.equal(before[key])
+
+
+def test_grad_cam_refuses_what_it_cannot_show():
+    net, x = build("resnet20"), torch.randn(1, 3, 32, 32)
+    with pytest.raises(CourseError, match="no layer 'layer9'"):
+        look.grad_cam(net, x, "layer9")
+    with pytest.raises(CourseError, match="no maps"):
+        look.grad_cam(net, x, "fc")
+    with pytest.raises(CourseError, match="classes 0 to 9"):
+        look.grad_cam(net, x, target=10)
+    with pytest.raises(CourseError, match="No layer gives maps"):
+        look.grad_cam(nn.Sequential(nn.Flatten(), nn.Linear(3072, 2)), x)

@@ -18,6 +18,7 @@ from torch import nn
 from utils import plot
 from utils.course import CourseError
 from utils.figures.style import ink, spread
+from utils.results import Row
 
 CLASSES = (
     *("airplane", "automobile", "bird", "cat", "deer"),
@@ -427,3 +428,38 @@ def test_runs_without_validation_cannot_be_compared():
         plot.curves({"a": history(3, val=False)})
     with pytest.raises(CourseError, match="no run"):
         plot.curves({})
+
+
+def test_heat_lies_over_the_images_it_belongs_to():
+    images, heat = torch.rand(2, 3, 8, 8), torch.zeros(2, 8, 8)
+    heat[1, 2, 3] = 1.0
+    cold, hot = (
+        shown.get_array() for shown in plot.image_grid(images, heat=heat).images
+    )
+    brightness = hot.mean(-1) - images[1].mean(0).numpy() * 0.45
+    assert brightness.argmax() == 2 * 8 + 3
+    assert np.ptp(cold.mean(-1) - images[0].mean(0).numpy() * 0.45) < 1e-5
+    with pytest.raises(CourseError, match="one heat map"):
+        plot.image_grid(images, heat=heat[:, :4])
+    with pytest.raises(CourseError, match="one heat map"):
+        plot.image_grid(images, heat=heat[:1])
+
+
+def test_a_leaderboard_shows_every_run_beside_the_numbers_of_others():
+    def row(name, start, *accuracies):
+        model = {"name": name, "options": {}}
+        made = (
+            {"model": model, "start": start, "test_accuracy": a} for a in accuracies
+        )
+        return Row(tuple(made))
+
+    frozen = {"weights": "imagenet", "frozen": True}
+    rows = [row("squeezenet1_1", frozen, 0.95, 0.97), row("resnet20", None, 0.8)]
+    ax = plot.leaderboard(rows, reference={"VGG-16, deck": 0.975})
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert names == ["SqueezeNet 1.1: ImageNet, frozen", "ResNet-20: random"]
+    assert [bar.get_width() for bar in ax.patches] == pytest.approx([96, 80])
+    ax = plot.leaderboard(rows[1:])
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["ResNet-20"]
+    with pytest.raises(CourseError, match="no recorded run"):
+        plot.leaderboard([])

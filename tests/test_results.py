@@ -17,7 +17,7 @@ def run(name="resnet20-cifar10", seed=0, accuracy=0.9, **changes):
         "name": name,
         "seed": seed,
         "machine": {"device": "cpu", "threads": 2},
-        "data": {"name": "CIFAR-10", "real": True},
+        "data": {"name": "CIFAR-10", "real": True, "shape": [3, 32, 32]},
         "model": {
             "name": name.split("-")[0],
             "options": {"stem": "cifar", "width": 0.5},
@@ -96,3 +96,21 @@ def test_every_record_says_how_to_repeat_it():
         assert f"--seed {found['seed']}" in found["command"]
         assert found["commit"], "it was run outside git"
         assert not found["commit"].endswith("+"), "the code had changes"
+
+
+def test_what_differs_between_the_starts_is_a_column(tmp_path):
+    cats = {"name": "Dogs vs. Cats", "real": True, "shape": [3, 64, 64]}
+    frozen = {"weights": "imagenet", "frozen": True}
+    tuned = {"weights": "cifar10", "frozen": False, "body_lr": 0.1}
+    for i, start in enumerate((None, frozen, tuned)):
+        made = run(f"resnet20-{i}", data=cats, start=start)
+        record.write(tmp_path / f"{i}.json", made)
+    rows = results.leaderboard(results.runs(tmp_path), "Dogs vs. Cats")
+    table = results.Table(rows)
+    assert [row["weights"] for row in table.rows] == [
+        "random",
+        "ImageNet, frozen",
+        "CIFAR-10, fine-tuned",
+    ]
+    assert all("pixels" not in row for row in table.rows)  # all alike
+    assert results.leaderboard([], "CIFAR-10") == []

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from utils.course import CourseError
 from utils.sizes import (
@@ -21,6 +22,7 @@ __all__ = [
     "embedding",
     "feature_maps",
     "features",
+    "grad_cam",
     "most_wrong",
     "receptive_field",
     "receptive_field_by_gradient",
@@ -83,11 +85,7 @@ def features(model: nn.Module, loader: Iterable, layer: str) -> tuple[Tensor, Te
 @contextmanager
 def _recorded(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
     """Keep the layers' latest outputs, in eval mode; leave the model as it was."""
-    modules = dict(model.named_modules())
-    missing = [name for name in layers if name not in modules]
-    if missing:
-        known = ", ".join(name for name in modules if name)
-        raise CourseError(f"There is no layer {missing[0]!r}. Choose among: {known}.")
+    modules = _modules(model, layers)
     outputs: dict[str, Tensor] = {}
 
     def keep(name: str):
@@ -96,7 +94,8 @@ def _recorded(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Ten
             name, output.detach().clone().cpu()
         )
 
-    handles = [modules[name].register_forward_hook(keep(name)) for name in layers]
+    named = zip(layers, modules, strict=True)
+    handles = [module.register_forward_hook(keep(name)) for name, module in named]
     try:
         with evaluating(model), torch.no_grad():
             yield outputs
@@ -105,9 +104,109 @@ def _recorded(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Ten
             handle.remove()
 
 
+def _modules(model: nn.Module, layers: Sequence[str]) -> list[nn.Module]:
+    """The layers of these names."""
+    modules = dict(model.named_modules())
+    missing = [name for name in layers if name not in modules]
+    if missing:
+        known = ", ".join(name for name in modules if name)
+        raise CourseError(f"There is no layer {missing[0]!r}. Choose among: {known}.")
+    return [modules[name] for name in layers]
+
+
 def _device(model: nn.Module) -> torch.device:
     parameter = next(model.parameters(), None)
     return torch.device("cpu") if parameter is None else parameter.device
+
+
+def grad_cam(
+    model: nn.Module,
+    images: Tensor,
+    layer: str | None = None,
+    target: int | Sequence[int] | Tensor | None = None,
+) -> Tensor:
+    """Where the image speaks for a class: Grad-CAM, one heat map for each image.
+
+    A layer's maps A_k are summed with the weights mean(d logit / d A_k), over all
+    places; what is negative becomes 0, the largest value of each image 1.
+
+    Args:
+        model: the network; its mode, its weights and their gradients stay as they are.
+        images: float (N, C, H, W), normalised as in training.
+        layer: by default the last one with maps, before they are averaged.
+        target: the class, one for all images or one for each; the predicted one.
+
+    Returns:
+        (N, H, W), from 0 to 1, on the CPU; 0 everywhere where nothing speaks for it.
+
+    Raises:
+        CourseError: the layer does not exist or gives no maps, or there is no such
+            class.
+
+    Source: Selvaraju et al. 2017, Eq. 1 and 2.
+    """
+    images = images.to(_device(model)).detach()
+    layer = layer or _last_maps(model, images[:1])
+    kept: list[Tensor] = []
+
+    def keep(module: nn.Module, inputs: tuple, output: Tensor) -> Tensor:
+        kept.append(output)
+        return output.clone()  # a ReLU that works in place would change the map
+
+    handle = _modules(model, [layer])[0].register_forward_hook(keep)
+    try:
+        with evaluating(model), torch.enable_grad():
+            # The images ask for a gradient, in case no weight does.
+            logits = model(images.requires_grad_())
+            scores = logits.gather(1, _classes(target, logits)[:, None])
+            [slopes] = torch.autograd.grad(scores.sum(), kept[-1:])
+    finally:
+        handle.remove()
+    maps = kept[-1].detach()
+    if maps.dim() != 4:
+        raise CourseError(
+            f"{layer!r} gives {tuple(maps.shape)}, no maps: choose a layer before."
+        )
+    heat = (slopes.mean((2, 3), keepdim=True) * maps).sum(1, keepdim=True).relu()
+    heat = heat / heat.amax((2, 3), keepdim=True).clamp(min=1e-12)
+    size = tuple(images.shape[2:])
+    return interpolate(heat, size, mode="bilinear", align_corners=False)[:, 0].cpu()
+
+
+def _last_maps(model: nn.Module, images: Tensor) -> str:
+    """The last layer that gives maps of more than one place: what is classified."""
+    names: list[str] = []
+
+    def note(name: str):
+        def hook(module: nn.Module, inputs: tuple, output: object) -> None:
+            maps = isinstance(output, Tensor) and output.dim() == 4
+            if maps and output.shape[2:].numel() > 1:
+                names.append(name)
+
+        return hook
+
+    modules = [(n, m) for n, m in model.named_modules() if n]
+    handles = [module.register_forward_hook(note(name)) for name, module in modules]
+    try:
+        with evaluating(model), torch.no_grad():
+            model(images)
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not names:
+        raise CourseError("No layer gives maps of more than one place.")
+    return names[-1]
+
+
+def _classes(target: int | Sequence[int] | Tensor | None, logits: Tensor) -> Tensor:
+    """The class of each image, int64 (N,)."""
+    n, k = logits.shape
+    if target is None:
+        return logits.argmax(1)
+    classes = torch.as_tensor(target, device=logits.device).long().expand(n)
+    if not 0 <= int(classes.min()) <= int(classes.max()) < k:
+        raise CourseError(f"target={target} is none of the classes 0 to {k - 1}.")
+    return classes
 
 
 def most_wrong(

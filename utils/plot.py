@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -33,6 +33,9 @@ from utils.figures.style import (
     use_style,
 )
 
+if TYPE_CHECKING:
+    from utils.results import Row
+
 __all__ = [
     "HIGHLIGHT",
     "MODEL_COLORS",
@@ -49,6 +52,7 @@ __all__ = [
     "feature_maps",
     "filters",
     "image_grid",
+    "leaderboard",
     "scatter",
     "use_style",
 ]
@@ -178,6 +182,37 @@ def bars(
     if title:
         ax.figure.suptitle(textwrap.fill(title, 84), x=0.01, ha="left")
     return ax
+
+
+def leaderboard(
+    rows: Sequence[Row],
+    *,
+    reference: Mapping[str, float] | None = None,
+    title: str | None = None,
+) -> Axes:
+    """Compare recorded runs: mean test accuracy, and its range over the seeds.
+
+    Args:
+        rows: as `results.leaderboard` gives them.
+        reference: numbers of others, as fractions, {label: value}.
+        title: what the figure shows, or its question.
+
+    Raises:
+        CourseError: there is no row.
+    """
+    if not rows:
+        raise CourseError(
+            "There is no recorded run: python -m utils.train --out results."
+        )
+    random = {row.weights for row in rows} == {"random"}
+    values = {
+        row.network if random else f"{row.network}: {row.weights}": row.values(
+            "test_accuracy"
+        )
+        for row in rows
+    }
+    xlabel = "test accuracy (%)"
+    return bars(values, xlabel=xlabel, reference=reference, title=title)
 
 
 def _short(number: float) -> str:

@@ -24,7 +24,10 @@ from utils.training import record
 RESULTS = course.ROOT / "results"
 FAMILIES = {"resnet": "ResNet", "plain": "Plain", "vgg": "VGG"}
 NAMES = {"alexnet": "AlexNet", "googlenet": "GoogLeNet", "lenet5": "LeNet-5"}
-NAMES |= {"two_layer_cnn": "Two-layer CNN"}
+NAMES |= {"two_layer_cnn": "Two-layer CNN", "squeezenet1_1": "SqueezeNet 1.1"}
+WEIGHTS = {"imagenet": "ImageNet", "cifar10": "CIFAR-10"}
+OPTIONAL = ("weights", "pixels")  # columns that stand in a table if its rows differ
+TEXT = ("network", "weights", "device")  # to the left; numbers stand to the right
 MARKED = re.compile(r"(<!-- results: (.+?) -->\n).*?(<!-- end of results -->)", re.S)
 Record = dict[str, Any]
 
@@ -65,6 +68,20 @@ class Row:
         spread = f" ± {stdev(values):.2f}" if len(values) > 1 else ""
         return f"{mean(values):.2f}{spread}"
 
+    @property
+    def network(self) -> str:
+        """The network, as its authors write it."""
+        return title(self.runs[0]["model"]["name"], self.runs[0]["model"]["options"])
+
+    @property
+    def weights(self) -> str:
+        """Where the weights came from, and which of them were trained."""
+        start = self.runs[0].get("start")
+        if not start:
+            return "random"
+        how = "frozen" if start["frozen"] else "fine-tuned"
+        return f"{WEIGHTS[start['weights']]}, {how}"
+
     def cells(self) -> dict[str, str]:
         """Heading -> text, as the tables show it."""
         first = self.runs[0]
@@ -73,7 +90,9 @@ class Row:
         count = machine["threads"]
         threads = f", {count} thread{'s' * (count > 1)}"
         return {
-            "network": title(model["name"], model["options"]),
+            "network": self.network,
+            "weights": self.weights,
+            "pixels": f"{first['data']['shape'][-1]}",
             "parameters": f"{model['parameters']:,}",
             "multiply-adds (M)": f"{model['multiply_adds'] / 1e6:,.1f}",
             "epochs": f"{len(first['history']['rows'])}",
@@ -110,18 +129,20 @@ class Table:
     """Rows as a table, in a notebook and as Markdown."""
 
     def __init__(self, rows: Iterable[Row]) -> None:
-        self.rows = [row.cells() for row in rows]
-        if not self.rows:
+        cells = [row.cells() for row in rows]
+        if not cells:
             raise CourseError(
                 "No run is recorded for this table: python -m utils.train --out results"
             )
+        same = [key for key in OPTIONAL if len({row[key] for row in cells}) == 1]
+        self.rows = [{k: t for k, t in row.items() if k not in same} for row in cells]
 
     def markdown(self) -> str:
         """The table in Markdown; text to the left, numbers to the right."""
         heads = list(self.rows[0])
         lines = [
             heads,
-            ["---" if h in ("network", "device") else "---:" for h in heads],
+            ["---" if h in TEXT else "---:" for h in heads],
         ]
         lines += [list(row.values()) for row in self.rows]
         return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -36,6 +36,7 @@ def image_grid(
     title: str | None = None,
     vmin: float | None = None,
     vmax: float | None = None,
+    heat: Tensor | Sequence[Tensor] | None = None,
 ) -> Axes:
     """Show images side by side, grey or in colour.
 
@@ -47,12 +48,18 @@ def image_grid(
         title: above the grid.
         vmin: the value shown black; give it and `vmax` to show normalised images.
         vmax: the value shown white.
+        heat: (N, H, W) in [0, 1], as `look.grad_cam` gives it, laid over the images.
 
     Raises:
-        CourseError: there is no image, the channels are not 1 or 3, the titles are
-            fewer or more, or values lie outside [0, 1] and no `vmin`, `vmax` says how.
+        CourseError: there is no image, the channels are not 1 or 3, titles or heat maps
+            are fewer or more, or values lie outside [0, 1] and no `vmin`, `vmax` says
+            how.
     """
     pictures = [_picture(image, vmin, vmax) for image in images]
+    if heat is not None:
+        if [tuple(h.shape) for h in heat] != [p.shape[:2] for p in pictures]:
+            raise CourseError("Give one heat map (H, W) for each image, of its size.")
+        pictures = list(map(_heated, pictures, heat))
     if titles is not None and len(titles) != len(pictures):
         raise CourseError(
             f"There are {len(titles)} titles for {len(pictures)} images:"
@@ -216,6 +223,13 @@ def _picture(image: Any, vmin: float | None, vmax: float | None) -> np.ndarray:
         )
     image = image.float().clamp(0, 1).permute(1, 2, 0).numpy()
     return image[..., 0] if image.shape[-1] == 1 else image
+
+
+def _heated(picture: np.ndarray, heat: Tensor) -> np.ndarray:
+    """A picture in grey, with colour where the heat is: dark blue 0, yellow 1."""
+    grey = picture.mean(-1) if picture.ndim == 3 else picture
+    colors = plt.get_cmap("plasma")(heat.detach().cpu().numpy())[..., :3]
+    return 0.45 * grey[..., None] + 0.55 * colors
 
 
 def _maps(name: str, maps: Tensor) -> np.ndarray:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import pooch
@@ -12,6 +13,8 @@ from torch import Tensor
 
 from utils import course
 from utils.course import CourseError
+from utils.datasets.download import DownloadError
+from utils.datasets.loader import Splits
 from utils.training import record
 
 OURS = course.ROOT / "data" / "weights"
@@ -23,17 +26,30 @@ class Weights:
 
     Attributes:
         state_dict: name -> tensor, on the CPU.
-        mean, std: of each channel, of values in [0, 1], by which images are normalised:
-            `dataclasses.replace(images, mean=weights.mean, std=weights.std)`.
+        mean, std: of each channel, of values in [0, 1], by which images are normalised.
+        size: side of the images that they were trained on, in pixels.
         classes: what the logits stand for.
         source: the file.
+        options: what the network was built with, besides the number of classes.
     """
 
     state_dict: dict[str, Tensor]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    size: int
     classes: tuple[str, ...]
     source: Path
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def prepare(self, splits: Splits) -> Splits:
+        """The same images, normalised as those that these weights were trained on.
+
+        Raises:
+            CourseError: they have another number of channels.
+        """
+        parts = {p: getattr(splits, p) for p in ("train", "val", "test")}
+        moments = {"mean": self.mean, "std": self.std}
+        return Splits(**{p: replace(part, **moments) for p, part in parts.items()})
 
 
 def imagenet(name: str, path: str | Path | None = None) -> Weights:
@@ -50,7 +66,8 @@ def imagenet(name: str, path: str | Path | None = None) -> Weights:
         path: a file to take in place of all that.
 
     Raises:
-        CourseError: there are no such weights, they are not to be had, or damaged.
+        CourseError: there are no such weights, or they are damaged.
+        DownloadError: they are not on the disk, and cannot be downloaded.
     """
     entry = _published(name)
     folder = course.data_dir() / "weights"
@@ -62,12 +79,12 @@ def imagenet(name: str, path: str | Path | None = None) -> Weights:
         source = by_hand
     else:
         source = _torchvisions(entry.url, theirs)
+    prepare = entry.transforms()
+    mean, std, size = tuple(prepare.mean), tuple(prepare.std), prepare.crop_size[0]
     if "googlenet" in theirs.name:  # torchvision's network turns the usual ones into it
         mean, std = (0.5,) * 3, (0.5,) * 3
-    else:
-        prepare = entry.transforms()
-        mean, std = tuple(prepare.mean), tuple(prepare.std)
-    return Weights(load(source), mean, std, tuple(entry.meta["categories"]), source)
+    classes = tuple(entry.meta["categories"])
+    return Weights(load(source), mean, std, size, classes, source)
 
 
 def cifar10(name: str) -> Weights:
@@ -86,9 +103,11 @@ def cifar10(name: str) -> Weights:
             f"The course has no weights of {name!r} for CIFAR-10, only of"
             f" {', '.join(ours)}. Train it: python -m utils.train --help."
         )
-    images = record.read(path.with_suffix(".json"))["data"]
+    run = record.read(path.with_suffix(".json"))
+    images, options = run["data"], run["model"]["options"]
     mean, std, classes = (tuple(images[key]) for key in ("mean", "std", "classes"))
-    return Weights(load(path), mean, std, classes, path)
+    size = images["shape"][-1]
+    return Weights(load(path), mean, std, size, classes, path, options)
 
 
 def load(path: Path) -> dict[str, Tensor]:
@@ -148,7 +167,8 @@ def _torchvisions(url: str, path: Path) -> Path:
             return path
         except (OSError, URLError, RuntimeError) as error:
             reason = str(error)
-    raise CourseError(
+    raise DownloadError(
         f"The weights {path.name} are not in {path.parent}, and there is no download"
-        f" ({reason}). Place the file there by hand; it comes from {url}"
+        f" ({reason}). Place the file there by hand; it comes from {url}",
+        reason,
     )

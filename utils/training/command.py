@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from utils.course import CourseError
 from utils.datasets.loader import Splits
 from utils.look import totals
 from utils.models import MODELS
+from utils.models.transfer import SOURCES
 from utils.train import evaluate, fit
 from utils.training import record, request
 from utils.training.history import History, percent
@@ -36,6 +38,7 @@ examples:
   python -m utils.train --model resnet20 --data cifar10 --augment crop flip --out runs
   python -m utils.train --model vgg16_bn --data cifar10 --set width=0.25 "hidden=()"
   python -m utils.train --model resnet18 --data ~/photos --set width=0.5
+  python -m utils.train --model squeezenet1_1 --data dogs_vs_cats --weights imagenet
 """
 
 
@@ -54,8 +57,14 @@ def parser() -> argparse.ArgumentParser:
     of_network = {"metavar": "OPTION=VALUE", "help": "of the network: width=0.5"}
     add("--set", nargs="+", default=[], **of_network)
     add("--images", type=int, metavar="N", help="train on so many; all by default")
-    add("--size", type=int, default=64, help="side of a folder's images, in pixels")
+    add("--size", type=int, help="side of photos, in pixels; 64, or the weights' own")
     add("--stand-in", action="store_true", help="the drawn images, not the real ones")
+    add = p.add_argument_group("from trained weights").add_argument
+    text = "begin with these, and with a new last layer"
+    add("--weights", choices=SOURCES, help=text)
+    add("--freeze", action="store_true", help="train the new last layer alone")
+    text = "of the other layers, as a part of --lr; %(default)s"
+    add("--body-lr", type=float, default=0.1, metavar="FRACTION", help=text)
     add = p.add_argument_group("recipe").add_argument
     add("--epochs", type=int, default=30, help="%(default)s by default")
     add("--batch-size", type=int, default=128, help="%(default)s by default")
@@ -104,21 +113,20 @@ def run(options: argparse.Namespace) -> int:
     file = options.out and options.out / f"{options.name}-seed{options.seed}.json"
     check(options, file)
     course.set_seed(options.seed)
-    splits = request.read_images(options)
-    model, built_with = request.make_model(options, splits.train)
-    history = fit(
-        model,
-        request.train_loader(options, splits.train),
-        splits.val.loader(512, device=options.device),
-        name=options.name,
-        **request.recipe(options, model),
-    )
+    trained = request.trained(options)
+    splits = request.read_images(options, trained)
+    model, built_with = request.make_model(options, splits.train, trained)
+    begin = perf_counter()
+    learner, loaders = request.loaders(options, model, splits)
+    preparation = perf_counter() - begin
+    recipe = request.recipe(options, learner)
+    history = fit(learner, *loaders, name=options.name, **recipe)
     if history.stopped == "interrupted":
         print("Nothing was recorded: the run was interrupted.", file=sys.stderr)
         return 130
     result = result_of(options, model, splits, history)
     result = describe(options, model, splits, built_with) | result
-    result |= {"seconds": round(sum(history["seconds"]), 1)}
+    result |= {"seconds": round(preparation + sum(history["seconds"]), 1)}
     result |= {"history": history.to_dict()}
     if file:
         record.write(file, result)
@@ -180,9 +188,18 @@ def describe(
         "scale": course.scale(),
         "machine": record.machine(device),
         "precision": str(dtype).removeprefix("torch."),
+        "start": start_of(options),
         "data": images,
         "model": {"name": options.model, "options": built_with, **sizes},
     }
+
+
+def start_of(options: argparse.Namespace) -> dict[str, Any] | None:
+    """Where the weights came from, and what became of them; None: drawn at random."""
+    if not options.weights:
+        return None
+    start = {"weights": options.weights, "frozen": options.freeze}
+    return start if options.freeze else start | {"body_lr": options.body_lr}
 
 
 def result_of(
