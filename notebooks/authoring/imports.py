@@ -30,8 +30,9 @@ def imported(code: str, root: Path) -> Iterator[Path]:
         tree = ast.parse(code)
     except SyntaxError:  # a cell with a magic command
         return
-    # What a module does as a command, no notebook does.
-    tree.body = [n for n in tree.body if not ast.unparse(n).startswith("if __name__")]
+    # What a module does as a command, or imports for its types alone, no notebook uses.
+    apart = ("if __name__", "if TYPE_CHECKING")
+    tree.body = [n for n in tree.body if not ast.unparse(n).startswith(apart)]
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
