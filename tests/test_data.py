@@ -451,6 +451,13 @@ def test_parts_that_are_given_are_kept(tmp_path, given, sizes):
     assert (len(splits.train), len(splits.val), len(splits.test)) == sizes
 
 
+def test_two_folders_of_one_part_are_refused(tmp_path):
+    for part in ("train", "val", "valid"):
+        write_images(tmp_path / part, 5, ("cat", "dog"), size=8)
+    with pytest.raises(CourseError, match="holds 2 folders for val: val, valid"):
+        data.image_folder(tmp_path, 8)
+
+
 def test_a_class_may_be_called_train(tmp_path):
     write_images(tmp_path, 5, ("bus", "train"), size=8)
     assert data.image_folder(tmp_path, 8).classes == ("bus", "train")

@@ -311,6 +311,33 @@ def test_the_images_are_never_changed():
         assert same(first, second)
 
 
+@pytest.mark.parametrize(
+    "hold",
+    [
+        lambda x: x,
+        lambda x: x[:1, :, 2:].permute(0, 2, 3, 1),
+        lambda x: x.numpy(),
+        lambda x: x.detach()[2:],
+        lambda x: (x * torch.ones(1, requires_grad=True)).grad_fn,
+    ],
+    ids=["batch", "view", "numpy", "detached", "graph"],
+)
+def test_the_memory_of_a_batch_is_used_again_but_not_while_it_is_held(hold):
+    def content(held) -> torch.Tensor:
+        if hasattr(held, "_saved_self"):
+            held = held._saved_self
+        return torch.as_tensor(held).clone()
+
+    loader = image_set().loader(5, shuffle=True, device="cpu")
+    places = [x.data_ptr() for x, _ in loader]
+    assert len(places) == 10 > len(set(places))
+    held, expected = [], []
+    for x, _ in loader:
+        held.append(hold(x))
+        expected.append(content(held[-1]))
+    assert all(map(torch.equal, map(content, held), expected))
+
+
 # Loader: where the images wait
 
 
@@ -322,6 +349,7 @@ def test_the_images_are_never_changed():
         (RandomCrop(2), HorizontalFlip()),
         (HorizontalFlip(), RandomCrop(2)),
         (RandomCrop(0), RandomResizedCrop(), CutMix()),
+        (RandomResizedCrop(6), HorizontalFlip()),
         (RandomCrop(1, size=6), HorizontalFlip()),
         AUGMENT,
     ],

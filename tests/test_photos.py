@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import re
+import struct
 import sys
 import threading
 import time
@@ -20,7 +22,17 @@ from PIL import Image
 from utils import data
 from utils.augment import CenterCrop, HorizontalFlip, RandomCrop, RandomResizedCrop
 from utils.course import CourseError
-from utils.datasets import cache, decoded, download, photos, pixels, standins
+from utils.datasets import (
+    cache,
+    decoded,
+    download,
+    maps,
+    photos,
+    pixels,
+    standins,
+    store,
+)
+from utils.datasets.loader import ImageSet
 from utils.datasets.sources import Photo
 
 DEAD = ("http://127.0.0.1:9/nobody-listens/",)
@@ -287,6 +299,23 @@ def test_a_member_that_is_not_what_the_zip_says_is_skipped(folder, capsys):
     assert "cat.4.jpg: damaged in the zip (Bad CRC-32" in capsys.readouterr().out
 
 
+def test_a_bomb_within_the_zip_is_not_unpacked(folder):
+    bomb = packed({"train.zip": bytes(5 * 2**20)})
+    write(folder, {"dogs-vs-cats.zip": bomb})
+    with pytest.raises(CourseError, match="no photos are packed so densely"):
+        data.dogs_vs_cats(8)
+    assert [path.name for path in folder.iterdir()] == ["dogs-vs-cats.zip"]
+
+
+def test_a_bomb_that_lies_about_its_size_is_skipped(folder, capsys):
+    content = packed({**kaggle(), "train/cat.bomb.jpg": bytes(5 * 2**20)})
+    told = content.replace(struct.pack("<I", 5 * 2**20), struct.pack("<I", 5000))
+    assert told != content
+    write(folder, {"train.zip": told})
+    assert sum(sizes(data.dogs_vs_cats(8))) == 20
+    assert "cat.bomb.jpg: damaged in the zip (Bad CRC-32" in capsys.readouterr().out
+
+
 def test_a_declared_size_beyond_all_photos_is_not_read():
     info = zipfile.ZipInfo("train/cat.0.jpg")
     info.file_size = info.compress_size = 2**30
@@ -305,6 +334,37 @@ def test_two_files_of_one_name_are_two_photos(folder, tmp_path):
     splits = data.dogs_vs_cats(8)
     assert sum(sizes(splits)) == 22
     check_labels(splits)
+
+
+def test_two_files_of_one_name_in_other_cases_are_two_photos(folder):
+    write(
+        folder, {**kaggle(), "train/CAT.0.JPG": jpeg(), "train/Dog.0.jpg": jpeg(BLUE)}
+    )
+    alike = (folder / "train" / "Cat.0.jpg").exists()  # as Windows and macOS have it
+    splits = data.dogs_vs_cats(8)
+    assert sum(sizes(splits)) == (20 if alike else 22)
+    check_labels(splits)
+
+
+def test_nothing_but_corrupt_files_is_said_so(folder):
+    write(folder, {name: content[:200] for name, content in kaggle().items()})
+    for _ in range(2):  # and again from the cache
+        with pytest.raises(CourseError, match="holds no images of cat, dog"):
+            data.dogs_vs_cats(8)
+
+
+def test_a_folder_that_cannot_be_looked_into_is_named(folder, monkeypatch):
+    write(folder, kaggle())
+    known = Path.iterdir
+
+    def deny(path):
+        if path.name == "train":
+            raise PermissionError(13, "Permission denied", str(path))
+        return known(path)
+
+    monkeypatch.setattr(Path, "iterdir", deny)
+    with pytest.raises(CourseError, match=r"train cannot be looked into \(Permission"):
+        data.dogs_vs_cats(8)
 
 
 def test_half_of_the_files_may_be_corrupt(folder, capsys):
@@ -362,6 +422,16 @@ def test_photos_of_any_size_and_turned_ones(folder):
     upright = splits.test.images[0].float()
     assert upright[0, :7].min() > 150 > upright[0, 9:].max()  # red above
     assert upright[2, 9:].min() > 150 > upright[2, :7].max()  # blue below
+
+
+def test_a_large_cameras_photo_and_thin_ones_are_read(folder):
+    shapes = {"large": (12_000, 9_000), "wide": (9_000, 1), "high": (1, 9_000)}
+    for name, shape in shapes.items():
+        write(folder, {f"train/cat.{name}.jpg": jpeg(size=shape)})
+    write(folder, kaggle(9))
+    splits = data.dogs_vs_cats(16)
+    assert sum(sizes(splits)) == 21
+    check_labels(splits)
 
 
 # The cache
@@ -598,6 +668,70 @@ def test_a_file_may_be_larger_than_the_memory(tmp_path):
 
 
 # Loading from the map
+
+
+def resident(path: Path) -> int:
+    """Bytes of a mapped file that count as memory of this process."""
+    found = re.findall(
+        rf"{re.escape(str(path))}\n(?:\w+: .*\n)*?Rss: +(\d+) kB",
+        Path("/proc/self/smaps").read_text(),
+    )
+    return sum(map(int, found)) * 1024
+
+
+@pytest.fixture
+def large(tmp_path, monkeypatch):
+    """A mapped file of 64 images, 12.6 MB, of which 1 MB may be resident."""
+    path, rng = tmp_path / "large-1.pixels", np.random.default_rng(0)
+    with pixels.Writer(path, (64, 256, 256, 3)) as writer:
+        for _ in range(64):
+            writer.add(rng.integers(0, 256, (256, 256, 3), dtype=np.uint8))
+        images = writer.finish({}).pixels.transpose(0, 3, 1, 2)
+    monkeypatch.setattr(maps, "READ", 2**20)
+    monkeypatch.setattr(maps, "BLOCK", 2**20)
+    labels = torch.arange(64) % 2
+    scale = (0.5,) * 3
+    images = torch.from_numpy(images)
+    return ImageSet(images, labels, ("cat", "dog"), scale, scale), path
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/pagemap").exists(), reason="needs Linux's page table"
+)
+@pytest.mark.parametrize(
+    "crop",
+    [
+        RandomCrop(0, size=224),
+        RandomCrop(4, size=224),  # with a border, images are fetched
+        RandomResizedCrop(224),
+        CenterCrop(224),
+    ],
+    ids=str,
+)
+def test_pages_that_were_read_are_given_back(large, monkeypatch, crop):
+    images, path = large
+    monkeypatch.setattr(store, "PADDED", 0)
+    assert resident(path) < 2**20
+    images.images.sum()
+    assert resident(path) >= 12 * 2**20
+    for _ in range(2):
+        for _ in images.loader(4, augment=[crop], shuffle=True, device="cpu"):
+            pass
+        assert resident(path) < 2 * 2**20
+
+
+def test_what_was_written_to_a_map_stays(large):
+    images, path = large
+    expected = images.images.clone()
+    for value in (7, 9):
+        images.images[20] = expected[20] = value
+        for _ in range(2):
+            loader = images.loader(4, normalize=False, device="cpu")
+            seen = torch.cat([x for x, _ in loader])
+            assert torch.equal(seen.mul(255).round().to(torch.uint8), expected)
+    assert torch.equal(images.images, expected)
+    fresh = pixels.read(path, (256, 256, 3)).pixels
+    assert (fresh[20] != 9).any()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
@@ -81,7 +82,13 @@ class RandomCrop(Augmentation):
         """Cut each example's window out of the padded image."""
         every = torch.arange(len(images), device=images.device)
         padded = F.pad(images, [self.padding] * 4) if self.padding else images
-        return cut(padded, every, *params, self.window(images))
+        return self.pick(padded, every, params)
+
+    def pick(self, padded: Tensor, i: Tensor, params: tuple[Tensor, Tensor]) -> Tensor:
+        """Cut the windows out of the images `i` of a set that has its border."""
+        border = 2 * self.padding
+        window = self.window(padded[:, :, border:, border:])
+        return cut(padded, i, *params, window)
 
 
 @dataclass(frozen=True)
@@ -139,12 +146,12 @@ class HorizontalFlip(Augmentation):
 
     def apply(self, images: Tensor, params: Tensor) -> Tensor:
         """Mirror the chosen examples."""
-        mirrored = images.flip(-1)
         if images.device.type != "cpu":
-            return torch.where(params[:, None, None, None], mirrored, images)
-        for i in (~params).nonzero()[:, 0].tolist():  # there, `where` is slow
-            mirrored[i] = images[i]
-        return mirrored
+            return torch.where(params[:, None, None, None], images.flip(-1), images)
+        result = images.clone()
+        for i in params.nonzero()[:, 0].tolist():  # there, `where` is slow
+            result[i] = images[i].flip(-1)
+        return result
 
 
 def _look_up(images: Tensor, x: Tensor, y: Tensor) -> Tensor:
@@ -205,6 +212,8 @@ class RandomResizedCrop(Augmentation):
     Source: Szegedy et al. 2015 (GoogLeNet), Sec. 6.
     """
 
+    padding: ClassVar[int] = 0  # a crop lies in the image
+
     size: int | None = None
     scale: tuple[float, float] = (0.08, 1.0)
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
@@ -259,28 +268,35 @@ class RandomResizedCrop(Augmentation):
 
     def apply(self, images: Tensor, params: tuple[Tensor, ...]) -> Tensor:
         """Look up, for each new pixel, its place in the example's crop."""
+        every = torch.arange(len(images), device=images.device)
+        return self.pick(images, every, params)
+
+    def pick(self, images: Tensor, i: Tensor, params: tuple[Tensor, ...]) -> Tensor:
+        """The same for the images `i` of a set, of which nothing else is read."""
         if images.dtype == torch.uint8 and images.device.type == "cpu":
-            return self._one_by_one(images, params)
+            return self._one_by_one(images, i, params)
         top, left, h, w = params
         y = self._places(top, h, self.size or images.shape[2])
         x = self._places(left, w, self.size or images.shape[3])
         y, x = torch.broadcast_tensors(y[:, :, None], x[:, None, :])
-        found = _look_up(as_float(images), x, y)
+        found = _look_up(as_float(images[i]), x, y)
         if images.is_floating_point():
             return found
         return found.mul_(255).round_().to(images.dtype)
 
-    def _one_by_one(self, images: Tensor, params: tuple[Tensor, ...]) -> Tensor:
+    def _one_by_one(
+        self, images: Tensor, i: Tensor, params: tuple[Tensor, ...]
+    ) -> Tensor:
         """The same on the CPU, which resizes whole numbers seven times as fast."""
         size = self.size or images.shape[2], self.size or images.shape[3]
         # One layout: in the other, torch rounds some pixels the other way.
-        shape, layout = (*images.shape[:2], *size), torch.channels_last
+        shape, layout = (len(i), images.shape[1], *size), torch.channels_last
         resized = torch.empty(shape, dtype=images.dtype, memory_format=layout)
-        boxes = zip(*(p.tolist() for p in params), strict=True)
-        for i, (top, left, h, w) in enumerate(boxes):
-            crop = images[i : i + 1, :, top : top + h, left : left + w]
+        boxes = zip(resized, *(p.tolist() for p in (i, *params)), strict=True)
+        for to, n, top, left, h, w in boxes:
+            crop = images[n : n + 1, :, top : top + h, left : left + w]
             crop = crop.contiguous(memory_format=layout)
-            resized[i] = F.interpolate(crop, size, mode="bilinear")[0]
+            to.copy_(F.interpolate(crop, size, mode="bilinear")[0])
         return resized
 
     @staticmethod

@@ -79,14 +79,17 @@ def require_all(
 
 def _parts(path: Path) -> dict[str, Path]:
     """The folders of train, val and test; one that is not divided is all train."""
-    folders = {folder.name.lower(): folder for folder in visible(path, dirs=True)}
-    found = {
-        part: folders[name]
-        for part, names in PARTS.items()
-        for name in names
-        if name in folders
-    }
+    folders = visible(path, dirs=True)
+    every = {p: [f for f in folders if f.name.lower() in PARTS[p]] for p in PARTS}
+    found = {part: some[0] for part, some in every.items() if some}
     if "train" in found and visible(found["train"], dirs=True):
+        for part, some in every.items():
+            if len(some) > 1:  # val and valid, or train and Train
+                names = ", ".join(folder.name for folder in some)
+                raise CourseError(
+                    f"{path} holds {len(some)} folders for {part}: {names}."
+                    " Put their images into one of them, and remove the others."
+                )
         return found
     # One of them alone may be a class of that name: there are buses and trains.
     if len(found) > 1:

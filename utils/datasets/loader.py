@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import get_args
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from utils import course
-from utils.augment import Mixing, RandomCrop
+from utils.augment import Mixing
 from utils.datasets import store
 
 CACHED = 2**19  # numbers; in float32, 2 MB
@@ -250,7 +251,7 @@ class Loader:
         self.augment, self.normalize = tuple(augment), normalize
         self.device = torch.device(device or course.device())
         # The exact type: a subclass may crop in its own way.
-        crops_first = bool(augment) and type(augment[0]) is RandomCrop
+        crops_first = bool(augment) and type(augment[0]) in get_args(store.Crop)
         self._crop = augment[0] if crops_first else None
         self._after_crop = self.augment[crops_first:]
         self._store: store.Resident | store.Fetched | None = None

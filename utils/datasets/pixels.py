@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import io
 import math
-import mmap
 import shutil
 import struct
-import sys
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
@@ -22,14 +20,12 @@ import torch
 
 from utils.course import CourseError
 from utils.datasets.cache import Unfinished
+from utils.datasets.maps import map_file
 from utils.datasets.store import free_memory
 
 END = struct.Struct("<QQ8s")  # images, bytes of the arrays, and the sign of the format
 SIGN = b"pixels 1"
 RESERVE = 2**28  # bytes that are left free on the disk: others need some, too
-# Linux maps no file that could be written to and is larger than the memory, unless it
-# is told that nobody will. Python names the flag from 3.13 on.
-NO_RESERVE = 0x4000 if sys.platform == "linux" else 0
 
 
 class Stored(NamedTuple):
@@ -55,25 +51,9 @@ def read(path: Path, shape: tuple[int, ...]) -> Stored | None:
             file.seek(pixels)
             with np.load(io.BytesIO(file.read(length)), allow_pickle=False) as arrays:
                 about = dict(arrays)
-            return Stored(_map(file, pixels).reshape(n, *shape), about)
+            return Stored(map_file(file, pixels).reshape(n, *shape), about)
     except (OSError, ValueError, EOFError, struct.error, zipfile.BadZipFile):
         return None
-
-
-def _map(file: io.BufferedReader, length: int) -> np.ndarray:
-    """The first bytes of a file as an array: a private map, copied where written to.
-
-    Of a map that is read-only, torch would make a tensor with a warning only, since a
-    write to it would end the process.
-    """
-    if length == 0:
-        return np.empty(0, np.uint8)
-    if hasattr(mmap, "MAP_PRIVATE"):
-        flags, access = mmap.MAP_PRIVATE | NO_RESERVE, mmap.PROT_READ | mmap.PROT_WRITE
-        mapped = mmap.mmap(file.fileno(), length, flags=flags, prot=access)
-    else:
-        mapped = mmap.mmap(file.fileno(), length, access=mmap.ACCESS_COPY)
-    return np.frombuffer(mapped, np.uint8)
 
 
 class Writer:

@@ -55,8 +55,18 @@ class Folder:
 
 
 def visible(folder: Path, *, dirs: bool = False) -> list[Path]:
-    """What lies in a folder, in an order that is the same on every system."""
-    entries = (e for e in folder.iterdir() if e.name.lower() not in NO_CONTENT)
+    """What lies in a folder, in an order that is the same on every system.
+
+    Raises:
+        CourseError: the system does not let us look into it.
+    """
+    try:
+        entries = [e for e in folder.iterdir() if e.name.lower() not in NO_CONTENT]
+    except OSError as error:
+        raise CourseError(
+            f"{folder} cannot be looked into ({error.strerror}). Change its"
+            " permissions, or move it elsewhere."
+        ) from error
     shown = [e for e in entries if e.name[0] != "." and (e.is_dir() or not dirs)]
     return sorted(shown, key=lambda entry: entry.name)
 
@@ -145,6 +155,8 @@ class Zip:
         try:
             folder = self.path.parent if writable else None
             unpacked = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (stays open)
+            if _dense(self._outer.getinfo(self.inner)):  # it would fill the disk
+                raise zipfile.BadZipFile("no photos are packed so densely")
             with self._outer.open(self.inner) as packed:
                 shutil.copyfileobj(packed, unpacked, 2**20)
         except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
@@ -169,7 +181,10 @@ def _suspicion(info: zipfile.ZipInfo) -> str:
     place = PurePosixPath(info.filename.replace("\\", "/"))
     if place.is_absolute() or ".." in place.parts or ":" in place.parts[0]:
         return "its path leads out of the zip's folder"
-    dense = info.file_size > max(DENSEST * info.compress_size, 2**20)
-    if info.file_size > LARGEST or dense:
+    if info.file_size > LARGEST or _dense(info):
         return f"it would unpack to {info.file_size / 1e6:,.0f} MB"
     return ""
+
+
+def _dense(info: zipfile.ZipInfo) -> bool:
+    return info.file_size > max(DENSEST * info.compress_size, 2**20)

@@ -20,18 +20,21 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from utils import course
-from utils.augment import RandomCrop
+from utils.augment import RandomCrop, RandomResizedCrop
 from utils.augment.geometry import cut
+from utils.datasets import maps
 
 if TYPE_CHECKING:
     from utils.datasets.loader import ImageSet
 
 Batches = Iterator[tuple[Tensor, Tensor]]
+Crop = RandomCrop | RandomResizedCrop  # what reads no more of an image than it gives
 PADDED = 2**30  # bytes, at most, that are padded on the CPU as a whole
+PART = 2**27  # bytes that are copied to the device at once
 
 
 def place(
-    data: ImageSet, crop: RandomCrop | None, device: torch.device
+    data: ImageSet, crop: Crop | None, device: torch.device
 ) -> Resident | Fetched:
     """Put the set on the device if it takes at most half of the memory free there."""
     n, c, h, w = data.images.shape
@@ -65,12 +68,9 @@ def free_memory(device: torch.device) -> float:
 class Resident:
     """The whole set on the device, padded once."""
 
-    def __init__(
-        self, data: ImageSet, crop: RandomCrop | None, device: torch.device
-    ) -> None:
+    def __init__(self, data: ImageSet, crop: Crop | None, device: torch.device) -> None:
         self.crop, self.size = crop, tuple(data.images.shape[2:])
-        self.window = crop.window(data.images) if crop else self.size
-        self.images, self.labels = data.images.to(device), data.labels.to(device)
+        self.images, self.labels = _on(data.images, device), data.labels.to(device)
         if crop and crop.padding:
             self.images = F.pad(self.images, [crop.padding] * 4)
 
@@ -78,19 +78,20 @@ class Resident:
         """Pick the examples of each batch, cropped: uint8 (B, C, H, W), int64 (B,)."""
         h, w = self.size
         for i in indices:
-            dy = dx = torch.zeros_like(i)
             if self.crop:
                 # It asks only how many images there are, and how large.
-                dy, dx = self.crop.draw(self.images[: len(i), :, :h, :w], generator)
-            yield cut(self.images, i, dy, dx, self.window), self.labels[i]
+                params = self.crop.draw(self.images[: len(i), :, :h, :w], generator)
+                images = self.crop.pick(self.images, i, params)
+            else:
+                images = _pick(self.images, i)
+            maps.was_read(len(i) * self.images[0].nbytes)
+            yield images, self.labels[i]
 
 
 class Fetched:
     """The set where it lies, a memory map for instance; batches come one by one."""
 
-    def __init__(
-        self, data: ImageSet, crop: RandomCrop | None, device: torch.device
-    ) -> None:
+    def __init__(self, data: ImageSet, crop: Crop | None, device: torch.device) -> None:
         self.examples, self.crop, self.device = _Examples(data), crop, device
 
     def batches(self, indices: Sequence[Tensor], generator: Generator) -> Batches:
@@ -120,6 +121,24 @@ class _Examples(Dataset):
         return len(self.images)
 
     def __getitems__(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        corner, size = torch.zeros_like(indices), tuple(self.images.shape[2:])
-        images = cut(self.images, indices, corner, corner, size)
+        images = _pick(self.images, indices)
+        maps.was_read(images.nbytes)
         return images, self.labels[indices]
+
+
+def _on(images: Tensor, device: torch.device) -> Tensor:
+    """The images on the device, copied there in parts; on the CPU, as they are."""
+    if images.device == device:
+        return images
+    moved = torch.empty_like(images, device=device)
+    some = max(1, PART // images[0].nbytes)
+    for to, part in zip(moved.split(some), images.split(some), strict=True):
+        to.copy_(part)
+        maps.was_read(part.nbytes)
+    return moved
+
+
+def _pick(images: Tensor, i: Tensor) -> Tensor:
+    """The images `i`, in their layout."""
+    corner = torch.zeros_like(i)
+    return cut(images, i, corner, corner, tuple(images.shape[2:]))
