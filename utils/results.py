@@ -118,7 +118,11 @@ def title(model: str, options: dict[str, Any]) -> str:
     family = re.fullmatch(r"(resnet|plain|vgg)(\d+)", plain)
     text = f"{FAMILIES[family[1]]}-{family[2]}" if family else NAMES.get(plain, plain)
     parts = ["BatchNorm"] if plain != model else []
-    parts += [f"{key} {value}" for key, value in options.items() if key != "stem"]
+    parts += [
+        f"{key} {value}" if value != [] else f"no {key} layers"
+        for key, value in options.items()
+        if key != "stem"
+    ]
     return text + (f" ({', '.join(parts)})" if parts else "")
 
 

@@ -1,0 +1,209 @@
+"""The self-checks of lecture 08: the solution passes, known mistakes get their hint."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+def swap(net, classes):
+    net.requires_grad_(False)
+    net.classifier[6] = nn.Linear(4096, classes)
+    return net
+
+
+def swaps_first(net, classes):
+    net.classifier[6] = nn.Linear(4096, classes)
+    return net.requires_grad_(False)
+
+
+def renames(net, classes):
+    net.requires_grad_(False)
+    net.classifier[6].out_features = classes
+    return net
+
+
+def never_freezes(net, classes):
+    net.classifier[6] = nn.Linear(4096, classes)
+    return net
+
+
+def ten_always(net, classes):
+    net.requires_grad_(False)
+    net.classifier[6] = nn.Linear(4096, 10)
+    return net
+
+
+def whole_classifier(net, classes):
+    net.requires_grad_(False)
+    net.classifier = nn.Linear(25088, classes)
+    return net
+
+
+def moving(part):
+    return [p for p in part.parameters() if p.requires_grad]
+
+
+def groups(network, lr):
+    parts = ((network.body, lr / 10), (network.head, lr))
+    return [{"params": moving(p), "lr": rate} for p, rate in parts if moving(p)]
+
+
+def one_twice(network, lr):
+    return [
+        {"params": moving(network), "lr": lr / 10},
+        {"params": moving(network.head), "lr": lr},
+    ]
+
+
+def exchanged(network, lr):
+    parts = ((network.body, lr), (network.head, lr / 10))
+    return [{"params": moving(p), "lr": rate} for p, rate in parts if moving(p)]
+
+
+def frozen_too(network, lr):
+    return [
+        {"params": network.body.parameters(), "lr": lr / 10},
+        {"params": network.head.parameters(), "lr": lr},
+    ]
+
+
+def empty_group(network, lr):
+    return [
+        {"params": moving(network.body), "lr": lr / 10},
+        {"params": moving(network.head), "lr": lr},
+    ]
+
+
+def head_alone(network, lr):
+    return [{"params": moving(network.head), "lr": lr}]
+
+
+class Moving(nn.Module):
+    """The exercise's class before its repair; the tests put `train` methods in."""
+
+    def __init__(self, body, head):
+        super().__init__()
+        self.body, self.head = body.requires_grad_(False).eval(), head
+
+    def forward(self, x):
+        return self.head(self.body(x))
+
+
+class Frozen(Moving):
+    def train(self, mode=True):
+        super().train(mode)
+        self.body.eval()
+        return self
+
+
+class ReturnsNothing(Moving):
+    def train(self, mode=True):
+        super().train(mode)
+        self.body.eval()
+
+
+class ReturnsTheBody(Moving):
+    def train(self, mode=True):
+        super().train(mode)
+        return self.body.eval()
+
+
+class NeverTrains(Moving):
+    def train(self, mode=True):
+        return super().train(False)
+
+
+class ForgetsSuper(Moving):
+    def train(self, mode=True):
+        self.head.train(mode)
+        self.body.eval()
+        return self
+
+
+class IgnoresMode(Moving):
+    def train(self, mode=True):
+        super().train(True)
+        self.body.eval()
+        return self
+
+
+class BatchNormAlone(Moving):
+    def train(self, mode=True):
+        super().train(mode)
+        for part in self.body.modules():
+            if isinstance(part, (nn.BatchNorm1d, nn.Sequential)):
+                part.training = False
+        return self
+
+
+HEAD, WHOLE = 8194, 57_012_034
+SOLUTIONS = {
+    "08.1": (HEAD, 0, WHOLE),
+    "08.2": swap,
+    "08.3": groups,
+    "08.4": Frozen,
+    "08.5": "code_c",
+    "08.6": ("frozen", "fine-tuned", "scratch", "fine-tuned"),
+    "08.7": {48: 0.74, 96: 0.87, 144: 0.93},
+}
+MISTAKES = [
+    ("08.1", (8192, 0, WHOLE), r"\(a\) 8,192: each output has a bias"),
+    ("08.1", (0, 0, WHOLE), r"\(a\) 0: the new layer comes after"),
+    ("08.1", (HEAD, HEAD, WHOLE), r"\(b\) 8,194: the new layer is a parameter"),
+    ("08.1", (HEAD, 0, 61_100_840), r"\(c\) 61,100,840: the old layer is gone"),
+    ("08.1", (HEAD, 0, 57_003_840), r"\(c\) 57,003,840: the new layer counts"),
+    ("08.1", HEAD, "three numbers"),
+    ("08.2", swaps_first, "freeze first, then swap"),
+    ("08.2", renames, "an attribute changes no tensor"),
+    ("08.2", never_freezes, "besides the new layer's train"),
+    ("08.2", ten_always, r"the last weight is \(10, 4096\)"),
+    ("08.2", whole_classifier, "keep its seven layers"),
+    ("08.3", one_twice, "stands in two groups"),
+    ("08.3", exchanged, "rates are exchanged"),
+    ("08.3", frozen_too, "is frozen, and still stands"),
+    ("08.3", empty_group, "One group is empty"),
+    ("08.3", head_alone, r"body\.0\.weight trains, and stands in no group"),
+    ("08.3", lambda: lambda network, lr: {"lr": lr}, "list of dictionaries"),
+    ("08.4", Moving, "its statistics move"),
+    ("08.4", ReturnsNothing, "return self"),
+    ("08.4", ReturnsTheBody, "return self"),
+    ("08.4", NeverTrains, "its dropout is off"),
+    ("08.4", ForgetsSuper, r"own \.training is still True"),
+    ("08.4", IgnoresMode, "pass mode on"),
+    ("08.4", BatchNormAlone, "a layer in it is not"),
+    ("08.5", "code_a", "nothing is loaded"),
+    ("08.5", "code_b", "leaves the network as it was"),
+    ("08.6", ("fine-tuned",) * 4, r"\(a\) 60 photos are few"),
+    ("08.6", ("frozen", "scratch", "scratch", "frozen"), r"\(b\) It may get there"),
+    ("08.6", ("frozen", "fine-tuned", "fine-tuned", "frozen"), r"\(c\) 12 channels"),
+    ("08.6", ("frozen", "fine-tuned", "scratch", "frozen"), r"\(d\) A good first"),
+    ("08.6", "frozen", "four words"),
+    ("08.7", {48: 74.0, 96: 87.0}, "no fraction"),
+    ("08.7", {48: 0.8, 96: 1.0}, "on the validation photos"),
+    ("08.7", {48: 0.8, 96: 0.8}, "Is side used"),
+    ("08.7", 0.9, "two sides or more"),
+]
+
+
+def test_student_stubs_are_unanswered(check):
+    check("08.1", (HEAD, ..., ...))
+    check("08.2", lambda net, classes: None)
+    check("08.3", lambda network, lr: None)
+    check("08.6", ("frozen", ..., ..., ...))
+    assert set(check.results.values()) == {"unanswered"}
+
+
+def test_a_train_that_is_still_to_be_written_is_unanswered(check):
+    class Stub(Moving):
+        def train(self, mode=True): ...
+
+    check("08.4", Stub)
+    assert check.results["08.4"] == "unanswered"
+
+
+def test_code_c_is_the_one_that_loads():
+    trained, fresh = nn.Linear(3, 2), nn.Linear(3, 2)
+    table = nn.DataParallel(trained).state_dict()
+    nn.DataParallel(fresh).load_state_dict(table)
+    assert torch.equal(trained.weight, fresh.weight)

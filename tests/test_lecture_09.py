@@ -1,0 +1,214 @@
+"""The self-checks of lecture 09: the solution passes, known mistakes get their hint."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torchvision import transforms
+
+from utils.exercises.lecture_09 import places
+
+
+def evaluation(photo, size):
+    height, width = photo.shape[1:]
+    scale = size / min(height, width)
+    new = round(height * scale), round(width * scale)
+    photo = F.interpolate(photo[None], new, mode="bilinear")[0]
+    top, left = (new[0] - size) // 2, (new[1] - size) // 2
+    return photo[:, top : top + size, left : left + size]
+
+
+def by_torchvision(photo, size):
+    resize = transforms.Resize(size, antialias=True)
+    return transforms.CenterCrop(size)(resize(photo))
+
+
+def squashed(photo, size):
+    return F.interpolate(photo[None], (size, size), mode="bilinear")[0]
+
+
+def not_cut(photo, size):
+    return transforms.Resize(size, antialias=True)(photo)
+
+
+def cut_at_once(photo, size):
+    return transforms.CenterCrop(size)(photo)
+
+
+def corner(photo, size):
+    return not_cut(photo, size)[:, :size, :size]
+
+
+def batch_left(photo, size):
+    return evaluation(photo, size)[None]
+
+
+def mirrored(photo, size):
+    return evaluation(photo, size).flip(-1)
+
+
+def to_bytes(photo, size):
+    return 255 * evaluation(photo, size)
+
+
+def longer_side(photo, size):
+    scale = size / max(photo.shape[1:])
+    return F.interpolate(photo[None], scale_factor=scale, mode="bilinear")[0]
+
+
+def apart(p, q, n):
+    return abs(p - q) / (p * (1 - p) / n + q * (1 - q) / n) ** 0.5
+
+
+def precision_recall(confusion, k):
+    found = confusion[k, k].item()
+    return found / confusion[:, k].sum().item(), found / confusion[k].sum().item()
+
+
+def cam_weights(maps, rest, target):
+    maps = maps.detach().clone().requires_grad_()
+    rest(maps[None])[0, target].backward()
+    return maps.grad.mean(dim=(1, 2))
+
+
+def gradient_of(score):
+    """Weights from the mean gradient of another score than the class's logit."""
+
+    def weights(maps, rest, target):
+        maps = maps.detach().clone().requires_grad_()
+        return torch.autograd.grad(score(rest(maps[None]), target), maps)[0].mean(
+            (1, 2)
+        )
+
+    return weights
+
+
+def after(change):
+    """The right weights, changed."""
+    return lambda maps, rest, target: change(cam_weights(maps, rest, target))
+
+
+def asked_twice(model, images):
+    return (model(images).softmax(1) + model(images.flip(-1)).softmax(1)) / 2
+
+
+def with_views(flip=(-1,), dim=1):
+    """Both views with another axis mirrored, or another softmax."""
+    return lambda model, images: (
+        (model(images).softmax(dim) + model(images.flip(*flip)).softmax(dim)) / 2
+    )
+
+
+SOLUTIONS = {
+    "09.1": (298, 75, 4 / 3),
+    "09.2": evaluation,
+    "09.3": (apart, "no", 8556.0),
+    "09.4": precision_recall,
+    "09.5": cam_weights,
+    "09.6": asked_twice,
+    "09.7": {32: 0.82, 64: 0.86},
+}
+MISTAKES = [
+    ("09.1", (224, 75, 4 / 3), r"\(a\) 224: .*keeps the proportions"),
+    ("09.1", (168, 75, 4 / 3), r"\(a\) 168: .*longer side"),
+    ("09.1", (299, 75, 4 / 3), r"\(a\) 299: round down"),
+    ("09.1", (298, 56, 4 / 3), r"\(b\) 56: .*loses nothing"),
+    ("09.1", (298, 0.75, 4 / 3), r"\(b\) 0.75: .*percent"),
+    ("09.1", (298, 25, 4 / 3), r"\(b\) 25: .*cuts away"),
+    ("09.1", (298, 75, 1.0), r"\(c\) 1: each side"),
+    ("09.1", (298, 75, 0.75), r"\(c\) 0.75: .*width over"),
+    ("09.1", 298, "three numbers"),
+    ("09.2", squashed, "One factor for both|one factor for both"),
+    ("09.2", not_cut, "it is not cut"),
+    ("09.2", cut_at_once, "First resize"),
+    ("09.2", corner, "on the left as on the right"),
+    ("09.2", batch_left, r"\[0\] takes the photo out"),
+    ("09.2", mirrored, "turned or mirrored"),
+    ("09.2", longer_side, "The shorter side becomes size"),
+    ("09.2", lambda: lambda photo, size: "a square", "not a tensor"),
+    ("09.3", (lambda p, q, n: p - q, "no", 8556.0), "not 0.61"),
+    ("09.3", (lambda p, q, n: -apart(p, q, n), "no", 8556.0), "not negative"),
+    ("09.3", (lambda p, q, n: abs(p - q) / (p * (1 - p) / n) ** 0.5, "no", 8556.0),
+     "both scatter"),
+    ("09.3", (lambda p, q, n: apart(p, q, 1), "no", 8556.0), "photos is missing"),
+    ("09.3", (lambda p, q, n: apart(p, q, n) ** 2 / abs(p - q), "no", 8556.0),
+     "root is missing"),
+    ("09.3", (apart, "yes", 8556.0), "every other time"),
+    ("09.3", (apart, "no", 2139.0), "four times as many"),
+    ("09.3", (apart, "no", 2617.0), "square the factor"),
+    ("09.3", (apart, "no", 3900.0), "add the two squares"),
+    ("09.3", apart, "a word, and a number"),
+    ("09.4", lambda: lambda c, k: precision_recall(c, k)[::-1], "by a column"),
+    ("09.4", lambda: lambda c, k: (c.diag().sum() / c.sum(),) * 2, "the accuracy"),
+    ("09.4", lambda: lambda c, k: (c[k, k] / c.sum(),) * 2, "the whole table"),
+    ("09.4", lambda: lambda c, k: (100.0, 50.0), "between 0 and 1"),
+    ("09.4", lambda: lambda c, k: precision_recall(c, 0), "Right are"),
+    ("09.4", lambda: lambda c, k: 0.5, "two numbers"),
+    ("09.5", after(lambda w: 12 * w), "the mean"),
+    ("09.5", after(torch.relu), "after the sum over the maps"),
+    ("09.5", after(torch.abs), "keep the sign"),
+    ("09.5", gradient_of(lambda y, k: y.softmax(1)[0, k]), "not its softmax"),
+    ("09.5", gradient_of(lambda y, k: y.sum()), "not the sum of all"),
+    ("09.5", gradient_of(lambda y, k: y[0, 0]), "another class"),
+    ("09.5", lambda: lambda maps, rest, target: maps.mean(dim=(1, 2)), "no gradient"),
+    ("09.5", lambda: lambda maps, rest, target: maps, "a gradient for every place"),
+    ("09.5", lambda: lambda maps, rest, target: maps.mean(), "one weight for each map"),
+    ("09.5", after(lambda w: w + 1), "off by up to"),
+    ("09.6", lambda: lambda m, x: 2 * asked_twice(m, x), "divide by 2"),
+    ("09.6", lambda: lambda m, x: m(x).softmax(1), "images alone"),
+    ("09.6", lambda: lambda m, x: m(x.flip(-1)).softmax(1), "mirror images alone"),
+    ("09.6", lambda: lambda m, x: (m(x) + m(x.flip(-1))) / 2, "softmax is missing"),
+    ("09.6", lambda: lambda m, x: (m(x) + m(x.flip(-1))).div(2).softmax(1), "logits"),
+    ("09.6", lambda: lambda m, x: m((x + x.flip(-1)) / 2).softmax(1), "two cats"),
+    ("09.6", with_views((-2,)), "upside down"),
+    ("09.6", with_views((-1, -2)), "turned by 180"),
+    ("09.6", with_views(dim=0), "dim=1"),
+    ("09.6", lambda: lambda m, x: asked_twice(m, x).argmax(1), "probabilities are"),
+    ("09.7", {32: 82.0, 64: 86.0}, "a fraction"),
+    ("09.7", {32: -0.1, 64: 0.8}, "no accuracy"),
+    ("09.7", {32: 0.8}, "two keys"),
+]  # fmt: skip
+
+
+def test_student_stubs_are_unanswered(check):
+    check("09.2", lambda photo, size: None)
+    check("09.3", (lambda p, q, n: None, ..., ...))
+    check("09.4", lambda confusion, k: None)
+    check("09.5", lambda maps, rest, target: None)
+    check("09.6", lambda model, images: None)
+    check("09.7", {32: ..., 64: ...})
+    assert set(check.results.values()) == {"unanswered"}
+
+
+def test_torchvisions_transforms_are_accepted(check):
+    check("09.2", by_torchvision)
+    assert check.results["09.2"] == "right"
+
+
+def test_changed_values_are_rejected(check):
+    check("09.2", to_bytes)
+    assert check.results["09.2"] == "wrong"
+
+
+def test_the_check_leaves_the_generator_alone(check):
+    torch.manual_seed(0)
+    first = torch.rand(1)
+    torch.manual_seed(0)
+    check("09.5", cam_weights)
+    assert torch.equal(torch.rand(1), first)
+
+
+def test_places_name_each_pixel():
+    photo = places(2, 4)
+    assert photo.shape == (3, 2, 4)
+    assert photo[0, :, 0].tolist() == pytest.approx([0.25, 0.75])
+    assert photo[1, 0].tolist() == pytest.approx([0.125, 0.375, 0.625, 0.875])
+
+
+def test_grad_cam_behind_an_average_is_the_head(check):
+    head = nn.Linear(5, 3)
+    rest = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), head)
+    weights = cam_weights(torch.randn(5, 4, 3), rest, 2)
+    torch.testing.assert_close(weights, head.weight[2].detach() / 12)
