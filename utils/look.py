@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -95,10 +95,17 @@ def _recorded(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Ten
         )
 
     named = zip(layers, modules, strict=True)
-    handles = [module.register_forward_hook(keep(name)) for name, module in named]
+    hooks = [(module, keep(name)) for name, module in named]
+    with _hooked(hooks), evaluating(model), torch.no_grad():
+        yield outputs
+
+
+@contextmanager
+def _hooked(hooks: Iterable[tuple[nn.Module, Callable]]) -> Iterator[None]:
+    """Let modules call (module, inputs, output) -> None or another output, for now."""
+    handles = [module.register_forward_hook(hook) for module, hook in hooks]
     try:
-        with evaluating(model), torch.no_grad():
-            yield outputs
+        yield
     finally:
         for handle in handles:
             handle.remove()
@@ -153,15 +160,12 @@ def grad_cam(
         kept.append(output)
         return output.clone()  # a ReLU that works in place would change the map
 
-    handle = _modules(model, [layer])[0].register_forward_hook(keep)
-    try:
-        with evaluating(model), torch.enable_grad():
-            # The images ask for a gradient, in case no weight does.
-            logits = model(images.requires_grad_())
-            scores = logits.gather(1, _classes(target, logits)[:, None])
-            [slopes] = torch.autograd.grad(scores.sum(), kept[-1:])
-    finally:
-        handle.remove()
+    hooks = [(module, keep) for module in _modules(model, [layer])]
+    with _hooked(hooks), evaluating(model), torch.enable_grad():
+        # The images ask for a gradient, in case no weight does.
+        logits = model(images.requires_grad_())
+        scores = logits.gather(1, _classes(target, logits)[:, None])
+        [slopes] = torch.autograd.grad(scores.sum(), kept[-1:])
     maps = kept[-1].detach()
     if maps.dim() != 4:
         raise CourseError(
@@ -185,14 +189,9 @@ def _last_maps(model: nn.Module, images: Tensor) -> str:
 
         return hook
 
-    modules = [(n, m) for n, m in model.named_modules() if n]
-    handles = [module.register_forward_hook(note(name)) for name, module in modules]
-    try:
-        with evaluating(model), torch.no_grad():
-            model(images)
-    finally:
-        for handle in handles:
-            handle.remove()
+    hooks = [(module, note(name)) for name, module in model.named_modules() if name]
+    with _hooked(hooks), evaluating(model), torch.no_grad():
+        model(images)
     if not names:
         raise CourseError("No layer gives maps of more than one place.")
     return names[-1]

@@ -121,6 +121,29 @@ def expect_number(
     raise Wrong(f"{shown} is {size if math.isfinite(value) else 'no size'}.", hint)
 
 
+def expect_numbers(
+    answer: Any,
+    parts: Sequence[tuple[float, Mapping[float, str], str]],
+    **settings: Any,
+) -> None:
+    """Accept a tuple of numbers (a, b, ...), each as `expect_number` does.
+
+    Args:
+        answer: a tuple or a list.
+        parts: for each number, what is right, its misconceptions, and its hint.
+        **settings: of `expect_number`, for all of them.
+    """
+    letters = "abcdef"[: len(parts)]
+    if not isinstance(answer, (tuple, list)) or len(answer) != len(parts):
+        count = ("no", "one", "two", "three", "four", "five", "six")[len(parts)]
+        raise Wrong(
+            f"Give {count} numbers, ({', '.join(letters)}), not {describe(answer)}."
+        )
+    for letter, value, (right, known, hint) in zip(letters, answer, parts, strict=True):
+        with labelled(f"({letter})"):
+            expect_number(value, right, misconceptions=known, hint=hint, **settings)
+
+
 def expect_choice(answer: Any, right: str, wrong: Mapping[str, str]) -> None:
     """Accept the word `right`, in any case.
 

@@ -16,8 +16,8 @@ from utils.exercises import (
     exercise,
     expect_module,
     expect_number,
+    expect_numbers,
     expect_value,
-    labelled,
 )
 from utils.models import LeNet5
 
@@ -25,23 +25,17 @@ from utils.models import LeNet5
 @exercise("00.1")
 def three_sizes(answer: Any) -> str:
     """Output sizes of two convolutions and a pooling."""
-    if not isinstance(answer, (tuple, list)) or len(answer) != 3:
-        raise Wrong(f"Give three numbers, (a, b, c), not {describe(answer)}.")
     both = "the padding lies on both sides of the image, so it counts twice."
     first = "count the window's first place too: the + 1 is missing."
     stride = "the stride is missing: divide the way by it."
     floor = "round down: a step that does not fit is not taken."
+    hint = "The formula: (n + 2p − k) / s, rounded down, + 1."
     parts = (
-        ("a", 20, {18: both, 16: both, 19: first, 40: stride, 20.5: floor}),
-        ("b", 6, {5: first, 11: stride}),
-        ("c", 30, {29: first, 60: stride, 30.5: floor, 31: floor}),
+        (20, {18: both, 16: both, 19: first, 40: stride, 20.5: floor}, hint),
+        (6, {5: first, 11: stride}, hint),
+        (30, {29: first, 60: stride, 30.5: floor, 31: floor}, hint),
     )
-    for (letter, right, misconceptions), value in zip(parts, answer, strict=True):
-        hint = "The formula: (n + 2p − k) / s, rounded down, + 1."
-        with labelled(f"({letter})"):
-            expect_number(
-                value, right, unit="pixels", misconceptions=misconceptions, hint=hint
-            )
+    expect_numbers(answer, parts, unit="pixels")
     return "(a) 39 / 2 and (c) 59 / 2 are rounded down; (b) needs no rounding."
 
 

@@ -16,27 +16,23 @@ from utils.exercises import (
     expect_choice,
     expect_module,
     expect_number,
-    labelled,
+    expect_numbers,
 )
 
 
 @exercise("01.1")
 def through_dropout(answer: Any) -> str:
     """A value of 6 behind dropout with p = 0.25: kept, on average, in evaluation."""
-    if not isinstance(answer, (tuple, list)) or len(answer) != 3:
-        raise Wrong(f"Give three numbers, (a, b, c), not {describe(answer)}.")
     unscaled = "torch scales what it keeps, so that the mean stays."
     keeps = "p is the probability to drop; three of four units are kept."
     shrunk = "so the paper does it; torch scales in training instead."
+    hint = "A kept value is divided by the share that is kept, 1 − 0.25."
     parts = (
-        ("a", 8, {6: unscaled, 24: keeps, 7.5: "divide by 1 − p; do not add p."}),
-        ("b", 6, {4.5: unscaled, 8: "a quarter of the draws gives 0.", 1.5: keeps}),
-        ("c", 6, {4.5: shrunk, 8: "evaluation drops nothing, and scales nothing."}),
+        (8, {6: unscaled, 24: keeps, 7.5: "divide by 1 − p; do not add p."}, hint),
+        (6, {4.5: unscaled, 8: "a quarter of the draws gives 0.", 1.5: keeps}, hint),
+        (6, {4.5: shrunk, 8: "evaluation drops nothing, and scales nothing."}, hint),
     )
-    for (letter, right, known), value in zip(parts, answer, strict=True):
-        hint = "A kept value is divided by the share that is kept, 1 − 0.25."
-        with labelled(f"({letter})"):
-            expect_number(value, right, misconceptions=known, hint=hint)
+    expect_numbers(answer, parts)
     return "6 / 0.75 = 8, three times in four: 6 on average."
 
 

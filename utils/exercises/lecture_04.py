@@ -16,6 +16,7 @@ from utils.exercises import (
     exercise,
     expect_module,
     expect_number,
+    expect_numbers,
     labelled,
 )
 from utils.models.vgg import CONFIGS, vgg
@@ -33,13 +34,11 @@ def small_kernels(answer: Any) -> str:
     once = "every output channel has a kernel for each input channel: 64 × 64 of them."
     parts = (
         (
-            "a",
             5,
             {4: "four see 9: 1 + 4 · 2.", 6: "the first one sees 3 already."},
             "Each layer adds 2 to what is seen, beginning at 1.",
         ),
         (
-            "b",
             45 * pair,
             {
                 45: per_channel,
@@ -50,7 +49,6 @@ def small_kernels(answer: Any) -> str:
             "A layer holds 9 · 64 · 64 weights.",
         ),
         (
-            "c",
             121 * pair,
             {
                 121: per_channel,
@@ -60,9 +58,7 @@ def small_kernels(answer: Any) -> str:
             "11 · 11 weights for each pair of channels.",
         ),
     )
-    for (letter, right, known, hint), value in zip(parts, answer, strict=True):
-        with labelled(f"({letter})"):
-            expect_number(value, right, misconceptions=known, hint=hint)
+    expect_numbers(answer, parts)
     return "45 C² against 121 C²: the large kernel needs 2.7 times as many."
 
 

@@ -16,7 +16,7 @@ from utils.exercises import (
     exercise,
     expect_module,
     expect_number,
-    labelled,
+    expect_numbers,
 )
 from utils.models.googlenet import TABLE_1, Inception, NaiveInception, Widths
 from utils.sizes import totals
@@ -29,8 +29,6 @@ SOME_WIDTHS = (Widths(3, 4, 5, 2, 7, 6), Widths(8, 2, 3, 3, 2, 4))
 @exercise("05.1")
 def module_4b(answer: Any) -> str:
     """Channels of module 4b, of its naive form, and the cost of its 5x5 branch."""
-    if not isinstance(answer, (tuple, list)) or len(answer) != 3:
-        raise Wrong(f"Give three numbers, (a, b, c), not {describe(answer)}.")
     inside = "the reductions are inside their branches; they do not come out."
     ends = {
         648: inside,
@@ -51,13 +49,11 @@ def module_4b(answer: Any) -> str:
         160_563_200: "the 5×5 gets 24 channels here, not all 512.",
     }
     parts = (
-        ("a", 512, ends, "Stack four outputs: 1×1, 3×3, 5×5, projection."),
-        ("b", 960, naive, "160 + 224 + 64, and what the pooling gets."),
-        ("c", 9_934_848, costs, "Per place: 512 × 24, then 25 × 24 × 64."),
+        (512, ends, "Stack four outputs: 1×1, 3×3, 5×5, projection."),
+        (960, naive, "160 + 224 + 64, and what the pooling gets."),
+        (9_934_848, costs, "Per place: 512 × 24, then 25 × 24 × 64."),
     )
-    for (letter, right, known, hint), value in zip(parts, answer, strict=True):
-        with labelled(f"({letter})"):
-            expect_number(value, right, misconceptions=known, hint=hint)
+    expect_numbers(answer, parts)
     return "512, not 960 channels; 9.9 million instead of 160.6."
 
 

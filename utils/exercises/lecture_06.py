@@ -15,28 +15,24 @@ from utils.exercises import (
     describe,
     exercise,
     expect_number,
+    expect_numbers,
     expect_value,
-    labelled,
 )
 
 
 @exercise("06.1")
 def batch_by_hand(answer: Any) -> str:
     """The batch 3, 9, 11, 17: normalised, scaled, and remembered."""
-    if not isinstance(answer, (tuple, list)) or len(answer) != 4:
-        raise Wrong(f"Give four numbers, (a, b, c, d), not {describe(answer)}.")
     unbiased = "this is the unbiased variance: the forward pass divides by 4, not 3."
     swapped = "torch's momentum is the weight of the new batch, not of the old value."
     squared = "divide by the standard deviation, not by the variance."
-    parts: tuple[tuple[str, float, Mapping[float, str], str], ...] = (
+    parts: tuple[tuple[float, Mapping[float, str], str], ...] = (
         (
-            "a",
             1.4,
             {7 / (100 / 3) ** 0.5: unbiased, 7 / 25: squared, 7.0: "divide by σ too."},
             "The mean is 10; the squares are 49, 1, 1, 49.",
         ),
         (
-            "b",
             -12.0,
             {
                 2 - 70 / (100 / 3) ** 0.5: unbiased,
@@ -48,13 +44,11 @@ def batch_by_hand(answer: Any) -> str:
             "The 3 becomes -1.4; then γ times it, plus β.",
         ),
         (
-            "c",
             1.0,
             {9.0: swapped, 10.0: "this forgets the old value at once."},
             "0.9 of the old value, 0.1 of the batch's mean.",
         ),
         (
-            "d",
             0.9 + 10 / 3,
             {
                 3.4: "the running variance is the unbiased one: 100 / 3.",
@@ -66,9 +60,7 @@ def batch_by_hand(answer: Any) -> str:
             "0.9 of 1, and 0.1 of the unbiased variance.",
         ),
     )
-    for (letter, right, known, hint), value in zip(parts, answer, strict=True):
-        with labelled(f"({letter})"):
-            expect_number(value, right, misconceptions=known, hint=hint)
+    expect_numbers(answer, parts)
     return "σ is 5: -1.4, -0.2, 0.2, 1.4."
 
 

@@ -16,8 +16,7 @@ from utils.exercises import (
     describe,
     exercise,
     expect_function,
-    expect_number,
-    labelled,
+    expect_numbers,
 )
 from utils.models.resnet import BasicBlock
 
@@ -25,8 +24,6 @@ from utils.models.resnet import BasicBlock
 @exercise("07.1")
 def between_stages(answer: Any) -> str:
     """A block from 128 to 256 channels with stride 2 on 28x28: shortcut and side."""
-    if not isinstance(answer, (tuple, list)) or len(answer) != 3:
-        raise Wrong(f"Give three numbers, (a, b, c), not {describe(answer)}.")
     projection = {
         32_768: "the 1x1 convolution is counted; its batch norm is missing.",
         33_024: "a batch norm has two numbers a channel, gamma and beta.",
@@ -43,11 +40,9 @@ def between_stages(answer: Any) -> str:
         7: "one of its two convolutions has the stride, not both.",
         13: "the padding of 1 keeps the border: (28 + 2 - 3) // 2 + 1.",
     }
-    parts = (("a", 33_280, projection), ("b", 0, zeros), ("c", 14, side))
     hint = "A 1x1 convolution has C_in x C_out weights, a batch norm 2 x C_out."
-    for (letter, right, known), value in zip(parts, answer, strict=True):
-        with labelled(f"({letter})"):
-            expect_number(value, right, misconceptions=known, hint=hint)
+    parts = ((33_280, projection, hint), (0, zeros, hint), (14, side, hint))
+    expect_numbers(answer, parts)
     return "128 × 256 + 2 × 256 = 33,280; A pads with zeros; 28 / 2 = 14."
 
 

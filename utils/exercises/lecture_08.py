@@ -15,7 +15,7 @@ from utils.exercises import (
     describe,
     exercise,
     expect_choice,
-    expect_number,
+    expect_numbers,
     labelled,
 )
 from utils.models import build
@@ -24,8 +24,6 @@ from utils.models import build
 @exercise("08.1")
 def left_to_train(answer: Any) -> str:
     """AlexNet with two classes: trainable after either order, and parameters in all."""
-    if not isinstance(answer, (tuple, list)) or len(answer) != 3:
-        raise Wrong(f"Give three numbers, (a, b, c), not {describe(answer)}.")
     head, old, whole = 4096 * 2 + 2, 4096 * 1000 + 1000, 61_100_840
     swapped = {
         4096 * 2: "each output has a bias, too.",
@@ -43,15 +41,13 @@ def left_to_train(answer: Any) -> str:
         whole + head: "the old layer is gone.",
         whole - 4096 * 1000 + 4096 * 2: "the biases count: 1,000 go, 2 come.",
     }
-    parts = (
-        ("a", head, swapped),
-        ("b", 0, frozen),
-        ("c", whole - old + head, total),
-    )
     hint = "A linear layer has inputs x outputs weights, and a bias for each output."
-    for (letter, right, known), value in zip(parts, answer, strict=True):
-        with labelled(f"({letter})"):
-            expect_number(value, right, misconceptions=known, hint=hint)
+    parts = (
+        (head, swapped, hint),
+        (0, frozen, hint),
+        (whole - old + head, total, hint),
+    )
+    expect_numbers(answer, parts)
     return "4096 × 2 + 2 = 8,194; nothing; 61,100,840 − 4,097,000 + 8,194."
 
 

@@ -17,6 +17,7 @@ from utils.exercises import (
     exercise,
     expect_choice,
     expect_number,
+    expect_numbers,
     labelled,
 )
 
@@ -24,8 +25,6 @@ from utils.exercises import (
 @exercise("09.1")
 def three_ways(answer: Any) -> str:
     """A photo of 375 x 500: resized, cut, squashed."""
-    if not isinstance(answer, (tuple, list)) or len(answer) != 3:
-        raise Wrong(f"Give three numbers, (a, b, c), not {describe(answer)}.")
     width = {
         224: "Resize((224, 224)) does that; one number keeps the proportions.",
         168: "that is the height if the longer side becomes 224.",
@@ -45,18 +44,12 @@ def three_ways(answer: Any) -> str:
         0.75: "that is the width over the height.",
         500 / 224: "that is how much the width shrinks; the height shrinks too.",
     }
-    hints = (
-        "375 becomes 224, and 500 shrinks by the same factor.",
-        "224 of 298 pixels in width, all of them in height.",
-        "The height shrinks by 375 / 224, the width by 500 / 224.",
+    parts = (
+        (298, width, "375 becomes 224, and 500 shrinks by the same factor."),
+        (75, kept, "224 of 298 pixels in width, all of them in height."),
+        (500 / 375, ball, "The height shrinks by 375 / 224, the width by 500 / 224."),
     )
-    known, rights = (width, kept, ball), (298, 75, 500 / 375)
-    for letter, right, wrong, hint, value in zip(
-        "abc", rights, known, hints, answer, strict=True
-    ):
-        with labelled(f"({letter})"):
-            tolerance = {"tolerance": 0.01, "misconceptions": wrong, "hint": hint}
-            expect_number(value, right, **tolerance)
+    expect_numbers(answer, parts, tolerance=0.01)
     return "224 × 500 / 375 = 298; 224 / 298 = 75 %; 500 / 375 = 1.33."
 
 

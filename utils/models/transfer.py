@@ -114,7 +114,7 @@ def pretrained(
     return model.eval(), found
 
 
-def torchvision_network(name: str, num_classes: int = 1000) -> nn.Module:
+def torchvision_network(name: str) -> nn.Module:
     """One of torchvision's networks that the course does not build itself, untrained.
 
     Raises:
@@ -123,7 +123,7 @@ def torchvision_network(name: str, num_classes: int = 1000) -> nn.Module:
     from torchvision import models  # here: it takes a second to import
 
     try:
-        return models.get_model(name, weights=None, num_classes=num_classes)
+        return models.get_model(name, weights=None)
     except ValueError as error:
         raise CourseError(
             f"Neither the course nor torchvision has a network {name!r}. Choose one of"

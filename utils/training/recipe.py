@@ -45,8 +45,23 @@ def make_optimizer(
         )
     if isinstance(choice, Optimizer):
         return check_own(choice, weights, lr, weight_decay)
-    choose("optimizer", choice, OPTIMIZERS)
-    build, usual = OPTIMIZERS[choice]
+    return named_optimizer(choice, weights, lr, momentum, weight_decay)
+
+
+def named_optimizer(
+    name: str,
+    weights: list[nn.Parameter] | list[dict[str, Any]],
+    lr: float | None,
+    momentum: float,
+    weight_decay: float,
+) -> Optimizer:
+    """SGD, Adam or AdamW over weights, or over groups, each with an `lr` if it likes.
+
+    Raises:
+        CourseError: an unknown name.
+    """
+    choose("optimizer", name, OPTIMIZERS)
+    build, usual = OPTIMIZERS[name]
     settings: dict[str, Any] = {"lr": usual if lr is None else lr}
     settings["weight_decay"] = weight_decay
     if build is SGD:

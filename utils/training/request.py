@@ -23,7 +23,7 @@ from utils.models.googlenet import GoogLeNet, googlenet_loss
 from utils.models.transfer import Transfer, pretrained
 from utils.models.weights import Weights
 from utils.training.precision import place
-from utils.training.recipe import OPTIMIZERS
+from utils.training.recipe import OPTIMIZERS, named_optimizer
 
 # What each name makes of the images' side, in pixels.
 AUGMENTATIONS: dict[str, Callable[[int], Callable]] = {
@@ -169,10 +169,8 @@ def recipe(options: argparse.Namespace, model: nn.Module) -> dict[str, Any]:
 
 def slower_body(options: argparse.Namespace, model: Transfer) -> Optimizer:
     """An optimizer that moves the trained layers in smaller steps than the new one."""
-    build_optimizer, usual = OPTIMIZERS[options.optimizer]
-    lr = usual if options.lr is None else options.lr
-    settings = {"weight_decay": options.weight_decay}
-    if options.optimizer == "sgd":
-        settings["momentum"] = options.momentum
-    body = {"params": model.body.parameters(), "lr": lr * options.body_lr}
-    return build_optimizer([{"params": model.head.parameters()}, body], lr, **settings)
+    lr = OPTIMIZERS[options.optimizer][1] if options.lr is None else options.lr
+    body = {"params": list(model.body.parameters()), "lr": lr * options.body_lr}
+    groups = [{"params": list(model.head.parameters())}, body]
+    settings = (lr, options.momentum, options.weight_decay)
+    return named_optimizer(options.optimizer, groups, *settings)
