@@ -446,8 +446,8 @@ def test_heat_lies_over_the_images_it_belongs_to():
 
 
 def test_a_leaderboard_shows_every_run_beside_the_numbers_of_others():
-    def row(name, start, *accuracies):
-        model = {"name": name, "options": {}}
+    def row(name, start, *accuracies, **options):
+        model = {"name": name, "options": options}
         made = (
             {"model": model, "start": start, "test_accuracy": a} for a in accuracies
         )
@@ -455,11 +455,16 @@ def test_a_leaderboard_shows_every_run_beside_the_numbers_of_others():
 
     frozen = {"weights": "imagenet", "frozen": True}
     rows = [row("squeezenet1_1", frozen, 0.95, 0.97), row("resnet20", None, 0.8)]
+    wide = row("resnet20", None, 0.85, width=2)
     ax = plot.leaderboard(rows, reference={"VGG-16, deck": 0.975})
     names = [label.get_text() for label in ax.get_yticklabels()]
-    assert names == ["SqueezeNet 1.1: ImageNet, frozen", "ResNet-20: random"]
-    assert [bar.get_width() for bar in ax.patches] == pytest.approx([96, 80])
-    ax = plot.leaderboard(rows[1:])
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["ResNet-20"]
+    assert names == ["SqueezeNet 1.1: ImageNet, frozen", "ResNet-20: from scratch"]
+    means = [line.get_xdata() for line in ax.lines if line.get_marker() == "D"]
+    assert np.concatenate(means) == pytest.approx([96, 80])
+    assert ax.get_xlim()[0] > 70  # what differs fills the width
+    alone = plot.leaderboard(rows[1:])
+    assert [label.get_text() for label in alone.get_yticklabels()] == ["ResNet-20"]
+    twice = plot.leaderboard([row("resnet20", None, 0.8), wide])
+    assert twice.get_yticklabels()[1].get_text() == "ResNet-20 (width 2): random"
     with pytest.raises(CourseError, match="no recorded run"):
         plot.leaderboard([])

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.ticker import NullLocator
 from torch import Tensor
 
 from utils.course import CourseError
 from utils.figures.curves import curves, reference_points, seed_line
 from utils.figures.pictures import confusion, feature_maps, filters, image_grid
+from utils.figures.rankings import bars, leaderboard
 from utils.figures.style import (
     HIGHLIGHT,
     MODEL_COLORS,
@@ -32,9 +33,6 @@ from utils.figures.style import (
     label_ends,
     use_style,
 )
-
-if TYPE_CHECKING:
-    from utils.results import Row
 
 __all__ = [
     "HIGHLIGHT",
@@ -126,112 +124,6 @@ def _apart(x: Sequence[float], ax: Axes) -> list[float]:
         if not kept or scale(kept[-1]) - scale(tick) >= room:
             kept.append(tick)
     return kept[::-1]
-
-
-def bars(
-    values: Mapping[str, float | Sequence[float]],
-    *,
-    xlabel: str = "accuracy (%)",
-    errors: Mapping[str, float] | None = None,
-    reference: float | Mapping[str, float] | None = None,
-    highlight: str | None = None,
-    title: str | None = None,
-) -> Axes:
-    """Compare one number for each of several networks or settings.
-
-    Args:
-        values: {label: number}, or {label: numbers over seeds}, whose mean is shown
-            with a whisker from smallest to largest.
-        xlabel: what the numbers are; with "(%)" they are fractions.
-        errors: half the length of each whisker, where the numbers alone do not say it.
-        reference: a dotted line, the paper's value; or several, {label: value}.
-        highlight: the label to stand out.
-        title: what the figure shows, or its question.
-    """
-    scale = 100 if xlabel.endswith("(%)") else 1
-    _, ax = plt.subplots(figsize=(7, 0.9 + 0.36 * len(values)))
-    for i, (label, value) in enumerate(values.items()):
-        numbers = np.atleast_1d(np.asarray(value, dtype=float)) * scale
-        mean, low, high = numbers.mean(), numbers.min(), numbers.max()
-        if errors and label in errors:
-            low, high = mean - scale * errors[label], mean + scale * errors[label]
-        color = MODEL_COLORS.get(label, PALETTE["sky blue"])
-        ax.barh(i, mean, 0.62, color=HIGHLIGHT if label == highlight else color)
-        if high > low:
-            ax.plot([low, high], [i, i], color="black", marker="|", linewidth=1.2)
-        text = f"{mean:.1f}" if scale == 100 else _short(mean)
-        ax.annotate(
-            text,
-            (max(mean, high), i),
-            (5, 0),
-            textcoords="offset points",
-            va="center",
-            zorder=5,
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
-        )
-    lines = reference if isinstance(reference, Mapping) else {"paper": reference}
-    for row, (label, at) in enumerate(lines.items()):
-        if at is not None:
-            _reference_above(ax, label, scale * at, row)
-    ax.set_yticks(range(len(values)), list(values))
-    ax.set_ylim(len(values) - 0.5, -0.5)
-    ax.set(xlabel=xlabel)
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda number, _: _short(number)))
-    ax.grid(False)
-    ax.tick_params(axis="y", length=0)
-    if title:
-        ax.figure.suptitle(textwrap.fill(title, 84), x=0.01, ha="left")
-    return ax
-
-
-def leaderboard(
-    rows: Sequence[Row],
-    *,
-    reference: Mapping[str, float] | None = None,
-    title: str | None = None,
-) -> Axes:
-    """Compare recorded runs: mean test accuracy, and its range over the seeds.
-
-    Args:
-        rows: as `results.leaderboard` gives them.
-        reference: numbers of others, as fractions, {label: value}.
-        title: what the figure shows, or its question.
-
-    Raises:
-        CourseError: there is no row.
-    """
-    if not rows:
-        raise CourseError(
-            "There is no recorded run: python -m utils.train --out results."
-        )
-    random = {row.weights for row in rows} == {"random"}
-    values = {
-        row.network if random else f"{row.network}: {row.weights}": row.values(
-            "test_accuracy"
-        )
-        for row in rows
-    }
-    xlabel = "test accuracy (%)"
-    return bars(values, xlabel=xlabel, reference=reference, title=title)
-
-
-def _short(number: float) -> str:
-    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"
-
-
-def _reference_above(ax: Axes, label: str, at: float, row: int) -> None:
-    """A dotted line from top to bottom; its name above the axes, in its own row."""
-    ax.axvline(at, linestyle=":", color=PAPER, zorder=3)
-    ax.annotate(
-        f"{label} {_short(at)}",
-        (at, 1),
-        (0, 3 + 13 * row),
-        xycoords=("data", "axes fraction"),
-        textcoords="offset points",
-        ha="center",
-        color=PAPER,
-        fontsize=10,
-    )
 
 
 def scatter(
