@@ -19,7 +19,7 @@ from torch import Tensor
 from utils.course import CourseError
 from utils.figures.curves import curves, reference_points, seed_line
 from utils.figures.pictures import confusion, feature_maps, filters, image_grid
-from utils.figures.rankings import bars, leaderboard
+from utils.figures.rankings import bars, leaderboard, shares
 from utils.figures.style import (
     HIGHLIGHT,
     MODEL_COLORS,
@@ -52,6 +52,7 @@ __all__ = [
     "image_grid",
     "leaderboard",
     "scatter",
+    "shares",
     "use_style",
 ]
 

@@ -52,6 +52,7 @@ from utils.course import CourseError
 from utils.models import build
 from utils.models.common import check_images
 from utils.models.resnet import place_stride
+from utils.profile import epoch_profile
 from utils.train import evaluate, fit
 
 run = course.start(seed=0)
@@ -487,6 +488,41 @@ for name, errors in final.items():
 # do win, see below. The recipe was chosen among a few by hand. plain-56 was far behind
 # plain-20 in all of them; ResNet-56 also lagged behind ResNet-20 where we stopped after
 # a few epochs, so give a deep network time.
+
+# %% [markdown] slide="slide"
+# ## Where does the time of an epoch go?
+#
+# Loader, forward pass, backward pass, optimizer, evaluation: guess each one's share of
+# an epoch of ResNet-20 on all of CIFAR-10. Which would you make faster first?
+
+# %%
+twenty = build("resnet20", width=course.pick(tiny=0.25, small=1.0, full=1.0))
+crops = [augment.RandomCrop(4), augment.HorizontalFlip()]
+parts = epoch_profile(
+    twenty,
+    photos.train.loader(128, augment=crops, shuffle=True),
+    photos.val.loader(512),
+    batches=course.pick(tiny=2, small=10, full=50),
+)
+
+# %% tags=["hide-input"]
+# alt: One bar, an epoch of ResNet-20, split into input, forward, backward, optimizer and
+# alt: evaluation. Backward is the longest part, forward the next; the others are short.
+title = f"{sum(parts.values()):,.3g} s an epoch: where do they go?"
+plot.shares(parts, title=title);
+
+# %%
+backward = parts["backward"] / parts["forward"]
+print(f"backward takes {backward:.1f} times as long as forward")
+print(f"an input that cost nothing would save {parts['input'] / sum(parts.values()):.1%}")
+
+# %% [markdown] slide="notes"
+# `torch.profiler` times every operation of a few batches; `utils/profile.py` adds them
+# up. Backward computes two products for each one of the forward pass: the gradient of
+# the weights, and that of the layer's input. So expect about twice the time. Whoever
+# wants a faster epoch begins with the longest part: a loader that is twice as fast
+# helps only where the network waits for it. On a GPU it often does, for there forward
+# and backward shrink and the decoding of images does not.
 
 # %% [markdown] slide="slide"
 # ## ResNet-18: a stem and four stages

@@ -1,4 +1,4 @@
-"""Networks and settings one below the other, the number of each, and a reference."""
+"""Numbers compared: networks one below the other, and the parts of a whole."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from utils.figures.style import HIGHLIGHT, MODEL_COLORS, PALETTE, PAPER, TRAIN
 
 if TYPE_CHECKING:
     from utils.results import Row
+
+PART_COLORS = ("bluish green", "sky blue", "blue", "orange", "reddish purple")
 
 
 def bars(
@@ -157,3 +159,46 @@ def _reference_above(ax: Axes, label: str, at: float, row: int) -> None:
         color=PAPER,
         fontsize=10,
     )
+
+
+def shares(
+    parts: Mapping[str, float], *, unit: str = "s", title: str | None = None
+) -> Axes:
+    """Show what a whole consists of: one bar, each part as long as its share.
+
+    Args:
+        parts: {label: number}, all of one unit; the order is that of the bar.
+        unit: of the numbers.
+        title: what the figure shows, or its question.
+
+    Raises:
+        CourseError: a part is negative, or all of them are zero.
+    """
+    whole = sum(parts.values())
+    if not whole > 0 or min(parts.values()) < 0:
+        raise CourseError(f"No shares in {dict(parts)}: give numbers above zero.")
+    _, ax = plt.subplots(figsize=(7, 1.9))
+    begins = np.cumsum([0, *parts.values()]) / whole * 100
+    middles = (begins[:-1] + begins[1:]) / 2
+    colors = [PALETTE[name] for name in PART_COLORS]
+    for i, ((label, number), x) in enumerate(zip(parts.items(), middles, strict=True)):
+        color, share = colors[i % len(colors)], 100 * number / whole
+        ax.barh(0, share, 0.5, left=begins[i], color=color, edgecolor="white")
+        digits = 1 if share < 1 else 0
+        # By turns above and below: of two narrow parts the names would meet.
+        side = 1 if i % 2 else -1
+        ax.annotate(
+            f"{label} {share:.{digits}f} %\n{_short(number)} {unit}",
+            (x, side * 0.25),
+            (x, side * 0.42),
+            ha="left" if x < 12 else "right" if x > 88 else "center",
+            va="bottom" if side > 0 else "top",
+            fontsize=10,
+            linespacing=1.2,
+            arrowprops={"arrowstyle": "-", "color": PAPER, "lw": 0.8},
+        )
+    ax.set(xlim=(0, 100), ylim=(-1.1, 1.1))
+    ax.axis("off")
+    if title:
+        ax.figure.suptitle(textwrap.fill(title, 84), x=0.01, ha="left")
+    return ax
