@@ -514,7 +514,8 @@ plot.shares(parts, title=title);
 # %%
 backward = parts["backward"] / parts["forward"]
 print(f"backward takes {backward:.1f} times as long as forward")
-print(f"an input that cost nothing would save {parts['input'] / sum(parts.values()):.1%}")
+saved = parts["input"] / sum(parts.values())
+print(f"an input that cost nothing would save {saved:.1%} of the epoch")
 
 # %% [markdown] slide="notes"
 # `torch.profiler` times every operation of a few batches; `utils/profile.py` adds them
