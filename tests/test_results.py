@@ -63,8 +63,13 @@ def test_runs_of_one_name_are_one_row_and_the_best_is_first(folder):
 
 def test_a_table_is_markdown_and_html(folder):
     table = results.Table(results.leaderboard(results.runs(folder), "CIFAR-10"))
-    head, align, *body = table.markdown().splitlines()
+    head, align, *body, empty, caption = table.markdown().splitlines()
     assert head.count("|") == align.count("|") == body[0].count("|")
+    assert (len(body), empty) == (2, "")
+    assert caption == (
+        "In each row: weights: random; images of 32 pixels; 20 epochs; CPU, 2 threads."
+    )
+    assert "seeds" in head  # the rows differ in it
     assert table._repr_html_().count("<tr>") == 3
 
 

@@ -26,7 +26,14 @@ FAMILIES = {"resnet": "ResNet", "plain": "Plain", "vgg": "VGG"}
 NAMES = {"alexnet": "AlexNet", "googlenet": "GoogLeNet", "lenet5": "LeNet-5"}
 NAMES |= {"two_layer_cnn": "Two-layer CNN", "squeezenet1_1": "SqueezeNet 1.1"}
 WEIGHTS = {"imagenet": "ImageNet", "cifar10": "CIFAR-10"}
-OPTIONAL = ("weights", "pixels")  # columns that stand in a table if its rows differ
+# Columns that stand in a table if its rows differ, and what one line says if not.
+OPTIONAL = {
+    "weights": "weights: {}",
+    "pixels": "images of {} pixels",
+    "epochs": "{} epochs",
+    "seeds": "{} seeds",
+    "device": "{}",
+}
 TEXT = ("network", "weights", "device")  # to the left; numbers stand to the right
 MARKED = re.compile(r"(<!-- results: (.+?) -->\n).*?(<!-- end of results -->)", re.S)
 Record = dict[str, Any]
@@ -147,16 +154,22 @@ class Table:
             )
         same = [key for key in OPTIONAL if len({row[key] for row in cells}) == 1]
         self.rows = [{k: t for k, t in row.items() if k not in same} for row in cells]
+        common = [OPTIONAL[key].format(cells[0][key]) for key in same]
+        self.caption = f"In each row: {'; '.join(common)}." if common else ""
 
     def markdown(self) -> str:
-        """The table in Markdown; text to the left, numbers to the right."""
+        """The table in Markdown; text to the left, numbers to the right.
+
+        What all rows share stands in a line below it.
+        """
         heads = list(self.rows[0])
         lines = [
             heads,
             ["---" if h in TEXT else "---:" for h in heads],
         ]
         lines += [list(row.values()) for row in self.rows]
-        return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+        table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+        return table + (f"\n{self.caption}\n" if self.caption else "")
 
     __repr__ = markdown
 
@@ -166,7 +179,8 @@ class Table:
             f"<tr>{''.join(f'<td>{html.escape(t)}</td>' for t in row.values())}</tr>"
             for row in self.rows
         )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return table + (f"<p>{html.escape(self.caption)}</p>" if self.caption else "")
 
 
 def fill(text: str, found: list[Record]) -> str:
