@@ -15,7 +15,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 IN_DATA := $(if $(DATA),--data "$(DATA)")
 
 .DEFAULT_GOAL := help
-.PHONY: help run lab test lint notebooks check render results clean
+.PHONY: help run lab slides test lint notebooks check render results clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -28,6 +28,9 @@ run: .venv/run  ## execute every lecture (SCALE=tiny|small|full, DATA=folder, N=
 
 lab: .venv/run  ## open the notebooks in JupyterLab, on this machine only
 	$(BIN)/python -m jupyterlab --ip=127.0.0.1 notebooks
+
+slides: .venv/run  ## write the slide decks, each one file for a room without network (N=lecture)
+	$(BIN)/python -m slides.export $(N)
 
 test: .venv/dev lint check  ## lint, unit tests, notebooks up to date, notebooks executed
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 tests

@@ -513,7 +513,7 @@ outcomes = torch.tensor([[choose(k) for k in counts] for _ in range(500)]).mean(
 reported, worth = outcomes.T.tolist()
 luck = 100 * (reported[-1] - worth[-1])
 
-# %%
+# %% slide="subslide"
 # alt: Accuracy against the number of networks tried. The score reported on the exam
 # alt: climbs with every doubling; the accuracy on other digits stays nearly the same.
 title = f"Best of {tries}: {luck:.1f} points of the reported score are luck"
@@ -770,7 +770,7 @@ for weight in first.values():
 title = "First layer: nothing (top), dropout (middle), weight decay (bottom)"
 plot.filters(torch.cat(rows), columns=8, title=title);
 
-# %%
+# %% slide="subslide"
 never = digits.train.images.flatten(1).amax(dim=0) == 0  # pixels without ink, ever
 beginning = wide()[1].weight.detach().cpu()
 for name, weight in {"beginning": beginning, **first}.items():

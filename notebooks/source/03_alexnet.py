@@ -863,7 +863,7 @@ recipe = {"lr": 0.01, "momentum": 0.9, "weight_decay": 5e-4, "schedule": "platea
 recipe |= {"epochs": rounds, "name": "AlexNet", "progress": False}
 history = fit(small_alexnet, loader, watched.loader(500), **recipe)
 
-# %%
+# %% slide="subslide"
 history
 
 # %% slide="subslide"

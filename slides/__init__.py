@@ -1,0 +1,1 @@
+"""Slide decks made from the notebooks."""

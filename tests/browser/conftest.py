@@ -1,0 +1,24 @@
+"""A browser, for the tests of what a reader sees; without one they are skipped."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator:
+    """Chromium without a window."""
+    api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    path = next(filter(None, map(shutil.which, NAMES)), None)
+    with api.sync_playwright() as play:
+        try:
+            found = play.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        except api.Error as error:
+            pytest.skip(f"needs Chromium: {str(error).splitlines()[0]}")
+        yield found
+        found.close()
