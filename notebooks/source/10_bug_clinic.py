@@ -1,0 +1,1246 @@
+# %% [markdown] slide="slide"
+# # The bug clinic: it runs, and it is wrong
+#
+# A network that does not learn raises no error. Here we make it ill on purpose, one
+# fault at a time: we look at the symptom, find the cause, repair it, and check.
+#
+# *Most of these faults stand in the lecture slides that this course grew from. The rest
+# are classics.*
+
+# %% [markdown] slide="slide"
+# ## Objectives
+#
+# After this lecture we can
+#
+# 1. read a loss curve, and name the faults that draw it;
+# 2. put four questions to any training program whose answers we know beforehand;
+# 3. find a fault in the loss, the data, the loop, the mode, the measure or the shapes;
+# 4. repair it, and prove the repair by what the program does.
+#
+# A run takes a quarter of a minute at scale `tiny`, and about four minutes at `small`
+# on a laptop.
+
+# %% [markdown] slide="slide"
+# ## Question
+#
+# A program of twenty lines trains a network to read digits. We plant **one fault** in
+# it, look at what happens, take it out, and plant the next.
+#
+# **Of ten faults, how many stop the program with an error?**
+#
+# *A guess, before anything is computed: two, five or eight? And of those that run
+# through, how many report that more than half of the digits are read?*
+
+# %% [markdown] slide="skip"
+# ## Set-up
+
+# %% setup
+
+# %% slide="skip"
+import copy
+import math
+import warnings
+from dataclasses import replace
+
+import matplotlib.pyplot as plt
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torchvision import transforms
+
+from utils import augment, course, data, look, plot
+from utils.check import check
+from utils.exercises.lecture_10 import patient
+from utils.models import TwoLayerCNN
+from utils.models.vgg import CONFIGS
+from utils.train import evaluate, predict
+
+run = course.start(seed=0)
+digits = data.mnist()
+some = digits.train.subset(course.pick(tiny=400, small=10_000, full=None))
+batch_size = course.pick(tiny=20, small=50, full=100)
+train_loader = some.loader(batch_size, shuffle=True)
+unseen = digits.val.subset(1000)
+val_loader = unseen.loader(500)
+epochs = course.pick(tiny=5, small=3, full=3)
+
+# %% [markdown] slide="slide"
+# ## The patient: a healthy program first
+#
+# The network of lecture 00, for digits, and a plain loop. Every fault of this lecture
+# is a change of **one line** in it, or in what goes into it.
+
+# %%
+def reader(seed=0):
+    """Two convolutions and a linear layer: (N, 1, 28, 28) -> (N, 10), logits."""
+    torch.manual_seed(seed)
+    return TwoLayerCNN(in_channels=1, image_size=28).to(run.device)
+
+# %% slide="subslide"
+def train(model, loader, lr=0.05, epochs=epochs, loss_function=F.cross_entropy,
+          zero_grad=True, watch=None):
+    """The plain loop; the losses of all steps, and of `watch` after each epoch."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9)
+    losses, watched = [], []
+    for _ in range(epochs):
+        model.train()
+        for images, labels in loader:
+            loss = loss_function(model(images), labels)
+            if zero_grad:
+                optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        if watch is not None:
+            watched.append(evaluate(model, watch).loss)
+    model.eval()
+    return losses, watched
+
+# %%
+def read(model):
+    """The fraction of the unseen digits that a network reads."""
+    return evaluate(model, val_loader).accuracy
+
+
+healthy = reader()
+losses, watched = train(healthy, train_loader, watch=val_loader)
+sound = read(healthy)
+print(f"loss {losses[0]:.2f} in the first step, {losses[-1]:.2f} in the last")
+print(f"{sound:.1%} of {len(unseen):,} unseen digits are read")
+
+# %% [markdown] slide="notes"
+# The switches `loss_function` and `zero_grad` are there to make the patient ill later.
+# `watch` is validation. Note what the loop reports: the loss of each step, measured
+# while the weights still move, and on the batch that the step is about to learn from.
+# The validation digits stand in for the test set throughout: nothing here is tuned, but
+# a clinic that opens the real test set twenty times would be a case of its own.
+
+# %% [markdown] slide="slide"
+# ## Four questions with known answers
+#
+# A doctor measures what is known in a healthy body: 37 °C. What do we know about a
+# training program **before** it has run?
+#
+# | question | known answer |
+# |---|---|
+# | What does the network get? | mean 0, standard deviation 1 |
+# | How large is the first loss? | ln K for K classes: all are equally likely |
+# | Does a gradient reach every layer? | no parameter's gradient is 0 |
+# | Can it learn **one** batch by heart? | the loss goes to 0 |
+
+# %% slide="subslide"
+def checkup(model, loader, steps=60):
+    """Put the four questions to a copy of the model."""
+    images, labels = next(iter(loader))
+    print(f"1 batch       mean {images.mean():5.2f}, std {images.std():.2f}  (0, 1)")
+    twin = copy.deepcopy(model).eval()
+    loss = F.cross_entropy(twin(images), labels)
+    known = math.log(len(loader.classes))
+    print(f"2 first loss  {loss:.2f}  (ln K = {known:.2f})")
+    loss.backward()
+    sizes = [0 if p.grad is None else p.grad.norm().item() for p in twin.parameters()]
+    print(f"3 gradients   {min(sizes):.1e} to {max(sizes):.1e}  (none is 0)")
+    losses, _ = train(twin, [(images, labels)], epochs=steps)
+    print(f"4 one batch   loss {losses[-1]:.2f} after {steps} steps  (0)")
+
+
+checkup(reader(), train_loader)
+
+# %% [markdown]
+# Remember these four lines: they are the patient in good health. Each takes less than a
+# second, and together they find most of what follows.
+
+# %% [markdown] slide="notes"
+# Why ln K? A new network has no opinion, so it gives each of K classes about 1 / K, and
+# −ln(1 / K) = ln K. A first loss of 5 says that it already has strong opinions: wrong
+# scale of weights or inputs. A first loss of ln 1000 says that there are a thousand
+# outputs. The fourth question is the strongest. A network that cannot learn 50 examples
+# by heart will not learn 50,000 examples either, and waiting does not help.
+
+# %% [markdown] slide="slide"
+# ## What should a loss curve look like?
+#
+# Eight runs of the program: one healthy, seven with a fault. **Draw on paper, before
+# you look**, what you expect of each. All are real, and one line apart.
+
+# %%
+def shuffled_apart(images):
+    """The same images; the labels are dealt out anew."""
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
+    return replace(images, labels=images.labels[order])
+
+
+def doubled(seed=0):
+    """The network as our slides end it: a softmax behind the logits."""
+    return nn.Sequential(reader(seed), nn.Softmax(dim=1))
+
+# %% slide="subslide"
+few = digits.train.subset(course.pick(tiny=60, small=200, full=200))
+long = {"lr": 0.01, "epochs": course.pick(tiny=30, small=60, full=60)}
+stray = shuffled_apart(some).loader(batch_size, shuffle=True)
+by_class = some.take(some.labels.argsort(stable=True)).loader(batch_size)
+runs = {
+    "healthy": (reader, train_loader, {}),
+    "rate too low": (reader, train_loader, {"lr": 0.05 / 300}),
+    "rate too high": (reader, train_loader, {"lr": 0.05 * 20}),
+    "few examples": (reader, few.loader(20, shuffle=True), long),
+    "labels shuffled": (reader, stray, {}),
+    "sorted by class": (reader, by_class, {}),
+    "softmax twice": (doubled, train_loader, {}),
+    "no zero_grad": (reader, train_loader, {"zero_grad": False}),
+}
+
+# %% slide="-"
+models, curves = {}, {}
+for name, (make, loader, settings) in runs.items():
+    models[name] = make()
+    curves[name] = train(models[name], loader, watch=val_loader, **settings)
+
+# %% tags=["hide-input"] slide="subslide"
+# alt: Eight small panels of training and validation loss with ln 10 dotted. Healthy
+# alt: falls near 0; rate too low sinks slowly; rate too high stays at ln 10; few
+# alt: examples parts, training at 0 and validation rising; labels shuffled stays at ln
+# alt: 10; sorted by class jumps; softmax twice stops above 1.46; no zero_grad leaves.
+def draw(ax, title, losses, watched):
+    """One run: steps smoothed and solid, validation dashed, ln 10 dotted."""
+    per_epoch, window = len(losses) // len(watched), max(1, len(losses) // 60)
+    smooth = torch.tensor(losses).unfold(0, window, 1).mean(dim=1)
+    steps = torch.arange(len(smooth)) + window / 2
+    ax.axhline(math.log(10), ls=":", color=plot.PAPER, lw=1)
+    ax.plot(steps / per_epoch, smooth, color=plot.TRAIN, lw=1.3)
+    ends = range(1, len(watched) + 1)
+    ax.plot(ends, watched, "--", color=plot.VALIDATION, lw=1.5)
+    ax.set_title(title, fontsize=11)
+    ax.set(ylim=(0, 4), xticks=[0, len(watched)], yticks=range(5))
+
+
+fig, axes = plt.subplots(2, 4, figsize=(7, 3.7), sharey=True)
+for ax, (name, curve) in zip(axes.ravel(), curves.items(), strict=True):
+    draw(ax, name, *curve)
+axes[0, 0].annotate("ln 10", (0.4, 2.45), color=plot.PAPER, fontsize=9)
+fig.supxlabel("epochs", fontsize=11)
+fig.supylabel("loss (nats)", fontsize=11)
+title = "Eight runs: training solid, validation dashed. Which shapes did you draw?"
+fig.suptitle(title, x=0.01, ha="left");
+
+# %% [markdown] slide="subslide"
+# | curve | it says | ask next |
+# |---|---|---|
+# | falls fast, then slowly; both close | learning | is validation measured right? |
+# | a straight, slow descent | rate too low | ten times the rate |
+# | at or above ln K from the start | rate too high | a tenth of the rate |
+# | training to 0, validation turns up | overfit | more data, lecture 01 |
+# | flat at ln K, whatever the rate | inputs tell nothing of labels | look at a batch |
+# | jumps, again and again | order of the data | `shuffle=True`? |
+# | falls, then stops at a floor | the loss has a floor | what enters the loss? |
+# | climbs without end | steps too large, and growing | `zero_grad`? the rate? |
+
+# %% [markdown] slide="notes"
+# A curve names a *family* of faults, not one of them. "Flat at ln K" is drawn by
+# shuffled labels, by a rate that has killed every ReLU, and by a layer that passes
+# nothing on. That is why a curve comes first and the four questions second. Look at the
+# beginning of a curve most of all: the first loss and the first hundred steps tell more
+# than the last epoch. And look at single steps: the mean of an epoch would hide the
+# jumps of the sorted data.
+
+# %% slide="subslide"
+print(f"{'':16}first step  lowest  last epoch  unseen digits read")
+for name, (losses, watched) in curves.items():
+    steps = len(losses) // len(watched)  # in an epoch
+    last, share = sum(losses[-steps:]) / steps, read(models[name])
+    print(f"{name:16}{losses[0]:10.2f}{min(losses):8.2f}{last:12.2f}{share:16.1%}")
+
+# %% [markdown] slide="notes"
+# "Softmax twice" deserves a second look. Its accuracy alone might pass for a mediocre
+# network; the lowest loss of all its steps gives it away.
+
+# %% [markdown] slide="subslide"
+# ### 10.1 Predict: four more patients
+#
+# The same program, another seed and rate. Each has one of these faults: `"labels
+# shuffled"`, `"rate too low"`, `"softmax twice"`, `"sorted by class"`. Which is which?
+
+# %% tags=["hide-input"]
+# alt: Four panels, A to D, of training and validation loss with ln 10 dotted. A is flat
+# alt: at ln 10, B falls to a floor above 1.46, C jumps, D sinks slowly.
+four = ("labels shuffled", "rate too low", "softmax twice", "sorted by class")
+fig, axes = plt.subplots(1, 4, figsize=(7, 2.3), sharey=True)
+letters = sorted(four, key=lambda name: name[::-1])  # an order that gives nothing away
+for ax, letter, name in zip(axes, "ABCD", letters, strict=True):
+    make, loader, settings = runs[name]
+    settings = {"lr": 0.03, "epochs": 2} | settings
+    draw(ax, letter, *train(make(seed=1), loader, watch=val_loader, **settings))
+axes[0].set_ylabel("loss (nats)")
+fig.supxlabel("epochs", fontsize=11);
+
+# %%
+# solution
+answer = ("labels shuffled", "softmax twice", "sorted by class", "rate too low")
+
+# %%
+check("10.1", answer)
+
+# %% [markdown] slide="slide"
+# ## Ward 1, the loss: softmax twice
+#
+# **Symptom**: the loss falls, but stops high. Here are the four questions, put to the
+# network of our slides: its `forward` ends in `F.softmax(x, dim=1)`.
+
+# %%
+checkup(doubled(), train_loader)
+chart = {"softmax twice": read(models["softmax twice"])}
+
+# %% [markdown]
+# Which of the four answers is wrong? *Where would you look?*
+
+# %% [markdown] slide="subslide"
+# **Find it.** The fourth: even one batch is not learned. A loss with a floor does not
+# get what it expects. What range do the outputs have, and do the rows add up?
+
+# %%
+images, labels = next(iter(val_loader))
+with torch.no_grad():
+    outputs = models["softmax twice"](images)
+low, high = outputs.min().item(), outputs.max().item()
+print(f"outputs from {low:.3f} to {high:.3f}; a row adds up to {outputs[0].sum():.3f}")
+print(f"floor of the loss: ln(1 + 9/e) = {math.log(1 + 9 / math.e):.3f}")
+
+# %% [markdown]
+# Those are probabilities. `cross_entropy` takes a softmax of its own, so it must get
+# **logits**: any real numbers. (Lecture 00 computes the floor.)
+
+# %% [markdown] slide="subslide"
+# ### 10.2 Repair the network
+#
+# This is the slides' way to end a network. Write `forward` right.
+#
+# ```python
+# def forward(self, x):
+#     x = self.body(x)
+#     return F.softmax(x, dim=1)
+# ```
+
+# %%
+class DigitReader(nn.Module):
+    """(N, 1, 28, 28) -> (N, 10), for CrossEntropyLoss."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = TwoLayerCNN(in_channels=1, image_size=28)
+
+    def forward(self, x):
+        # solution
+        return self.body(x)
+
+# %%
+check("10.2", DigitReader)
+
+# %% [markdown] slide="slide"
+# ## Squared error between logits and labels
+#
+# Our slides define `loss_function = nn.MSELoss()`, and call it with the network's
+# output and the class numbers. **Symptom**: this.
+
+# %%
+def attempt(name, action):
+    """Run it; print the error, if there is one, and return how it ended."""
+    try:
+        action()
+    except Exception as error:
+        print(f"{name}: {type(error).__name__}: {str(error).splitlines()[0][:140]}")
+        return "stops"
+    print(f"{name}: no error here")
+    return "runs"
+
+
+images, labels = next(iter(train_loader))
+attempt("MSELoss", lambda: nn.MSELoss()(reader()(images), labels));
+
+# %% [markdown]
+# A student makes the error go away: `labels[:, None].float()` has a shape that fits.
+# *The program runs now. What does it learn?*
+
+# %% slide="subslide"
+def squared(logits, labels):
+    """What makes the error go away."""
+    return F.mse_loss(logits, labels[:, None].float().expand(-1, 10))
+
+
+model = reader()
+losses, _ = train(model, train_loader, lr=0.01, loss_function=squared)
+chart["MSE on class numbers"] = read(model)
+print(f"loss from {losses[0]:.1f} to {losses[-1]:.1f}: it falls!")
+print(f"{read(model):.1%} of the unseen digits are read")
+
+# %% [markdown] slide="subslide"
+# **Find it.** Loss falls, accuracy does not: ask what each of the ten outputs says.
+
+# %%
+logits, labels = predict(model, val_loader)
+for digit in (1, 4, 8):
+    mean = logits[labels == digit].mean(dim=0)
+    print(f"images of {digit}:", *(f"{value:5.1f}" for value in mean))
+
+# %% [markdown]
+# All ten outputs say the same: a number on a line from 0 to 9. The largest of ten equal
+# numbers is noise. And an 8 taken for a 9 costs 1, for a 0 it costs 64, as if an 8 were
+# nearly a 9.
+
+# %% [markdown] slide="subslide"
+# ### 10.3 Repair the loss
+#
+# Write the loss that fits ten outputs and one class number: the mean over the batch, in
+# nats.
+
+# %%
+def class_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Logits (N, K), labels (N,) -> one number to minimise."""
+    # solution
+    return F.cross_entropy(logits, labels)
+
+# %%
+check("10.3", class_loss)
+
+# %% [markdown] slide="slide"
+# ## The first loss counts the outputs
+#
+# Three new networks, ten classes. **Which of them was built wrongly, and how?**
+
+# %%
+images, labels = next(iter(val_loader))
+loud = reader()
+loud.fc.weight.data *= 30
+thousand = TwoLayerCNN(1000, 1, image_size=28).to(run.device)
+for name, model in {"A": reader(), "B": thousand, "C": loud}.items():
+    print(name, f"{F.cross_entropy(model(images), labels).item():.2f}")
+print(f"ln 10 = {math.log(10):.2f}, ln 1000 = {math.log(1000):.2f}")
+
+# %% [markdown]
+# B has 1,000 outputs: in our slides GoogLeNet's last layer has them whatever
+# `num_classes` says. It would train; no label ever asks for the other 990. C starts
+# with weights of the wrong scale: it is sure before it has seen anything.
+
+# %% [markdown] slide="subslide"
+# And one that costs no accuracy, but an evening. The slides print each prediction:
+
+# %% check=True
+y_pred, y = 7, 7
+print("Predicted class: {y_pred}, True label: {y}")
+print(f"Predicted class: {y_pred}, True label: {y}")
+
+# %% [markdown] slide="slide"
+# ## Ward 2, the data: labels of others
+#
+# **Symptom**: flat at ln 10, at every learning rate. The four questions:
+
+# %%
+checkup(reader(), stray)
+chart["labels shuffled"] = read(models["labels shuffled"])
+
+# %% [markdown]
+# All four answers are those of health! It even learns one batch. *Why does that prove
+# nothing about the labels? And where would you look now?*
+
+# %% [markdown] slide="subslide"
+# **Find it.** Look at the batch **as the network gets it**: pictures *with* labels,
+# taken from the loader and not from the file.
+
+# %%
+# alt: Eight digits from the loader with their labels above; most labels are wrong.
+images, labels = next(iter(stray))
+title = "Would you learn to read from this?"
+plot.image_grid(images[:8], labels[:8].tolist(), vmin=-0.5, vmax=3, title=title);
+
+# %% [markdown]
+# Any 50 pairs can be learned by heart, wrong ones too. Only an eye that can read knows
+# what belongs together. Ten seconds, before every first run.
+
+# %% [markdown] slide="subslide"
+# ### 10.4 Repair the shuffle
+#
+# ```python
+# def shuffled(images, labels):
+#     images = images[torch.randperm(len(images))]
+#     labels = labels[torch.randperm(len(labels))]
+#     return images, labels
+# ```
+
+# %%
+def shuffled(images: torch.Tensor, labels: torch.Tensor):
+    """The same examples in a new random order: images (N, ...), labels (N,)."""
+    # solution
+    order = torch.randperm(len(images))
+    return images[order], labels[order]
+
+# %%
+check("10.4", shuffled)
+
+# %% [markdown] slide="slide"
+# ## Normalised twice
+#
+# **Symptom**: training goes well, validation is poor. It looks like overfitting. The
+# loader of the course normalises; a helper for the validation does it again.
+
+# %%
+def prepared(loader):
+    """Subtract the mean, divide by the standard deviation ... of a loader's batches."""
+    (mean,), (std,) = digits.train.mean, digits.train.std
+    return [((images - mean) / std, labels) for images, labels in loader]
+
+
+twice = evaluate(healthy, prepared(val_loader)).accuracy
+chart["normalised twice"] = (twice, sound)
+print(f"the program reports {twice:.1%}; the network reads {sound:.1%}")
+
+# %% [markdown]
+# *More data? Dropout? Or a look at something first?*
+
+# %% [markdown] slide="subslide"
+# **Find it.** Put the first question to **both** loaders. Training and validation must
+# give the same answer.
+
+# %%
+both = {"training": train_loader, "validation": prepared(val_loader)}
+for name, loader in both.items():
+    images, _ = next(iter(loader))
+    print(f"{name:11} mean {images.mean():5.2f}, std {images.std():5.2f},"
+          f" from {images.min():5.2f} to {images.max():.2f}")
+
+# %% [markdown]
+# If both sets were normalised twice, the network would hardly mind. What harms is that
+# **they differ**. The relatives of this fault: no division by 255, statistics of
+# another data set, statistics of the batch itself.
+
+# %% [markdown] slide="subslide"
+# ### 10.5 Repair the preparation
+#
+# From stored bytes to what the network gets, once, with the training set's statistics.
+# It must work for one channel and for three.
+
+# %%
+def prepare(images: torch.Tensor, mean: tuple, std: tuple) -> torch.Tensor:
+    """uint8 (N, C, H, W), C means and deviations of values in [0, 1] -> float."""
+    # solution
+    mean, std = (torch.tensor(values)[:, None, None] for values in (mean, std))
+    return (images.float() / 255 - mean) / std
+
+# %%
+check("10.5", prepare)
+
+# %% [markdown] slide="slide"
+# ## A flip that makes another digit
+#
+# Our slides flip MNIST at random, for augmentation. **Symptom**: less is read than
+# without, in training too, and nothing else looks odd. Each with several seeds:
+
+# %%
+flips = [augment.HorizontalFlip()]
+shares = {"plain": [], "flipped": []}
+for seed in range(course.pick(tiny=1, small=3, full=3)):
+    for name, augmentation in {"plain": [], "flipped": flips}.items():
+        model = reader(seed)
+        train(model, some.loader(batch_size, augment=augmentation, shuffle=True, seed=seed))
+        shares[name].append(read(model))
+for name, values in shares.items():
+    print(f"{name:8}", *(f"{share:.1%}" for share in values))
+chart["flips on digits"] = shares["flipped"][0]
+
+# %% [markdown] slide="subslide"
+# **Find it.** Look at what the augmentation makes.
+
+# %%
+# alt: Two rows of digits, plain and mirrored. A mirrored 2 looks like a 5 or an S, a
+# alt: mirrored 3 like an E; 0, 1 and 8 stay what they are.
+chosen = [int((unseen.labels == digit).nonzero()[0]) for digit in (0, 1, 2, 3, 5, 7, 8)]
+plain = unseen.images[chosen]
+both = torch.cat([plain, plain.flip(3)])
+title = "Which of the mirrored ones still have their label?"
+plot.image_grid(both, columns=7, title=title);
+
+# %% [markdown]
+# An augmentation is a claim: *this change keeps the label*. For a cat it does, for a 2
+# it does not (lecture 02). Choose the ones that keep the label of *your* classes.
+
+# %% [markdown] slide="subslide"
+# And the two kinds of photo that do not fit into one batch: `Resize(224)` makes the
+# **shorter** side 224 and keeps the proportions.
+
+# %% check=True
+wide, tall = torch.zeros(3, 300, 400), torch.zeros(3, 400, 300)
+resize, crop = transforms.Resize(224, antialias=True), transforms.CenterCrop(224)
+both = {"Resize(224)": resize, "and CenterCrop": transforms.Compose([resize, crop])}
+for name, prepare_photo in both.items():
+    shapes = {tuple(prepare_photo(photo).shape) for photo in (wide, tall)}
+    print(f"{name:15} {sorted(shapes)} stacks: {len(shapes) == 1}")
+
+# %% [markdown] slide="slide"
+# ## Ward 3, the loop: gradients that add up
+#
+# **Symptom**: the loss falls for some steps; then it climbs, and does not come back.
+# A smaller learning rate only puts it off.
+
+# %%
+for lr in (0.05, 0.005):
+    losses, _ = train(reader(), train_loader, lr=lr, zero_grad=False, epochs=2)
+    tenth = len(losses) // 10
+    means = [sum(losses[i : i + tenth]) / tenth for i in range(0, 10 * tenth, tenth)]
+    print(f"rate {lr}:", *(f"{value:.2f}" for value in means))
+chart["no zero_grad"] = read(models["no zero_grad"])
+
+# %% [markdown]
+# *Which of the four questions can find this? Where would you look?*
+
+# %% [markdown] slide="subslide"
+# **Find it.** Not one of them: `checkup` has its own loop. So ask the loop. Show it the
+# same batch three times **without a step**. The gradient should be the same each time.
+
+# %%
+images, labels = next(iter(train_loader))
+model = reader()
+for time in (1, 2, 3):
+    F.cross_entropy(model(images), labels).backward()
+    print(f"pass {time}: gradient {model.fc.weight.grad.norm():.3f}")
+
+# %% [markdown]
+# `backward` **adds** to what `.grad` holds. Without `zero_grad` each step follows the
+# sum of all gradients since the beginning. It is momentum with nothing that fades.
+
+# %% [markdown] slide="subslide"
+# The slides have another one: the scheduler steps *before* the optimizer. Ask for the
+# rates that the steps really used. The plan: 0.1, then half of it in each epoch.
+
+# %%
+def rates(order):
+    """The learning rates of three epochs in which things happen in this order."""
+    weight = nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.5)
+    used = []
+    for _ in range(3):
+        for name in order:
+            if name == "scheduler":
+                scheduler.step()
+            else:
+                used.append(optimizer.param_groups[0]["lr"])
+                optimizer.step()
+    return used
+
+
+with warnings.catch_warnings(record=True) as said:
+    warnings.simplefilter("always")
+    print("slides:", rates(("scheduler", "optimizer")))
+    print("right: ", rates(("optimizer", "scheduler")))
+print("torch says:", str(said[0].message).split(". ")[0][:80])
+
+# %% [markdown] slide="subslide"
+# ### 10.6 Repair the epoch
+#
+# Three things are wrong or missing here. (The scheduler counts epochs.)
+#
+# ```python
+# def train_epoch(model, loader, optimizer, scheduler):
+#     losses = []
+#     scheduler.step()
+#     for images, labels in loader:
+#         loss = F.cross_entropy(model(images), labels)
+#         loss.backward()
+#         optimizer.step()
+#         losses.append(loss.item())
+#     return losses
+# ```
+
+# %%
+def train_epoch(model, loader, optimizer, scheduler) -> list:
+    """One epoch; the model may come in evaluation mode. The losses of its steps."""
+    # solution
+    losses = []
+    model.train()
+    for images, labels in loader:
+        loss = F.cross_entropy(model(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    scheduler.step()
+    return losses
+
+# %%
+check("10.6", train_epoch)
+
+# %% [markdown] slide="slide"
+# ## The wrong learning rate
+#
+# **Symptom**: any of "flat", "slow" and "climbing". The rate is the first suspect, for
+# it can draw almost every curve. **Find it** by trying, in factors of 10 and not of 2.
+
+# %%
+tried = [0.0001, 0.001, 0.01, 0.1, 1.0, 10.0]
+ends = []
+for lr in tried:
+    losses, _ = train(reader(), train_loader, lr=lr, epochs=1)
+    last = losses[-max(1, len(losses) // 5) :]
+    ends.append(min(4.0, sum(last) / len(last)))  # what is infinite stays on the chart
+for name in ("rate too low", "rate too high"):
+    chart[name] = read(models[name])
+
+# %% slide="subslide"
+# alt: Training loss at the end of one epoch against the learning rate, logarithmic: near
+# alt: ln 10 at the smallest rates, a valley in the middle, at or above ln 10 on the right.
+title = "One epoch at six rates: how wide is the valley?"
+axes = plot.band(tried, ends, xlabel="learning rate", ylabel="loss (nats)", title=title,
+                 paper=math.log(10), paper_label="ln 10:")
+axes.set_ylim(0, 4.2);
+
+# %% [markdown]
+# The valley is about as wide as one or two steps of this figure. Take the largest rate
+# that still learns, and a third of it. If **no** rate learns, it is not the rate.
+
+# %% [markdown] slide="slide"
+# ## Ward 4, the mode: two answers to one image
+#
+# **Symptom**: the same network validated four times gives four accuracies, and all are
+# lower than expected. It has dropout before its last layer. This is the code:
+
+# %%
+def validate(model, images):
+    """The program's accuracy on an image set."""
+    loader = images.loader(100, augment=[augment.Rotation(45)], shuffle=True)
+    right = 0
+    for inputs, labels in loader:
+        right += (model(inputs).argmax(dim=1) == labels).sum().item()
+    return right / len(images)
+
+# %% slide="subslide"
+model = reader()
+model.fc = nn.Sequential(nn.Dropout(0.5), model.fc)
+train(model, train_loader)
+model.train()  # as the loop of the slides leaves it
+reported = [validate(model, unseen) for _ in range(4)]
+chart["validated with dice"] = (min(reported), read(model))
+print("reported:", *(f"{share:.1%}" for share in reported), f" honest: {read(model):.1%}")
+
+# %% [markdown]
+# *A measurement that does not repeat measures a dice roll too. Two dice are in this
+# code. Which?*
+
+# %% [markdown] slide="subslide"
+# **Find it.** Take the suspects away one at a time. What is left when the figure
+# repeats?
+
+# %%
+def spread(model, loader, tries=5):
+    """The range of the accuracy over some tries, in points."""
+    with torch.no_grad():
+        shares = [
+            sum((model(x).argmax(1) == y).sum().item() for x, y in loader) / len(unseen)
+            for _ in range(tries)
+        ]
+    return f"{100 * min(shares):.1f} to {100 * max(shares):.1f} %"
+
+
+turned = unseen.loader(100, augment=[augment.Rotation(45)])
+for name, loader in {"augmented": turned, "as they are": val_loader}.items():
+    print(f"{name:12} train mode {spread(model.train(), loader)},"
+          f" eval mode {spread(model.eval(), loader)}")
+
+# %% [markdown]
+# Dropout draws in training mode, and the rotation draws in the loader. Only the last
+# figure repeats. Validation has no dice: `eval()`, no augmentation. (With BatchNorm a
+# forgotten `eval()` does worse still: lecture 06.)
+
+# %% [markdown] slide="subslide"
+# ### 10.7 Repair the validation
+#
+# Write `validate` right. It gets an image set: `images.loader(...)` makes the batches.
+# It should not keep what only a backward pass needs.
+
+# %%
+def validated(model: nn.Module, images) -> float:
+    """Fraction of right answers on an image set; the same in every call."""
+    # solution
+    model.eval()
+    right = 0
+    with torch.no_grad():
+        for inputs, labels in images.loader(100):
+            right += (model(inputs).argmax(dim=1) == labels).sum().item()
+    return right / len(images)
+
+# %%
+check("10.7", validated)
+
+# %% [markdown] slide="slide"
+# ## Ward 5, the measure: a mean of means
+#
+# **Symptom**: the accuracy changes with the *batch size* of the validation. The network
+# does not. How can that be?
+
+# %%
+def mean_of_means(model, loader):
+    """The accuracy as many loops measure it."""
+    with torch.no_grad():
+        shares = [(model(x).argmax(1) == y).double().mean().item() for x, y in loader]
+    return sum(shares) / len(shares)
+
+
+n = len(unseen)
+sizes = (n, n // 2, n - 1)
+found = {size: mean_of_means(healthy, unseen.loader(size)) for size in sizes}
+for size, share in found.items():
+    print(f"batches of {size:4}: {share:.2%}, last batch {(n - 1) % size + 1:4}")
+chart["mean of batch means"] = (found[n - 1], sound)
+
+# %% [markdown]
+# *Which of the three is right, and why does the last one differ?*
+
+# %% [markdown] slide="subslide"
+# ### 10.8 Predict: 210 digits in three batches
+#
+# Batches of 100, 100 and 10; right are 90, 90 and 1. Give, in percent,
+#
+# - (a) what a mean of the batches' accuracies reports,
+# - (b) what share of the 210 digits is read,
+# - (c) what `drop_last=True` would report.
+
+# %%
+# solution
+answer = ((90 + 90 + 10) / 3, 100 * 181 / 210, 90)
+
+# %%
+check("10.8", answer)
+
+# %% [markdown]
+# Count examples, divide once. For losses: multiply each batch's mean by its size.
+
+# %% [markdown] slide="slide"
+# ## The leaked test set
+#
+# **Symptom**: too good. A new network, few digits to learn from, and a test figure that
+# nobody can repeat. (The validation digits play the test set.)
+
+# %%
+n = course.pick(tiny=80, small=200, full=200)
+judges, known = unseen.take(torch.arange(n)), digits.train.subset(n)
+part = 3 * n // 4
+mixed = replace(
+    known,
+    images=torch.cat([known.images, judges.images[:part]]),
+    labels=torch.cat([known.labels, judges.labels[:part]]),
+)
+model = reader()
+train(model, mixed.loader(20, shuffle=True), lr=0.02, epochs=20)
+reported = evaluate(model, judges.loader(n)).accuracy
+print(f"{len(mixed)} digits to learn from; {reported:.1%} of {n} test digits are read")
+
+# %% [markdown]
+# *No curve shows it, and all four questions get their healthy answers. Where would you
+# look?*
+
+# %% [markdown] slide="subslide"
+# **Find it.** Ask for each test image which training image is nearest to it, pixel by
+# pixel. How near may two digits of different writers be?
+
+# %%
+# alt: Two rows of digits: test images above, the nearest training image below each. Some
+# alt: pairs are identical, with distance 0; others differ.
+shown = judges.images[n // 16 :: n // 8][:8]
+apart = torch.cdist(shown.flatten(1).float() / 255, mixed.images.flatten(1) / 255)
+near, nearest = apart.min(dim=1)
+pairs = torch.cat([shown, mixed.images[nearest]])
+titles = ["test"] * 8 + [f"{distance:.1f}" for distance in near]
+title = "Test digits, and the nearest in training: how far apart?"
+plot.image_grid(pairs, titles, columns=8, title=title);
+
+# %% slide="subslide"
+others = unseen.take(torch.arange(n, len(unseen)))
+honest = evaluate(model, others.loader(500)).accuracy
+chart["leaked test set"] = (reported, honest)
+print(f"reported {reported:.1%}; of {len(others)} other digits {honest:.1%}")
+
+# %% [markdown] slide="notes"
+# Leaks are rarely copied in on purpose. Photos of one burst or one patient lie in both
+# sets; a data set was augmented first and split afterwards; duplicates were collected
+# twice. And a quieter leak needs no image at all: to save the network of every epoch,
+# and to keep the one that does best **on the test set**, as our slides do. Lecture 01
+# measures what that is worth. A validation set chooses; the test set is opened once.
+
+# %% [markdown] slide="subslide"
+# ### 10.9 Write the search
+#
+# Which test images lie in the training set, too? Return their positions in the test
+# set. Equal means: every pixel.
+
+# %%
+def leaked(train_images: torch.Tensor, test_images: torch.Tensor) -> list:
+    """uint8 (N, C, H, W) and (M, C, H, W) -> the positions, from 0 to M - 1."""
+    # solution
+    known = {image.numpy().tobytes() for image in train_images}
+    return [i for i, x in enumerate(test_images) if x.numpy().tobytes() in known]
+
+# %%
+check("10.9", leaked)
+
+# %% [markdown] slide="slide"
+# ## Better on what it has never seen?
+#
+# In the log of our slides the training figure of the first epochs is **worse** than the
+# test figure. Is that a leak, too?
+
+# %%
+model = reader()
+losses, _ = train(model, train_loader, lr=0.01, epochs=1)
+after = evaluate(model, some.loader(500)).loss
+print(f"training loss during the epoch {sum(losses) / len(losses):.3f}")
+print(f"training loss after the epoch  {after:.3f}")
+print(f"validation loss after it       {evaluate(model, val_loader).loss:.3f}")
+
+# %% [markdown]
+# No: the first figure is a mean over weights that were still moving. Measure both after
+# the epoch, or say when each was taken (lecture 01 proves it on the slides' own log).
+
+# %% [markdown] slide="slide"
+# ## Ward 6, the shapes: a batch that is short
+#
+# **Symptom**: the program runs for almost an epoch, and stops in its last step. In
+# front of the linear layer stands `x.view(batch_size, -1)`, with a global `batch_size`.
+
+# %%
+class Viewed(TwoLayerCNN):
+    """The slides' way to flatten, with a batch size of 64."""
+
+    def forward(self, x):
+        x = self.layer2(self.layer1(x))
+        return self.fc(x.view(64, -1))
+
+
+viewed = Viewed(in_channels=1, image_size=28).to(run.device)
+ended = attempt("an epoch", lambda: train(viewed, some.loader(64), epochs=1))
+chart["view(batch_size, -1)"] = ended
+
+# %% [markdown]
+# *The message names the linear layer, which is innocent. How many images does the last
+# batch hold? Two repairs come to mind; one of them hides the next fault.*
+
+# %% [markdown] slide="subslide"
+# **Find it.** Print the shape in front of each line of `forward`. `view(-1, 784)` makes
+# the error go away, too. What does it do to images of another size?
+
+# %%
+print(f"the last batch holds {len(some) % 64} images")
+larger = torch.zeros(8, 16, 14, 14)  # feature maps of 8 images of 56 × 56 pixels
+print("view(-1, 784):", tuple(larger.view(-1, 784).shape), "for 8 images")
+attempt("flatten(1)", lambda: nn.Linear(784, 10)(torch.flatten(larger, 1)));
+
+# %% [markdown]
+# 32 answers to 8 images, and no error: the batch axis has swallowed the pixels. A good
+# repair fails **loudly** where it does not fit. `torch.flatten(x, 1)` never touches the
+# first axis.
+
+# %% [markdown] slide="subslide"
+# ### 10.10 Repair the flattening
+#
+# It must take any number of images, and must never give more or fewer answers than
+# images.
+#
+# ```python
+# def forward(self, x):
+#     x = self.features(x)
+#     return self.fc(x.view(batch_size, -1))
+# ```
+
+# %%
+class AnyBatch(nn.Module):
+    """(N, 1, 28, 28) -> (N, 10), logits, for every N."""
+
+    def __init__(self):
+        super().__init__()
+        net = TwoLayerCNN(in_channels=1, image_size=28)
+        self.features = nn.Sequential(net.layer1, net.layer2)  # (N, 16, 7, 7)
+        self.fc = net.fc
+
+    def forward(self, x):
+        # solution
+        return self.fc(torch.flatten(self.features(x), 1))
+
+# %%
+check("10.10", AnyBatch)
+
+# %% [markdown] slide="slide"
+# ## Errors are the kind ones
+#
+# Five more faults of our slides, each with the last line of its traceback. **Which word
+# of the line says where to look?**
+
+# %%
+photos = [torch.zeros(3, 224, 298), torch.zeros(3, 298, 224)]
+head = nn.Linear(512 * 4 * 4, 10)
+faults = {
+    "Resize(224) and stack": lambda: torch.stack(photos),
+    "256 channels, not 512": lambda: head(torch.zeros(1, 256 * 4 * 4)),
+    "a misspelt class": lambda: eval("Bottleneck(64, 256)"),  # defined: BottleNeck
+    "an old argument": lambda: transforms.RandomRotation(20, resample=2),
+    "Colab's cv2_imshow": lambda: __import__("google.colab.patches"),
+}
+for name, fault in faults.items():
+    chart[name] = attempt(name, fault)
+
+# %% [markdown] slide="notes"
+# The second: the slides' own VGG list ends in 256 channels, and the classifier expects
+# 512 × 4 × 4 numbers. The third is a class defined as `BottleNeck` and used as
+# `Bottleneck`; `super(Resnet, self)` inside `class ResNet` is the same slip, and
+# `super().__init__()` cannot make it. `resample=` is called `interpolation=` today, and
+# `pretrained=True` is `weights=` (lecture 08). `cv2_imshow` lives in Colab alone;
+# matplotlib shows pictures everywhere. Such faults cost a minute. The next page has
+# those that cost nothing at all, until somebody counts.
+
+# %% [markdown] slide="slide"
+# ## Silent shapes: count, do not believe
+#
+# Claims of our slides. **True or false?** Decide for each before the cell counts.
+#
+# 1. VGG's first two blocks have one convolution each.
+# 2. Three 3 × 3 layers have 27 weights, one 7 × 7 has 49.
+# 3. The two AlexNets that the slides print are the same network.
+# 4. A 1 × 1 convolution with stride 2 reads all of its input.
+
+# %% check=True slide="subslide"
+for letter, blocks in CONFIGS.items():
+    convs = [sum(layer != "LRN" for layer in block) for block in blocks[:2]]
+    print(f"VGG {letter:6} {convs}", end="; " if letter != "E" else "\n")
+C = 64
+small, large = (nn.Conv2d(C, C, k, bias=False).weight.numel() for k in (3, 7))
+print(f"{3 * small:,} = 27 × {C}²: {3 * small == 27 * C**2}; {large:,} against it")
+for channels in ((3, 64, 192, 384, 256, 256), (3, 64, 128, 256, 256, 256)):
+    kernels = zip(channels, channels[1:], (11, 5, 3, 3, 3), strict=False)
+    weights = sum(a * b * k * k for a, b, k in kernels)
+    print(f"AlexNet {channels[1:]}: {weights:,} weights")
+x = torch.ones(1, 1, 8, 8, requires_grad=True)
+nn.Conv2d(1, 1, 1, stride=2)(x).sum().backward()
+print(f"1 × 1, stride 2: {(x.grad != 0).float().mean():.0%} of the positions are read")
+
+# %% [markdown]
+# All four are false. One convolution a block is configuration A alone, with its LRN
+# form; 27 and 49 hold for each *pair* of channels; three of four positions are dropped.
+
+# %% [markdown] slide="notes"
+# The ResNet paper puts the bottleneck's stride on the first 1 × 1 convolution, which is
+# the case of claim 4; the common later form, torchvision's too, puts it on the 3 × 3
+# (lecture 07). So say which one you mean.
+
+# %% [markdown] slide="subslide"
+# 5. `x.size() is not out.size()` is true only where shapes differ.
+# 6. Two convolutions in a row learn more than one.
+# 7. Adaptive pooling has stride `in // out` and one size of window.
+
+# %% check=True
+torch.manual_seed(0)
+same = torch.zeros(2, 64, 8, 8)
+print("`is not` for one and the same tensor:", same.size() is not same.size())
+two = nn.Sequential(nn.Conv2d(3, 8, 7), nn.Identity(), nn.Conv2d(8, 8, 3)).double()
+a, b, nothing = torch.randn(3, 1, 3, 16, 16).double()
+for bend in (nn.Identity(), nn.ReLU()):
+    two[1] = bend
+    linear = torch.allclose(two(a) + two(b) - two(nothing), two(a + b - nothing))
+    print(f"with {type(bend).__name__:8} between them: linear, as one is: {linear}")
+n, out = 10, 4
+step, kernel = n // out, n - (out - 1) * (n // out)
+print("slides' windows:", [(i * step, i * step + kernel) for i in range(out)])
+print("torch's windows:", [(i * n // out, -(-(i + 1) * n // out)) for i in range(out)])
+
+# %% [markdown]
+# False again. `is not` compares objects: no shortcut was ever the identity (`!=`
+# compares shapes). Without a ReLU between them two convolutions are one. Adaptive
+# windows differ in size and overlap, unless `out` divides `in` (lecture 04).
+
+# %% [markdown] slide="subslide"
+# 8. He's weights have the **variance** √(2 / n).
+# 9. A residual block works without BatchNorm, and without a ReLU after the sum.
+
+# %%
+torch.manual_seed(run.seed)
+n = 256
+variances = {"variance 2/n": 2 / n, "variance √(2/n)": math.sqrt(2 / n)}
+for name, variance in variances.items():
+    x, std = torch.randn(64, n), math.sqrt(variance)
+    for _ in range(10):
+        x = (x @ torch.randn(n, n) * std).relu()
+    print(f"{name:16} after ten layers: {x.std():.3g}")
+x = torch.randn(64, n)
+for _ in range(16):
+    x = x + x.relu() @ torch.randn(n, n) * math.sqrt(2 / n)
+print(f"x + F(x), no norm  after 16 blocks: {x.std():.3g}")
+
+# %% [markdown]
+# 2 / n is the variance; its root is the standard deviation. And x + F(x) doubles and
+# doubles if nothing holds the scale. He et al. have BatchNorm after each convolution,
+# and a ReLU after the sum (lecture 07).
+
+# %% [markdown] slide="notes"
+# In `nn.init.kaiming_normal_` the n of `mode="fan_out"` counts the *outputs* of a
+# layer, which keeps the gradient's scale; the formula with the number of inputs is
+# `mode="fan_in"`. Without BatchNorm the slides' residual networks still train at small
+# depth, with a small rate: another fault that survives because it does not stop. And a
+# last one for the list: "no FC layers" stands in the slides above a GoogLeNet that ends
+# in a linear layer, as the paper's does, too; what it saves are the hidden ones.
+
+# %% [markdown] slide="slide"
+# ## The checklist, in this order
+#
+# 1. **Look at a batch** as the network gets it, labels on; mean 0, deviation 1, in
+#    training *and* validation.
+# 2. **First loss**: ln K. No layer without a gradient.
+# 3. **One batch** goes to loss 0. If not: the loss, the outputs, `zero_grad`, the rate.
+# 4. **All batches**, at rates in factors of ten; read the first hundred steps.
+# 5. **Validate twice**: equal figures. Count examples, not batches.
+# 6. **Too good?** Search the test set in the training set. Then open it, once.
+
+# %% [markdown] slide="notes"
+# The order matters: each point is cheap, and trusts only the points before it. Change
+# one thing at a time, and write down what you expect before you run it. If the outcome
+# surprises you, in either direction, stop there. Then ask the *smallest* program that
+# still shows the surprise. Everything in this list costs a minute together; a night of
+# training on shuffled labels costs a night.
+
+# %% [markdown] slide="slide"
+# ## The whole register
+#
+# Every fault of our slides, with its right form. The first three pages of it:
+#
+# | the slides | right | seen |
+# |---|---|---|
+# | softmax, then `CrossEntropyLoss` | return logits | ward 1 |
+# | `MSELoss` on class numbers | cross-entropy | ward 1 |
+# | `"{y_pred}"` | `f"{y_pred}"` | ward 1 |
+# | GoogLeNet: 1,000 outputs whatever `num_classes` | pass it on | ward 1, 05 |
+# | its stem without ReLU; "no FC layers" | a ReLU each; one linear layer | ward 6, 05 |
+# | flips on digits | keep what keeps the label | ward 2, 02 |
+# | `Resize(224)` | and `CenterCrop(224)` | ward 2, 09 |
+
+# %% [markdown] slide="subslide"
+# | the slides | right | seen |
+# |---|---|---|
+# | the scheduler steps first | after the optimizer | ward 3 |
+# | accuracy in training mode | `eval()` | ward 4, 06 |
+# | epochs judged on the test data | a validation set | ward 5, 01 |
+# | training figure averaged, test figure after | both after the epoch | ward 5, 01 |
+# | `out.view(batch_size, -1)` | `torch.flatten(x, 1)` | ward 6 |
+# | list ends in 256, classifier takes 512 × 4 × 4 | count | ward 6, 04 |
+# | `BottleNeck`, `Bottleneck`; `super(Resnet, self)` | one name; `super()` | ward 6 |
+# | `resample=`, `pretrained=True`, `cv2_imshow` | `interpolation=`, `weights=`, matplotlib | ward 6, 08 |
+
+# %% [markdown] slide="subslide"
+# | the slides | right | seen |
+# |---|---|---|
+# | two AlexNets, 192 and 128 channels | two networks | ward 6, 08 |
+# | VGG's first blocks have one convolution | configuration A alone | ward 6, 04 |
+# | 27 against 49 weights | 27 C² against 49 C² | ward 6, 04 |
+# | strided 1 × 1 convolution | stride on the 3 × 3, or say so | ward 6, 07 |
+# | `x.size() is not out.size()` | `!=` | ward 6, 07 |
+# | adaptive pooling's rule | only where out divides in | ward 6, 04 |
+# | variance √(2 / n); `fan_out` | 2 / n; `fan_in` counts inputs | ward 6, 04 |
+# | residual blocks without BatchNorm and last ReLU | He et al., Fig. 2 | ward 6, 07 |
+
+# %% [markdown] slide="slide"
+# ## Answer
+#
+# Of ten faults, how many stop the program? Here is the clinic's chart. What the program
+# **reports**, and what its network **reads** of unseen digits:
+
+# %%
+chart["sorted by class"] = read(models["sorted by class"])
+ran = {name: entry for name, entry in chart.items() if entry != "stops"}
+pairs = {n: e if isinstance(e, tuple) else (e, e) for n, e in ran.items()}
+pairs = dict(sorted(pairs.items(), key=lambda item: item[1][0]))
+print("stopped:", ", ".join(name for name in chart if name not in pairs))
+
+# %% tags=["hide-input"]
+# alt: For each fault that does not stop the program, the accuracy that it reports and
+# alt: the one that its network has on unseen digits; some agree near 10 %, some are high
+# alt: and wrong, and some networks are better than their report.
+fig, ax = plt.subplots(figsize=(7, 3.6))
+for i, (claimed, true) in enumerate(pairs.values()):
+    ax.plot([100 * claimed, 100 * true], [i, i], color=plot.PAPER, lw=1)
+    ax.plot(100 * claimed, i, "o", color=plot.VALIDATION, ms=7, fillstyle="none", mew=2)
+    ax.plot(100 * true, i, "|", color=plot.TRAIN, ms=12, mew=3)
+ax.axvline(100 * sound, ls=":", color=plot.HIGHLIGHT)
+ax.text(100 * sound, len(pairs) - 0.3, "healthy", ha="center", color=plot.HIGHLIGHT)
+ax.set_yticks(range(len(pairs)), list(pairs))
+ax.set(xlabel="accuracy (%): circle reported, bar true", xlim=(0, 103))
+ax.set_ylim(-0.6, len(pairs) - 0.4)
+fig.suptitle("Which of these reports would have made you doubt?", x=0.01, ha="left");
+
+# %% slide="fragment"
+stops = len(chart) - len(pairs)
+calm = sum(claimed > 0.5 for claimed, _ in pairs.values())
+print(f"{len(chart)} faults: {stops} stop the program, {10 * stops / len(chart):.0f} of ten;")
+print(f"of the {len(pairs)} others, {calm} report more than half of the digits")
+found = f"{stops} stop the program, {len(pairs)} run through, {calm} of them"
+run.headline(f"{len(chart)} planted faults: {found} with a report of over 50 %")
+
+# %% [markdown]
+# The faults that stop a program are the harmless ones. What finds the others is a
+# question with a known answer.
+
+# %% [markdown] slide="slide"
+# ## Exercises
+#
+# Ten stand in the wards above: 10.1 to 10.10. One is left, without any hint.
+
+# %% [markdown] slide="subslide"
+# ### 10.11 Investigate: four closed boxes
+#
+# `patient("A", some)` gives a new network and its loader; there are A, B, C and D. Each
+# has one of these: `"labels of other images"`, `"softmax in the network"`, `"a layer
+# gets no gradient"`, or `"healthy"`. Use `checkup` and your eyes, not the source.
+
+# %%
+# solution
+for letter in "ABCD":
+    print(letter)
+    checkup(*patient(letter, some))
+images, labels = next(iter(patient("A", some)[1]))
+print("labels of A:", labels[:8].tolist())  # and look: plot.image_grid(...)
+boxes = ("labels of other images", "a layer gets no gradient", "healthy",
+         "softmax in the network")
+
+# %%
+check("10.11", boxes)
+
+# %% [markdown]
+# Then build a box for your neighbour: a fault of one line that all four questions
+# overlook. Which fifth question would find it?
+
+# %% [markdown] solution=True
+# For example a loss that is summed over the batch where the rate suits the mean; a
+# `weight_decay` of 1; a padding that cuts the image's border off; training data of
+# which one class is missing. A fifth question for the last one: count the labels of an
+# epoch. For all of them: compare with a program that is known to work, and exchange
+# their parts one at a time.
+
+# %% slide="skip"
+check.progress("10")
+
+# %% [markdown] slide="slide"
+# ## Recap
+#
+# - A curve names a family of faults: flat, slow, climbing, jumping, or with a floor.
+#   Look at its first hundred steps.
+# - Four questions have known answers: the batch, the first loss, the gradients, and one
+#   batch learned by heart. Ask them before every long run.
+# - Most faults raise no error. Data and labels want eyes; modes want a second
+#   validation; measures want a count.
+# - A repair is proven by what the program does. One that only makes an error go away
+#   may hide the fault.
+
+# %% [markdown] slide="skip"
+# ## References
+#
+# - A. Karpathy: *A Recipe for Training Neural Networks*, blog post, 2019: the first
+#   loss, one batch by heart, and looking at the data right before the network.
+# - I. Goodfellow, Y. Bengio, A. Courville: *Deep Learning*, MIT Press 2016, section
+#   11.5, "Debugging Strategies".
+# - K. He, X. Zhang, S. Ren, J. Sun: *Delving Deep into Rectifiers*, ICCV 2015 (variance
+#   2 / n); *Deep Residual Learning for Image Recognition*, CVPR 2016 (Fig. 2 and 5).
+# - MNIST: Y. LeCun, C. Cortes, C. Burges; made of NIST's Special Databases 1 and 3.
+#   Licence CC BY-SA 3.0.
+# - At scale `tiny`: the digits of scikit-learn (E. Alpaydin, C. Kaynak, UCI, CC BY
+#   4.0).
