@@ -424,7 +424,8 @@ def validated(function: Any) -> str:
     images = ImageSet(pixels, torch.randint(4, (230,)), names, (0.4,), (0.3,))
     [(inputs, labels)] = images.loader(230)
     first, second = _Recorder(), _Recorder()
-    right = (first.answer(inputs).argmax(dim=1) == labels).double().mean().item()
+    hits = first.answer(inputs).argmax(dim=1) == labels
+    right = hits.sum().item() / len(labels)  # MPS has no float64
     got = call(function, first, images), call(function, second, images)
     # `call` copies its arguments, so the recorders share what they note.
     _check_seen(first.seen, inputs)
