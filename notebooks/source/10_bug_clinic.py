@@ -17,8 +17,8 @@
 # 3. find a fault in the loss, the data, the loop, the mode, the measure or the shapes;
 # 4. repair it, and prove the repair by what the program does.
 #
-# A run takes a quarter of a minute at scale `tiny`, and two minutes at `small` on
-# a laptop.
+# A run takes a quarter of a minute at scale `tiny`, and two to three minutes at `small`
+# on one core.
 
 # %% [markdown] slide="slide"
 # ## Question
