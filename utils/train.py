@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from utils.course import CourseError
+from utils.training import distributed
 from utils.training.checkpoint import Checkpoint
 from utils.training.history import History
 from utils.training.precision import Precision, make_precision, place
@@ -57,7 +58,7 @@ def train_epoch(
             batches.check(logits, labels)
             loss = loss_function(logits.float(), labels)
             optimizer.zero_grad()
-            scaler.scale(loss).backward()
+            scaler.scale(loss).backward(batches.share(loss))
             scaler.step(optimizer)
             scaler.update()
             if scheduler is not None:
@@ -168,10 +169,11 @@ def fit(
     if checkpoint is not None:
         parts = (model, optimizer, scheduler, precision.scaler, train_loader)
         saved = Checkpoint(Path(checkpoint).expanduser(), *parts, settings=settings)
-        if resume and saved.path.exists():
+        if resume and saved.exists():
             history, best = saved.load()
             history.name = name
     watch = Progress(history, epochs, show=progress, log_dir=log_dir)
+    learner = distributed.parallel(model, device)  # the model itself on one process
 
     try:
         for epoch in range(len(history.rows) + 1, epochs + 1):
@@ -180,7 +182,7 @@ def fit(
                 break
             begin, rate = perf_counter(), optimizer.param_groups[0]["lr"]
             train = train_epoch(
-                model,
+                learner,
                 train_loader,
                 optimizer,
                 loss_function=loss_function,
@@ -189,6 +191,7 @@ def fit(
                 device=device,
             )
             speed = train.examples / (perf_counter() - begin)
+            distributed.average_buffers(model)
             check_weights(model)
             val = None
             if val_loader is not None:

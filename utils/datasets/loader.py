@@ -14,8 +14,9 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from utils import course
-from utils.augment import Mixing
+from utils.augment import Augmentation, Mixing
 from utils.datasets import store
+from utils.datasets.shard import WHOLE, Shard, draw
 
 CACHED = 2**19  # numbers; in float32, 2 MB
 
@@ -118,6 +119,7 @@ class ImageSet(Dataset):
         drop_last: bool = False,
         normalize: bool = True,
         device: torch.device | str | None = None,
+        shard: tuple[int, int] = (0, 1),
     ) -> Loader:
         """Batches of these images; the arguments are those of `Loader`."""
         return Loader(
@@ -129,6 +131,7 @@ class ImageSet(Dataset):
             drop_last=drop_last,
             normalize=normalize,
             device=device,
+            shard=shard,
         )
 
 
@@ -212,6 +215,10 @@ class Loader:
         drop_last: leave a smaller last batch out.
         normalize: subtract the mean, divide by the standard deviation; else in [0, 1].
         device: where the batches lie; None takes `course.device()`.
+        shard: (rank, size): of each batch give the part of this process out of `size`,
+            which may be empty in a small last batch. Together the parts are the batch
+            that a single process gets. Augmentations draw for the whole batch; what
+            mixes examples, and functions of your own, are also applied to all of it.
 
     Attributes:
         epoch: which pass comes next, from 0. Set it, and the pass repeats.
@@ -231,6 +238,7 @@ class Loader:
         drop_last: bool = False,
         normalize: bool = True,
         device: torch.device | str | None = None,
+        shard: tuple[int, int] = (0, 1),
     ) -> None:
         _require(
             isinstance(batch_size, int) and batch_size >= 1,
@@ -246,6 +254,12 @@ class Loader:
             "augment is a list of augmentations, such as [RandomCrop(4),"
             f" HorizontalFlip()], not {augment!r}.",
         )
+        rank, size = shard
+        _require(
+            0 <= rank < size and (batch_size >= size or size == 1),
+            f"shard={shard} of batches of {batch_size}: pass (rank, size), with ranks"
+            " from 0 to size - 1, and at least as many examples in a batch.",
+        )
         self.data, self.batch_size, self.drop_last = data, batch_size, drop_last
         self.shuffle, self.seed, self.epoch = shuffle, seed, 0
         self.augment, self.normalize = tuple(augment), normalize
@@ -254,7 +268,11 @@ class Loader:
         crops_first = bool(augment) and type(augment[0]) in get_args(store.Crop)
         self._crop = augment[0] if crops_first else None
         self._after_crop = self.augment[crops_first:]
-        self._store: store.Resident | store.Fetched | None = None
+        # An augmentation of single images needs this part alone, all others the batch.
+        singly = all(isinstance(each, Augmentation) for each in self.augment)
+        mine = WHOLE if size == 1 else Shard(rank, size)
+        self._early, self._late = (mine, WHOLE) if singly else (WHOLE, mine)
+        self._store: store.Resident | store.Part | store.Fetched | None = None
         self._affine: dict[tuple, tuple[Tensor, Tensor]] = {}
 
     @property
@@ -277,7 +295,7 @@ class Loader:
         generator = torch.Generator(self.device).manual_seed(int(seed[0]))
         self.epoch += 1
         if self._store is None:
-            self._store = store.place(self.data, self._crop, self.device)
+            self._store = store.place(self.data, self._crop, self.device, self._early)
         return self._batches(generator)
 
     def _batches(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
@@ -287,14 +305,21 @@ class Loader:
         else:
             order = torch.arange(n, device=self.device)
         indices = order.split(self.batch_size)[: len(self)]
-        for images, labels in self._store.batches(indices, generator):
+        batches = self._store.batches(indices, generator, self._early)
+        for i, (images, labels) in zip(indices, batches, strict=True):
+            n = len(i)  # of all processes together
             for augmentation in self._after_crop:
                 if isinstance(augmentation, Mixing):
                     labels = self._probabilities(labels)
                     images, labels = augmentation(images, labels, generator)
-                else:
+                elif self._early is WHOLE:
                     images = augmentation(images, generator)
-            yield self._to_float(images), labels
+                else:
+                    rows, shape = self._early.rows(n), (n, *images.shape[1:])
+                    params = draw(augmentation, shape, images, rows, generator)
+                    images = augmentation.apply(images, params)
+            rows = self._late.rows(n)
+            yield self._to_float(images[rows]), labels[rows]
 
     def _probabilities(self, labels: Tensor) -> Tensor:
         """Class numbers (B,) as float (B, K), 1 for the class; (B, K) stays."""

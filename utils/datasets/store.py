@@ -23,6 +23,7 @@ from utils import course
 from utils.augment import RandomCrop, RandomResizedCrop
 from utils.augment.geometry import cut
 from utils.datasets import maps
+from utils.datasets.shard import WHOLE, Shard, draw
 
 if TYPE_CHECKING:
     from utils.datasets.loader import ImageSet
@@ -34,10 +35,15 @@ PART = 2**27  # bytes that are copied to the device at once
 
 
 def place(
-    data: ImageSet, crop: Crop | None, device: torch.device
-) -> Resident | Fetched:
-    """Put the set on the device if it takes at most half of the memory free there."""
+    data: ImageSet, crop: Crop | None, device: torch.device, shard: Shard = WHOLE
+) -> Resident | Part | Fetched:
+    """Put the set on the device if it takes at most half of the memory free there.
+
+    Of several processes each puts its own part there.
+    """
     n, c, h, w = data.images.shape
+    apart = n >= shard.size > 1  # each process has an example or more
+    n = math.ceil(n / shard.size) if apart else n
     border = 2 * crop.padding if crop else 0
     copied = n * c * (h + border) * (w + border)
     room = free_memory(device) / 2
@@ -45,8 +51,9 @@ def place(
         # Without a border the images are used where they are; with one, a large set is
         # not copied: it may be the map of a file.
         copied, room = (copied if border else 0), min(room, PADDED)
-    fits = copied <= room
-    return Resident(data, crop, device) if fits else Fetched(data, crop, device)
+    if copied > room:
+        return Fetched(data, crop, device)
+    return (Part if apart and copied else Resident)(data, crop, device)
 
 
 def free_memory(device: torch.device) -> float:
@@ -74,18 +81,41 @@ class Resident:
         if crop and crop.padding:
             self.images = F.pad(self.images, [crop.padding] * 4)
 
-    def batches(self, indices: Sequence[Tensor], generator: Generator) -> Batches:
+    def batches(
+        self, indices: Sequence[Tensor], generator: Generator, shard: Shard = WHOLE
+    ) -> Batches:
         """Pick the examples of each batch, cropped: uint8 (B, C, H, W), int64 (B,)."""
-        h, w = self.size
         for i in indices:
+            rows, shape = shard.rows(len(i)), (len(i), self.images.shape[1], *self.size)
+            i = i[rows]
             if self.crop:
-                # It asks only how many images there are, and how large.
-                params = self.crop.draw(self.images[: len(i), :, :h, :w], generator)
+                params = draw(self.crop, shape, self.images, rows, generator)
                 images = self.crop.pick(self.images, i, params)
             else:
                 images = _pick(self.images, i)
             maps.was_read(len(i) * self.images[0].nbytes)
             yield images, self.labels[i]
+
+
+class Part:
+    """What a process needs of the set, on its device; copied anew for each pass.
+
+    So a device holds the set's share of one process, although every pass deals the
+    examples out anew.
+    """
+
+    def __init__(self, data: ImageSet, crop: Crop | None, device: torch.device) -> None:
+        self.data, self.crop, self.device = data, crop, device
+
+    def batches(
+        self, indices: Sequence[Tensor], generator: Generator, shard: Shard = WHOLE
+    ) -> Batches:
+        """The same batches as of the whole set."""
+        mine = torch.cat([i[shard.rows(len(i))] for i in indices])
+        part = Resident(self.data.take(mine.cpu()), self.crop, self.device)
+        places = torch.zeros(len(self.data), dtype=torch.int64, device=mine.device)
+        places[mine] = torch.arange(len(mine), device=mine.device)
+        yield from part.batches([places[i] for i in indices], generator, shard)
 
 
 class Fetched:
@@ -94,21 +124,27 @@ class Fetched:
     def __init__(self, data: ImageSet, crop: Crop | None, device: torch.device) -> None:
         self.examples, self.crop, self.device = _Examples(data), crop, device
 
-    def batches(self, indices: Sequence[Tensor], generator: Generator) -> Batches:
+    def batches(
+        self, indices: Sequence[Tensor], generator: Generator, shard: Shard = WHOLE
+    ) -> Batches:
         """Fetch the examples of each batch: uint8 (B, C, H, W), int64 (B,)."""
         cuda = self.device.type == "cuda"
         loader = DataLoader(
             self.examples,
-            batch_sampler=[i.cpu() for i in indices],
+            batch_sampler=[i[shard.rows(len(i))].cpu() for i in indices],
             collate_fn=tuple,
             # Processes fetch ahead while a GPU computes; a busy CPU they would slow.
             num_workers=course.num_workers() if cuda else 0,
             pin_memory=cuda,
             generator=Generator(),  # without it, the global one would be used
         )
-        for batch in loader:
+        for i, batch in zip(indices, loader, strict=True):
             images, labels = (t.to(self.device, non_blocking=True) for t in batch)
-            yield self.crop(images, generator) if self.crop else images, labels
+            if self.crop:
+                rows, shape = shard.rows(len(i)), (len(i), *images.shape[1:])
+                params = draw(self.crop, shape, images, rows, generator)
+                images = self.crop.apply(images, params)
+            yield images, labels
 
 
 class _Examples(Dataset):

@@ -18,6 +18,7 @@ from torch.amp import GradScaler
 from torch.optim import Optimizer
 
 from utils.course import CourseError
+from utils.training import distributed
 from utils.training.history import History
 
 FORMAT = "cnn-course checkpoint 1"
@@ -30,6 +31,9 @@ Weights = dict[str, Tensor]
 @dataclass
 class Checkpoint:
     """The file of one run, and the parts whose state goes into it.
+
+    Of several processes the first reads and writes it, for all. A run may go on with
+    another number of them.
 
     Attributes:
         path: the file; replaced as a whole after every epoch, never half written.
@@ -52,14 +56,20 @@ class Checkpoint:
                 f" {str(self.path / 'model.pt')!r}."
             )
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            if distributed.is_first():
+                self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CourseError(
                 f"No folder for the checkpoint {self.path}: {error}. Choose another."
             ) from None
 
+    def exists(self) -> bool:
+        """Whether there is a file to go on from."""
+        return distributed.from_first(self.path.exists)
+
     def save(self, history: History, best: Weights | None) -> None:
         """Write the state at the end of an epoch, with the best weights so far."""
+        random, *others = distributed.gathered(random_state())
         state = {
             "format": FORMAT,
             "settings": self.settings,
@@ -70,9 +80,12 @@ class Checkpoint:
             "scheduler": self.scheduler.state_dict() if self.scheduler else None,
             "scaler": self.scaler.state_dict(),
             "loader": loader_state(self.loader),
-            "random": random_state(),
+            "random": random,
+            "random of other ranks": others,
         }
-        write(self.path, plain(state))
+        if distributed.is_first():
+            write(self.path, plain(state))
+        distributed.meet()  # however slow the disk is
 
     def load(self) -> tuple[History, Weights | None]:
         """Put everything back as `save` found it.
@@ -81,7 +94,7 @@ class Checkpoint:
             CourseError: the file is damaged, or belongs to another model or to other
                 hyper-parameters; it has not been touched.
         """
-        state = read(self.path)
+        state = distributed.from_first(lambda: read(self.path))
         try:
             check_architecture(self.path, state["model"], self.model.state_dict())
             check_settings(self.path, state["settings"], self.settings)
@@ -101,7 +114,9 @@ class Checkpoint:
         if state["scaler"] and self.scaler.is_enabled():
             self.scaler.load_state_dict(state["scaler"])
         restore_loader(self.loader, state["loader"])
-        restore_random(state["random"])
+        drawn = [state["random"], *state.get("random of other ranks", ())]
+        if distributed.rank() < len(drawn):
+            restore_random(drawn[distributed.rank()])
 
 
 def write(path: Path, state: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.course import CourseError
+from utils.training.distributed import is_first
 from utils.training.history import History, percent
 
 WIDTH, HEIGHT = 320, 96  # of the live loss curve, in pixels
@@ -24,7 +25,8 @@ class Progress:
         self, history: History, epochs: int, *, show: bool, log_dir: Any = None
     ) -> None:
         self.history, self.epochs, self.show = history, epochs, show
-        self.writer = None if log_dir is None else tensorboard(log_dir, history)
+        logs = log_dir is not None and is_first()
+        self.writer = tensorboard(log_dir, history) if logs else None
         self.handle = None
         if show and in_notebook():
             from IPython.display import display

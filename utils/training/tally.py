@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from utils.course import CourseError
+from utils.training import distributed
 
 CHECK_EVERY = 50  # steps between two looks at whether the loss is still finite
 EMPTY = (
@@ -96,8 +97,22 @@ class Tally:
         if low < 0 or high >= outputs:
             raise CourseError(OUT_OF_RANGE.format(low if low < 0 else high, outputs))
 
+    def share(self, loss: Tensor) -> Tensor | None:
+        """What the gradient of the batch's mean loss counts: None, or 1, for a whole one.
+
+        Where each rank has a part of the batch, torch takes the mean over the ranks.
+        That is the mean over all examples once a part of n counts ranks * n / total.
+        """
+        if distributed.size() == 1:
+            return None
+        [total] = distributed.summed(self.batch_size)
+        weight = distributed.size() * self.batch_size / max(total, 1)
+        return torch.full_like(loss, weight)
+
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
         """Note a batch: its mean loss, and how many of its examples were right."""
+        if not len(labels):  # a rank's part of a small batch
+            return
         self.losses.append(loss.detach())
         self.guesses.append(logits.argmax(1))
         self.targets.append(labels.argmax(1) if labels.ndim == 2 else labels)
@@ -106,14 +121,20 @@ class Tally:
 
     def metrics(self) -> Metrics:
         """The means over all examples; the only place that waits for the device."""
-        if not self.losses:
+        loss, hits, examples = distributed.summed(*self.sums())
+        if not examples:
             raise CourseError(EMPTY)
+        return Metrics(loss / examples, hits / examples, int(examples))
+
+    def sums(self) -> tuple[float, float, float]:
+        """Over this process's examples: the losses, the hits, and how many they are."""
+        if not self.losses:
+            return 0, 0, 0
         check_finite(self.losses, CHECK_EVERY)
         counts = torch.tensor([len(part) for part in self.targets]).double()
         losses = torch.stack(self.losses).cpu().double()  # MPS has no float64
         hits = int((torch.cat(self.guesses) == torch.cat(self.targets)).sum())
-        examples = int(counts.sum())
-        return Metrics(float(losses @ counts) / examples, hits / examples, examples)
+        return float(losses @ counts), hits, float(counts.sum())
 
     def __enter__(self) -> Tally:
         return self
@@ -201,6 +222,12 @@ def explain(error: BaseException | None, batches: Tally) -> str | None:
         return (
             "A batch of one example: batch normalisation needs two or more to train on."
             " Pass drop_last=True to the training loader, or another batch size."
+        )
+    if isinstance(error, RuntimeError) and "finished reduction" in text:
+        return (
+            "Some weights take no part in the loss, and so get no gradient, for which"
+            " several processes would wait. Give them requires_grad=False, or a part in"
+            " loss_function; or train on one process."
         )
     wrong = re.match(r"Target (-?\d+) is out of bounds", text)
     if isinstance(error, IndexError) and wrong:
