@@ -14,6 +14,7 @@ from utils.models import build
 from utils.models.transfer import Transfer, pretrained
 from utils.train import evaluate
 from utils.training import command, record, request
+from utils.training.options import parser
 
 DIGITS = [
     "--model",
@@ -38,7 +39,7 @@ def run(*words: str) -> int:
 
 
 def options(*words: str):
-    return command.parser().parse_args([*DIGITS, *words])
+    return parser().parse_args([*DIGITS, *words])
 
 
 def test_a_run_leaves_one_complete_record(tmp_path, capsys):
@@ -216,7 +217,7 @@ def test_it_begins_with_trained_weights(tmp_path, freeze):
 
 def test_the_body_moves_in_smaller_steps():
     words = ["--weights", "cifar10", "--lr", "0.5", "--body-lr", "0.01"]
-    chosen = command.parser().parse_args([*PHOTOS, *words])
+    chosen = parser().parse_args([*PHOTOS, *words])
     model = Transfer(pretrained("resnet20", "cifar10")[0], 2)
     settings = request.recipe(chosen, model)
     head, body = settings["optimizer"].param_groups
@@ -227,7 +228,7 @@ def test_the_body_moves_in_smaller_steps():
 
 
 def test_photos_come_in_the_size_that_is_asked_for():
-    chosen = command.parser().parse_args([*PHOTOS, "--size", "48"])
+    chosen = parser().parse_args([*PHOTOS, "--size", "48"])
     assert request.read_images(chosen).train.images.shape[1:] == (3, 48, 48)
 
 

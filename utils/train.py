@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from utils.course import CourseError
-from utils.training import distributed
 from utils.training.checkpoint import Checkpoint
 from utils.training.history import History
+from utils.training.parallel import average_buffers, parallel
 from utils.training.precision import Precision, make_precision, place
 from utils.training.progress import Progress
 from utils.training.recipe import (
@@ -173,7 +173,7 @@ def fit(
             history, best = saved.load()
             history.name = name
     watch = Progress(history, epochs, show=progress, log_dir=log_dir)
-    learner = distributed.parallel(model, device)  # the model itself on one process
+    learner = parallel(model, device)  # the model itself on one process
 
     try:
         for epoch in range(len(history.rows) + 1, epochs + 1):
@@ -191,7 +191,7 @@ def fit(
                 device=device,
             )
             speed = train.examples / (perf_counter() - begin)
-            distributed.average_buffers(model)
+            average_buffers(model)
             check_weights(model)
             val = None
             if val_loader is not None:

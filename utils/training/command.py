@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,80 +13,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from utils import course, data
+from utils import course
 from utils.course import CourseError
 from utils.datasets.loader import Splits
 from utils.look import totals
-from utils.models import MODELS
-from utils.models.transfer import SOURCES
 from utils.train import evaluate, fit
-from utils.training import record, request
+from utils.training import distributed, record, request
 from utils.training.history import History, percent
-from utils.training.precision import DTYPES, make_precision
-from utils.training.recipe import OPTIMIZERS, SCHEDULES
-from utils.training.request import AUGMENTATIONS
-
-ABOUT = """\
-Train a network of the course on a data set. It is measured on the validation set
-after every epoch, and once, at the end, on the test set. With --out, one JSON file
-says what was run, where, and what came out.
-"""
-EXAMPLES = """\
-examples:
-  python -m utils.train --model lenet5 --data mnist --epochs 5
-  python -m utils.train --model resnet20 --data cifar10 --augment crop flip --out runs
-  python -m utils.train --model vgg16_bn --data cifar10 --set width=0.25 "hidden=()"
-  python -m utils.train --model resnet18 --data ~/photos --set width=0.5
-  python -m utils.train --model squeezenet1_1 --data dogs_vs_cats --weights imagenet
-"""
-
-
-def parser() -> argparse.ArgumentParser:
-    """The options, in the order in which one asks for them."""
-    p = argparse.ArgumentParser(
-        prog="python -m utils.train",
-        description=ABOUT,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = p.add_argument_group("what").add_argument
-    add("--model", required=True, metavar="NAME", help=f"one of {', '.join(MODELS)}")
-    names = ", ".join(data.DATASETS)
-    add("--data", required=True, help=f"{names}, or a folder with one for each class")
-    of_network = {"metavar": "OPTION=VALUE", "help": "of the network: width=0.5"}
-    add("--set", nargs="+", default=[], **of_network)
-    add("--images", type=int, metavar="N", help="train on so many; all by default")
-    add("--size", type=int, help="side of photos, in pixels; 64, or the weights' own")
-    add("--stand-in", action="store_true", help="the drawn images, not the real ones")
-    add = p.add_argument_group("from trained weights").add_argument
-    text = "begin with these, and with a new last layer"
-    add("--weights", choices=SOURCES, help=text)
-    add("--freeze", action="store_true", help="train the new last layer alone")
-    text = "of the other layers, as a part of --lr; %(default)s"
-    add("--body-lr", type=float, default=0.1, metavar="FRACTION", help=text)
-    add = p.add_argument_group("recipe").add_argument
-    add("--epochs", type=int, default=30, help="%(default)s by default")
-    add("--batch-size", type=int, default=128, help="%(default)s by default")
-    add("--lr", type=float, help="highest learning rate: SGD 0.1, else 0.001")
-    add("--optimizer", choices=OPTIMIZERS, default="sgd", help="sgd by default")
-    add("--momentum", type=float, default=0.9, help="of SGD, %(default)s by default")
-    add("--weight-decay", type=float, default=5e-4, help="%(default)s by default")
-    add("--schedule", choices=SCHEDULES, default="onecycle", help="onecycle by default")
-    add("--label-smoothing", type=float, default=0.0, metavar="FRACTION", help="none")
-    names = f"any of {', '.join(AUGMENTATIONS)}, in this order"
-    add("--augment", nargs="*", choices=AUGMENTATIONS, default=[], help=names)
-    add("--seed", type=int, default=0, help="of weights, order, augmentation; 0")
-    add("--precision", choices=("auto", *DTYPES), default="auto", help="auto")
-    add("--device", help="cpu, cuda or mps; the fastest here by default")
-    add = p.add_argument_group("what stays").add_argument
-    add("--out", type=Path, metavar="FOLDER", help="write the run's JSON file there")
-    add("--name", help="of the run and its file; MODEL-DATA by default")
-    add("--overwrite", action="store_true", help="replace the file of an earlier run")
-    add("--save", type=Path, metavar="FILE", help="the weights, as a state dict")
-    add("--checkpoint", type=Path, metavar="FILE", help="whole state of every epoch")
-    add("--resume", action="store_true", help="go on from the checkpoint")
-    add("--no-test", action="store_true", help="leave the test set closed")
-    return p
+from utils.training.options import read_options
+from utils.training.parallel import check_device
+from utils.training.precision import make_precision
+from utils.training.sync_batchnorm import synchronise
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -98,33 +34,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
         was interrupted. Only a complete run is recorded.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
-    options = parser().parse_args(words)
-    options.name = options.name or f"{options.model}-{Path(options.data).name}"
-    options.command = shlex.join(["python", "-m", "utils.train", *words])
     try:
-        return run(options)
+        with distributed.joined():
+            run(distributed.from_first(lambda: read_options(words)))
     except CourseError as error:
         print(error, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("Nothing was recorded: the run was interrupted.", file=sys.stderr)
+        return 130
+    return 0
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> None:
     """Train, measure, and write what is to stay."""
     file = options.out and options.out / f"{options.name}-seed{options.seed}.json"
     check(options, file)
-    course.set_seed(options.seed)
-    trained = request.trained(options)
-    splits = request.read_images(options, trained)
+    # All ranks take the weights of the first; each draws its own dropout.
+    course.set_seed(options.seed + distributed.rank())
+    with distributed.one_first():
+        trained = request.trained(options)
+        splits = request.read_images(options, trained)
     model, built_with = request.make_model(options, splits.train, trained)
+    if options.sync_batchnorm:
+        synchronise(model)
     begin = perf_counter()
     learner, loaders = request.loaders(options, model, splits)
     preparation = perf_counter() - begin
     recipe = request.recipe(options, learner)
     history = fit(learner, *loaders, name=options.name, **recipe)
     if history.stopped == "interrupted":
-        print("Nothing was recorded: the run was interrupted.", file=sys.stderr)
-        return 130
+        raise KeyboardInterrupt
     result = result_of(options, model, splits, history)
+    if not distributed.is_first():
+        return
     result = describe(options, model, splits, built_with) | result
     result |= {"seconds": round(preparation + sum(history["seconds"]), 1)}
     result |= {"history": history.to_dict()}
@@ -133,7 +76,6 @@ def run(options: argparse.Namespace) -> int:
     report(result, file)
     if options.save:
         save_weights(model, options.save)
-    return 0
 
 
 def check(options: argparse.Namespace, file: Path | None) -> None:
@@ -148,14 +90,17 @@ def check(options: argparse.Namespace, file: Path | None) -> None:
             f"{results} holds results on real images alone. Choose another --out."
         )
     for path in filter(None, (file, options.save)):
-        record.make_folder(path.parent)
+        if distributed.is_first():
+            record.make_folder(path.parent)
     try:
-        torch.empty(1, device=options.device or course.device())
+        device = torch.device(options.device or course.device())
+        torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:  # torch raises both
         raise CourseError(
             f"--device {options.device} cannot be used here"
             f" ({str(error).splitlines()[0]}). Leave it out for the fastest one."
         ) from error
+    check_device(device)
 
 
 def describe(
@@ -188,6 +133,9 @@ def describe(
         "scale": course.scale(),
         "machine": record.machine(device),
         "precision": str(dtype).removeprefix("torch."),
+        "processes": distributed.size(),
+        "batch_size": options.batch_size,
+        "sync_batchnorm": options.sync_batchnorm,
         "start": start_of(options),
         "data": images,
         "model": {"name": options.model, "options": built_with, **sizes},
@@ -208,7 +156,7 @@ def result_of(
     """How well the kept weights do: fractions, nats, images a second, and bytes."""
     result: dict[str, Any] = {}
     for part in ("val",) if options.no_test else ("val", "test"):
-        loader = getattr(splits, part).loader(512, device=options.device)
+        loader = request.val_loader(options, getattr(splits, part))
         settings = {"precision": options.precision, "device": options.device}
         metrics = evaluate(model, loader, **settings)
         result |= {f"{part}_loss": metrics.loss, f"{part}_accuracy": metrics.accuracy}

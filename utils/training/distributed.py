@@ -24,8 +24,6 @@ from typing import Any, NoReturn, TypeVar
 
 import torch
 import torch.distributed as dist
-from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from utils.course import CourseError
 
@@ -71,6 +69,15 @@ def is_first() -> bool:
 def local_rank() -> int:
     """The number of this process among those of its host."""
     return int(os.environ["LOCAL_RANK"]) if size() > 1 else 0
+
+
+def launcher() -> str:
+    """What starts the course's command here, as one types it."""
+    if size() == 1:
+        return "python"
+    here = int(os.environ["LOCAL_WORLD_SIZE"])
+    hosts = f"--nnodes={size() // here} " if size() > here else ""
+    return f"torchrun {hosts}--nproc-per-node={here}"
 
 
 # --- joining and leaving ------------------------------------------------------------
@@ -219,56 +226,3 @@ def summed(*values: float) -> list[float]:
     sums = torch.tensor(values, dtype=torch.float64)
     dist.all_reduce(sums)
     return sums.tolist()
-
-
-# --- the model ----------------------------------------------------------------------
-
-
-def parallel(model: nn.Module, device: torch.device) -> nn.Module:
-    """The model with gradients that are averaged over the ranks; it shares its weights.
-
-    All ranks begin with the weights of rank 0.
-
-    Raises:
-        CourseError: there is no such device for each process.
-    """
-    if size() == 1:
-        return model
-    check_device(device)
-    # The running statistics are made equal once an epoch: see `average_buffers`.
-    return DistributedDataParallel(model, broadcast_buffers=False)
-
-
-def check_device(device: torch.device) -> None:
-    """Raise a `CourseError` unless each of several processes can compute there."""
-    if size() == 1 or device.type == "cpu":
-        return
-    if device.type != "cuda" or device.index is not None:
-        raise CourseError(
-            f"{size()} processes cannot share the device {device}: take cpu, or cuda"
-            " without a number, where each process has a card of its own."
-        )
-    here, cards = int(os.environ["LOCAL_WORLD_SIZE"]), torch.cuda.device_count()
-    if here > cards:
-        raise CourseError(
-            f"{here} processes and {cards} GPUs on this host: start torchrun with"
-            f" --nproc-per-node={cards}, or add --device cpu."
-        )
-
-
-@torch.no_grad()
-def average_buffers(model: nn.Module) -> None:
-    """Give all ranks the mean of their running statistics, to evaluate the same net."""
-    for buffer in model.buffers() if size() > 1 else ():
-        if buffer.is_floating_point():
-            dist.all_reduce(buffer)
-            buffer.div_(size())
-
-
-def launcher() -> str:
-    """What starts the course's command here, as one types it."""
-    if size() == 1:
-        return "python"
-    here = int(os.environ["LOCAL_WORLD_SIZE"])
-    hosts = f"--nnodes={size() // here} " if size() > here else ""
-    return f"torchrun {hosts}--nproc-per-node={here}"

@@ -22,6 +22,7 @@ from utils.models import MODELS, build
 from utils.models.googlenet import GoogLeNet, googlenet_loss
 from utils.models.transfer import Transfer, pretrained
 from utils.models.weights import Weights
+from utils.training import distributed
 from utils.training.precision import place
 from utils.training.recipe import OPTIMIZERS, named_optimizer
 
@@ -53,6 +54,11 @@ def trained(options: argparse.Namespace) -> Trained | None:
         raise CourseError(
             "--freeze computes the features of each image once, so it takes no"
             " --augment. Leave out one of them."
+        )
+    if options.freeze and distributed.size() > 1:
+        raise CourseError(
+            "--freeze trains one layer, which several processes do not make faster."
+            " Start it with python in place of torchrun."
         )
     return pretrained(options.model, options.weights)
 
@@ -103,6 +109,11 @@ def make_model(
     return model, given
 
 
+def val_loader(options: argparse.Namespace, images: ImageSet) -> Loader:
+    """The images to be measured on, in large batches."""
+    return images.loader(512, device=options.device, shard=distributed.shard())
+
+
 def read_option(text: str) -> tuple[str, Any]:
     """ "width=0.5" as ("width", 0.5); what is no Python value stays text."""
     key, equals, value = text.partition("=")
@@ -128,7 +139,7 @@ def loaders(
 
     Of a frozen network that is the head alone, on features that are computed once.
     """
-    val = splits.val.loader(512, device=options.device)
+    val = val_loader(options, splits.val)
     if not options.freeze:
         return model, (train_loader(options, splits.train), val)
     train = splits.train.loader(128, device=options.device)
@@ -151,6 +162,7 @@ def train_loader(options: argparse.Namespace, images: ImageSet) -> Loader:
         shuffle=True,
         seed=options.seed,
         device=options.device,
+        shard=distributed.shard(),
     )
 
 

@@ -23,12 +23,14 @@ class Sum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:
+        """Add up a copy."""
         total = values.clone()
         dist.all_reduce(total)
         return total
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        """Every rank's loss depends on every rank's values."""
         return Sum.apply(gradient.contiguous())
 
 
@@ -48,6 +50,7 @@ class SyncBatchNorm(nn.Module):
             self.register_buffer(name, buffer)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Normalise, and in training move the running statistics."""
         mean, variance = self.running_mean, self.running_var  # (C,)
         if self.training:
             mean, variance, n = statistics_of_all(x)  # (C,)

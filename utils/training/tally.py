@@ -98,7 +98,7 @@ class Tally:
             raise CourseError(OUT_OF_RANGE.format(low if low < 0 else high, outputs))
 
     def share(self, loss: Tensor) -> Tensor | None:
-        """What the gradient of the batch's mean loss counts: None, or 1, for a whole one.
+        """What the batch counts in the gradient: None, which is 1, for a whole one.
 
         Where each rank has a part of the batch, torch takes the mean over the ranks.
         That is the mean over all examples once a part of n counts ranks * n / total.

@@ -1,0 +1,91 @@
+"""The words of `python -m utils.train`, and what they ask for."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from utils import data
+from utils.models import MODELS
+from utils.models.transfer import SOURCES
+from utils.training import distributed
+from utils.training.precision import DTYPES
+from utils.training.recipe import OPTIMIZERS, SCHEDULES
+from utils.training.request import AUGMENTATIONS
+
+ABOUT = """\
+Train a network of the course on a data set. It is measured on the validation set
+after every epoch, and once, at the end, on the test set. With --out, one JSON file
+says what was run, where, and what came out.
+"""
+EXAMPLES = """\
+examples:
+  python -m utils.train --model lenet5 --data mnist --epochs 5
+  python -m utils.train --model resnet20 --data cifar10 --augment crop flip --out runs
+  python -m utils.train --model vgg16_bn --data cifar10 --set width=0.25 "hidden=()"
+  python -m utils.train --model resnet18 --data ~/photos --set width=0.5
+  python -m utils.train --model squeezenet1_1 --data dogs_vs_cats --weights imagenet
+  torchrun --nproc-per-node=2 -m utils.train --model resnet20 --data cifar10
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options, in the order in which one asks for them."""
+    p = argparse.ArgumentParser(
+        prog="python -m utils.train",
+        description=ABOUT,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = p.add_argument_group("what").add_argument
+    add("--model", required=True, metavar="NAME", help=f"one of {', '.join(MODELS)}")
+    names = ", ".join(data.DATASETS)
+    add("--data", required=True, help=f"{names}, or a folder with one for each class")
+    of_network = {"metavar": "OPTION=VALUE", "help": "of the network: width=0.5"}
+    add("--set", nargs="+", default=[], **of_network)
+    add("--images", type=int, metavar="N", help="train on so many; all by default")
+    add("--size", type=int, help="side of photos, in pixels; 64, or the weights' own")
+    add("--stand-in", action="store_true", help="the drawn images, not the real ones")
+    add = p.add_argument_group("from trained weights").add_argument
+    text = "begin with these, and with a new last layer"
+    add("--weights", choices=SOURCES, help=text)
+    add("--freeze", action="store_true", help="train the new last layer alone")
+    text = "of the other layers, as a part of --lr; %(default)s"
+    add("--body-lr", type=float, default=0.1, metavar="FRACTION", help=text)
+    add = p.add_argument_group("recipe").add_argument
+    add("--epochs", type=int, default=30, help="%(default)s by default")
+    text = "of all processes together; %(default)s by default"
+    add("--batch-size", type=int, default=128, help=text)
+    add("--lr", type=float, help="highest learning rate: SGD 0.1, else 0.001")
+    add("--optimizer", choices=OPTIMIZERS, default="sgd", help="sgd by default")
+    add("--momentum", type=float, default=0.9, help="of SGD, %(default)s by default")
+    add("--weight-decay", type=float, default=5e-4, help="%(default)s by default")
+    add("--schedule", choices=SCHEDULES, default="onecycle", help="onecycle by default")
+    add("--label-smoothing", type=float, default=0.0, metavar="FRACTION", help="none")
+    names = f"any of {', '.join(AUGMENTATIONS)}, in this order"
+    add("--augment", nargs="*", choices=AUGMENTATIONS, default=[], help=names)
+    add("--seed", type=int, default=0, help="of weights, order, augmentation; 0")
+    add("--precision", choices=("auto", *DTYPES), default="auto", help="auto")
+    add("--device", help="cpu, cuda or mps; the fastest here by default")
+    text = "batch norm over the examples of all processes"
+    add("--sync-batchnorm", action="store_true", help=text)
+    add = p.add_argument_group("what stays").add_argument
+    add("--out", type=Path, metavar="FOLDER", help="write the run's JSON file there")
+    add("--name", help="of the run and its file; MODEL-DATA by default")
+    add("--overwrite", action="store_true", help="replace the file of an earlier run")
+    add("--save", type=Path, metavar="FILE", help="the weights, as a state dict")
+    add("--checkpoint", type=Path, metavar="FILE", help="whole state of every epoch")
+    add("--resume", action="store_true", help="go on from the checkpoint")
+    add("--no-test", action="store_true", help="leave the test set closed")
+    return p
+
+
+def read_options(words: Sequence[str]) -> argparse.Namespace:
+    """What the command line asks for, the name of the run, and how to repeat it."""
+    options = parser().parse_args(words)
+    options.name = options.name or f"{options.model}-{Path(options.data).name}"
+    launcher = distributed.launcher()
+    options.command = f"{launcher} -m utils.train {shlex.join(words)}"
+    return options
