@@ -93,7 +93,7 @@ def joined() -> Iterator[None]:
     Raises:
         CourseError: another process was killed, or is out of reach.
     """
-    if not launched():
+    if not launched() or size() > 1:  # alone, or inside already
         yield
         return
     try:

@@ -14,7 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 from utils.course import CourseError
 from utils.training import distributed
 
-# torch's option that copies buffers from rank 0 in every step: the new name, the old one
+# The option that copies buffers from rank 0 in every step: torch's new name, the old
 BUFFERS = ("forward_sync_buffers", "broadcast_buffers")
 
 
@@ -44,8 +44,8 @@ def check_device(device: torch.device) -> None:
         return
     if device.type != "cuda" or device.index is not None:
         raise CourseError(
-            f"{distributed.size()} processes cannot share the device {device}: take cpu,"
-            " or cuda without a number, which gives each process a card of its own."
+            f"Several processes cannot share the device {device}: take cpu, or cuda"
+            " without a number, which gives each of them a card of its own."
         )
     here, cards = int(os.environ["LOCAL_WORLD_SIZE"]), torch.cuda.device_count()
     if here > cards:
