@@ -127,9 +127,10 @@ def join() -> None:
     if cuda:
         # From here on, "cuda" is this process's own card.
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
+    times = store().add(f"joined by {os.environ['RANK']}", 1)
     dist.init_process_group(
         "cpu:gloo,cuda:nccl" if cuda and dist.is_nccl_available() else "gloo",
-        store=dist.PrefixStore("group", store()),
+        store=dist.PrefixStore(f"group {times}", store()),
         rank=int(os.environ["RANK"]),
         world_size=int(os.environ["WORLD_SIZE"]),
         timeout=TIMEOUT,
