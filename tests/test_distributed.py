@@ -35,6 +35,7 @@ from utils.models.googlenet import googlenet, googlenet_loss  # noqa: E402
 from utils.train import fit, train_epoch  # noqa: E402
 from utils.training import checkpoint, command, distributed, record  # noqa: E402
 from utils.training.parallel import check_device, parallel  # noqa: E402
+from utils.training.precision import place  # noqa: E402
 from utils.training.sync_batchnorm import synchronise  # noqa: E402
 
 CPU = torch.device("cpu")
@@ -176,6 +177,7 @@ def refusals() -> list[str]:
 def seen() -> dict[str, Any]:
     """What else two processes are to agree on, or not."""
     model, batches = net(), loader(40, 16, crops(), shuffle=True)
+    place(model, CPU)
     learner = parallel(model, CPU)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.02)
     sizes = [len(labels) for _, labels in batches]
@@ -262,7 +264,7 @@ def alone() -> dict[str, Any]:
 def test_the_curve_is_that_of_one_process(kind: str, ran, alone) -> None:
     first, second = (report[kind] for report in ran["reports"])
     assert first == second
-    assert first == pytest.approx(alone[kind], rel=2e-4)
+    assert first == pytest.approx(alone[kind], rel=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["BatchNorm1d", "BatchNorm2d"])
@@ -310,7 +312,7 @@ def test_an_error_in_one_ends_both_and_is_told_once(ran) -> None:
     assert ran["status"] != 0
     assert ran["printed"].count("Epoch 1: Label 1") == 1
     assert "was killed" not in ran["printed"]
-    assert ran["printed"].count("exitcode  : 2") == 2
+    assert "exitcode  : 2" in ran["printed"]
     assert ran["printed"].count("Traceback") == 1  # torchrun's own
 
 
@@ -337,7 +339,7 @@ def test_a_killed_process_ends_the_other_and_the_run_can_go_on(tmp_path) -> None
     )
     assert seconds < 60
     assert status != 0
-    assert printed.count("was killed or cannot be reached") == 1
+    assert printed.count("one of its processes was killed") == 1
     assert printed.count("Traceback") == 1  # torchrun's own
     done = len(checkpoint.read(state)["history"]["rows"])
     assert done >= 2

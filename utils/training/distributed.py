@@ -33,9 +33,9 @@ ENVIRONMENT = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_A
 TIMEOUT = timedelta(seconds=45)  # without a word from another rank, between two steps
 PATIENCE = 3600  # seconds that a download, or the writing of a checkpoint, may take
 LOST = (
-    "Another process of this run was killed or cannot be reached, so this one stops"
-    " too. Start the command again; with --checkpoint and --resume it goes on after the"
-    " last whole epoch."
+    "The run was ended from outside, or one of its processes was killed or cannot be"
+    " reached, so all of them stop. Start the command again; with --checkpoint and"
+    " --resume it goes on after the last whole epoch."
 )
 BROKEN = re.compile("gloo|nccl|socket|connection|store", re.IGNORECASE)
 
@@ -160,7 +160,8 @@ def stop(error: BaseException) -> NoReturn:
     if found != mine:
         raise SystemExit(int(found.split()[0])) from None
     if broken:
-        raise CourseError(f"{LOST}\n({str(error).splitlines()[0]})") from None
+        detail = str(error).splitlines()[0].split(". ")[0]
+        raise CourseError(f"{LOST}\n({detail})") from None
     raise error
 
 
