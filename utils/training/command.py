@@ -163,7 +163,8 @@ def result_of(
     device = torch.device(options.device or course.device())
     speed = median(history["images_per_second"])
     result["images_per_second"] = round(speed, 1)
-    result["peak_memory_bytes"] = record.peak_memory(device)
+    peak = record.peak_memory(device)  # of all processes together
+    result["peak_memory_bytes"] = peak and int(distributed.summed(peak)[0])
     return result
 
 

@@ -13,7 +13,6 @@ Without torchrun there is one process, and nothing here does anything.
 from __future__ import annotations
 
 import os
-import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -37,7 +36,6 @@ LOST = (
     " reached, so all of them stop. Start the command again; with --checkpoint and"
     " --resume it goes on after the last whole epoch."
 )
-BROKEN = re.compile("gloo|nccl|socket|connection|store", re.IGNORECASE)
 
 
 def launched() -> bool:
@@ -146,7 +144,7 @@ def be_deaf() -> None:
 def stop(error: BaseException) -> NoReturn:
     """Raise the error on the first rank that stops; the others exit with its status."""
     be_deaf()
-    broken = isinstance(error, RuntimeError) and bool(BROKEN.search(str(error)))
+    broken = isinstance(error, RuntimeError) and is_lost(error)
     status: Any = 2 if broken or isinstance(error, CourseError) else 1
     if isinstance(error, KeyboardInterrupt):
         status = 130
@@ -163,6 +161,11 @@ def stop(error: BaseException) -> NoReturn:
         detail = str(error).splitlines()[0].split(". ")[0]
         raise CourseError(f"{LOST}\n({detail})") from None
     raise error
+
+
+def is_lost(error: RuntimeError) -> bool:
+    """Whether the connection to another process broke; gloo has no class for that."""
+    return isinstance(error, dist.DistError) or "gloo/transport" in str(error)
 
 
 # --- waiting for each other ---------------------------------------------------------
