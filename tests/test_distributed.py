@@ -28,12 +28,20 @@ if __name__ == "__main__":
 
 from utils import augment  # noqa: E402
 from utils.course import CourseError  # noqa: E402
+from utils.datasets import store  # noqa: E402
 from utils.datasets.loader import ImageSet  # noqa: E402
 from utils.models import build  # noqa: E402
 from utils.models.batchnorm import BatchNorm2d  # noqa: E402
 from utils.models.googlenet import googlenet, googlenet_loss  # noqa: E402
 from utils.train import fit, train_epoch  # noqa: E402
-from utils.training import checkpoint, command, distributed, record  # noqa: E402
+from utils.training import (  # noqa: E402
+    checkpoint,
+    command,
+    distributed,
+    record,
+    request,
+)
+from utils.training.options import read_options  # noqa: E402
 from utils.training.parallel import check_device, parallel  # noqa: E402
 from utils.training.precision import place  # noqa: E402
 from utils.training.sync_batchnorm import synchronise  # noqa: E402
@@ -73,8 +81,7 @@ def loader(
         batch_size,
         augment=augmentations,
         device=CPU,
-        shard=distributed.shard(),
-        **options,
+        **{"shard": distributed.shard(), **options},
     )
 
 
@@ -272,6 +279,49 @@ def test_a_batch_norm_over_two_processes_is_one(kind: str, ran, alone) -> None:
     first, second = (report[kind] for report in ran["reports"])
     assert first == pytest.approx(alone[kind], rel=1e-9, abs=1e-12)
     assert first == second
+
+
+def parts(shards: int, augmentations: Any) -> list[list[Any]]:
+    """The batches of two passes, on each of so many processes."""
+    options = {"shuffle": True, "seed": 3, "device": CPU, "augment": augmentations}
+    pixels = torch.arange(3 * 32 * 32 * 13).view(13, 3, 32, 32).to(torch.uint8)
+    names, half = tuple("0123456789"), (0.5, 0.5, 0.5)
+    images = ImageSet(pixels, torch.arange(13) % 10, names, half, half)
+    loaders = (images.loader(6, shard=(r, shards), **options) for r in range(shards))
+    return [[*each, *each] for each in loaders]
+
+
+@pytest.mark.parametrize("kept", ["on the device", "fetched"])
+@pytest.mark.parametrize("name", [*request.AUGMENTATIONS, "own", "none"])
+def test_the_parts_are_the_batch(name: str, kept: str, monkeypatch) -> None:
+    if kept == "fetched":
+        monkeypatch.setattr(store, "PADDED", 1)
+    augmentations = [augment.RandomCrop(4), augment.HorizontalFlip()]
+    if name == "own":
+        augmentations.append(lambda images, generator: images.flip(0))
+    elif name == "none":
+        augmentations = []
+    else:
+        augmentations = [request.AUGMENTATIONS[name](32), augment.HorizontalFlip()]
+    [whole] = parts(1, augmentations)
+    for batch, *pieces in zip(whole, *parts(3, augmentations), strict=True):
+        for expected, *found in zip(batch, *pieces, strict=True):
+            torch.testing.assert_close(torch.cat(found), expected, rtol=0, atol=1e-5)
+    assert [len(labels) for _, labels in parts(3, augmentations)[0]] == [2, 2, 0] * 2
+
+
+def test_a_shard_that_cannot_be_is_refused() -> None:
+    for shard in ((2, 2), (-1, 2), (0, 17)):
+        with pytest.raises(CourseError, match="pass \\(rank, size\\)"):
+            loader(30, 16, shard=shard)
+
+
+def test_a_frozen_network_stays_with_one_process(monkeypatch) -> None:
+    options = read_options(["--model", "resnet18", "--data", "mnist", "--freeze"])
+    options.weights = "imagenet"
+    monkeypatch.setattr(distributed, "size", lambda: 2)
+    with pytest.raises(CourseError, match="in place of torchrun"):
+        request.trained(options)
 
 
 def test_each_has_its_part_of_every_batch(ran, alone) -> None:

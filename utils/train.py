@@ -113,6 +113,7 @@ def fit(
 ) -> History:
     """Train, validate after every epoch, and leave the model ready to predict.
 
+    Inside `distributed.joined()` the processes of torchrun train it together.
     Interrupting it (Ctrl-C, or the notebook's stop button) returns as usual, with the
     whole epochs so far.
 
