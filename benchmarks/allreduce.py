@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from statistics import median
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -93,6 +94,16 @@ def predict(steps: dict[int, float], nbytes: int, bandwidth: float) -> list[dict
     return rows
 
 
+def table(found: dict[str, Any]) -> list[str]:
+    """The prediction as lines of Markdown."""
+    head = " | ".join(f"{size} processes" for size in PROCESSES[1:])
+    lines = [f"| network | {head} |", "| --- |" + " ---: |" * len(PROCESSES[1:])]
+    for name, rows in found["predicted"].items():
+        speeds = " | ".join(f"{row['times_as_fast']:.1f}" for row in rows[1:])
+        lines.append(f"| {name} | {speeds} |")
+    return lines
+
+
 def main() -> None:
     """Measure, print, and write the figures."""
     torch.set_num_threads(1)
@@ -124,9 +135,7 @@ def main() -> None:
     }
     if distributed.is_first():
         record.write(course.ROOT / "results" / "benchmarks" / "allreduce.json", found)
-        for name, rows in found["predicted"].items():
-            speeds = (f"{r['processes']}: {r['times_as_fast']:.2f}" for r in rows)
-            print(f"{name:>10}  processes: times as fast  {'  '.join(speeds)}")
+        print(*table(found), sep="\n")
         for key in ("step_seconds", "step_seconds_together", "all_reduce_seconds"):
             print(key, found[key])
 

@@ -61,6 +61,7 @@ def test_a_run_leaves_one_complete_record(tmp_path, capsys):
     assert found["command"].startswith("python -m utils.train --model lenet5")
     assert "--lr 0.05" in found["command"]
     assert found["machine"]["torch"] == torch.__version__
+    assert (found["processes"], found["batch_size"]) == (1, 128)
     rows = found["history"]["rows"]
     assert [row["epoch"] for row in rows] == [1, 2]
     assert found["seconds"] == round(sum(row["seconds"] for row in rows), 1)

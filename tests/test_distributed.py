@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
 
+from benchmarks import allreduce  # noqa: E402
 from utils import augment  # noqa: E402
 from utils.course import CourseError  # noqa: E402
 from utils.datasets import store  # noqa: E402
@@ -356,6 +357,21 @@ def test_one_of_them_prints_and_writes(ran) -> None:
     assert found["command"].startswith("torchrun --nproc-per-node=2 -m utils.train")
     weights = torch.load(ran["folder"] / "weights.pt", weights_only=True)
     build("lenet5").load_state_dict(weights)
+
+
+def test_the_readme_gives_the_measured_scaling() -> None:
+    found = json.loads((ROOT / "results/benchmarks/allreduce.json").read_text())
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "\n".join(allreduce.table(found)) in readme
+    step, part = (1000 * found["step_seconds"][n] for n in ("128", "8"))
+    best, usual = (1000 * found["all_reduce_seconds"][k] for k in ("best", "median"))
+    assert f"{best:.1f} ms at best, or {usual:.1f} ms" in readme
+    for text in (
+        f"{step:.0f} ms",
+        f"{part:.0f} ms",
+        f"{found['gradient_bytes'] / 1e6:.2f}",
+    ):
+        assert text in readme
 
 
 def test_an_error_in_one_ends_both_and_is_told_once(ran) -> None:
