@@ -97,7 +97,7 @@ def predict(steps: dict[int, float], nbytes: int, bandwidth: float) -> list[dict
 def table(found: dict[str, Any]) -> list[str]:
     """The prediction as lines of Markdown."""
     head = " | ".join(f"{size} processes" for size in PROCESSES[1:])
-    lines = [f"| network | {head} |", "| --- |" + " ---: |" * len(PROCESSES[1:])]
+    lines = [f"| connection | {head} |", "| --- |" + " ---: |" * len(PROCESSES[1:])]
     for name, rows in found["predicted"].items():
         speeds = " | ".join(f"{row['times_as_fast']:.1f}" for row in rows[1:])
         lines.append(f"| {name} | {speeds} |")

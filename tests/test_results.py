@@ -59,6 +59,8 @@ def test_runs_of_one_name_are_one_row_and_the_best_is_first(folder):
     assert second["multiply-adds (M)"] == "41.2"
     assert second["memory (GB)"] == "1.5"
     assert second["device"] == "CPU, 2 threads"
+    several = results.Row((run(processes=4),)).cells()
+    assert several["device"] == "CPU, 2 threads, 4 processes"
 
 
 def test_a_table_is_markdown_and_html(folder):

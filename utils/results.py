@@ -103,6 +103,8 @@ class Row:
         memory = [value for value in self.values("peak_memory_bytes") if value]
         count = machine["threads"]
         threads = f", {count} thread{'s' * (count > 1)}"
+        together = first.get("processes", 1)
+        processes = f", {together} processes" if together > 1 else ""
         return {
             "network": self.network,
             "weights": self.weights,
@@ -115,7 +117,7 @@ class Row:
             "s/epoch": f"{min(self.epochs('seconds')):,.3g}",
             "images/s": f"{max(self.epochs('images_per_second')):,.0f}",
             "memory (GB)": f"{max(memory) / 1e9:.1f}" if memory else "",
-            "device": machine["device"].replace("cpu", f"CPU{threads}"),
+            "device": machine["device"].replace("cpu", f"CPU{threads}") + processes,
         }
 
 
