@@ -1,0 +1,99 @@
+"""The lecture decks' loop: one PIL image at a time, and the loss read in every step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import nn
+from torch.optim import SGD
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
+
+from benchmarks.measure import Watch
+from benchmarks.work import PADDING, Work
+from utils.data import ImageSet
+
+
+class Photos(Dataset):
+    """Images as torchvision's data sets give them: from an array, through PIL."""
+
+    def __init__(self, data: ImageSet, transform: Callable) -> None:
+        self.arrays = data.images.permute(0, 2, 3, 1).contiguous().numpy()
+        self.labels, self.transform = data.labels.tolist(), transform
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        return self.transform(Image.fromarray(self.arrays[index])), self.labels[index]
+
+
+def loader(
+    data: ImageSet,
+    batch_size: int,
+    *,
+    seed: int = 0,
+    augment: bool = True,
+    workers: int = 0,
+) -> DataLoader:
+    """torchvision's transforms under a `DataLoader`; unaugmented in the set's order."""
+    steps: list[Callable] = []
+    if augment:
+        side = data.images.shape[-1]
+        steps += [transforms.RandomCrop(side, padding=PADDING)]
+        steps += [transforms.RandomHorizontalFlip()]
+    steps += [transforms.ToTensor(), transforms.Normalize(data.mean, data.std)]
+    torch.manual_seed(seed)  # the transforms draw from the global generator
+    return DataLoader(
+        Photos(data, transforms.Compose(steps)),
+        batch_size,
+        shuffle=augment,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+    )
+
+
+def train(work: Work, model: nn.Module, seed: int, watch: Watch) -> None:
+    """Train and evaluate as the decks do."""
+    train_loader = loader(work.train, work.batch_size, seed=seed)
+    test_loader = loader(work.test, work.batch_size, augment=False, seed=seed)
+    with watch:
+        optimizer = SGD(model.parameters(), lr=work.lr, momentum=work.momentum)
+        for _ in range(work.epochs):
+            train_epoch(model, train_loader, optimizer, work.device)
+            evaluate(model, test_loader, work.device)
+
+
+def train_epoch(
+    model: nn.Module,
+    batches: DataLoader,
+    optimizer: torch.optim.Optimizer,
+    device: torch.device,
+) -> float:
+    """One pass; returns the mean of the batches' losses."""
+    model.train()
+    running_loss = 0.0
+    for images, labels in batches:
+        images, labels = images.to(device), labels.to(device)
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(images), labels)
+        loss.backward()
+        optimizer.step()
+        running_loss += loss.item()
+    return running_loss / len(batches)
+
+
+def evaluate(model: nn.Module, batches: DataLoader, device: torch.device) -> float:
+    """The fraction of images that are classified correctly."""
+    model.eval()
+    correct = total = 0
+    with torch.no_grad():
+        for images, labels in batches:
+            images, labels = images.to(device), labels.to(device)
+            _, predicted = torch.max(model(images), 1)
+            total += labels.size(0)
+            correct += (predicted == labels).sum().item()
+    return correct / total

@@ -1,0 +1,51 @@
+"""The course: its loader and its `fit`."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from benchmarks.measure import Watch
+from benchmarks.work import PADDING, Work
+from utils.augment import HorizontalFlip, RandomCrop
+from utils.data import ImageSet
+from utils.datasets.loader import Loader
+from utils.train import fit
+
+
+def loader(
+    data: ImageSet,
+    batch_size: int,
+    *,
+    seed: int = 0,
+    augment: bool = True,
+    device: str | None = None,
+) -> Loader:
+    """The lectures' loader, with their crop and flip or with nothing at all."""
+    changes = [RandomCrop(PADDING), HorizontalFlip()] if augment else []
+    return data.loader(
+        batch_size, augment=changes, shuffle=augment, seed=seed, device=device
+    )
+
+
+def train(
+    work: Work,
+    model: nn.Module,
+    seed: int,
+    watch: Watch,
+    *,
+    precision: str = "float32",
+) -> None:
+    """Train and evaluate with one call."""
+    with watch:
+        fit(
+            model,
+            loader(work.train, work.batch_size, seed=seed, device=str(work.device)),
+            loader(work.test, work.test_batch, augment=False, device=str(work.device)),
+            epochs=work.epochs,
+            lr=work.lr,
+            momentum=work.momentum,
+            keep_best=False,
+            precision=precision,
+            progress=False,
+            device=work.device,
+        )

@@ -1,0 +1,78 @@
+"""The work of which every arm does the same: network, images and recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from utils.data import ImageSet
+
+CLASSES = 10
+SIDE = 32
+MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
+PADDING = 4
+
+
+@dataclass(frozen=True)
+class Work:
+    """What every arm of a comparison trains, on what, and how.
+
+    Attributes:
+        network: builds the network.
+        train, test: the images.
+        device: where.
+        batch_size, test_batch: examples in a batch, to train and to evaluate.
+        epochs: passes over the training images, each followed by an evaluation.
+        lr, momentum: of stochastic gradient descent.
+    """
+
+    network: Callable[[], nn.Module]
+    train: ImageSet
+    test: ImageSet
+    device: torch.device
+    batch_size: int = 128
+    test_batch: int = 512
+    epochs: int = 2
+    lr: float = 0.02
+    momentum: float = 0.9
+
+    def model(self, seed: int) -> nn.Module:
+        """The network with the weights of this seed, on the device."""
+        torch.manual_seed(seed)
+        return self.network().to(self.device)
+
+    @property
+    def examples(self) -> int:
+        """Images that are trained on in all."""
+        return self.epochs * len(self.train)
+
+
+def synthetic(n: int, *, seed: int = 0) -> ImageSet:
+    """Noise over one coarse pattern a class: learnt soon, and made in no time.
+
+    The patterns are those of seed 0 always, so that two sets share their classes.
+    """
+    coarse = torch.rand(CLASSES, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    patterns = torch.nn.functional.interpolate(coarse * 96, SIDE).to(torch.uint8)
+    draws = torch.Generator().manual_seed(seed + 1)
+    labels = torch.randint(CLASSES, (n,), generator=draws)
+    images = noise(n, draws, below=160)
+    for some in range(0, n, 1000):  # in parts: large sets take the memory of one
+        images[some : some + 1000] += patterns[labels[some : some + 1000]]
+    return image_set(images, labels)
+
+
+def noise(n: int, generator: torch.Generator, *, below: int = 256) -> Tensor:
+    """Images of independent pixels: uint8 (N, 3, 32, 32), in channels_last order."""
+    shape = (n, SIDE, SIDE, 3)
+    pixels = torch.randint(below, shape, generator=generator, dtype=torch.uint8)
+    return pixels.permute(0, 3, 1, 2)
+
+
+def image_set(images: Tensor, labels: Tensor) -> ImageSet:
+    """Images with the mean and deviation that all arms normalise by."""
+    names = tuple(str(k) for k in range(CLASSES))
+    return ImageSet(images, labels, names, MEAN, STD, name="synthetic", real=False)
