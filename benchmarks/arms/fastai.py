@@ -29,6 +29,7 @@ def train(
     """Train and evaluate with a `Learner`; by default over the decks' loaders."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it uses parts of torch that are deprecated
+        import fastai.callback.progress  # noqa: F401 (gives Learner its `no_bar`)
         from fastai.data.core import DataLoaders
         from fastai.learner import Learner
         from fastai.metrics import accuracy

@@ -12,26 +12,29 @@ from torch.nn import functional as F
 
 from utils.augment.base import Augmentation, as_float, require, uniform
 
-LARGE = 64 * 64  # pixels from which on the CPU cuts window after window
+CACHED = 2**19  # bytes that stay in the processor's cache while they are changed
 
 
 def cut(
     images: Tensor, i: Tensor, top: Tensor, left: Tensor, size: tuple[int, int]
 ) -> Tensor:
     """Cut a window out of each of the images `i`: (B, C, *size), in their layout."""
-    height, width = size
-    if images.device.type != "cpu" or height * width < LARGE:
-        # A view of all windows, (N, C, y, x, *size): only the chosen ones are copied.
-        return images.unfold(2, height, 1).unfold(3, width, 1)[i, :, top, left]
+    # A view of all windows, (N, C, y, x, *size): only the chosen ones are copied.
+    windows = images.unfold(2, size[0], 1).unfold(3, size[1], 1)
+    if not numpy_reads(images):
+        return windows[i, :, top, left]
+    # NumPy copies row by row, torch pixel by pixel: 8 times as fast on 32x32 images.
     last = images.is_contiguous(memory_format=torch.channels_last)
-    layout = torch.channels_last if last else torch.contiguous_format
-    shape = (len(i), images.shape[1], height, width)
-    windows = torch.empty(shape, dtype=images.dtype, memory_format=layout)
-    # Row by row: ten times as fast as an index for every pixel.
-    places = zip(i.tolist(), top.tolist(), left.tolist(), strict=True)
-    for window, (n, y, x) in zip(windows, places, strict=True):
-        window.copy_(images[n, :, y : y + height, x : x + width])
-    return windows
+    windows = windows.permute(0, 2, 3, *((4, 5, 1) if last else (1, 4, 5)))
+    chosen = windows.numpy()[i.numpy(), top.numpy(), left.numpy()]
+    cropped = torch.from_numpy(chosen)
+    return cropped.permute(0, 3, 1, 2) if last else cropped
+
+
+def numpy_reads(images: Tensor) -> bool:
+    """Whether NumPy can work on the memory of these images."""
+    known = images.device.type == "cpu" and images.dtype != torch.bfloat16
+    return known and not images.requires_grad
 
 
 @dataclass(frozen=True)
@@ -146,11 +149,18 @@ class HorizontalFlip(Augmentation):
 
     def apply(self, images: Tensor, params: Tensor) -> Tensor:
         """Mirror the chosen examples."""
-        if images.device.type != "cpu":
+        if not numpy_reads(images):
             return torch.where(params[:, None, None, None], images.flip(-1), images)
+        # On the CPU only those are touched, and put back by NumPy: 3.5 times as fast
+        # on 32x32 images as one after the other. `where` would be slower still.
         result = images.clone()
-        for i in params.nonzero()[:, 0].tolist():  # there, `where` is slow
-            result[i] = images[i].flip(-1)
+        last = images.is_contiguous(memory_format=torch.channels_last)
+        rows = images.permute(0, 2, 3, 1) if last else images
+        some = max(1, CACHED // images[0].nbytes)
+        for chosen in params.nonzero()[:, 0].split(some):
+            picked = rows.index_select(0, chosen)
+            picked = picked.permute(0, 3, 1, 2) if last else picked
+            result.numpy()[chosen.numpy()] = picked.flip(-1).numpy()
         return result
 
 
