@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -72,6 +73,9 @@ def train_epoch(
     batches: DataLoader,
     optimizer: torch.optim.Optimizer,
     device: torch.device,
+    *,
+    scheduler: Any = None,
+    label_smoothing: float = 0.0,
 ) -> float:
     """One pass; returns the mean of the batches' losses."""
     model.train()
@@ -79,9 +83,12 @@ def train_epoch(
     for images, labels in batches:
         images, labels = images.to(device), labels.to(device)
         optimizer.zero_grad()
-        loss = F.cross_entropy(model(images), labels)
+        logits = model(images)
+        loss = F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
         loss.backward()
         optimizer.step()
+        if scheduler is not None:
+            scheduler.step()
         running_loss += loss.item()
     return running_loss / len(batches)
 

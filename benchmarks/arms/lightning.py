@@ -79,9 +79,7 @@ def classifier(model: nn.Module, work: Work) -> Any:
             loss = F.cross_entropy(logits, labels)
             hits = (logits.argmax(1) == labels).float().mean()
             values = {f"{part}_loss": loss, f"{part}_accuracy": hits}
-            self.log_dict(
-                values, on_step=False, on_epoch=True, batch_size=len(labels)
-            )
+            self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(labels))
             return loss
 
         def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:

@@ -1,0 +1,31 @@
+"""What is compared, one file a question; each gives groups of arms, and so tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+
+from benchmarks.measure import Group
+from benchmarks.settings import Settings
+
+SUITES = {
+    "input": "batches from images, without a network",
+    "step": "one step on a batch that is there",
+    "epoch": "whole epochs with their evaluation",
+    "scaling": "from 5,000 to 50,000 images",
+    "notebooks": "every lecture under nbval",
+    "accuracy": "seconds to a test accuracy",
+}
+
+
+def usual(settings: Settings) -> list[str]:
+    """The suites that make sense on the device where none is named."""
+    names = ["input", "step", "epoch", "scaling"]
+    if settings.device.type == "cuda":
+        return [*names, "accuracy"]
+    return names if settings.quick else [*names, "notebooks"]
+
+
+def run(name: str, settings: Settings) -> Iterator[Group]:
+    """Measure a suite, group by group."""
+    yield from import_module(f"benchmarks.suites.{name}").groups(settings)

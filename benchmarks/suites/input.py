@@ -1,0 +1,75 @@
+"""How fast do batches come: cropped, flipped, normalised, and on the device?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from benchmarks import equal
+from benchmarks.arms import airbench, decks, ours, tensors
+from benchmarks.measure import Arm, Group, Target, Watch
+from benchmarks.settings import Settings
+from benchmarks.work import synthetic
+from utils.data import ImageSet
+from utils.datasets.loader import Loader
+from utils.datasets.store import Fetched
+
+BATCH = 128
+Make = Callable[[ImageSet, int], Any]
+
+
+def groups(settings: Settings) -> Iterator[Group]:
+    """One group: the loaders over the same images."""
+    data = synthetic(settings.pick(1000, 5000))
+    passes = settings.pick(4, 10)  # of the fast ones: a block shall last
+    where = str(settings.device)
+    many = partial(reader, data=data, settings=settings, passes=passes)
+    one = partial(reader, data=data, settings=settings, passes=1)
+    arms = [
+        one("decks' loader", decks.loader),
+        workers(one, settings),
+        one("torchvision v2, one tensor at a time", tensors.loader),
+        many("speed-run's design", partial(airbench.loader, device=where)),
+        many("ours, set not on the device", partial(fetched, device=where)),
+        many("ours", partial(ours.loader, device=where)),
+    ]
+    timings = settings.compare(arms, repeats=9)
+    targets = [Target("ours", "decks' loader", 20)]
+    title = f"{len(data):,} images of 32x32 in batches of {BATCH}"
+    yield Group(f"{title}: random crop, flip, normalised", timings, targets)
+
+
+def workers(one: Callable[..., Arm], settings: Settings) -> Arm:
+    """The decks' loader with two processes, which the clock must be able to see."""
+    name = "decks' loader, 2 workers"
+    if settings.clock == "cpu":
+        return Arm(name, lambda *_: 0, "its processes are not on the cpu clock")
+    return one(name, partial(decks.loader, workers=2))
+
+
+def fetched(data: ImageSet, batch_size: int, *, device: str) -> Loader:
+    """Our loader as it reads a set that is too large to be padded as a whole."""
+    loader = ours.loader(data, batch_size, device=device)
+    loader._store = Fetched(data, loader._crop, loader.device)
+    return loader
+
+
+def reader(
+    name: str, make: Make, *, data: ImageSet, settings: Settings, passes: int
+) -> Arm:
+    """An arm that reads whole passes, after proof that they hold what they should."""
+    equal.check_augmentation(name, make(equal.probe(), BATCH))
+    loader = make(data, BATCH)
+
+    def run(watch: Watch, turn: int) -> int:
+        seen = 0
+        with watch:
+            for _ in range(passes):
+                for images, labels in loader:
+                    images.to(settings.device)
+                    seen += len(labels.to(settings.device))
+        equal.require(seen == passes * len(data), name, f"it gave {seen} images")
+        return seen
+
+    return Arm(name, run)
