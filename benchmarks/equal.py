@@ -19,7 +19,6 @@ from benchmarks.measure import Timing
 from benchmarks.work import MEAN, PADDING, SIDE, STD, Work, image_set
 from utils.course import CourseError
 from utils.data import ImageSet
-from utils.training.tally import evaluating
 
 SIGMAS = 5  # by chance, a fair draw lies outside once in two million
 LOSS = 0.1  # nats: by so much final losses may differ beyond their noise
@@ -83,10 +82,10 @@ def check_share(arm: str, what: str, found: Tensor, share: float) -> None:
 
 
 class Ledger:
-    """What each arm trained, to be compared with what the first one did."""
+    """What each arm trained, to be compared with what the arm `first` did."""
 
-    def __init__(self, work: Work) -> None:
-        self.work = work
+    def __init__(self, work: Work, first: str) -> None:
+        self.work, self.first = work, first
         self.begins: dict[str, list[Tensor]] = {}
         self.examples: dict[str, tuple[int, int]] = {}
         self.losses: dict[str, list[float]] = defaultdict(list)
@@ -108,7 +107,10 @@ class Ledger:
         self.examples[arm] = counts[True], counts[False]
 
     def note(self, arm: str, model: nn.Module) -> None:
-        """Note the loss the arm ended with, in nats, on training images as they are."""
+        """Note the loss the arm ended with, in nats, on training images as they are.
+
+        In training mode: after few steps, running means still lag behind.
+        """
         data = replace(
             self.work.train,
             images=self.work.train.images[:512],
@@ -117,32 +119,28 @@ class Ledger:
         device = self.work.device
         model.to(device)  # a framework may have taken it away
         batches = ours.loader(data, 512, augment=False, device=str(device))
-        with torch.inference_mode(), evaluating(model):
-            loss = [F.cross_entropy(model(x), y).item() for x, y in batches]
+        with torch.no_grad():
+            loss = [F.cross_entropy(model.train()(x), y).item() for x, y in batches]
         self.losses[arm].append(mean(loss))
 
     def check(self) -> None:
         """Raise `UnequalWork` where an arm differs from the first in what it did."""
-        first = next(iter(self.begins))
         epochs, n = self.work.epochs, len(self.work.train)
         wanted = epochs * n, epochs * len(self.work.test)
         for arm, begin in self.begins.items():
-            same = zip(begin, self.begins[first], strict=True)
-            require(
-                all(a.equal(b) for a, b in same), arm, "it began from other weights"
-            )
+            pairs = zip(begin, self.begins[self.first], strict=True)
+            same = all(one.equal(other) for one, other in pairs)
+            require(same, arm, "it began from other weights")
             found = self.examples[arm]
             problem = f"it trained on {found[0]} and evaluated {found[1]} images, not"
             require(found == wanted, arm, f"{problem} {wanted[0]} and {wanted[1]}")
-            self._check_loss(arm, first)
+            self._check_loss(arm)
 
-    def _check_loss(self, arm: str, first: str) -> None:
-        ends, others = self.losses[arm], self.losses[first]
+    def _check_loss(self, arm: str) -> None:
+        ends, others = self.losses[arm], self.losses[self.first]
         noise = stdev(others) if len(others) > 1 else 0.0
         room = LOSS + SIGMAS * noise * sqrt(2 / len(others))
-        problem = (
-            f"its final loss is {mean(ends):.3f}, that of {first} {mean(others):.3f}"
-        )
+        problem = f"its final loss is {mean(ends):.3f} nats, not {mean(others):.3f}"
         require(abs(mean(ends) - mean(others)) <= room, arm, problem)
 
     def facts(self, timing: Timing) -> Timing:

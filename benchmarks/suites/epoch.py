@@ -52,7 +52,7 @@ def groups(settings: Settings) -> Iterator[Group]:
 
 def training(network: str, work: Work, settings: Settings) -> Group:
     """Every loop over the same images, from the same weights."""
-    ledger = equal.Ledger(work)
+    ledger = equal.Ledger(work, DECKS)
     where = str(work.device)
     half = "bfloat16" in native_formats(work.device)
     fast = partial(bare.train, loader=partial(airbench.loader, device=where))
