@@ -192,6 +192,8 @@ def compare(
     }
     seconds: dict[str, list[float]] = {arm.name: [] for arm in able}
     examples: dict[str, int] = {}
+    gc.collect()
+    gc.freeze()  # what is there stays: collecting before each block is then quick
     for turn in range(repeats + 1):
         for arm in able if turn % 2 else able[::-1]:
             gc.collect()
@@ -199,6 +201,7 @@ def compare(
             examples[arm.name] = arm.run(watch, turn)
             if turn:
                 seconds[arm.name].append(watch.seconds)
+    gc.unfreeze()
     for name, measured in seconds.items():
         timings[name] = Timing(name, examples[name], measured)
     return [timings[arm.name] for arm in arms]
