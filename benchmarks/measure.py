@@ -187,21 +187,17 @@ def compare(
     if repeats < 1:
         raise CourseError(f"{repeats} repeats measure nothing: ask for 1 or more.")
     able = [arm for arm in arms if not arm.skipped]
-    timings = {
-        arm.name: Timing(arm.name, skipped=arm.skipped) for arm in arms if arm.skipped
-    }
-    seconds: dict[str, list[float]] = {arm.name: [] for arm in able}
-    examples: dict[str, int] = {}
+    timings = {arm.name: Timing(arm.name, skipped=arm.skipped) for arm in arms}
     gc.collect()
     gc.freeze()  # what is there stays: collecting before each block is then quick
     for turn in range(repeats + 1):
         for arm in able if turn % 2 else able[::-1]:
             gc.collect()
             watch = Watch(clock, device)
-            examples[arm.name] = arm.run(watch, turn)
+            examples = arm.run(watch, turn)
+            seconds = timings[arm.name].seconds
             if turn:
-                seconds[arm.name].append(watch.seconds)
+                seconds.append(watch.seconds)
+            timings[arm.name] = Timing(arm.name, examples, seconds)
     gc.unfreeze()
-    for name, measured in seconds.items():
-        timings[name] = Timing(name, examples[name], measured)
     return [timings[arm.name] for arm in arms]

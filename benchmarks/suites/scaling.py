@@ -65,4 +65,4 @@ def memory(timing: Timing, n: int, settings: Settings) -> Timing:
     if done.returncode:
         raise CourseError(f"{' '.join(command)} failed: {done.stderr[-500:]}")
     share = json.loads(done.stdout)["share"]
-    return replace(timing, facts={MEMORY: share} if share else {})
+    return replace(timing, facts={} if share is None else {MEMORY: share})
