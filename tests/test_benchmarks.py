@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from dataclasses import replace
 
@@ -10,12 +11,12 @@ import torch
 from torch import nn
 
 from benchmarks import __main__ as command
-from benchmarks import equal, measure, memory, report, suites
+from benchmarks import equal, measure, report, suites
 from benchmarks.arms import airbench, bare, decks, ours, tensors
 from benchmarks.measure import Arm, Group, Target, Timing, Watch
 from benchmarks.networks import NETWORKS, tiny
 from benchmarks.settings import Settings
-from benchmarks.suites import accuracy, notebooks
+from benchmarks.suites import accuracy, notebooks, scaling
 from benchmarks.work import Work, noise, synthetic
 from utils.course import CourseError
 from utils.training import record
@@ -209,7 +210,7 @@ def test_a_loop_that_does_less_or_other_work_is_named(work):
 
     with pytest.raises(equal.UnequalWork, match="half: it trained on 256"):
         ledger_of(work, {"decks": bare.train, "half": half}).check()
-    harder = replace(work, epochs=8)
+    harder = replace(work, epochs=4, lr=0.03, batch_size=16)
     with pytest.raises(equal.UnequalWork, match="still: its final loss"):
         ledger_of(harder, {"decks": bare.train, "still": still}).check()
 
@@ -246,8 +247,6 @@ def test_a_missing_framework_is_skipped(monkeypatch):
 
 
 def test_utils_imports_no_framework():
-    import subprocess
-
     code = "import utils.train, utils.data, sys; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
@@ -301,8 +300,10 @@ def test_an_unknown_suite_is_refused(capsys):
 
 
 def test_the_loader_takes_little_more_than_its_padded_images():
-    share = memory.share(20_000, CPU)
-    assert share is None or share < 1.3
+    row = scaling.memory(Timing("10,000 images"), 10_000, Settings(CPU))
+    if row.facts:  # not every system counts
+        # This process is larger by far, and its peak must not count.
+        assert 0.9 < row.facts[scaling.MEMORY] < 1.4
 
 
 def test_the_seconds_of_a_notebook_are_those_of_its_cells():

@@ -63,8 +63,16 @@ def groups(settings: Settings) -> Iterator[Group]:
     test = splits.test.subset(500 if settings.quick else None)
     network = small if settings.quick else partial(resnet18, 10, stem="cifar")
     epochs, target = (2, 0.2) if settings.quick else (16, 0.94)
-    size = {"batch_size": 128 if settings.quick else 512, "epochs": epochs}
-    work = Work(network, train, test, settings.device, lr=0.2, **size)
+    batch_size, lr = (64, 0.02) if settings.quick else (512, 0.2)
+    work = Work(
+        network,
+        train,
+        test,
+        settings.device,
+        batch_size=batch_size,
+        epochs=epochs,
+        lr=lr,
+    )
     runs: dict[str, Run] = {
         "decks' loop": by_decks,
         "ours, float32": partial(by_us, precision="float32"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import SGD
 
-from benchmarks.measure import Arm, Group, Watch
+from benchmarks.measure import Arm, Group, Timing, Watch
 from benchmarks.networks import NETWORKS
 from benchmarks.settings import Settings
 from benchmarks.work import SIDE
@@ -58,15 +58,32 @@ def groups(settings: Settings) -> Iterator[Group]:
         if settings.quick and network == "resnet20":
             continue
         steps = settings.pick(quick, whole)
+        first: dict[str, float] = {}
         arms = [
-            arm(name, how, network, steps, settings) for name, how in HABITS.items()
+            arm(name, how, network, steps, settings, first)
+            for name, how in HABITS.items()
         ]
         title = f"{network}: steps on one batch of {BATCH} images"
-        yield Group(title, settings.compare(arms, repeats=5))
+        timings = settings.compare(arms, repeats=5)
+        yield Group(title, [with_first(t, first) for t in timings])
 
 
-def arm(name: str, how: Habits, network: str, steps: int, settings: Settings) -> Arm:
-    """The arm of these habits, or why it cannot run."""
+def with_first(timing: Timing, first: dict[str, float]) -> Timing:
+    """The timing with the turn that warms up, in which a compiler works, as a column."""
+    if timing.skipped:
+        return timing
+    return replace(timing, facts={"first turn (s)": round(first[timing.name], 2)})
+
+
+def arm(
+    name: str,
+    how: Habits,
+    network: str,
+    steps: int,
+    settings: Settings,
+    first: dict[str, float],
+) -> Arm:
+    """The arm of these habits, or why it cannot run; notes its first turn's seconds."""
     skipped = ""
     if how.precision not in native_formats(settings.device):
         skipped = "the device has no units for it"
@@ -80,6 +97,8 @@ def arm(name: str, how: Habits, network: str, steps: int, settings: Settings) ->
         with watch:
             for _ in range(steps):
                 step()
+        if turn == 0:
+            first[name] = watch.seconds
         return steps * BATCH
 
     return Arm(name, run)
