@@ -25,12 +25,13 @@ def groups(settings: Settings) -> Iterator[Group]:
     passes = settings.pick(4, 10)  # of the fast ones: a block shall last
     where = str(settings.device)
     many = partial(reader, data=data, settings=settings, passes=passes)
+    few = partial(reader, data=data, settings=settings, passes=2)  # alternating flip
     one = partial(reader, data=data, settings=settings, passes=1)
     arms = [
         one("decks' loader", decks.loader),
         workers(one, settings),
         one("torchvision v2, one tensor at a time", tensors.loader),
-        many("speed-run's design", partial(airbench.loader, device=where)),
+        few("speed-run's design", partial(airbench.loader, device=where)),
         many("ours, set not on the device", partial(fetched, device=where)),
         many("ours", partial(ours.loader, device=where)),
     ]

@@ -69,7 +69,7 @@ def groups(settings: Settings) -> Iterator[Group]:
 
 
 def with_first(timing: Timing, first: dict[str, float]) -> Timing:
-    """The timing with the turn that warms up, in which a compiler works, as a column."""
+    """The timing with the turn that warms up (and compiles) as a column."""
     if timing.skipped:
         return timing
     return replace(timing, facts={"first turn (s)": round(first[timing.name], 2)})
