@@ -313,7 +313,7 @@ def test_the_seconds_of_a_notebook_are_those_of_its_cells():
     <testcase classname="notebooks.00_a.ipynb" name="Cell 1" time="0.5"/>
     </testsuite></testsuites>"""
     seconds = notebooks.by_notebook(report)
-    assert list(seconds.values()) == [9.0, 2.0]
+    assert list(seconds.items()) == [("solutions/00_a", 9.0), ("00_a", 2.0)]
 
 
 def test_the_seconds_to_an_accuracy_are_those_of_the_first_epoch_there():

@@ -65,6 +65,7 @@ def by_notebook(report: str) -> dict[str, float]:
     """Seconds of each notebook, the longest first, from pytest's JUnit report."""
     seconds: dict[str, float] = defaultdict(float)
     for case in ElementTree.fromstring(report).iter("testcase"):
-        name = case.attrib["classname"].removeprefix("notebooks.").replace(".", "/")
+        name = case.attrib["classname"].removeprefix("notebooks.")
+        name = name.removesuffix(".ipynb").replace(".", "/")
         seconds[name] += float(case.attrib["time"])
     return dict(sorted(seconds.items(), key=lambda item: -item[1]))
