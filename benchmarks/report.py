@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import Group, Target, Timing
+from benchmarks.suites import SUITES
 from utils import course
 from utils.training import record
 
@@ -23,7 +24,8 @@ Record = dict[str, Any]
 
 def recorded(folder: Path = RESULTS) -> dict[str, Record]:
     """The records in a folder by name, such as "input-cpu"."""
-    return {path.stem: record.read(path) for path in sorted(folder.glob("*.json"))}
+    paths = [path for name in SUITES for path in sorted(folder.glob(f"{name}-*.json"))]
+    return {path.stem: record.read(path) for path in paths}
 
 
 def groups(found: Record) -> list[Group]:
