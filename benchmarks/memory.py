@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 
 import torch
 
@@ -22,26 +21,13 @@ def share(n: int, device: torch.device) -> float | None:
     warm = ours.loader(image_set(*images(256)), 128, device=str(device))
     assert sum(len(labels) for _, labels in warm) == 256
     data = image_set(*images(n))
-    before = peak(device)
+    before = peak_memory(device)
     for _ in ours.loader(data, 128, device=str(device)):
         pass
-    after = peak(device)
+    after = peak_memory(device)
     if before is None or after is None:
         return None
     return round((after - before) / (n * 3 * (SIDE + 2 * PADDING) ** 2), 3)
-
-
-def peak(device: torch.device) -> int | None:
-    """Bytes at most, of this process alone.
-
-    On Linux `ru_maxrss` would not do: a process inherits it from the one that began it.
-    """
-    status = Path("/proc/self/status")
-    if device.type == "cpu" and status.is_file():
-        lines = status.read_text().splitlines()
-        fields = dict(line.split(":", 1) for line in lines)
-        return int(fields["VmHWM"].split()[0]) * 1024
-    return peak_memory(device)
 
 
 def images(n: int) -> tuple[torch.Tensor, torch.Tensor]:

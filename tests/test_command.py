@@ -273,3 +273,18 @@ def test_the_commit_marks_changed_files(tmp_path):
     clean = record.commit(tmp_path)
     (tmp_path / "file").write_text("second")
     assert record.commit(tmp_path) == f"{clean}+"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others are asked in another way")
+def test_peak_memory_leaves_the_parents_out():
+    held = torch.zeros(2**27)  # 512 MB
+    code = (
+        "import torch; from utils.training.record import peak_memory;"
+        "print(peak_memory(torch.device('cpu')))"
+    )
+    child = subprocess.run(
+        [sys.executable, "-c", code], cwd=course.ROOT, capture_output=True, check=True
+    )
+    mine = record.peak_memory(torch.device("cpu"))
+    assert mine > held.nbytes
+    assert int(child.stdout) < mine - held.nbytes / 2
