@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Generator
 
 import pytest
@@ -49,3 +50,17 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     if is_cell(item) and item.parent.timed_out:
         pytest.fail(f"ran longer than {item.config.option.nbval_cell_timeout:.0f} s")
     return result
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what each notebook took, its kernel's start included, the longest first."""
+    seconds: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            notebook, cell, _ = getattr(report, "nodeid", "").partition(".ipynb::")
+            if cell and hasattr(report, "duration"):
+                seconds[notebook] += report.duration
+    if seconds:
+        terminalreporter.section("seconds of each notebook")
+    for notebook, spent in seconds.most_common():
+        terminalreporter.write_line(f"{spent:6.1f}  {notebook}")
