@@ -14,12 +14,16 @@ SUITES = {
     "epoch": "whole epochs with their evaluation",
     "scaling": "from 5,000 to 50,000 images",
     "notebooks": "every lecture under nbval",
+    "photos": "photos from the cache and from their files",
     "accuracy": "seconds to a test accuracy",
 }
 
 
 def usual(settings: Settings) -> list[str]:
-    """The suites that make sense on the device where none is named."""
+    """The suites that make sense on the device where none is named.
+
+    `photos` needs the real ones in the data folder, so it is run by name.
+    """
     names = ["input", "step", "epoch", "scaling"]
     if settings.device.type == "cuda":
         return [*names, "accuracy"]
