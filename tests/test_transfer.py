@@ -166,7 +166,15 @@ def test_imagenets_weights_give_torchvisions_logits(folder, name, theirs):
     torch.testing.assert_close(model(x), reference.eval()(x))
 
 
-def test_where_imagenets_weights_cannot_be_had_our_own_take_their_place(folder, capsys):
+def unreachable(*arguments, **options):
+    raise OSError("no route to host")
+
+
+def test_where_imagenets_weights_cannot_be_had_our_own_take_their_place(
+    folder, capsys, monkeypatch
+):
+    monkeypatch.setenv("CNN_COURSE_SCALE", "small")
+    monkeypatch.setattr(torch.hub, "download_url_to_file", unreachable)
     model, found = pretrained("squeezenet1_1", otherwise="resnet20")
     assert type(model).__name__ == "CifarResNet"
     assert found.source.name == "resnet20-cifar10.pt"
@@ -175,7 +183,15 @@ def test_where_imagenets_weights_cannot_be_had_our_own_take_their_place(folder, 
         pretrained("squeezenet1_1")
 
 
-def test_damaged_weights_are_no_reason_for_a_stand_in(folder):
+def test_at_scale_tiny_our_own_take_their_place_though_they_are_there(folder, capsys):
+    (folder / "squeezenet1_1-imagenet.pth").write_bytes(b"never opened")
+    _, found = pretrained("squeezenet1_1", otherwise="resnet20")
+    assert found.source.name == "resnet20-cifar10.pt"
+    assert "scale tiny" in capsys.readouterr().out
+
+
+def test_damaged_weights_are_no_reason_for_a_stand_in(folder, monkeypatch):
+    monkeypatch.setenv("CNN_COURSE_SCALE", "small")
     (folder / "squeezenet1_1-imagenet.pth").write_bytes(b"half a file")
     with pytest.raises(CourseError, match="damaged"):
         pretrained("squeezenet1_1", otherwise="resnet20")

@@ -6,6 +6,7 @@ import copy
 
 from torch import Tensor, nn
 
+from utils import course
 from utils.course import CourseError
 from utils.datasets.download import DownloadError
 from utils.models import MODELS, build, weights
@@ -82,8 +83,9 @@ def pretrained(
         name: of a network in `MODELS`, or else of one of torchvision's.
         source: "imagenet", torchvision's weights, from the disk or downloaded; or
             "cifar10", those that the course trained itself.
-        otherwise: a network with weights of the course: where ImageNet's cannot be had
-            it takes the place of `name`, which one printed line says.
+        otherwise: a network with weights of the course: where ImageNet's cannot be had,
+            and at scale tiny, whose images are too small for `name`, it takes its
+            place, which one printed line says.
 
     Raises:
         CourseError: there are no such weights, or they are damaged.
@@ -97,21 +99,28 @@ def pretrained(
         model = build(name, num_classes=len(found.classes), **found.options)
         model.load_state_dict(found.state_dict)
         return model.eval(), found
+    if otherwise and course.scale() == "tiny":
+        why = "scale tiny; CNN_COURSE_SCALE=small takes those"
+        return _in_place_of(name, otherwise, why)
     try:
         found = weights.imagenet(name.removesuffix("_torchvision"))
     except DownloadError as error:
         if otherwise is None:
             raise
-        print(
-            f"Stand-in: {otherwise} with the course's weights from CIFAR-10 in place of"
-            f" {name} with ImageNet's ({error.reason})."
-        )
-        return pretrained(otherwise, "cifar10")
+        return _in_place_of(name, otherwise, error.reason)
     if name in MODELS:
         return load_torchvision(build(name), found.state_dict).eval(), found
     model = torchvision_network(name)
     model.load_state_dict(found.state_dict)
     return model.eval(), found
+
+
+def _in_place_of(name: str, otherwise: str, why: str) -> tuple[nn.Module, Weights]:
+    print(
+        f"Stand-in: {otherwise} with the course's weights from CIFAR-10 in place of"
+        f" {name} with ImageNet's ({why})."
+    )
+    return pretrained(otherwise, "cifar10")
 
 
 def torchvision_network(name: str) -> nn.Module:
