@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -147,12 +148,13 @@ def draw(records: dict[str, Record], path: Path) -> None:
         mine = [arm.startswith("ours") for arm in arms]
         colors = [HIGHLIGHT if own else PALETTE["sky blue"] for own in mine]
         drawn = ax.barh(list(arms), list(arms.values()), 0.62, color=colors)
-        ax.bar_label(drawn, fmt="%.1f", padding=4)
+        white = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+        ax.bar_label(drawn, fmt="%.1f", padding=4, bbox=white, zorder=3)
         ax.axvline(1, color=PAPER, linestyle=":")
         ax.invert_yaxis()
         ax.margins(x=0.1)
         ax.grid(False)
-        ax.set_title(title)
+        ax.set_title(textwrap.fill(title, 46))
     axes[-1, 0].set_xlabel("speed, as a multiple of the decks' loop")
     figure.savefig(path)
     plt.close(figure)

@@ -23,17 +23,20 @@ NBVAL = ["--nbval-lax", "--nbval-current-env"]
 
 
 def groups(settings: Settings) -> Iterator[Group]:
-    """One group: the whole course, then each notebook by its own seconds.
+    """The lectures, then their solutions: all of them, and each by its own seconds.
 
     Always on the wall clock: the work is done by other processes.
     """
     folder = ROOT / "notebooks"
-    paths = [folder / "00_foundations.ipynb"] if settings.quick else [folder]
-    seconds, each = execute(paths)
-    timings = [Timing(WANTED, 0, [float(LIMIT)]), Timing(TOTAL, 0, [seconds])]
-    timings += [Timing(name, 0, [t]) for name, t in each.items()]
     targets = [] if settings.quick else [Target(TOTAL, WANTED, 1)]
-    yield Group("notebooks under nbval, two processes of one thread", timings, targets)
+    for what, where in {"lectures": folder, "solutions": folder / "solutions"}.items():
+        paths = sorted(where.glob("[0-9][0-9]_*.ipynb"))
+        seconds, each = execute(paths[: 1 if settings.quick else None])
+        timings = [Timing(WANTED, 0, [float(LIMIT)]), Timing(TOTAL, 0, [seconds])]
+        timings += [Timing(name, 0, [t]) for name, t in each.items()]
+        yield Group(
+            f"{what} under nbval, two processes of one thread", timings, targets
+        )
 
 
 def execute(paths: list[Path]) -> tuple[float, dict[str, float]]:
