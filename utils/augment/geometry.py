@@ -156,7 +156,7 @@ class HorizontalFlip(Augmentation):
         result = images.clone()
         last = images.is_contiguous(memory_format=torch.channels_last)
         rows = images.permute(0, 2, 3, 1) if last else images
-        some = max(1, CACHED // images[0].nbytes)
+        some = max(1, CACHED // (images.shape[1:].numel() * images.element_size()))
         for chosen in params.nonzero()[:, 0].split(some):
             picked = rows.index_select(0, chosen)
             picked = picked.permute(0, 3, 1, 2) if last else picked
