@@ -10,7 +10,7 @@ import pytest
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator:
     """Chromium without a window."""
     api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
