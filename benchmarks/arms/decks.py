@@ -57,10 +57,17 @@ def loader(
     )
 
 
+def loaders(work: Work, seed: int) -> tuple[DataLoader, DataLoader]:
+    """The training and the test images, in batches of one size."""
+    return (
+        loader(work.train, work.batch_size, seed=seed),
+        loader(work.test, work.batch_size, augment=False, seed=seed),
+    )
+
+
 def train(work: Work, model: nn.Module, seed: int, watch: Watch) -> None:
     """Train and evaluate as the decks do."""
-    train_loader = loader(work.train, work.batch_size, seed=seed)
-    test_loader = loader(work.test, work.batch_size, augment=False, seed=seed)
+    train_loader, test_loader = loaders(work, seed)
     with watch:
         optimizer = SGD(model.parameters(), lr=work.lr, momentum=work.momentum)
         for _ in range(work.epochs):

@@ -35,10 +35,7 @@ def train(
         from fastai.metrics import accuracy
         from fastai.optimizer import SGD
 
-    train_loader, test_loader = loaders or (
-        decks.loader(work.train, work.batch_size, seed=seed),
-        decks.loader(work.test, work.batch_size, augment=False, seed=seed),
-    )
+    train_loader, test_loader = loaders or decks.loaders(work, seed)
     learner = Learner(
         DataLoaders(train_loader, test_loader, device=work.device),
         model,

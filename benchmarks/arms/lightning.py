@@ -32,10 +32,7 @@ def train(
 
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
-    train_loader, test_loader = loaders or (
-        decks.loader(work.train, work.batch_size, seed=seed),
-        decks.loader(work.test, work.batch_size, augment=False, seed=seed),
-    )
+    train_loader, test_loader = loaders or decks.loaders(work, seed)
     trainer = lightning.Trainer(
         max_epochs=work.epochs,
         accelerator="gpu" if work.device.type == "cuda" else "cpu",

@@ -27,6 +27,15 @@ def loader(
     )
 
 
+def loaders(work: Work, seed: int) -> tuple[Loader, Loader]:
+    """The training images, and the test images in larger batches."""
+    where = str(work.device)
+    return (
+        loader(work.train, work.batch_size, seed=seed, device=where),
+        loader(work.test, work.test_batch, augment=False, device=where),
+    )
+
+
 def train(
     work: Work,
     model: nn.Module,
@@ -39,8 +48,7 @@ def train(
     with watch:
         fit(
             model,
-            loader(work.train, work.batch_size, seed=seed, device=str(work.device)),
-            loader(work.test, work.test_batch, augment=False, device=str(work.device)),
+            *loaders(work, seed),
             epochs=work.epochs,
             lr=work.lr,
             momentum=work.momentum,

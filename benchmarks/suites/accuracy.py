@@ -114,11 +114,9 @@ def by_us(
     work: Work, model: nn.Module, seed: int, *, precision: str = "auto"
 ) -> Course:
     """`fit` with the number format that is native here."""
-    where = str(work.device)
     history = fit(
         model,
-        ours.loader(work.train, work.batch_size, seed=seed, device=where),
-        ours.loader(work.test, work.test_batch, augment=False, device=where),
+        *ours.loaders(work, seed),
         epochs=work.epochs,
         lr=work.lr,
         momentum=work.momentum,

@@ -83,12 +83,7 @@ def over(framework: ModuleType) -> Train:
     """A framework's loop over our loaders instead of the decks'."""
 
     def train(work: Work, model: nn.Module, seed: int, watch: Watch) -> None:
-        where = str(work.device)
-        loaders = (
-            ours.loader(work.train, work.batch_size, seed=seed, device=where),
-            ours.loader(work.test, work.test_batch, augment=False, device=where),
-        )
-        framework.train(work, model, seed, watch, loaders=loaders)
+        framework.train(work, model, seed, watch, loaders=ours.loaders(work, seed))
 
     return train
 
