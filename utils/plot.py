@@ -6,7 +6,6 @@ axes, so end the cell with a semicolon.
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,6 +29,7 @@ from utils.figures.style import (
     VALIDATION,
     End,
     color_of,
+    headline,
     label_ends,
     use_style,
 )
@@ -110,8 +110,7 @@ def band(
     ax.set_xticks(_apart(x, ax), [f"{tick:,g}" for tick in _apart(x, ax)])
     ax.xaxis.set_minor_locator(NullLocator())
     ax.set(xlabel=xlabel, ylabel=ylabel)
-    if title:
-        ax.figure.suptitle(textwrap.fill(title, 84), x=0.01, ha="left")
+    headline(ax.figure, title)
     label_ends(ax, ends)
     return ax
 
@@ -165,6 +164,5 @@ def scatter(
     ax.grid(False)
     ax.spines[:].set_visible(False)
     fig.legend(loc="outside right center", markerscale=1.6)
-    if title:
-        fig.suptitle(textwrap.fill(title, 84), x=0.01, ha="left")
+    headline(fig, title)
     return ax

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -20,6 +19,7 @@ from utils.figures.style import (
     VALIDATION,
     End,
     color_of,
+    headline,
     ink,
     label_ends,
 )
@@ -97,8 +97,7 @@ def curves(
             ax.set_ylabel(UNITS[kind])
         if compared and not panels:
             ax.set_ylabel(f"{SPLITS[split]} {UNITS[kind]}")
-    if title:
-        axes[0].figure.suptitle(textwrap.fill(title, 84), x=0.01, ha="left")
+    headline(axes[0].figure, title)
     for i, (ax, drawn) in enumerate(zip(axes, ends, strict=True)):
         if not panels or ax.get_subplotspec().is_last_col() or i == len(axes) - 1:
             label_ends(ax, drawn)

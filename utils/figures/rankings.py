@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
 from utils.course import CourseError
-from utils.figures.style import HIGHLIGHT, MODEL_COLORS, PALETTE, PAPER, TRAIN
+from utils.figures.style import (
+    HIGHLIGHT,
+    MODEL_COLORS,
+    PALETTE,
+    PAPER,
+    TRAIN,
+    headline,
+)
 
 if TYPE_CHECKING:
     from utils.results import Row
@@ -56,8 +62,7 @@ def bars(
     _rows(ax, list(values), reference, scale)
     ax.set(xlabel=xlabel)
     ax.grid(False)
-    if title:
-        ax.figure.suptitle(textwrap.fill(title, 84), x=0.01, ha="left")
+    headline(ax.figure, title)
     return ax
 
 
@@ -92,8 +97,7 @@ def leaderboard(
     ax.margins(x=0.12)
     ax.grid(True, axis="y")
     ax.set(xlabel="test accuracy (%)")
-    if title:
-        ax.figure.suptitle(textwrap.fill(title, 84), x=0.01, ha="left")
+    headline(ax.figure, title)
     return ax
 
 
@@ -199,6 +203,5 @@ def shares(
         )
     ax.set(xlim=(0, 100), ylim=(-1.1, 1.1))
     ax.axis("off")
-    if title:
-        ax.figure.suptitle(textwrap.fill(title, 84), x=0.01, ha="left")
+    headline(ax.figure, title)
     return ax

@@ -11,6 +11,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
 # Okabe and Ito's colours, told apart by readers with every kind of colour vision.
@@ -94,6 +95,12 @@ def use_style() -> None:
 
         # The default crops a figure to what is drawn, so that sizes vary.
         set_matplotlib_formats("png", bbox_inches=None)
+
+
+def headline(figure: Figure, title: str | None) -> None:
+    """Write the finding or the question over the whole figure, from its left edge."""
+    if title:
+        figure.suptitle(textwrap.fill(title, 84), x=0.01, ha="left")
 
 
 def color_of(label: str, index: int) -> str:
