@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -62,11 +61,9 @@ def free_memory(device: torch.device) -> float:
         # What torch holds back for later use is free for us as well.
         held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + held
-    available = Path("/proc/meminfo")
-    if available.is_file():  # Linux; its sysconf would count the page cache as taken
-        lines = available.read_text().splitlines()
-        fields = dict(line.split(":", 1) for line in lines)
-        return int(fields["MemAvailable"].split()[0]) * 1024
+    available = course.linux_states("/proc/meminfo", "MemAvailable")
+    if available is not None:  # sysconf would count the page cache as taken
+        return available
     if hasattr(os, "sysconf"):  # macOS: all of the memory, which MPS shares
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return math.inf

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from utils import course
 from utils.course import ROOT, CourseError
 
 FORMAT = 1  # of the files; another number means that the keys changed
@@ -122,10 +123,9 @@ def peak_memory(device: torch.device) -> int | None:
         return torch.cuda.max_memory_allocated(device)
     if device.type == "mps" or os.name == "nt":
         return None
-    status = Path("/proc/self/status")
-    if status.is_file():  # Linux, where `ru_maxrss` is that of the parent if larger
-        fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
-        return int(fields["VmHWM"].split()[0]) * 1024
+    peak = course.linux_states("/proc/self/status", "VmHWM")
+    if peak is not None:  # `ru_maxrss` would be that of the parent if larger
+        return peak
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
