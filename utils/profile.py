@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from utils.train import evaluate, train_epoch
+from utils.train import Batches, evaluate, train_epoch
 from utils.training.precision import make_precision, place
-from utils.training.recipe import named_optimizer
+from utils.training.recipe import make_optimizer
 
 # What torch calls the beginning of an event, and the part of the epoch it belongs to.
 PARTS = {
@@ -29,8 +29,6 @@ PARTS = {
 }
 # Else it writes a line into the notebook whenever it begins and ends.
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")
-
-Batches = Iterable[tuple[Tensor, Tensor]]
 
 
 def epoch_profile(
@@ -69,8 +67,7 @@ def epoch_profile(
     device = place(learner, device)
     settings: dict[str, Any] = {"precision": make_precision(precision, device)}
     settings["device"] = device
-    weights = [weight for weight in learner.parameters() if weight.requires_grad]
-    chosen = named_optimizer(optimizer, weights, 1e-3, 0.9, 0.0)
+    chosen = make_optimizer(optimizer, learner, lr=1e-3, momentum=0.9, weight_decay=0.0)
     train = partial(train_epoch, _Marked(learner), optimizer=chosen, **settings)
     train(list(islice(train_loader, 2)))
 
@@ -119,10 +116,10 @@ def _marked(batches: Iterator[Any]) -> Iterator[Any]:
 def _by_part(timed: profile, device: torch.device) -> dict[str, float]:
     """Seconds of the outermost events, summed by the part they belong to."""
     seconds = dict.fromkeys(PARTS.values(), 0.0)
+    gpu = device.type == "cuda"
     for event in timed.events() or ():
         if event.cpu_parent is not None or event.device_type != DeviceType.CPU:
             continue
-        gpu = device.type == "cuda"
         spent = event.device_time_total if gpu else event.cpu_time_total
         for begin, part in PARTS.items():
             if event.name.startswith(begin):
