@@ -30,7 +30,7 @@ lab: .venv/run  ## open the notebooks in JupyterLab, on this machine only
 	$(BIN)/python -m jupyterlab --ip=127.0.0.1 notebooks
 
 slides: .venv/run  ## write the slide decks, each one file for a room without network (N=lecture)
-	$(BIN)/python -m slides.export $(N)
+	$(BIN)/python notebooks/slides.py $(N)
 
 test: .venv/dev lint check  ## lint, unit tests, notebooks up to date, notebooks executed
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 tests

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from slides.export import ROOT, export
+from slides import export
+from utils.course import ROOT
 
 LECTURES = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 # For each slide what is wrong with it; a slide has all its fragments shown.

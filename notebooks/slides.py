@@ -1,6 +1,6 @@
 """Slide decks from the notebooks: one self-contained file a lecture.
 
-python -m slides.export [04 ...]      build/slides/04_vgg.html, with the kept outputs
+python notebooks/slides.py [04 ...]   build/slides/04_vgg.html, with the kept outputs
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from nbformat import NotebookNode
 from pygments.formatters import HtmlFormatter
 from traitlets.config import Config
 
-ROOT = Path(__file__).resolve().parent.parent
-HERE = ROOT / "slides"
+import build
+from authoring.outputs import SourceError
+
+STYLE = build.ROOT / "slides"
 FORMULA = re.compile(r"\$[^$\n]+\$|\$\$")
 WORDS_A_MINUTE = 110  # spoken slowly, with a look at the audience
 SECONDS_A_SLIDE = 40  # to look at what is on it, and for a question now and then
@@ -38,7 +40,7 @@ def export(notebook: Path) -> str:
     exporter = HTMLExporter(
         config=config,
         template_name="deck",
-        extra_template_basedirs=[str(HERE)],
+        extra_template_basedirs=[str(STYLE)],
         embed_images=True,
     )
     deck = {"title": title, "css": styles(), "scripts": list(scripts(cells))}
@@ -49,7 +51,7 @@ def export(notebook: Path) -> str:
 def styles() -> str:
     """The style sheets: reveal's, the course's, and that of the code."""
     code = HtmlFormatter(style=JupyterStyle, nobackground=True)
-    sheets = [HERE / "vendor" / "reveal.css", HERE / "deck" / "deck.css"]
+    sheets = [STYLE / "vendor" / "reveal.css", STYLE / "deck" / "deck.css"]
     parts = [sheet.read_text(encoding="utf-8") for sheet in sheets]
     return "\n".join([*parts, code.get_style_defs(".highlight")])
 
@@ -62,7 +64,7 @@ def scripts(cells: NotebookNode) -> Iterator[str]:
         yield 'MathJax = {tex: {inlineMath: [["$", "$"]]}, svg: {fontCache: "local"}};'
         names.append("mathjax.js")
     for name in names:
-        yield (HERE / "vendor" / name).read_text(encoding="utf-8")
+        yield (STYLE / "vendor" / name).read_text(encoding="utf-8")
 
 
 def add_minutes(notebook: NotebookNode) -> None:
@@ -96,21 +98,19 @@ def kind(cell: NotebookNode) -> str:
 def main() -> int:
     """Write the decks that are asked for, all by default."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("lectures", nargs="*", help="such as 04; all by default")
-    parser.add_argument("--out", type=Path, default=ROOT / "build" / "slides")
+    parser.add_argument("lecture", nargs="*", help="such as 04; all by default")
+    parser.add_argument("--out", type=Path, default=build.ROOT / "build" / "slides")
     options = parser.parse_args()
-    found = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-    wanted = set(options.lectures) or {path.name[:2] for path in found}
-    unknown = wanted - {path.name[:2] for path in found}
-    if unknown:
-        names = ", ".join(path.name[:2] for path in found)
-        print(f"No lecture {', '.join(unknown)}: choose from {names}.", file=sys.stderr)
-        return 2
+    try:
+        sources = build.lectures(options.lecture)
+    except SourceError as error:
+        sys.exit(f"slides.py: {error}")
     options.out.mkdir(parents=True, exist_ok=True)
-    for notebook in (path for path in found if path.name[:2] in wanted):
-        target = options.out / f"{notebook.stem}.html"
-        target.write_text(export(notebook), encoding="utf-8")
-        print(f"{target}  {target.stat().st_size / 1e6:.1f} MB")
+    for source in sources:
+        deck = options.out / f"{source.stem}.html"
+        page = export(build.target(source, solutions=False))
+        deck.write_text(page, encoding="utf-8", newline="\n")
+        print(f"{deck}  {deck.stat().st_size / 1e6:.1f} MB")
     return 0
 
 

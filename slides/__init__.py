@@ -1,1 +1,0 @@
-"""Slide decks made from the notebooks."""
