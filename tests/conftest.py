@@ -19,6 +19,13 @@ os.environ.setdefault("CNN_COURSE_SCALE", "tiny")  # no test downloads anything
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let `--thorough` ask for all rounds of tests/reliability."""
+    parser.addoption(
+        "--thorough", action="store_true", help="all rounds: minutes for each file"
+    )
+
+
 @pytest.fixture
 def check(monkeypatch):
     """A fresh `check`, as at the beginning of a notebook."""

@@ -1,0 +1,33 @@
+"""Tests of what RELIABILITY.md promises: few rounds in CI, all with `--thorough`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import report
+import torch
+
+from utils.training import record
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def thorough(request: pytest.FixtureRequest) -> bool:
+    """Whether to take the many rounds whose figures RELIABILITY.md reports."""
+    return request.config.getoption("--thorough")
+
+
+@pytest.fixture
+def keep(request: pytest.FixtureRequest, thorough: bool) -> Callable[..., None]:
+    """`keep("killed", "50 of 50 ...", kills=50)`: the figures of a thorough run."""
+
+    def write(promise: str, figure: str, **numbers: float) -> None:
+        if thorough:
+            test = Path(request.path).relative_to(report.ROOT).as_posix()
+            made = {"figure": figure, "test": test, **numbers}
+            report.write(promise, made | {"machine": record.machine(CPU)})
+
+    return write
