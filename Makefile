@@ -15,7 +15,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 IN_DATA := $(if $(DATA),--data "$(DATA)")
 
 .DEFAULT_GOAL := help
-.PHONY: help run lab slides test lint notebooks check render results bench clean
+.PHONY: help run lab slides test lint notebooks check render results bench matrix clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -53,6 +53,9 @@ render: .venv/dev  ## execute the notebooks and keep their outputs (SCALE, DATA,
 
 results: .venv/run  ## fill the tables of README.md from the runs in results/
 	$(BIN)/python -m utils.results
+
+matrix:  ## the tests on every Python here, with the oldest and the newest torch
+	$(PYTHON) tests/reliability/matrix.py $(N)
 
 bench: .venv/dev  ## this course beside the decks' loop and others; fills benchmarks/README.md
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt

@@ -1,0 +1,139 @@
+"""Run the tests on every Python that is here, with the oldest and the newest packages.
+
+python tests/reliability/matrix.py            all environments, one after another
+python tests/reliability/matrix.py 3.12       that Python alone
+
+Each environment is made in a temporary folder, takes about 6 GB while it is used, and
+is removed. What passed is kept in results/reliability/matrix.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+import report
+
+BIN = "Scripts" if os.name == "nt" else "bin"
+TESTS = ["-n", "2", "tests"]
+CELLS = ["-n", "2", "--dist", "loadfile", "--nbval-lax", "--nbval-current-env"]
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+ABOUT = """
+import json
+from importlib.metadata import version
+names = "torch", "torchvision", "numpy", "matplotlib", "pillow", "scikit-learn"
+print(json.dumps({name: version(name).partition("+")[0] for name in names}))
+"""
+
+
+class Environment(NamedTuple):
+    """A version of Python, and which end of the requirements' ranges it takes."""
+
+    python: str
+    packages: str  # "oldest" or "newest"
+
+
+ENVIRONMENTS = (
+    Environment("3.10", "oldest"),  # torch 2.4 has no build for 3.13
+    Environment("3.10", "newest"),
+    Environment("3.11", "newest"),
+    Environment("3.12", "newest"),
+    Environment("3.13", "newest"),
+)
+
+
+def oldest(requirements: str) -> Iterator[str]:
+    """The lower end of each range: "torch>=2.4" gives "torch==2.4.*"."""
+    for name, version in re.findall(r"^([\w.-]+)>=([\d.]+)", requirements, re.M):
+        yield f"{name}=={version}.*"
+
+
+def interpreter(version: str) -> str | None:
+    """A Python of this version, on the path or pyenv's; None where there is none."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
+    found = shutil.which(f"python{version}")
+    for path in filter(None, [found, *pyenv.glob(f"{version}.*/bin/python")]):
+        if subprocess.run([path, "--version"], capture_output=True).returncode == 0:
+            return str(path)
+    return None
+
+
+def install(environment: Environment, base: str, folder: Path) -> Path:
+    """Make a virtual environment with everything that the tests need: its Python."""
+    subprocess.run([base, "-m", "venv", folder], check=True)
+    python = folder / BIN / "python"
+    limits = folder / "limits.txt"
+    ranges = (report.ROOT / "requirements.txt").read_text("utf-8")
+    take_oldest = environment.packages == "oldest"
+    limits.write_text("\n".join(oldest(ranges)) if take_oldest else "")
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    command = [*pip, "-c", limits, "-r", report.ROOT / "requirements-dev.txt"]
+    subprocess.run(command, check=True)
+    return python
+
+
+def outcome(python: Path, *options: str) -> dict[str, int]:
+    """How many tests passed, failed and were skipped."""
+    result = python.parents[1] / "result.xml"
+    subprocess.run(
+        [python, "-m", "pytest", "-q", f"--junitxml={result}", *options],
+        cwd=report.ROOT,
+        env=os.environ | ONE_THREAD,
+    )
+    suite = next(ElementTree.parse(result).getroot().iter("testsuite"))
+    count = {name: int(value) for name, value in suite.items() if value.isdigit()}
+    failed = count["failures"] + count["errors"]
+    passed = count["tests"] - count["skipped"] - failed
+    return {"passed": passed, "failed": failed, "skipped": count["skipped"]}
+
+
+def check(environment: Environment) -> dict | None:
+    """Run everything in one environment; None where its Python is not here."""
+    base = interpreter(environment.python)
+    if base is None:
+        print(f"Python {environment.python} is not here", file=sys.stderr)
+        return None
+    with tempfile.TemporaryDirectory(prefix="matrix-") as folder:
+        python = install(environment, base, Path(folder))
+        about = subprocess.check_output([python, "-c", ABOUT], text=True)
+        return {
+            **environment._asdict(),
+            "versions": json.loads(about),
+            "tests": outcome(python, *TESTS),
+            "cells": outcome(python, *CELLS, "notebooks"),
+        }
+
+
+def main() -> int:
+    """Check the environments that are asked for, and keep what passed in all."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("python", nargs="*", help="such as 3.12; all by default")
+    asked = parser.parse_args().python
+    wanted = [one for one in ENVIRONMENTS if not asked or one.python in asked]
+    rows = [row for row in map(check, wanted) if row]
+    failed = [row for row in rows if row["tests"]["failed"] or row["cells"]["failed"]]
+    for row in rows:
+        print(row["python"], row["packages"], row["tests"], row["cells"])
+    if not asked:
+        torches = sorted({row["versions"]["torch"] for row in rows})
+        figure = (
+            f"{len(rows) - len(failed)} of {len(rows)} environments passed: Python"
+            f" {rows[0]['python']} to {rows[-1]['python']}, torch {', '.join(torches)}"
+        )
+        test = "tests/reliability/matrix.py"
+        report.write("matrix", {"figure": figure, "test": test, "rows": rows})
+    return int(bool(failed))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
