@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Generator
 
@@ -16,6 +17,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # more threads than cores slow all of t
 
 OUTPUT_SECONDS = 60
 CELL_SECONDS = 300
+DROPPED = re.compile(r"\b(Deprecation|FutureWarning)")
 
 
 def is_cell(item: pytest.Item) -> bool:
@@ -45,10 +47,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Fail on a cell that ran out of time: `fit` takes nbval's interrupt as a stop."""
+    """Fail on a cell that ran out of time: `fit` takes nbval's interrupt as a stop.
+
+    Also on one that uses what a library is about to drop, which nbval would let pass.
+    """
     result = yield
     if is_cell(item) and item.parent.timed_out:
         pytest.fail(f"ran longer than {item.config.option.nbval_cell_timeout:.0f} s")
+    for output in (is_cell(item) and item.test_outputs) or []:
+        if output.get("name") == "stderr" and DROPPED.search(output.text):
+            pytest.fail(output.text)
     return result
 
 

@@ -270,3 +270,12 @@ def test_nbval_fails_on_a_cell_that_survives_its_interrupt(root):
     outputs.write(nb, root / "notebooks/92_slow.ipynb")
     out = nbval(root, "--nbval-cell-timeout=2", "92_slow.ipynb")
     assert "FAILED notebooks/92_slow.ipynb::Cell 0" in out
+
+
+def test_nbval_fails_on_what_a_library_is_about_to_drop(root):
+    warned = "import warnings\nwarnings.warn('use b', DeprecationWarning)"
+    nb = v4.new_notebook(cells=[v4.new_code_cell(warned)])
+    outputs.write(nb, root / "notebooks/93_old.ipynb")
+    out = nbval(root, "93_old.ipynb")
+    assert "FAILED notebooks/93_old.ipynb::Cell 0" in out
+    assert "use b" in out

@@ -2,6 +2,7 @@
 
 python tests/reliability/matrix.py            all environments, one after another
 python tests/reliability/matrix.py 3.12       that Python alone
+python tests/reliability/matrix.py --limits oldest     for pip's -c: what it takes
 
 Each environment is made in a temporary folder, takes about 6 GB while it is used, and
 is removed. What passed is kept in results/reliability/matrix.json.
@@ -52,6 +53,12 @@ ENVIRONMENTS = (
 )
 
 
+def limits(packages: str) -> str:
+    """What pip is told so that it takes the oldest packages; "" for the newest."""
+    requirements = (report.ROOT / "requirements.txt").read_text("utf-8")
+    return "\n".join(oldest(requirements)) if packages == "oldest" else ""
+
+
 def oldest(requirements: str) -> Iterator[str]:
     """The lower end of each range: "torch>=2.4" gives "torch==2.4.*"."""
     for name, version in re.findall(r"^([\w.-]+)>=([\d.]+)", requirements, re.M):
@@ -72,12 +79,10 @@ def install(environment: Environment, base: str, folder: Path) -> Path:
     """Make a virtual environment with everything that the tests need: its Python."""
     subprocess.run([base, "-m", "venv", folder], check=True)
     python = folder / BIN / "python"
-    limits = folder / "limits.txt"
-    ranges = (report.ROOT / "requirements.txt").read_text("utf-8")
-    take_oldest = environment.packages == "oldest"
-    limits.write_text("\n".join(oldest(ranges)) if take_oldest else "")
+    constraints = folder / "limits.txt"
+    constraints.write_text(limits(environment.packages))
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    command = [*pip, "-c", limits, "-r", report.ROOT / "requirements-dev.txt"]
+    command = [*pip, "-c", constraints, "-r", report.ROOT / "requirements-dev.txt"]
     subprocess.run(command, check=True)
     return python
 
@@ -118,7 +123,12 @@ def main() -> int:
     """Check the environments that are asked for, and keep what passed in all."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("python", nargs="*", help="such as 3.12; all by default")
-    asked = parser.parse_args().python
+    parser.add_argument("--limits", choices=("oldest", "newest"), help="print them")
+    options = parser.parse_args()
+    if options.limits:
+        print(limits(options.limits))
+        return 0
+    asked = options.python
     wanted = [one for one in ENVIRONMENTS if not asked or one.python in asked]
     rows = [row for row in map(check, wanted) if row]
     failed = [row for row in rows if row["tests"]["failed"] or row["cells"]["failed"]]

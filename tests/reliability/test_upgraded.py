@@ -1,0 +1,86 @@
+"""The course forces no upgrade, and works where processes are spawned.
+
+That it survives one is what `matrix.py` shows, and CI with the same versions.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import matrix
+import pytest
+import report
+import torch
+from torch.utils.data import DataLoader
+
+from utils import data
+from utils.datasets import store
+
+REQUIREMENTS = report.ROOT / "requirements.txt"
+LIMITS = matrix.oldest(REQUIREMENTS.read_text("utf-8"))
+OLDEST = dict(line.removesuffix(".*").split("==") for line in LIMITS)
+TORCH = {"torch", "torchvision", "numpy"}  # what a machine comes with, built for it
+
+
+def with_packages(folder: Path, installed: dict[str, str]) -> Path:
+    """An environment in which pip finds these versions; nothing but their names."""
+    venv.create(folder, with_pip=False)
+    names = {"base": str(folder), "platbase": str(folder)}
+    site = Path(sysconfig.get_path("purelib", "venv", names))
+    for name, version in installed.items():
+        about = site / f"{name.replace('-', '_')}-{version}.dist-info"
+        about.mkdir()
+        text = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        (about / "METADATA").write_text(text)
+        (about / "INSTALLER").write_text("pip")
+        (about / "RECORD").touch()
+    return folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+
+
+def would_install(python: Path, *options: str) -> set[str]:
+    """What pip would install for the course."""
+    command = [sys.executable, "-m", "pip", "--python", python, "install", "--dry-run"]
+    flags = ["--quiet", "--disable-pip-version-check", "--report", "-", *options]
+    done = subprocess.run(
+        [*command, *flags, "-r", REQUIREMENTS], capture_output=True, text=True
+    )
+    if done.returncode:
+        pytest.skip(f"pip has no answer: {done.stderr[-200:]}")
+    return {one["metadata"]["name"] for one in json.loads(done.stdout)["install"]}
+
+
+def test_versions_in_range_stay(tmp_path):
+    python = with_packages(tmp_path, OLDEST)
+    assert would_install(python, "--no-index") == set()
+
+
+def test_pip_keeps_the_torch_that_is_there(tmp_path, thorough, keep):
+    if not thorough:
+        pytest.skip("asks the package index")
+    for minor in (4, 6):
+        torch_there, vision_there = f"2.{minor}.0", f"0.{minor + 15}.0"
+        there = {"torch": torch_there, "torchvision": vision_there, "numpy": "1.26.4"}
+        new = would_install(with_packages(tmp_path / torch_there, there))
+        assert len(new) > 20  # JupyterLab and all the rest
+        assert not new & TORCH
+    figure = f"beside torch 2.4 and 2.6, pip installs {len(new)} packages and no torch"
+    keep("pip", figure, installed=len(new))
+
+
+def test_batches_are_fetched_by_spawned_processes():
+    examples = data.mnist(source="embedded").train.subset(64)
+    loader = DataLoader(
+        store._Examples(examples),
+        batch_sampler=list(torch.arange(64).split(16)),
+        collate_fn=tuple,
+        num_workers=2,
+        multiprocessing_context="spawn",
+    )
+    images, labels = zip(*loader, strict=True)
+    assert torch.equal(torch.cat(images), examples.images)
+    assert torch.equal(torch.cat(labels), examples.labels)
