@@ -17,7 +17,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # more threads than cores slow all of t
 
 OUTPUT_SECONDS = 60
 CELL_SECONDS = 300
-DROPPED = re.compile(r"\b(Deprecation|FutureWarning)")
+DROPPED = re.compile("(Deprecation|Future)Warning")
 
 
 def is_cell(item: pytest.Item) -> bool:
