@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -302,11 +303,15 @@ class RandomResizedCrop(Augmentation):
         # One layout: in the other, torch rounds some pixels the other way.
         shape, layout = (len(i), images.shape[1], *size), torch.channels_last
         resized = torch.empty(shape, dtype=images.dtype, memory_format=layout)
-        boxes = zip(resized, *(p.tolist() for p in (i, *params)), strict=True)
-        for to, n, top, left, h, w in boxes:
+
+        def fill(to: Tensor, n: int, top: int, left: int, h: int, w: int) -> None:
             crop = images[n : n + 1, :, top : top + h, left : left + w]
             crop = crop.contiguous(memory_format=layout)
             to.copy_(F.interpolate(crop, size, mode="bilinear")[0])
+
+        # Within one photo torch uses one thread: several photos keep all of them busy.
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            list(pool.map(fill, resized, *(p.tolist() for p in (i, *params))))
         return resized
 
     @staticmethod
