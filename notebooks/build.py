@@ -19,6 +19,7 @@ from pathlib import Path
 from nbformat import NotebookNode, v4
 
 from authoring import outputs, percent, rules
+from authoring.badges import badges, repository
 from authoring.outputs import SourceError, text_of
 from authoring.percent import Cell
 
@@ -42,15 +43,6 @@ sys.path.insert(0, str(found[0]))"""
 
 YOUR_ANSWER = "*Your answer:* replace this line (double-click to edit)."
 LINK = re.compile(r"""(\]\(|(?:src|href)=")(?![a-z]+:|[#/])([^)"\s]+)""")
-
-
-def repository(root: Path) -> str:
-    """`[tool.course] repository` of pyproject.toml; empty where it is not set."""
-    # Read without tomllib, which Python 3.10 does not have.
-    text = (root / "pyproject.toml").read_text(encoding="utf-8")
-    section = text.partition("[tool.course]\n")[2].partition("\n[")[0]
-    found = re.search(r'^repository *= *"(.*?)"', section, re.M)
-    return found[1] if found else ""
 
 
 def lectures(wanted: list[str], root: Path = ROOT) -> list[Path]:
@@ -98,7 +90,7 @@ def notebook(source: Path, *, solutions: bool, root: Path = ROOT) -> NotebookNod
         except (SourceError, SyntaxError) as error:
             raise SourceError(f"{source.name}, cell {number}: {error}") from None
     folder = "notebooks/solutions" if solutions else "notebooks"
-    add_badge(nb, f"{folder}/{source.stem}.ipynb", root)
+    add_badges(nb, f"{folder}/{source.stem}.ipynb", root)
     return nb
 
 
@@ -138,16 +130,16 @@ def metadata(cell: Cell) -> dict:
     return {key: value for key, value in full.items() if value}
 
 
-def add_badge(nb: NotebookNode, page: str, root: Path) -> None:
-    """Put a link that opens the notebook in Colab under its title."""
-    github = re.fullmatch(r"https://github\.com/(.+?)(?:\.git)?/?", repository(root))
-    if github and nb.cells and nb.cells[0].cell_type == "markdown":
-        colab = "https://colab.research.google.com"
-        image = f"{colab}/assets/colab-badge.svg"
-        link = f"{colab}/github/{github[1]}/blob/main/{page}"
-        title, *rest = nb.cells[0].source.split("\n")
-        badge = ["", f"[![Open in Colab]({image})]({link})"]
-        nb.cells[0].source = "\n".join([title, *badge, *rest])
+def add_badges(nb: NotebookNode, page: str, root: Path) -> None:
+    """Put the links that open the notebook elsewhere below its title.
+
+    Slides and pages leave the cell out: there its pictures would need a network.
+    """
+    buttons = [badge.markdown() for badge in badges(repository(root), page)]
+    if buttons and nb.cells:
+        hidden = {"tags": ["remove-cell"], "slideshow": {"slide_type": "skip"}}
+        cell = v4.new_markdown_cell(" ".join(buttons), id="badges", metadata=hidden)
+        nb.cells.insert(1, cell)
 
 
 def build(source: Path, *, solutions: bool, root: Path) -> str:

@@ -37,6 +37,7 @@ def export(notebook: Path) -> str:
     config.HTMLExporter.preprocessors = [TagRemovePreprocessor]
     config.TagRemovePreprocessor.enabled = True
     config.TagRemovePreprocessor.remove_input_tags = {"hide-input"}
+    config.TagRemovePreprocessor.remove_cell_tags = {"remove-cell"}
     exporter = HTMLExporter(
         config=config,
         template_name="deck",

@@ -291,18 +291,6 @@ def test_links_of_solutions_lead_one_folder_up(root):
     assert "(../extra.md)" in find(built(root, solutions=True), "A demo").source
 
 
-def test_badge_opens_this_very_notebook(root):
-    address = "https://github.com/someone/course"
-    (root / "pyproject.toml").write_text(
-        f'[tool.course]\n# where\nrepository = "{address}"\n[tool.ruff]\n'
-    )
-    link = "https://colab.research.google.com/github/someone/course/blob/main/notebooks"
-    nb, full = built(root), built(root, solutions=True)
-    assert f"({link}/90_demo.ipynb)" in nb.cells[0].source
-    assert f"({link}/solutions/90_demo.ipynb)" in full.cells[0].source
-    assert f'"{address}")' in find(nb, "git clone").source
-
-
 def test_clean_course_passes_the_check(root, capsys):
     render(root)
     assert "1 lectures: nothing to complain" in complaints(root, capsys, status=0)

@@ -31,6 +31,7 @@ def write(nb: NotebookNode, page: Path, folder: Path) -> None:
     settings.HTMLExporter.embed_images = True
     settings.TagRemovePreprocessor.enabled = True
     settings.TagRemovePreprocessor.remove_input_tags = {"hide-input"}
+    settings.TagRemovePreprocessor.remove_cell_tags = {"remove-cell"}
     exporter = HTMLExporter(config=settings, raw_template=TEMPLATE)
     resources = {"metadata": {"name": page.stem, "path": str(folder)}}
     html, _ = exporter.from_notebook_node(nb, resources)
