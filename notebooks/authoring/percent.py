@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import jupytext
-
 from authoring.outputs import SourceError
 
 OPTIONS = ("slide", "mirror", "check", "alt", "tags", "setup", "solution")
@@ -41,6 +39,8 @@ def read(path: Path) -> list[Cell]:
     Raises:
         SourceError: a marker holds something the build does not know.
     """
+    import jupytext  # here: who only presents the lectures does not have it
+
     script = jupytext.reads(path.read_text(encoding="utf-8"), fmt="py:percent")
     cells = []
     for number, found in enumerate(script.cells, start=1):
