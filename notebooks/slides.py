@@ -71,8 +71,7 @@ def scripts(cells: NotebookNode) -> Iterator[str]:
 def add_minutes(notebook: NotebookNode) -> None:
     """Begin the speaker's notes of each section with the minutes it takes."""
     starts = [i for i, cell in enumerate(notebook.cells) if kind(cell) == "slide"]
-    ends = [*starts[1:], len(notebook.cells)]
-    lengths = [minutes(notebook.cells[a:b]) for a, b in zip(starts, ends, strict=True)]
+    lengths = [minutes(cells) for cells in sections(notebook)]
     total = round(sum(lengths))
     for i in reversed(range(len(starts))):  # from the end: each one moves the rest
         begin = round(sum(lengths[:i]))
@@ -80,6 +79,13 @@ def add_minutes(notebook: NotebookNode) -> None:
         note = nbformat.v4.new_markdown_cell(text)
         note.metadata["slideshow"] = {"slide_type": "notes"}
         notebook.cells.insert(starts[i] + 1, note)
+
+
+def sections(notebook: NotebookNode) -> list[list[NotebookNode]]:
+    """The cells of each section: from one slide that goes right to the next."""
+    starts = [i for i, cell in enumerate(notebook.cells) if kind(cell) == "slide"]
+    ends = [*starts[1:], len(notebook.cells)]
+    return [notebook.cells[a:b] for a, b in zip(starts, ends, strict=True)]
 
 
 def minutes(cells: list[NotebookNode]) -> float:
