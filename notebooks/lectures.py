@@ -56,6 +56,16 @@ class Lecture:
         return found
 
     @property
+    def file(self) -> str:
+        """The notebook, as seen from the course's folder."""
+        return f"notebooks/{self.path.name}"
+
+    @property
+    def solutions(self) -> str:
+        """The notebook with its exercises filled in, as seen from the same folder."""
+        return f"notebooks/solutions/{self.path.name}"
+
+    @property
     def number(self) -> str:
         """Such as 04."""
         return self.path.stem[:2]
@@ -127,10 +137,9 @@ def table(found: list[Lecture]) -> str:
 
 def row(lecture: Lecture) -> list[str]:
     """The cells of one lecture."""
-    name = lecture.path.relative_to(build.ROOT).as_posix()
     return [
         lecture.number,
-        f"**[{lecture.title}]({name})**<br>{lecture.question}",
+        f"**[{lecture.title}]({lecture.file})**<br>{lecture.question}",
         f"{lecture.minutes}",
         f"{lecture.stamp['seconds']:,}",
         lecture.headline,
