@@ -31,6 +31,7 @@ copybutton_selector = "div.cell_input pre, div.highlight-bash pre"
 
 html_theme = "sphinx_book_theme"
 html_title = "Convolutional networks"
+html_context = {"default_mode": "auto"}
 html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
