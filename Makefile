@@ -15,7 +15,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 IN_DATA := $(if $(DATA),--data "$(DATA)")
 
 .DEFAULT_GOAL := help
-.PHONY: help run lab slides test lint notebooks check render results bench matrix clean
+.PHONY: help run lab slides test lint notebooks check render results bench matrix clean site
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -31,6 +31,9 @@ lab: .venv/run  ## open the notebooks in JupyterLab, on this machine only
 
 slides: .venv/run  ## write the slide decks, each one file for a room without network (N=lecture)
 	$(BIN)/python notebooks/slides.py $(N)
+
+site: .venv/site  ## render the website, with the kept outputs and the slides, into build/site
+	$(BIN)/python notebooks/website.py $(N)
 
 test: .venv/dev lint check  ## lint, unit tests, notebooks up to date, notebooks executed
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 tests
@@ -51,8 +54,9 @@ render: SCALE = small
 render: .venv/dev  ## execute the notebooks and keep their outputs (SCALE, DATA, N)
 	$(BIN)/python notebooks/run.py --render --scale $(SCALE) $(IN_DATA) $(N)
 
-results: .venv/run  ## fill the tables of README.md from the runs in results/
+results: .venv/dev  ## fill the tables of README and website from results/ and the notebooks
 	$(BIN)/python -m utils.results
+	$(BIN)/python notebooks/lectures.py
 
 matrix:  ## the tests on every Python here, with the oldest and the newest torch
 	$(PYTHON) tests/reliability/matrix.py $(N)
@@ -74,4 +78,8 @@ clean:  ## remove the environment and everything built
 
 .venv/dev: .venv/run requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+.venv/site: .venv/dev site/requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r site/requirements.txt
 	@touch $@

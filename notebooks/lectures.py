@@ -1,12 +1,13 @@
 """What the README and the website say about each lecture, taken from its notebook.
 
-python notebooks/lectures.py            fill the table of README.md
-python notebooks/lectures.py --check    fail where it differs from the notebooks
+python notebooks/lectures.py            fill the tables of README and website
+python notebooks/lectures.py --check    fail where one differs from the notebooks
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
 from dataclasses import dataclass
@@ -17,11 +18,13 @@ from nbformat import NotebookNode
 
 import build
 import slides
-from authoring import outputs
+from authoring import outputs, timetable
+from authoring.badges import badges, repository
 from authoring.execute import Outcome
 from authoring.outputs import SourceError
 
-MARKED = re.compile(r"(<!-- lectures -->\n).*?(<!-- end of lectures -->)", re.S)
+PAGES = ("README.md", "site/index.md", "site/instructor.md")
+MARKED = re.compile(r"(<!-- (lectures|timetable) -->\n).*?(<!-- end of \2 -->)", re.S)
 QUESTIONS = {
     "00": "What does a convolutional network compute, and how does one learn to read"
     " digits?",
@@ -75,11 +78,17 @@ class Lecture:
         """The notebook's only heading of level 1."""
         return self.notebook.cells[0].source.partition("\n")[0].lstrip("# ")
 
+    def linked(self, folder: str) -> str:
+        """Its title as a link, from a page in `folder` of the course."""
+        return f"[{self.title}]({'../' if folder else ''}{self.file})"
+
     @property
     def question(self) -> str:
         """What the lecture answers, in one sentence."""
         if self.number not in QUESTIONS:
-            raise SourceError(f"say in QUESTIONS of {__file__} what {self.path} answers")
+            raise SourceError(
+                f"say in QUESTIONS of {__file__} what {self.path} answers"
+            )
         return QUESTIONS[self.number]
 
     @cached_property
@@ -125,49 +134,77 @@ def all_lectures(root: Path = build.ROOT) -> list[Lecture]:
     return [Lecture(build.target(source, solutions=False)) for source in sources]
 
 
-def table(found: list[Lecture]) -> str:
-    """The lectures in Markdown, with links as seen from the course's folder."""
-    badged = build.repository(build.ROOT)
+def table(found: list[Lecture], folder: str) -> str:
+    """The lectures in Markdown.
+
+    Args:
+        found: one row each.
+        folder: where the page lies that shows it, as seen from the course's folder.
+    """
     heads = ["", "lecture", "minutes", "seconds", "what its kept run measured"]
-    heads += ["open in"] if badged else []
+    heads += ["open in"] if repository(build.ROOT) else []
     aligned = ["---", "---", "---:", "---:", "---", "---"][: len(heads)]
-    lines = [heads, aligned, *(row(lecture)[: len(heads)] for lecture in found)]
+    lines = [heads, aligned, *(row(one, folder)[: len(heads)] for one in found)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def row(lecture: Lecture) -> list[str]:
-    """The cells of one lecture."""
+def row(lecture: Lecture, folder: str) -> list[str]:
+    """The cells of one lecture; its badges are pictures in the README alone.
+
+    A page of the website asks no other host for pictures.
+    """
+    found = badges(repository(build.ROOT), lecture.file)
+    plain = [f"[{badge.name}]({badge.link})" for badge in found]
     return [
         lecture.number,
-        f"**[{lecture.title}]({lecture.file})**<br>{lecture.question}",
+        f"**{lecture.linked(folder)}**<br>{lecture.question}",
         f"{lecture.minutes}",
         f"{lecture.stamp['seconds']:,}",
         lecture.headline,
-        "",
+        " ".join(plain if folder else [badge.markdown() for badge in found]),
     ]
 
 
-def fill(text: str, found: list[Lecture]) -> str:
-    """A page with its marked table made anew."""
-    return MARKED.sub(lambda match: match[1] + table(found) + match[2], text)
+def plan(found: list[Lecture]) -> str:
+    """The timetable in Markdown, with links as seen from `site/`."""
+    wanted = json.loads((build.ROOT / "site/timetable.json").read_text("utf-8"))
+    return timetable.table(
+        [timetable.Session(**session) for session in wanted],
+        {one.number: one.linked("site") for one in found},
+        {one.number: one.sections for one in found},
+    )
+
+
+def fill(text: str, found: list[Lecture], folder: str = "") -> str:
+    """A page in `folder` with its marked tables made anew."""
+
+    def made(match: re.Match) -> str:
+        new = table(found, folder) if match[2] == "lectures" else plan(found)
+        return match[1] + new + match[3]
+
+    return MARKED.sub(made, text)
 
 
 def main() -> int:
-    """Fill README.md, or check that there is nothing to fill."""
+    """Fill the tables, or check that there is nothing to fill."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="change nothing")
     options = parser.parse_args()
-    page = build.ROOT / "README.md"
-    old = page.read_text(encoding="utf-8")
     try:
-        new = fill(old, all_lectures())
+        found, stale = all_lectures(), []
+        for name in PAGES:
+            page = build.ROOT / name
+            old = page.read_text(encoding="utf-8")
+            new = fill(old, found, Path(name).parent.as_posix().strip("."))
+            stale += [name] if new != old else []
+            if new != old and not options.check:
+                page.write_text(new, encoding="utf-8", newline="\n")
     except SourceError as error:
         sys.exit(f"lectures.py: {error}")
-    if options.check and new != old:
-        print("README.md differs from the notebooks: run make results", file=sys.stderr)
+    if options.check and stale:
+        pages = ", ".join(stale)
+        print(f"differs from the notebooks: {pages}; run make results", file=sys.stderr)
         return 1
-    if new != old:
-        page.write_text(new, encoding="utf-8", newline="\n")
     return 0
 
 

@@ -18,6 +18,7 @@ import build
 import lectures
 import slides
 from authoring import outputs, staging
+from authoring.badges import badges, repository
 from authoring.outputs import SourceError
 from lectures import Lecture
 
@@ -45,33 +46,29 @@ def pages(chosen: list[Lecture]) -> dict[str, str]:
 
 def stage(chosen: list[Lecture], folder: Path) -> None:
     """Write what Sphinx reads: the pages and notebooks, with their links adapted."""
-    sys.path.insert(0, str(ROOT))
-    from utils import results  # needs torch, which takes its time
-
-    links = staging.Links(
-        ROOT, pages(chosen) | {"README.md": "index.md"}, build.repository(ROOT)
-    )
-    runs = results.runs()
+    found = pages(chosen)
+    links = staging.Links(ROOT, found | {"README.md": "index.md"}, repository(ROOT))
     shutil.rmtree(folder, ignore_errors=True)
-    for file, page in pages(chosen).items():
-        if file.endswith(".ipynb"):
-            continue
-        text = (ROOT / file).read_text(encoding="utf-8")
-        filled = lectures.fill(results.fill(text, runs), chosen)
-        write(folder / page, links.adapt(filled, file))
-        for picture in staging.pictures(text):
-            target = folder / Path(page).parent / picture
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy((ROOT / file).parent / picture, target)
-    for lecture in chosen:
-        stage_notebook(lecture.file, facts(lecture), folder, links)
-        stage_notebook(lecture.solutions, solved(lecture), folder, links)
+    for file, page in found.items():
+        if file.endswith(".md"):
+            text = (ROOT / file).read_text(encoding="utf-8")
+            write(folder / page, links.adapt(text, file))
+            for picture in staging.pictures(text):
+                target = folder / Path(page).parent / picture
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy((ROOT / file).parent / picture, target)
+    for one in chosen:
+        stage_notebook(one.file, f"{one.number} · ", facts(one), folder, links)
+        before = f"Solutions {one.number} · "
+        stage_notebook(one.solutions, before, solved(one), folder, links)
 
 
-def stage_notebook(file: str, text: str, folder: Path, links: staging.Links) -> None:
-    """Write one notebook for Sphinx, with `text` below its title."""
+def stage_notebook(
+    file: str, before: str, text: str, folder: Path, links: staging.Links
+) -> None:
+    """Write one notebook for Sphinx: `before` its title, and `text` below it."""
     nb = outputs.load(ROOT / file)
-    staging.adapt_notebook(nb, text)
+    staging.adapt_notebook(nb, before, text)
     for cell in nb.cells:
         if cell.cell_type == "markdown":
             cell.source = links.adapt(cell.source, file)
@@ -79,22 +76,22 @@ def stage_notebook(file: str, text: str, folder: Path, links: staging.Links) -> 
 
 
 def facts(lecture: Lecture) -> str:
-    """What stands below a lecture's title: where its slides are, when it was run."""
+    """Where a lecture's slides and solutions are, and when it was last run."""
     name = lecture.path.stem
-    return (
-        ":::{container} facts\n"
-        f'<a href="../slides/{name}.html">Slides</a>, {lecture.minutes} minutes ·'
-        f" [Solutions](solutions/{name}.ipynb)\n\n"
-        f"Last verified {lecture.verified}.\n:::\n"
-    )
+    parts = [
+        f'<a href="../slides/{name}.html">Slides</a>, {lecture.minutes} minutes',
+        f"[Solutions](solutions/{name}.ipynb)",
+        f'<a href="../_sources/{lecture.file}" download>Notebook</a>',
+    ]
+    found = badges(repository(ROOT), lecture.file)
+    parts += [f"[Open in {badge.name}]({badge.link})" for badge in found]
+    return f"{' · '.join(parts)}\n\nLast verified {lecture.verified}."
 
 
 def solved(lecture: Lecture) -> str:
     """What stands below the title of a lecture's solutions."""
-    return (
-        f":::{{container}} facts\nThe exercises of [lecture {lecture.number}]"
-        f"(../{lecture.path.name}), filled in.\n:::\n"
-    )
+    title = f"[lecture {lecture.number}](../{lecture.path.name})"
+    return f"The notebook of {title} with its exercises filled in."
 
 
 def write(path: Path, text: str) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import re
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SETTINGS = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-REPOSITORY = re.search(r'^repository *= *"(.*?)"', SETTINGS, re.M)[1].rstrip("/")
+sys.path.insert(0, str(ROOT / "notebooks"))
+
+from authoring.badges import repository  # noqa: E402
+
+REPOSITORY = repository(ROOT).rstrip("/").removesuffix(".git")
 
 project = "Convolutional networks"
 author = "The authors of the convolutional networks course"

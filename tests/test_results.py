@@ -97,8 +97,10 @@ def test_a_table_without_runs_says_how_to_make_some():
         results.Table([])
 
 
-def test_the_readmes_numbers_are_those_of_the_files():
-    page = (course.ROOT / "README.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", results.PAGES)
+def test_the_pages_numbers_are_those_of_the_files(name):
+    page = (course.ROOT / name).read_text(encoding="utf-8")
+    assert "<!-- results: " in page
     assert results.fill(page, results.runs()) == page
 
 

@@ -1,6 +1,6 @@
 """Tables of the recorded runs: what `python -m utils.train --out results` wrote.
 
-python -m utils.results            fill the tables of README.md from results/
+python -m utils.results            fill the tables of the pages from results/
 python -m utils.results --check    fail where a table differs from the files
 """
 
@@ -22,6 +22,7 @@ from utils.course import CourseError
 from utils.training import record
 
 RESULTS = course.ROOT / "results"
+PAGES = ("README.md", "site/leaderboard.md")
 FAMILIES = {"resnet": "ResNet", "plain": "Plain", "vgg": "VGG"}
 NAMES = {"alexnet": "AlexNet", "googlenet": "GoogLeNet", "lenet5": "LeNet-5"}
 NAMES |= {"two_layer_cnn": "Two-layer CNN", "squeezenet1_1": "SqueezeNet 1.1"}
@@ -195,22 +196,26 @@ def fill(text: str, found: list[Record]) -> str:
 
 
 def main() -> int:
-    """Fill README.md, or check that there is nothing to fill."""
+    """Fill the pages, or check that there is nothing to fill."""
     parser = argparse.ArgumentParser(prog="python -m utils.results")
     parser.add_argument("--check", action="store_true", help="change nothing")
     options = parser.parse_args()
-    page = course.ROOT / "README.md"
-    old = page.read_text(encoding="utf-8")
-    try:
-        new = fill(old, runs())
-    except CourseError as error:
-        print(error, file=sys.stderr)
-        return 2
-    if options.check and new != old:
-        print("README.md differs from results/: run make results", file=sys.stderr)
+    stale = []
+    for name in PAGES:
+        page = course.ROOT / name
+        old = page.read_text(encoding="utf-8")
+        try:
+            new = fill(old, runs())
+        except CourseError as error:
+            print(error, file=sys.stderr)
+            return 2
+        stale += [name] if new != old else []
+        if new != old and not options.check:
+            page.write_text(new, encoding="utf-8")
+    if options.check and stale:
+        pages = ", ".join(stale)
+        print(f"differs from results/: {pages}; run make results", file=sys.stderr)
         return 1
-    if new != old:
-        page.write_text(new, encoding="utf-8")
     return 0
 
 

@@ -58,8 +58,14 @@ def pictures(text: str) -> list[str]:
     return PICTURE.findall(text)
 
 
-def adapt_notebook(nb: NotebookNode, facts: str) -> None:
-    """Prepare a notebook for MyST-NB, in place: figures described, facts on top."""
+def adapt_notebook(nb: NotebookNode, before: str, facts: str) -> None:
+    """Prepare a notebook for MyST-NB, in place.
+
+    Args:
+        nb: with its kept outputs; its figures get their descriptions.
+        before: stands in front of its title, as "04 · ".
+        facts: Markdown that stands below the title.
+    """
     for cell in nb.cells:
         if cell.cell_type != "code":
             continue
@@ -70,7 +76,8 @@ def adapt_notebook(nb: NotebookNode, facts: str) -> None:
             cell.metadata.mystnb = {"image": {"alt": alt}}
     nb.metadata.language_info.pygments_lexer = "ipython3"  # knows !git and %pip
     title, _, rest = nb.cells[0].source.partition("\n")
-    nb.cells[0].source = f"{title}\n\n{facts}\n{rest}"
+    title = title.replace("# ", f"# {before}", 1)
+    nb.cells[0].source = f"{title}\n\n:::{{container}} facts\n{facts}\n:::\n{rest}"
 
 
 def title_of_drawing(cell: NotebookNode) -> str:

@@ -21,9 +21,8 @@ FAULTS = """() => {
     [r, g, b].map((value, i) => a * value + (1 - a) * below[i]);
   const ground = element => {
     if (!element) return [255, 255, 255];
-    const colour = parts(getComputedStyle(element).backgroundColor);
-    return colour[3] === 0 ? ground(element.parentElement)
-      : over(colour, colour[3] === undefined ? [0, 0, 0] : ground(element.parentElement));
+    const own = parts(getComputedStyle(element).backgroundColor);
+    return own[3] === undefined ? own : over(own, ground(element.parentElement));
   };
   const light = colour => {
     const [r, g, b] = colour.map(value => value / 255).map(
@@ -37,7 +36,8 @@ FAULTS = """() => {
   const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   for (let node; (node = texts.nextNode()); ) {
     const element = node.parentElement, text = node.data.trim();
-    if (!text || element.closest("svg, script, style, noscript, mjx-container")) continue;
+    if (!text || element.closest("svg, script, style, noscript, mjx-container"))
+      continue;
     if (!element.checkVisibility({opacityProperty: true, visibilityProperty: true}))
       continue;
     const style = getComputedStyle(element), size = parseFloat(style.fontSize);
@@ -112,7 +112,9 @@ def test_every_link_within_the_site_arrives(pages, site):
             parts = urlsplit(link)
             if parts.scheme or parts.netloc:
                 continue
-            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            target = (
+                (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            )
             there = target.is_file()
             anchor = unquote(parts.fragment)
             if there and anchor and target in pages:
@@ -125,14 +127,19 @@ def test_every_link_within_the_site_arrives(pages, site):
 def test_every_page_can_be_read_on_a_phone_and_asks_nobody(pages, browser):
     context = browser.new_context(viewport=PHONE, offline=True)
     tab, complaints, name = context.new_page(), [], ""
-    tab.on("console", lambda m: m.type == "error" and complaints.append(f"{name}: {m.text}"))
+    tab.on(
+        "console",
+        lambda m: m.type == "error" and complaints.append(f"{name}: {m.text}"),
+    )
     tab.on("pageerror", lambda error: complaints.append(f"{name}: {error}"))
     tab.on("request", lambda r: r.url.startswith("http") and complaints.append(r.url))
     for path in pages:
         name = path.name
         tab.goto(path.as_uri())
         for theme in ("light", "dark"):
-            tab.evaluate("theme => document.documentElement.dataset.theme = theme", theme)
+            tab.evaluate(
+                "theme => document.documentElement.dataset.theme = theme", theme
+            )
             complaints += [f"{name}, {theme}: {x}" for x in tab.evaluate(FAULTS)]
     context.close()
     assert not complaints, "\n".join(complaints)

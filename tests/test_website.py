@@ -1,0 +1,105 @@
+"""What README and website say of a lecture, and how a file becomes a page."""
+
+from __future__ import annotations
+
+import nbformat
+import pytest
+from nbformat import v4
+
+import lectures
+from authoring import staging, timetable
+from authoring.outputs import SourceError
+from utils.course import ROOT
+
+SECTIONS = {
+    "00": {"Long": 40.0, "Short": 10.0, "Exercises": 30.0},
+    "10": {"Ward 1": 20.0, "Ward 2": 40.0},
+}
+
+
+@pytest.fixture(scope="module")
+def found():
+    return lectures.all_lectures()
+
+
+@pytest.mark.parametrize("name", lectures.PAGES)
+def test_the_pages_tables_are_those_of_the_notebooks(name, found):
+    page = (ROOT / name).read_text(encoding="utf-8")
+    folder = name.rpartition("/")[0]
+    assert lectures.MARKED.search(page)
+    assert lectures.fill(page, found, folder) == page, "run make results"
+
+
+def test_a_lecture_says_when_it_was_verified(found):
+    for lecture in found:
+        assert str(lecture.stamp["date"]) in lecture.verified
+        assert lecture.stamp["torch"] in lecture.verified
+        assert lecture.headline != "-", f"{lecture.file} has no headline"
+
+
+def test_the_table_has_badges_where_the_course_is_published(found, monkeypatch):
+    place = "https://github.com/someone/course"
+    monkeypatch.setattr(lectures, "repository", lambda root: place)
+    readme, page = (lectures.table(found[:1], folder) for folder in ("", "site"))
+    assert "[![Open in Colab](" in readme
+    assert "](notebooks/00_" in readme
+    assert "![" not in page  # a page of the website asks no other host for a picture
+    assert "[Colab](https://colab" in page
+    assert "](../notebooks/00_" in page
+
+
+def test_a_session_is_its_lecture_without_exercises_and_some_wards():
+    session = timetable.Session("00", home=["Short"], clinic=["Ward 1"])
+    assert session.minutes(SECTIONS) == 60
+    table = timetable.table([session], {"00": "[A](a)"}, SECTIONS)
+    assert table.splitlines()[-1] == "| 1 | [A](a) | 60 | Ward 1 | Short |"
+
+
+def test_a_session_that_is_too_long_or_misspelt_says_so():
+    with pytest.raises(SourceError, match="takes 110 of 75 minutes: leave more"):
+        timetable.Session("00", [], ["Ward 1", "Ward 2"]).minutes(SECTIONS)
+    with pytest.raises(SourceError, match=r"no section 'Shrt'; it has: Long, Short"):
+        timetable.Session("00", ["Shrt"], []).minutes(SECTIONS)
+
+
+@pytest.fixture
+def links():
+    pages = {"site/a.md": "a.md", "README.md": "index.md"}
+    pages |= {"notebooks/04_vgg.ipynb": "notebooks/04_vgg.ipynb"}
+    return staging.Links(ROOT, pages, repository="")
+
+
+def test_links_are_adapted_to_the_website(links):
+    text = "[VGG](../notebooks/04_vgg.ipynb#answer), [start](../README.md)"
+    new = links.adapt(text, "site/a.md")
+    assert new == "[VGG](notebooks/04_vgg.ipynb#answer), [start](index.md)"
+    assert links.adapt("[x](#here) [y](https://a.org)", "site/a.md").count("](") == 2
+
+
+def test_a_file_that_is_no_page_is_linked_where_the_course_is_published(links):
+    text = "[its code](../utils/models/vgg.py)"
+    assert links.adapt(text, "notebooks/04_vgg.ipynb") == "its code"
+    public = staging.Links(ROOT, links.pages, "https://github.com/a/b")
+    place = "https://github.com/a/b/blob/main/utils/models/vgg.py"
+    assert public.adapt(text, "notebooks/04_vgg.ipynb") == f"[its code]({place})"
+
+
+def test_a_notebook_gets_its_facts_and_its_figures_their_descriptions():
+    drawn = v4.new_output(
+        "display_data", {"image/svg+xml": "<svg><title>Two\n boxes</title></svg>"}
+    )
+    cells = [
+        v4.new_markdown_cell("# A title\n\nA promise."),
+        v4.new_code_cell("import os", metadata={"tags": ["course-setup"]}),
+        v4.new_code_cell("draw()", metadata={"alt": "A curve."}),
+        v4.new_code_cell("sketch()", outputs=[drawn]),
+    ]
+    nb = v4.new_notebook(cells=cells, metadata={"language_info": {"name": "python"}})
+    staging.adapt_notebook(nb, "04 · ", "Last verified today.")
+    nbformat.validate(nb)
+    title, setup, curve, boxes = nb.cells
+    assert title.source.startswith("# 04 · A title\n\n:::{container} facts\nLast veri")
+    assert title.source.endswith("A promise.")
+    assert "hide-input" in setup.metadata.tags
+    assert curve.metadata.mystnb.image.alt == "A curve."
+    assert boxes.metadata.mystnb.image.alt == "Two boxes"
