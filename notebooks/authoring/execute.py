@@ -87,6 +87,7 @@ async def execute(nb: NotebookNode, folder: Path, env: dict, seconds: int) -> st
         if kernel.has_kernel:
             await kernel.shutdown_kernel(now=True)
         outputs.merge_streams(nb)
+        outputs.drop_widgets(nb)
         outputs.describe_figures(nb)
     return ""
 

@@ -15,6 +15,8 @@ from PIL import Image
 
 from authoring import imports
 
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
 
 class SourceError(ValueError):
     """A lecture cannot be built; the message says where, and what to do about it."""
@@ -93,6 +95,15 @@ def describe_figures(nb: NotebookNode) -> None:
                         described["alt"] = cell.metadata.alt
                     elif not described:
                         del output.metadata[kind]
+
+
+def drop_widgets(nb: NotebookNode) -> None:
+    """Leave the picture of what has sliders: without its kernel no widget can live."""
+    nb.metadata.pop("widgets", None)
+    for cell in code_cells(nb):
+        for output in cell.outputs:
+            if "image/png" in output.get("data", {}):
+                output.data.pop(WIDGET, None)
 
 
 def shrink_figures(nb: NotebookNode) -> None:

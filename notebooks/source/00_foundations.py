@@ -44,7 +44,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from utils import course, data, diagram, look, plot
+from utils import course, data, diagram, interact, look, plot
 from utils.check import check
 from utils.train import evaluate, fit, predict
 
@@ -246,6 +246,17 @@ for n, k, p, s in [(28, 5, 0, 1), (28, 5, 2, 1), (32, 3, 1, 2), (227, 11, 0, 4)]
     by_torch = F.conv2d(torch.zeros(1, 1, n, n), window, padding=p, stride=s).shape[-1]
     print(f"{n:5}  {k:6}  {p:7}  {s:6}    {output_size(n, k, p, s):7}  {by_torch:5}")
     assert output_size(n, k, p, s) == by_torch
+
+# %% [markdown] slide="subslide"
+# **Before you move it:** at stride 2 one column is left over here. Which paddings leave
+# none? And which kernel keeps 8 × 8 at stride 1, with padding 2?
+
+# %%
+# alt: An image of 8 × 8 pixels in one ring of zeros. A window of 3 × 3 takes every
+# alt: second place: four across and four down, so the output is 4 × 4. The last column
+# alt: and the last row of zeros are hatched: no window reaches them.
+ranges = {"image": (4, 12), "kernel": (1, 7), "stride": (1, 4), "padding": (0, 3)}
+interact.explore(plot.windows, **ranges)
 
 # %% [markdown] slide="notes"
 # The second line is LeNet-5's first layer: padding by (k − 1) / 2 keeps the size. In

@@ -44,7 +44,7 @@ import matplotlib.pyplot as plt
 import torch
 from torch import nn
 
-from utils import course, data, look, plot
+from utils import course, data, interact, look, plot
 from utils.check import check
 from utils.train import History, evaluate, fit, predict, train_epoch
 
@@ -609,6 +609,38 @@ class Dropout(nn.Module):
         if not self.training:
             return x
         return x * self.draw(x) / (1 - self.p)
+
+# %% slide="skip"
+digit, _ = next(iter(digits.val.loader(1)))
+with torch.no_grad():
+    values = wide_net[:3](digit)[0].cpu()  # behind the first hidden layer and its ReLU
+values = values[values > 0][:24]
+
+
+def dropped(rate=0.5, draw=1):
+    """The values after one draw, and the mean of 1,000 draws."""
+    torch.manual_seed(draw)
+    layer = Dropout(rate)
+    after, mean = layer(values), layer(values.expand(1000, -1)).mean(dim=0)
+    fig, ax = plt.subplots(figsize=(7, 2.8))
+    ax.bar(range(len(values)), after, color=plot.PALETTE["sky blue"])
+    ax.bar(range(len(values)), values, fill=False, edgecolor="black")
+    ax.plot(mean, "o", color=plot.VALIDATION, markersize=4)
+    ax.set(xlabel="unit", ylabel="value", xticks=[])
+    gone = (after == 0).sum()
+    title = f"{gone} of {len(values)} are dropped, the others times {1 / (1 - rate):.2f}"
+    fig.suptitle(title, x=0.01, ha="left")
+    return fig
+
+# %% [markdown] slide="subslide"
+# Outlines: 24 values of a layer for one digit. Bars: what dropout makes of them. Dots:
+# the mean of 1,000 draws. **Before you move it:** at which rate are the kept ones four
+# times as high? Where do the dots go?
+
+# %%
+# alt: Bars for 24 units. Some are gone, the others twice as high as their outlines; the
+# alt: dots, means of 1,000 draws, lie near the tops of the outlines.
+interact.explore(dropped, rate=(0.0, 0.9, 0.05), draw=(1, 20))
 
 # %% [markdown] slide="subslide"
 # **Is it torch's?** Three tests: in evaluation; with the mask that torch drew; and in

@@ -42,7 +42,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from utils import augment, course, data, diagram, look, plot
+from utils import augment, course, data, diagram, interact, look, plot
 from utils.check import check
 from utils.models import LeNet5
 from utils.models.small import conv_pool
@@ -164,6 +164,7 @@ def show_draws(changes, photo, title, draws=10):
             ax.spines[:].set_visible(False)
         row[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=10)
     fig.suptitle(title, x=0.01, ha="left")
+    return fig
 
 # %%
 # alt: A photograph in three rows of ten views: cropped at ten places with black borders,
@@ -193,6 +194,27 @@ show_draws(changes, photo, "What do all ten draws of a row still tell you?");
 # %% [markdown]
 # We still name the animal in every view. That is the test an augmentation must pass,
 # and we are the judges, not the network.
+
+# %% slide="skip"
+def at_strength(strength=4):
+    """Draws of four augmentations; at strength 0 none of them does anything."""
+    part = strength / 10
+    changes = {
+        f"RandomCrop({2 * strength})": augment.RandomCrop(2 * strength),
+        f"Rotation({18 * strength})": augment.Rotation(18 * strength),
+        f"ColorJitter({part}, ...)": augment.ColorJitter(part, part, part, part / 2),
+        f"Cutout({3 * strength})": augment.Cutout(3 * strength),
+    }
+    return show_draws(changes, photo, f"Strength {strength} of 10", draws=8)
+
+# %% [markdown] slide="subslide"
+# **Before you move it:** up to which strength do you name the animal in every view?
+# Which row gives out first?
+
+# %%
+# alt: A photograph, and eight views of it in each of four rows: shifted with black
+# alt: borders, turned, in other colours, and with a black square on it.
+interact.explore(at_strength, strength=(0, 10))
 
 # %% [markdown] slide="slide"
 # ## Which ones keep a digit's label?

@@ -47,7 +47,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from utils import course, data, diagram, look, plot
+from utils import course, data, diagram, interact, look, plot
 from utils.check import check
 from utils.course import CourseError
 from utils.models import alexnet
@@ -135,6 +135,16 @@ for kernels in ([3], [3, 3], [3, 3, 3], [7], [3, 3, 3, 3, 3], [11]):
 # %% [markdown]
 # Three reach 7, as the slides say; five reach AlexNet's 11. The gradient of one output
 # value is not 0 exactly where that value looks: two ways, one answer.
+
+# %% [markdown] slide="subslide"
+# **Before you move it:** how many layers of 3 × 3 see 11 pixels, and how many of 5 × 5?
+# And three layers of 3 × 3, each with stride 2: more than twice as far?
+
+# %%
+# alt: Rows of dots from one value at the top to the pixels at the bottom. Behind three
+# alt: 3 × 3 layers it looks at 3 values, these at 5, and these at 7 pixels of a row.
+ranges = {"layers": (1, 5), "kernel": [1, 3, 5, 7], "stride": (1, 2)}
+interact.explore(plot.receptive_field, **ranges)
 
 # %% [markdown] slide="subslide"
 # **The same square, seen alike?** We set all weights to 1 and ask each pixel for its
