@@ -107,7 +107,16 @@ def test_hint_then_stronger_hint(check, capsys):
         check("98.1", 27)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "✗ 98.1 27 pixels: Count the first position too."
-    assert lines[1] == lines[2] == f"{lines[0]} (n - k) + 1."
+    assert lines[1] == f"{lines[0]} (n - k) + 1. (try 2)"
+    assert lines[2] == f"{lines[0]} (n - k) + 1. (try 3)"
+
+
+def test_a_tick_says_which_try_it_was(check, capsys):
+    for answer in (27, ..., 28, 28):
+        check("98.1", answer)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == "○ 98.1 not answered yet"
+    assert lines[2] == lines[3] == "✓ 98.1 32 - 5 + 1 = 28 (try 2)"
 
 
 @pytest.mark.parametrize("answer", BLANK)

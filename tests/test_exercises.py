@@ -2,7 +2,8 @@
 
 A lecture's test file brings the tables: `SOLUTIONS`, exercise -> answer, and
 `MISTAKES`, (exercise, answer, pattern in the second hint). A lambda without arguments
-makes its answer anew for each try.
+makes its answer anew for each try. No exercise comes without a solution and two
+mistakes, and no lecture without the kinds of exercises that a reader is promised.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,8 @@ MISTAKES = [
     for mistake in getattr(lecture, "MISTAKES", [])
     for hint in [re.sub(r"\W+", " ", mistake[2])]
 ]
+SOURCES = Path(__file__).parent.parent / "notebooks" / "source"
+KINDS = ("Predict", "Write", "Modify", "Explain", "Repair", "Investigate")
 NAMES = [name for lecture in LECTURES for name in exercises(lecture)]
 
 
@@ -59,3 +63,35 @@ def test_mistake_gets_its_hint(check, name, answer, hint, capsys):
     capsys.readouterr()
     check(name, made(answer))  # the second try adds the stronger hint
     assert re.search(hint, " ".join(capsys.readouterr().out.split()))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_exercise_has_a_solution_and_two_mistakes_tested(name):
+    assert name in {case.values[0] for case in SOLUTIONS}
+    hints = Counter(hint for other, _, hint in map(values, MISTAKES) if other == name)
+    assert len(hints) >= 2, f"{name}: test two wrong answers, each with its own hint"
+    assert all(hints), f"{name}: a mistake without the hint that it should get"
+
+
+def values(case):
+    return case.values
+
+
+@pytest.mark.parametrize("source", sorted(SOURCES.glob("*.py")), ids=lambda p: p.stem)
+def test_a_lecture_asks_in_every_way(source):
+    text = source.read_text(encoding="utf-8")
+    headings = re.findall(r"^# ### (\d\d\.\d+) (\w+)(:?) ", text, re.M)
+    assert [name for name, _, _ in headings] == exercises(source.name[:2])
+    for name, kind, colon in headings:
+        assert (kind in KINDS, colon) == (True, ":"), f"{name}: begin with a kind"
+    assert len(headings) >= 4
+    kinds = {kind for _, kind, _ in headings}
+    assert {"Predict", "Investigate"} <= kinds
+    assert kinds & {"Modify", "Repair"}  # of a network that works, or does not
+    assert "Explain" in kinds or "**Explain" in text
+
+
+def test_the_exercises_that_the_slides_set_are_marked():
+    text = "".join(path.read_text(encoding="utf-8") for path in SOURCES.glob("*.py"))
+    marked = set(re.findall(r"^# ### (\d\d\.\d+) .* \(slides\)$", text, re.M))
+    assert marked == {"00.5", "04.3", "04.6", "07.6", "08.2", "09.7"}

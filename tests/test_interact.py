@@ -1,4 +1,4 @@
-"""Sliders above a figure: one output with widget and picture, and nothing else moved."""
+"""Sliders above a figure: one output with widget and picture, nothing else moved."""
 
 from __future__ import annotations
 
@@ -52,9 +52,7 @@ def test_one_output_holds_the_widget_and_the_picture():
 
 
 def test_each_argument_gets_its_control_at_its_default():
-    controls = explore(
-        bars, height=(0, 9), colour=["blue", "red"], grid=False
-    ).inputs
+    controls = explore(bars, height=(0, 9), colour=["blue", "red"], grid=False).inputs
     kinds = {name: type(control).__name__ for name, control in controls.items()}
     expected = {"height": "IntSlider", "colour": "Dropdown", "grid": "Checkbox"}
     assert kinds == expected

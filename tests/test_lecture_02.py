@@ -74,27 +74,14 @@ KEEPS = {
 }
 TURNED = {0: 0.90, 15: 0.91, 45: 0.88, 90: 0.83, 180: 0.76}
 
-RIGHT = [
-    ("02.1", 162),
-    ("02.2", LABEL),
-    ("02.2", torch.tensor(LABEL)),
-    ("02.2", torch.tensor([LABEL])),
-    ("02.3", sideways),
-    ("02.3", in_a_loop),
-    ("02.4", KEEPS),
-    ("02.4", {task: set(changes) for task, changes in KEEPS.items()}),
-    ("02.5", TURNED),
-    ("02.5", {0: 0.9, 15: 0.8, 30: 0.85, 45: 0.7, 90: 0.6, 180: 0.4}),
-]
-
-
-@pytest.mark.parametrize(("name", "answer"), RIGHT)
-def test_a_right_answer_is_accepted(check, capsys, name, answer):
-    check(name, answer)
-    assert check.results[name] == "right", capsys.readouterr().out
-
-
-WRONG = [
+SOLUTIONS = {
+    "02.1": 162,
+    "02.2": LABEL,
+    "02.3": sideways,
+    "02.4": KEEPS,
+    "02.5": TURNED,
+}
+MISTAKES = [
     ("02.1", 81, "may be mirrored too"),
     ("02.1", 16, "the flip is missing"),
     ("02.1", 128, "one place more than steps"),
@@ -109,7 +96,7 @@ WRONG = [
     ("02.3", one_for_all, "one draw for the batch"),
     ("02.3", rolled, "comes back on the other"),
     ("02.3", upwards, "up and down"),
-    ("02.3", too_near, "2 × 3 + 1 = 7 places"),
+    ("02.3", too_near, r"2 × 3 \+ 1 = 7 places"),
     ("02.3", own_randomness, "draw came from elsewhere"),
     ("02.3", always_three, "use `most`"),
     ("02.3", as_float, "torch.float32"),
@@ -130,14 +117,19 @@ WRONG = [
     ("02.5", {0: 0.9, 180: 0.8}, "Measure for each"),
     ("02.5", 15, "Give a dict"),
 ]
+ANOTHER_WAY = [
+    ("02.2", torch.tensor(LABEL)),
+    ("02.2", torch.tensor([LABEL])),
+    ("02.3", in_a_loop),
+    ("02.4", {task: set(changes) for task, changes in KEEPS.items()}),
+    ("02.5", {0: 0.9, 15: 0.8, 30: 0.85, 45: 0.7, 90: 0.6, 180: 0.4}),
+]
 
 
-@pytest.mark.parametrize(("name", "answer", "hint"), WRONG)
-def test_a_known_mistake_is_named(check, capsys, name, answer, hint):
+@pytest.mark.parametrize(("name", "answer"), ANOTHER_WAY)
+def test_another_way_is_accepted(check, capsys, name, answer):
     check(name, answer)
-    check(name, answer)  # the second try adds the stronger hint
-    assert check.results[name] == "wrong"
-    assert hint in capsys.readouterr().out
+    assert check.results[name] == "right", capsys.readouterr().out
 
 
 UNANSWERED = [
@@ -169,7 +161,7 @@ def test_the_check_leaves_images_and_random_numbers_alone(check):
 
 
 def test_every_remark_is_a_sentence(check, capsys):
-    for name, answer in RIGHT:
+    for name, answer in SOLUTIONS.items():
         check(name, answer)
     for line in capsys.readouterr().out.splitlines():
         assert re.fullmatch(r"✓ 02\.\d .*[.:]?", line)

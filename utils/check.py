@@ -1,10 +1,14 @@
-"""Tell a student at once whether an exercise is solved: `check("00.1", answer)`."""
+"""Tell a student at once whether an exercise is solved: `check("00.1", answer)`.
+
+python -m utils.check report FOLDER   a class's notebooks as one CSV file
+"""
 
 from __future__ import annotations
 
 import importlib
 import os
 import re
+import sys
 from typing import Any
 
 import torch
@@ -37,8 +41,12 @@ class Checker:
             known = ", ".join(exercises(str(name)[:2])) or "none for this lecture"
             raise CourseError(f"There is no exercise {name!r}; there are: {known}.")
         outcome, text = self._judge(name, answer)
+        if outcome != "unanswered" and self.results.get(name) != "right":
+            self._tries[name] = self._tries.get(name, 0) + 1
         self.results[name] = outcome
-        print(SIGNS[outcome], name, text)
+        number = self._tries.get(name, 0)
+        counted = f" (try {number})" if number > 1 and outcome != "unanswered" else ""
+        print(SIGNS[outcome], name, text + counted)
         expected = os.environ.get("CNN_COURSE_STRICT")
         expected = "right" if expected == "1" else expected
         if expected and outcome != expected:
@@ -64,9 +72,8 @@ class Checker:
             detail = f" ({error})" if str(error) else ""
             return "unanswered", f"not answered yet{detail}"
         except Wrong as error:
-            self._tries[name] = self._tries.get(name, 0) + 1
             hints = error.hints or ["This is not it yet."]
-            return "wrong", " ".join(hints[: self._tries[name]])
+            return "wrong", " ".join(hints[: self._tries.get(name, 0) + 1])
         except (Exception, SystemExit) as error:
             if "ellipsis" in str(error):
                 return "unanswered", "not answered yet"
@@ -100,3 +107,8 @@ def exercises(lecture: str) -> list[str]:
 
 check = Checker()
 results = check.results
+
+if __name__ == "__main__":
+    from utils.classroom.report import main
+
+    sys.exit(main())

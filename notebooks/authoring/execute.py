@@ -51,7 +51,9 @@ class ThisPython(AsyncKernelManager):
         return KernelSpec(resource_dir=RESOURCES, **get_kernel_dict())
 
 
-async def execute(nb: NotebookNode, folder: Path, env: dict, seconds: int) -> str:
+async def execute(
+    nb: NotebookNode, folder: Path, env: dict, seconds: int, *, forgiving: bool = False
+) -> str:
     """Run all cells in order, in place.
 
     Args:
@@ -59,6 +61,7 @@ async def execute(nb: NotebookNode, folder: Path, env: dict, seconds: int) -> st
         folder: the working directory.
         env: environment variables of the kernel.
         seconds: allowed for one cell.
+        forgiving: go on after a cell that fails, and interrupt one that takes too long.
 
     Returns:
         Why and where it failed; empty where it did not.
@@ -67,6 +70,8 @@ async def execute(nb: NotebookNode, folder: Path, env: dict, seconds: int) -> st
     client = NotebookClient(
         nb,
         timeout=seconds,
+        allow_errors=forgiving,
+        interrupt_on_timeout=forgiving,
         record_timing=False,
         resources=where,
         extra_arguments=["--log-level=ERROR"],

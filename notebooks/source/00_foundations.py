@@ -820,10 +820,10 @@ run.headline(f"LeNet-5 {test.accuracy:.1%} of digits; {cnn}")
 # ## Exercises
 #
 # Replace each `...`, run the cell, then the check below it. A wrong answer gets a hint,
-# the second time a stronger one.
+# the second time a stronger one. *Predict* means: write it down before any cell runs it.
 
 # %% [markdown] slide="subslide"
-# ### 00.1 Predict three sizes
+# ### 00.1 Predict: three sizes
 #
 # With pencil and formula, without running a layer: how many pixels wide is the output
 # of
@@ -840,7 +840,7 @@ sizes = (20, 6, 30)  # (a), (b), (c)
 check("00.1", sizes)
 
 # %% [markdown] slide="subslide"
-# ### 00.2 Count parameters
+# ### 00.2 Predict: the parameters of a layer
 #
 # How many parameters has `nn.Conv2d(3, 16, kernel_size=5)`? Count by hand.
 
@@ -852,7 +852,7 @@ parameters = 16 * (3 * 5 * 5 + 1)
 check("00.2", parameters)
 
 # %% [markdown] slide="subslide"
-# ### 00.3 Write a softmax that survives large logits
+# ### 00.3 Write: a softmax that survives large logits
 #
 # It takes a batch of logits `(N, K)` and returns a probability for each class, row by
 # row. Use no softmax of torch. It must bear logits of 1,000 and of −1,000.
@@ -881,7 +881,7 @@ least = math.log(1 + 99 / math.e)
 check("00.4", least)
 
 # %% [markdown]
-# Say in two sentences why, and why a network with *more* classes looks worse.
+# **Explain** in two sentences why, and why a network with *more* classes looks worse.
 
 # %% [markdown] solution=True
 # What the loss takes for logits are probabilities, so they lie between 0 and 1. The
@@ -891,7 +891,7 @@ check("00.4", least)
 # of ln 100 = 4.61 nats, 3.62.
 
 # %% [markdown] slide="subslide"
-# ### 00.5 Modify: a third layer
+# ### 00.5 Modify: a third layer (slides)
 #
 # Change the slides' network: three `conv_pool` blocks with 8, 16 and 32 filters, then
 # one linear layer to ten logits, for images of 3 × 32 × 32. Predict first: has it more

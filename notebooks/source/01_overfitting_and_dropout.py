@@ -613,22 +613,22 @@ class Dropout(nn.Module):
 # %% slide="skip"
 digit, _ = next(iter(digits.val.loader(1)))
 with torch.no_grad():
-    values = wide_net[:3](digit)[0].cpu()  # behind the first hidden layer and its ReLU
-values = values[values > 0][:24]
+    layer_1 = wide_net[:3](digit)[0].cpu()  # behind its ReLU, (256,)
+units = layer_1[layer_1 > 0][:24]
 
 
-def dropped(rate=0.5, draw=1):
+def after_dropout(rate=0.5, draw=1):
     """The values after one draw, and the mean of 1,000 draws."""
     torch.manual_seed(draw)
     layer = Dropout(rate)
-    after, mean = layer(values), layer(values.expand(1000, -1)).mean(dim=0)
+    after, mean = layer(units), layer(units.expand(1000, -1)).mean(dim=0)
     fig, ax = plt.subplots(figsize=(7, 2.8))
-    ax.bar(range(len(values)), after, color=plot.PALETTE["sky blue"])
-    ax.bar(range(len(values)), values, fill=False, edgecolor="black")
+    ax.bar(range(len(units)), after, color=plot.PALETTE["sky blue"])
+    ax.bar(range(len(units)), units, fill=False, edgecolor="black")
     ax.plot(mean, "o", color=plot.VALIDATION, markersize=4)
     ax.set(xlabel="unit", ylabel="value", xticks=[])
     gone = (after == 0).sum()
-    title = f"{gone} of {len(values)} are dropped, the others times {1 / (1 - rate):.2f}"
+    title = f"{gone} of {len(units)} are dropped, the others times {1 / (1 - rate):.2f}"
     fig.suptitle(title, x=0.01, ha="left")
     return fig
 
@@ -640,7 +640,7 @@ def dropped(rate=0.5, draw=1):
 # %%
 # alt: Bars for 24 units. Some are gone, the others twice as high as their outlines; the
 # alt: dots, means of 1,000 draws, lie near the tops of the outlines.
-interact.explore(dropped, rate=(0.0, 0.9, 0.05), draw=(1, 20))
+interact.explore(after_dropout, rate=(0.0, 0.9, 0.05), draw=(1, 20))
 
 # %% [markdown] slide="subslide"
 # **Is it torch's?** Three tests: in evaluation; with the mask that torch drew; and in
@@ -976,7 +976,7 @@ run.headline(
 # ## Exercises
 #
 # Replace each `...`, run the cell, then the check below it. A wrong answer gets a hint,
-# the second time a stronger one.
+# the second time a stronger one. *Predict* means: write it down before any cell runs it.
 
 # %% [markdown] slide="subslide"
 # ### 01.1 Predict: one value through dropout
@@ -996,7 +996,7 @@ values = (8, 6, 6)  # (a), (b), (c)
 check("01.1", values)
 
 # %% [markdown] slide="subslide"
-# ### 01.2 Write early stopping
+# ### 01.2 Write: early stopping
 #
 # The function gets the validation losses of all epochs that could be run, and the
 # patience. It returns two epochs, counted from 1: the one whose weights are kept, and
@@ -1023,7 +1023,7 @@ stop_early([0.9, 0.6, 0.5, 0.55, 0.45, 0.5, 0.6, 0.7], patience=2)
 check("01.2", stop_early)
 
 # %% [markdown] slide="subslide"
-# ### 01.3 Explain a log
+# ### 01.3 Explain: a log
 #
 # A network with dropout has trained for 60 epochs; nothing has moved for the last 20.
 # The log says: training 86 %, validation 91 %. Measured again in evaluation mode, the
@@ -1041,7 +1041,7 @@ reason, gap = "dropped units", 98 - 91
 check("01.3", (reason, gap))
 
 # %% [markdown]
-# Say in two sentences how you would tell the four reasons apart, with one more
+# **Explain** in two sentences how you would tell the four reasons apart, with one more
 # measurement each.
 
 # %% [markdown] solution=True

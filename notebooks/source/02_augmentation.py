@@ -979,8 +979,8 @@ run.headline(
 # %% [markdown] slide="slide"
 # ## Exercises
 #
-# Replace each `...` by your answer and run the check below it. A second try brings a
-# stronger hint.
+# Replace each `...`, run the cell, then the check below it. A wrong answer gets a hint,
+# the second time a stronger one. *Predict* means: write it down before any cell runs it.
 
 # %% [markdown] slide="subslide"
 # ### 02.1 Predict: how many views?
@@ -1045,7 +1045,8 @@ keeps = {
 check("02.4", keeps)
 
 # %% [markdown]
-# In one sentence each: which labels does the worst of your refused changes exchange?
+# **Explain** in one sentence each: which labels does the worst of your refused changes
+# exchange?
 
 # %% [markdown] solution=True
 # Digits: half a turn, two quarter turns, exchanges 6 and 9; a hue does nothing to grey.

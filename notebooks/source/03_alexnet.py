@@ -1072,7 +1072,7 @@ run.headline(
 # ## Exercises
 #
 # Replace each `...`, run the cell, then the check below it. A wrong answer gets a hint,
-# the second time a stronger one.
+# the second time a stronger one. *Predict* means: write it down before any cell runs it.
 
 # %% [markdown] slide="subslide"
 # ### 03.1 Predict: a smaller photograph
@@ -1105,7 +1105,7 @@ four_work = 256 * 24 * 5 * 5 * 27 * 27
 check("03.2", (four_parameters, four_work))
 
 # %% [markdown] slide="subslide"
-# ### 03.3 Write a grouped convolution
+# ### 03.3 Write: a grouped convolution
 #
 # Use `F.conv2d` without its argument `groups`. `weight` is (C_out, C_in / groups, k, k),
 # as torch keeps it.
@@ -1134,7 +1134,7 @@ norm = nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)
 check("03.4", norm)
 
 # %% [markdown] slide="subslide"
-# ### 03.5 Write the colour augmentation of section 4.1
+# ### 03.5 Write: the colour augmentation of section 4.1
 #
 # The colours of all pixels have three principal components $p_i$ with variances $λ_i$.
 # Each image is shifted as a whole by $\sum_i α_i λ_i p_i$. The function gets images in
@@ -1199,7 +1199,8 @@ print("points lost:", ", ".join(f"{points:+.1f}" for points in lost))
 check("03.6", (shallow, lost))
 
 # %% [markdown]
-# Do the seeds agree on the sign? What would you have to change to see 2 points surely?
+# **Explain:** do the seeds agree on the sign? What would you have to change to see 2
+# points surely?
 
 # %% [markdown] solution=True
 # At `small` they do not. Without the layer two of our three networks get *better*, and

@@ -865,7 +865,7 @@ run.headline(
 # ## Exercises
 #
 # Replace each `...`, run the cell, then the check below it. A wrong answer gets a hint,
-# the second time a stronger one.
+# the second time a stronger one. *Predict* means: write it down before any cell runs it.
 
 # %% [markdown] slide="subslide"
 # ### 04.1 Predict: small kernels for AlexNet's 11 × 11
@@ -897,7 +897,7 @@ std_in, std_out = (2 / (256 * 9)) ** 0.5, (2 / (512 * 9)) ** 0.5
 check("04.2", (std_in, std_out))
 
 # %% [markdown] slide="subslide"
-# ### 04.3 Modify: one linear layer, or three
+# ### 04.3 Modify: one linear layer, or three (slides)
 #
 # From our slides, both for 32 × 32 colour photos of ten classes: (a) VGG A with **one**
 # linear layer; (b) VGG D with **three** (4096, 4096, 10) and dropout 0.5. Build both
@@ -923,7 +923,7 @@ check("04.3", (one_fc, three_fc))
 # smaller rate, BatchNorm, or He's rule for the linear layers as well gets it going.
 
 # %% [markdown] slide="subslide"
-# ### 04.4 Write adaptive pooling in two dimensions
+# ### 04.4 Write: adaptive pooling in two dimensions
 #
 # `adaptive_pool(maps, (h, w))` averages maps (N, C, H, W) to (N, C, h, w), each side by
 # its own windows. No `F.adaptive_avg_pool2d`, no `nn.AdaptiveAvgPool2d`.
@@ -971,7 +971,7 @@ check("04.5", borrow)
 # rule needs no loan.
 
 # %% [markdown] slide="subslide"
-# ### 04.6 Investigate: VGG-19 on CIFAR-10, two epochs
+# ### 04.6 Investigate: VGG-19 on CIFAR-10, two epochs (slides)
 #
 # Our slides' assignment. Write VGG-19 as a list of your own, `my_list`, without looking
 # at `CONFIGS`. Train it for two epochs at `width`, without BatchNorm and with it:
@@ -993,7 +993,8 @@ for norm in (False, True):
 check("04.6", (my_list, losses))
 
 # %% [markdown]
-# Why two epochs say little about VGG-19's worth, and what do they say instead?
+# **Explain:** why do two epochs say little about VGG-19's worth, and what do they say
+# instead?
 
 # %% [markdown] solution=True
 # They say how long the first plateau lasts, not how high the network gets. Near 2.303

@@ -1020,7 +1020,7 @@ run.headline(
 # ## Exercises
 #
 # Replace each `...`, run the cell, then the check below it. A wrong answer gets a hint,
-# the second time a stronger one.
+# the second time a stronger one. *Predict* means: write it down before any cell runs it.
 
 # %% [markdown] slide="subslide"
 # ### 05.1 Predict: module 4b
@@ -1044,7 +1044,7 @@ answer = (channels_out, naive_out, branch_cost)
 check("05.1", answer)
 
 # %% [markdown] slide="subslide"
-# ### 05.2 Write an Inception module
+# ### 05.2 Write: an Inception module
 #
 # From `conv_relu` and `nn.MaxPool2d` alone: four branches in the paper's order, height
 # and width kept. `w` is a `Widths`. The check tries your class with several.
@@ -1094,7 +1094,7 @@ cheaper
 check("05.3", cheaper)
 
 # %% [markdown] slide="subslide"
-# ### 05.4 Merge two convolutions
+# ### 05.4 Write: two convolutions as one
 #
 # Two 1 × 1 convolutions without a ReLU between them are one. Write the function that
 # finds it, weights and bias.
@@ -1114,8 +1114,8 @@ def merge(first: nn.Conv2d, second: nn.Conv2d) -> nn.Conv2d:
 check("05.4", merge)
 
 # %% [markdown]
-# The pair has 192 × 16 + 16 × 128 weights, the merged one 192 × 128. What would be lost
-# if one merged the reductions of an Inception module so?
+# **Explain:** the pair has 192 × 16 + 16 × 128 weights, the merged one 192 × 128. What
+# would be lost if one merged the reductions of an Inception module so?
 
 # %% [markdown] solution=True
 # Between its reduction and its large kernel stands a ReLU: with it the pair is no linear
@@ -1123,7 +1123,7 @@ check("05.4", merge)
 # rank, cheaper than the full one and never better.
 
 # %% [markdown] slide="subslide"
-# ### 05.5 Write a class activation map
+# ### 05.5 Write: a class activation map
 #
 # Given the last maps, weight and bias of the linear layer, and a class: the map whose
 # mean over all positions is the class's logit.

@@ -1273,7 +1273,7 @@ run.headline(
 # ## Exercises
 #
 # Replace each `...`, run the cell, then the check below it. A wrong answer gets a hint,
-# the second time a stronger one.
+# the second time a stronger one. *Predict* means: write it down before any cell runs it.
 
 # %% [markdown] slide="subslide"
 # ### 06.1 Predict: a batch by hand
@@ -1293,7 +1293,7 @@ values = (1.4, -12, 1.0, 0.9 + 0.1 * 100 / 3)  # (a), (b), (c), (d)
 check("06.1", values)
 
 # %% [markdown] slide="subslide"
-# ### 06.2 Write BatchNorm for feature maps
+# ### 06.2 Write: BatchNorm for feature maps
 #
 # `batch_norm` takes x of (N, C, H, W), γ and β of (C,), and ε; it works as in training
 # mode. No `nn`, no `F`.
@@ -1311,7 +1311,7 @@ def batch_norm(x: Tensor, gamma: Tensor, beta: Tensor, eps: float = 1e-5) -> Ten
 check("06.2", batch_norm)
 
 # %% [markdown] slide="subslide"
-# ### 06.3 Write the memory
+# ### 06.3 Write: the memory
 #
 # `remember` gets the running statistics, both (C,), a batch x of (N, C), and torch's
 # momentum. It returns the new running mean and the new running variance.
@@ -1351,7 +1351,7 @@ def fold_linear(linear: nn.Linear, norm: nn.BatchNorm1d) -> nn.Linear:
 check("06.4", fold_linear)
 
 # %% [markdown] slide="subslide"
-# ### 06.5 Find the fault: a wrong accuracy
+# ### 06.5 Repair: a wrong accuracy
 #
 # This is how a network was judged. Three things are wrong or missing. Write it right.
 #
@@ -1416,8 +1416,8 @@ print(f"validation accuracy {before:.1%}, recalibrated {after:.1%}")
 check("06.6", (recalibrate, before, after))
 
 # %% [markdown]
-# Why is the training loss of this run as good as ever? And when would you want to
-# recalibrate a network that was trained with momentum 0.1?
+# **Explain:** why is the training loss of this run as good as ever? And when would you
+# want to recalibrate a network that was trained with momentum 0.1?
 
 # %% [markdown] solution=True
 # In training each batch is normalised by its own statistics; the running ones are never

@@ -1059,7 +1059,7 @@ run.headline(
 # ## Exercises
 #
 # Replace each `...`, run the cell, then the check below it. A wrong answer gets a hint,
-# the second time a stronger one.
+# the second time a stronger one. *Predict* means: write it down before any cell runs it.
 
 # %% [markdown] slide="subslide"
 # ### 07.1 Predict: a block between two stages
@@ -1078,7 +1078,7 @@ sizes_of_block = (128 * 256 + 2 * 256, 0, 14)  # (a), (b), (c)
 check("07.1", sizes_of_block)
 
 # %% [markdown] slide="subslide"
-# ### 07.2 Write the block's forward pass
+# ### 07.2 Write: the block's forward pass
 #
 # The parts are there. Put them together as in Fig. 2 of the paper. `shortcut` is the
 # identity or a projection, as needed.
@@ -1126,7 +1126,7 @@ def add_shortcut(x, out, project):
 check("07.3", add_shortcut)
 
 # %% [markdown] slide="subslide"
-# ### 07.4 Compute: the price of a bottleneck
+# ### 07.4 Write: the price of a bottleneck
 #
 # Multiply-adds of `Bottleneck(4 * channels, channels)`, with stride 1 and an identity
 # shortcut, on maps of `side` × `side`. Count the convolutions alone, and call no
@@ -1145,8 +1145,8 @@ def bottleneck_cost(channels: int, side: int) -> int:
 check("07.4", bottleneck_cost)
 
 # %% [markdown]
-# ResNet-34 and ResNet-50 have the same numbers of blocks, 3, 4, 6, 3. Which is dearer,
-# and by how much? Compare with the table of the family.
+# **Explain:** ResNet-34 and ResNet-50 have the same numbers of blocks, 3, 4, 6, 3. Which
+# is dearer, and why? Compare with the table of the family.
 
 # %% [markdown] solution=True
 # A bottleneck at 64 costs 17 × 64² for each place, a basic block 18 × 64². So block by
@@ -1199,7 +1199,7 @@ check("07.5", (pair, errors))
 # tells that the *direction* is at fault, not the length.
 
 # %% [markdown] slide="subslide"
-# ### 07.6 The slides' assignment: ResNet-34 and ResNet-50
+# ### 07.6 Modify: ResNet-34 and ResNet-50 (slides)
 #
 # Train ResNet-34, basic blocks 3, 4, 6, 3, and ResNet-50, the same numbers of
 # bottlenecks, on CIFAR-10 for 2 epochs. The networks must suit 32 × 32 photos and ten

@@ -816,7 +816,7 @@ run.headline(
 # ## Exercises
 #
 # Replace each `...`, run the cell, then the check below it. A wrong answer gets a hint,
-# the second time a stronger one.
+# the second time a stronger one. *Predict* means: write it down before any cell runs it.
 
 # %% [markdown] slide="subslide"
 # ### 08.1 Predict: what is left to train
@@ -836,7 +836,7 @@ left = (4096 * 2 + 2, 0, 61_100_840 - (4096 * 1000 + 1000) + (4096 * 2 + 2))
 check("08.1", left)
 
 # %% [markdown] slide="subslide"
-# ### 08.2 The slides' swap, on VGG-16
+# ### 08.2 Modify: a new last layer for VGG-16 (slides)
 #
 # As the slides do with AlexNet: all of VGG-16 frozen, but for a new last layer for
 # `classes` classes. Return the network. (It comes without values; nothing is downloaded.)
@@ -853,7 +853,7 @@ def swap(net: nn.Module, classes: int) -> nn.Module:
 check("08.2", swap)
 
 # %% [markdown] slide="subslide"
-# ### 08.3 Write the parameter groups
+# ### 08.3 Write: the parameter groups
 #
 # For `torch.optim`: the head at `lr`, the body at a tenth of it, and no entry for
 # parameters that are frozen. Without a trainable body there is one group.
@@ -932,7 +932,7 @@ loads = "code_c"
 check("08.5", loads)
 
 # %% [markdown] slide="subslide"
-# ### 08.6 Decide: frozen, fine-tuned or scratch?
+# ### 08.6 Explain: frozen, fine-tuned or scratch?
 #
 # Weights from ImageNet are at hand. What do you try first?
 #
@@ -947,6 +947,17 @@ decisions = ("frozen", "fine-tuned", "scratch", "fine-tuned")
 
 # %%
 check("08.6", decisions)
+
+# %% [markdown]
+# **Explain** in one sentence each: what speaks against the other two ways?
+
+# %% [markdown] solution=True
+# (a) 60 photos cannot teach a body, and hardly move one without harm; ImageNet knows
+# breeds of dogs. (b) Cells are unlike its photos, so a frozen body is a poor reader, and
+# 20,000 images can move it; edges and textures are still a better beginning than
+# chance. (c) Twelve channels do not enter a first layer made for three, and 3 million
+# images can teach a network from the start. (d) ImageNet knows mushrooms, not these 30
+# kinds: details decide, and 2,000 photos can move the body gently, not teach one.
 
 # %% [markdown] slide="subslide"
 # ### 08.7 Investigate: the size of the photos

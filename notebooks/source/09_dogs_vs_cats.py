@@ -793,7 +793,7 @@ run.headline(
 # ## Exercises
 #
 # Replace each `...`, run the cell, then the check below it. A wrong answer gets a hint,
-# the second time a stronger one.
+# the second time a stronger one. *Predict* means: write it down before any cell runs it.
 
 # %% [markdown] slide="subslide"
 # ### 09.1 Predict: three ways to 224
@@ -813,7 +813,7 @@ ways_to_224 = (298, 75, 500 / 375)  # (a), (b), (c)
 check("09.1", ways_to_224)
 
 # %% [markdown] slide="subslide"
-# ### 09.2 Write the transform that stacks
+# ### 09.2 Write: the transform that stacks
 #
 # Any photo, float (C, H, W), becomes (C, size, size): shorter side to `size`, then the
 # central square. `torch.nn.functional.interpolate` resizes a batch.
@@ -854,8 +854,8 @@ print(f"{apart(0.975, 0.970, 800):.2f} standard errors; {needed:,.0f} photos")
 check("09.3", (apart, differ, needed))
 
 # %% [markdown]
-# If both networks judge the *same* 800 photos, which pairs of answers decide? Is the
-# difference then more exact, or less?
+# **Explain:** if both networks judge the *same* 800 photos, which pairs of answers
+# decide? Is the difference then more exact, or less?
 
 # %% [markdown] solution=True
 # Only photos on which the two disagree count: those that one gets right and the other
@@ -891,7 +891,7 @@ check("09.4", precision_recall)
 # is chosen on the validation set, as every choice is.
 
 # %% [markdown] slide="subslide"
-# ### 09.5 Write the weights of Grad-CAM
+# ### 09.5 Write: the weights of Grad-CAM
 #
 # `maps` (K, H, W) come out of the last convolution; `rest` turns a batch of them into
 # logits. Return α for the class `target`, shape (K,). `torch.autograd.grad` or
@@ -945,7 +945,7 @@ print(f"{hits / len(photos.val):.1%}, asked twice")
 check("09.6", asked_twice)
 
 # %% [markdown] slide="subslide"
-# ### 09.7 The slides' practice: more pixels
+# ### 09.7 Investigate: more pixels (slides)
 #
 # Take VGG-11 with its weights from CIFAR-10 and our recipe, on photos of 32 and of 64
 # pixels. Give the best validation accuracies, as fractions. Predict first: does a

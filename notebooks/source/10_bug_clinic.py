@@ -319,7 +319,7 @@ print(f"floor of the loss: ln(1 + 9/e) = {math.log(1 + 9 / math.e):.3f}")
 # **logits**: any real numbers. (Lecture 00 computes the floor.)
 
 # %% [markdown] slide="subslide"
-# ### 10.2 Repair the network
+# ### 10.2 Repair: the network
 #
 # This is the slides' way to end a network. Write `forward` right.
 #
@@ -401,7 +401,7 @@ for digit in (1, 4, 8):
 # nearly a 9.
 
 # %% [markdown] slide="subslide"
-# ### 10.3 Repair the loss
+# ### 10.3 Repair: the loss
 #
 # Write the loss that fits ten outputs and one class number: the mean over the batch, in
 # nats.
@@ -470,7 +470,7 @@ plot.image_grid(images[:8], labels[:8].tolist(), vmin=-0.5, vmax=3, title=title)
 # what belongs together. Ten seconds, before every first run.
 
 # %% [markdown] slide="subslide"
-# ### 10.4 Repair the shuffle
+# ### 10.4 Repair: the shuffle
 #
 # ```python
 # def shuffled(images, labels):
@@ -542,7 +542,7 @@ for name, helper in helpers.items():
 # harm is the worst one to have: nobody looks for it.
 
 # %% [markdown] slide="subslide"
-# ### 10.5 Repair the preparation
+# ### 10.5 Repair: the preparation
 #
 # From stored bytes to what the network gets, once, with the training set's statistics.
 # It must work for one channel and for three.
@@ -662,7 +662,7 @@ with warnings.catch_warnings(record=True) as said:
 print("torch says:", str(said[0].message).split(". ")[0][:80])
 
 # %% [markdown] slide="subslide"
-# ### 10.6 Repair the epoch
+# ### 10.6 Repair: the epoch
 #
 # Three things are wrong or missing here. (The scheduler counts epochs.)
 #
@@ -793,7 +793,7 @@ for name, loader in {"augmented": turned, "as they are": val_loader}.items():
 # repeats. With BatchNorm a forgotten `eval()` does worse still (lecture 06).
 
 # %% [markdown] slide="subslide"
-# ### 10.7 Repair the validation
+# ### 10.7 Repair: the validation
 #
 # Write `validate` right, as `validated`. It gets an image set, of which
 # `images.loader(...)` makes batches. It should not keep what only a backward pass needs.
@@ -908,7 +908,7 @@ print(f"reported {reported:.1%}; of {len(others)} other digits {honest:.1%}")
 # measures what that is worth. A validation set chooses; the test set is opened once.
 
 # %% [markdown] slide="subslide"
-# ### 10.9 Write the search
+# ### 10.9 Write: the search
 #
 # Which test images lie in the training set, too? Return their positions in the test
 # set. Equal means: every pixel.
@@ -980,7 +980,7 @@ attempt("flatten(1)", lambda: nn.Linear(784, 10)(torch.flatten(larger, 1)));
 # first axis.
 
 # %% [markdown] slide="subslide"
-# ### 10.10 Repair the flattening
+# ### 10.10 Repair: the flattening
 #
 # It must take any number of images, and must never give more or fewer answers than
 # images.
@@ -1261,12 +1261,16 @@ boxes = ("labels of other images", "a layer gets no gradient", "healthy",
 check("10.11", boxes)
 
 # %% [markdown]
-# Then build a box for your neighbour: a fault of one line that all ten questions
-# overlook. Which question would find it?
+# **Explain:** why can the box with the softmax not learn one batch by heart? Then build
+# a box for your neighbour: a fault of one line that all ten questions overlook. Which
+# question would find it?
 
 # %% [markdown] solution=True
-# For example a loss that is summed over the batch where the rate suits the mean; a
-# `weight_decay` of 1; a padding that cuts the image's border off; training data of
+# What the loss takes for logits lies between 0 and 1, so its own softmax gives the right
+# class at most e / (e + 9), and the loss ends at 1.461 (10.2 repairs it).
+#
+# A fault to overlook: a loss that is summed over the batch where the rate suits the
+# mean; a `weight_decay` of 1; a padding that cuts the image's border off; training data of
 # which one class is missing. The question for the last one: how many of each label are
 # in an epoch? For all of them: compare with a program that is known to work, and
 # exchange their parts one at a time.

@@ -49,12 +49,14 @@ def exercise(name: str) -> Callable[[Callable], Callable]:
     return register
 
 
-def call(function: Callable, *args: Any) -> Any:
+def call(function: Callable, *args: Any, copied: bool = True) -> Any:
     """Call what the student wrote: an exception becomes a hint that names it.
 
     Args:
         function: the student's function, module or class.
-        args: copied first, so that changes in place do not reach the next call.
+        args: what it gets.
+        copied: pass copies, so that changes in place do not reach the next call;
+            without, they show, and a network and its optimizer stay linked.
 
     Raises:
         Unanswered: it returned nothing, or stumbled over a `...` left in its body.
@@ -64,7 +66,7 @@ def call(function: Callable, *args: Any) -> Any:
     if not callable(function):
         raise Wrong(f"A function is wanted here, not {describe(function)}.")
     try:
-        result = function(*copy.deepcopy(args))
+        result = function(*(copy.deepcopy(args) if copied else args))
     except Exception as error:
         if "ellipsis" in str(error):
             raise Unanswered from error

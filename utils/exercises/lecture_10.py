@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +25,9 @@ from utils.exercises import (
     expect_value,
     labelled,
 )
+from utils.exercises.clinic.epochs import MISTAKEN_EPOCHS, epoch, same, two_epochs
+from utils.exercises.clinic.leaks import check_positions, positions
+from utils.exercises.clinic.validation import Recorder, check_seen
 from utils.models.small import TwoLayerCNN
 
 CURVES = {
@@ -202,7 +204,7 @@ def shuffled_together(function: Any) -> str:
     before = images.clone(), labels.clone()
     orders = []
     for _ in range(2):
-        got = _call_in_place(function, images, labels)
+        got = call(function, images, labels, copied=False)
         if not (torch.equal(images, before[0]) and torch.equal(labels, before[1])):
             raise Wrong(
                 "The tensors that were passed in are changed themselves.",
@@ -240,18 +242,6 @@ def _check_shuffled(got: Any, images: Tensor, labels: Tensor) -> Tensor:
     if torch.equal(order, torch.arange(len(order))):
         raise Wrong("The order is the old one: nothing is shuffled.")
     return order
-
-
-def _call_in_place(function: Any, *args: Any) -> Any:
-    """Call without copying, so that changes in place show, and parts stay linked."""
-    if not callable(function):
-        return call(function)
-
-    def run() -> Any:
-        return function(*args)
-
-    run.__name__ = getattr(function, "__name__", "your function")
-    return call(run)
 
 
 @exercise("10.5")
@@ -299,13 +289,13 @@ def epoch_in_order(function: Any) -> str:
     """An epoch whose lines stand in the right order."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's, where the scheduler steps first
-        got, losses = _two_epochs(function)
+        got, losses = two_epochs(function)
         if not isinstance(losses, (list, tuple)) or len(losses) != 3:
             raise Wrong(f"Return the losses of the 3 steps, not {describe(losses)}.")
-        right, values = _two_epochs(_epoch)
-        if not _same(got, right):
+        right, values = two_epochs(epoch)
+        if not same(got, right):
             for hint, mistake in MISTAKEN_EPOCHS.items():
-                if _same(got, _two_epochs(mistake)[0]):
+                if same(got, two_epochs(mistake)[0]):
                     raise Wrong(hint)
             raise Wrong(
                 "After two epochs the weights are others than they should be.",
@@ -316,106 +306,6 @@ def epoch_in_order(function: Any) -> str:
     return "zero_grad, backward, step; then the scheduler, once an epoch."
 
 
-def _two_epochs(function: Any) -> tuple[dict[str, Tensor], Any]:
-    """Run two epochs on a small network in eval mode: its state and last losses."""
-    generator = torch.Generator().manual_seed(5)
-    model = nn.Sequential(
-        nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3)
-    )
-    for weight in model.parameters():
-        weight.data = 0.5 * torch.randn(weight.shape, generator=generator)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.2)
-    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.5)
-    sizes = (6, 6, 4)
-    batches = [
-        (
-            torch.randn(n, 4, generator=generator),
-            torch.randint(3, (n,), generator=generator),
-        )
-        for n in sizes
-    ]
-    losses = None
-    for _ in range(2):
-        model.eval()
-        losses = _call_in_place(function, model, batches, optimizer, scheduler)
-    rate = torch.tensor(optimizer.param_groups[0]["lr"])
-    return model.state_dict() | {"lr": rate}, losses
-
-
-def _epoch(
-    model: nn.Module,
-    loader: Any,
-    optimizer: Any,
-    scheduler: Any,
-    *,
-    zero: str = "before",
-    schedule: str = "after",
-    mode: bool = True,
-) -> list[float]:
-    """The reference, and with other settings the known mistakes."""
-    losses = []
-    model.train(mode)
-    if schedule == "first":
-        scheduler.step()
-    for images, labels in loader:
-        loss = F.cross_entropy(model(images), labels)
-        if zero == "before":
-            optimizer.zero_grad()
-        loss.backward()
-        if zero == "between":
-            optimizer.zero_grad()
-        optimizer.step()
-        if schedule == "batch":
-            scheduler.step()
-        losses.append(loss.item())
-    if schedule == "after":
-        scheduler.step()
-    return losses
-
-
-def _mistaken(**settings: Any) -> Callable[..., list[float]]:
-    return lambda *args: _epoch(*args, **settings)
-
-
-MISTAKEN_EPOCHS = {
-    "The gradients add up from step to step: zero_grad is missing.": _mistaken(
-        zero="never"
-    ),
-    "Nothing is learned: zero_grad stands between backward and step.": _mistaken(
-        zero="between"
-    ),
-    "The scheduler steps first: the first epoch already has the second's rate.": (
-        _mistaken(schedule="first")
-    ),
-    "The scheduler steps after each batch; it counts epochs.": _mistaken(
-        schedule="batch"
-    ),
-    "The scheduler never steps.": _mistaken(schedule="never"),
-    "The network stays in evaluation mode: model.train() is missing.": _mistaken(
-        mode=False
-    ),
-    "The scheduler is right; zero_grad and model.train() are missing.": _mistaken(
-        zero="never", mode=False
-    ),
-    "Nearly nothing has changed: no zero_grad, and the scheduler steps first.": (
-        _mistaken(zero="never", schedule="first")
-    ),
-    "model.train() is missing, and the scheduler steps first.": _mistaken(
-        schedule="first", mode=False
-    ),
-    "This is the faulty one: zero_grad, train() and the scheduler's place.": _mistaken(
-        zero="never", schedule="first", mode=False
-    ),
-}
-
-
-def _same(got: dict[str, Tensor], wanted: dict[str, Tensor]) -> bool:
-    return all(
-        torch.allclose(got[name].double(), wanted[name].double(), atol=1e-6)
-        for name in wanted
-    )
-
-
 @exercise("10.7")
 def validated(function: Any) -> str:
     """The accuracy on an image set, without dice."""
@@ -423,12 +313,12 @@ def validated(function: Any) -> str:
     names = tuple(map(str, range(4)))
     images = ImageSet(pixels, torch.randint(4, (230,)), names, (0.4,), (0.3,))
     [(inputs, labels)] = images.loader(230)
-    first, second = _Recorder(), _Recorder()
+    first, second = Recorder(), Recorder()
     hits = first.answer(inputs).argmax(dim=1) == labels
     right = hits.sum().item() / len(labels)  # MPS has no float64
     got = call(function, first, images), call(function, second, images)
     # `call` copies its arguments, so the recorders share what they note.
-    _check_seen(first.seen, inputs)
+    check_seen(first.seen, inputs)
     for share in got:
         if isinstance(share, (str, bool)) or callable(share):
             raise Wrong(f"A fraction is wanted, not {describe(share)}.")
@@ -440,63 +330,6 @@ def validated(function: Any) -> str:
                 "Count right answers and examples, and divide once.",
             )
     return "the same in every call: no dice are left."
-
-
-class _Recorder(nn.Module):
-    """A fixed classifier that notes how it is used; copies write to the same notes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.unit = nn.Parameter(torch.ones(1))
-        self.seen: list[tuple[Tensor, bool, bool]] = []
-
-    def __deepcopy__(self, memo: dict) -> _Recorder:
-        return self
-
-    def answer(self, x: Tensor) -> Tensor:
-        """Four scores from the four quarters of the image."""
-        return F.adaptive_avg_pool2d(x, 2).flatten(1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.seen.append((x.detach(), self.training, torch.is_grad_enabled()))
-        scores = self.answer(x) * self.unit.to(x.device)
-        return scores + torch.randn_like(scores) if self.training else scores
-
-
-def _check_seen(seen: list[tuple[Tensor, bool, bool]], inputs: Tensor) -> None:
-    """Refuse a validation that gave the network anything but the set as it is."""
-    if not seen:
-        raise Wrong("The network is never asked.")
-    got = torch.cat([x for x, _, _ in seen])
-    if any(training for _, training, _ in seen):
-        raise Wrong(
-            "The network answers in training mode: with dropout it draws.",
-            "Call model.eval() first.",
-        )
-    if len(got) != len(inputs):
-        raise Wrong(
-            f"The network sees {len(got)} images; the set has {len(inputs)}.",
-            "Every image once: no drop_last.",
-        )
-    hint = "images.loader(100) normalises, and changes nothing else."
-    if _among(got, 0.3 * inputs + 0.4):
-        raise Wrong("The images are not normalised as in training.", hint)
-    if not _among(got, inputs):
-        raise Wrong(
-            "The network sees other pixels than the set holds: they are augmented.",
-            hint,
-        )
-    if any(gradients for _, _, gradients in seen):
-        raise Wrong(
-            "Right, but every batch keeps its activations for a backward pass.",
-            "Put it under torch.no_grad().",
-        )
-
-
-def _among(images: Tensor, known: Tensor) -> bool:
-    """Whether each image is one of the known ones, but for rounding."""
-    distances = torch.cdist(images.cpu().flatten(1), known.cpu().flatten(1))
-    return bool(distances.min(dim=1).values.max() < 1e-2)
 
 
 @exercise("10.8")
@@ -534,52 +367,11 @@ def find_leaks(function: Any) -> str:
     test[7] = train[7]
     test[7, 0, 0, 0] ^= 1  # nearly the same
     test[13] = test[14]  # twice in the test set, never in training
-    _check_positions(call(function, train, test), [2, 3, 11, 19], train, test)
+    check_positions(call(function, train, test), [2, 3, 11, 19])
     clean = call(function, train[:5], test[12:16])
-    if len(_positions(clean)) > 0:
+    if len(positions(clean)) > 0:
         raise Wrong(f"Nothing leaked in a second case; yours finds {clean!r}.")
     return "found by their bytes; nearly equal ones need eyes."
-
-
-def _positions(got: Any) -> list[int]:
-    """A list, set, array, tensor, or mask of positions as a sorted list."""
-    if isinstance(got, (int, float, str)) or not hasattr(got, "__len__"):
-        raise Wrong(
-            f"A list of positions is wanted, not {describe(got)}.",
-            "Which ones, not how many.",
-        )
-    values = torch.as_tensor(list(got)).flatten()
-    if values.dtype == torch.bool:
-        values = values.nonzero().flatten()
-    return sorted(int(value) for value in values)
-
-
-def _check_positions(got: Any, right: list[int], train: Tensor, test: Tensor) -> None:
-    """Refuse wrong positions, with what they betray."""
-    found = _positions(got)
-    if found == right:
-        return
-    if sorted(set(found)) == right:
-        raise Wrong("A position stands in the list twice: each once.")
-    if set(found) == {0, 8, 17} or set(found) == {0, 8, 9, 17}:
-        raise Wrong("These are positions in the training set; those in the test set.")
-    if not found:
-        same = "Does it compare image 0 with image 0 only? Compare each with each."
-        raise Wrong("It finds none of the images that leaked.", same)
-    extra = sorted(set(found) - set(right))
-    reasons = {
-        5: "test image 5 has the pixels of a training image at other places.",
-        7: "test image 7 differs from a training image in one pixel.",
-        13: "test image 13 is twice in the test set, and never in training.",
-        14: "test image 14 is twice in the test set, and never in training.",
-    }
-    for position in extra:
-        raise Wrong(
-            f"{position} did not leak: "
-            + reasons.get(position, "no training image has its pixels.")
-        )
-    missing = sorted(set(right) - set(found))
-    raise Wrong(f"It misses position {missing[0]}: several may have the same twin.")
 
 
 @exercise("10.10")

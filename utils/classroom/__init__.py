@@ -1,0 +1,1 @@
+"""What an instructor does with the notebooks of a class."""

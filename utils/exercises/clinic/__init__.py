@@ -1,0 +1,1 @@
+"""What the checks of lecture 10 try the students' repairs on."""
