@@ -247,9 +247,14 @@ for n, k, p, s in [(28, 5, 0, 1), (28, 5, 2, 1), (32, 3, 1, 2), (227, 11, 0, 4)]
     print(f"{n:5}  {k:6}  {p:7}  {s:6}    {output_size(n, k, p, s):7}  {by_torch:5}")
     assert output_size(n, k, p, s) == by_torch
 
+# %% [markdown] slide="notes"
+# The second line is LeNet-5's first layer: padding by (k − 1) / 2 keeps the size. In
+# the third line 31 / 2 is rounded down: the padding's last column is never visited. The
+# fourth is AlexNet's first layer, from 227 pixels to 55.
+
 # %% [markdown] slide="subslide"
-# **Before you move it:** at stride 2 one column is left over here. Which paddings leave
-# none? And which kernel keeps 8 × 8 at stride 1, with padding 2?
+# **Before you move it:** at stride 2 one column is left over here. Does more padding use
+# it up? And which kernel keeps 8 × 8 at stride 1, with padding 2?
 
 # %%
 # alt: An image of 8 × 8 pixels in one ring of zeros. A window of 3 × 3 takes every
@@ -259,9 +264,9 @@ ranges = {"image": (4, 12), "kernel": (1, 7), "stride": (1, 4), "padding": (0, 3
 interact.explore(plot.windows, **ranges)
 
 # %% [markdown] slide="notes"
-# The second line is LeNet-5's first layer: padding by (k − 1) / 2 keeps the size. In
-# the third line 31 / 2 is rounded down: the padding's last column is never visited. The
-# fourth is AlexNet's first layer, from 227 pixels to 55.
+# No padding does: it adds 2p, an even number, and 8 − 3 is odd. An image of 7 or 9
+# pixels leaves nothing over. With padding 2 the kernel of 5 keeps the size, as in
+# LeNet-5's first layer.
 
 # %% [markdown] slide="slide"
 # ## Pooling forgets the exact place

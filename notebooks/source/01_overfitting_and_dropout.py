@@ -642,6 +642,11 @@ def after_dropout(rate=0.5, draw=1):
 # alt: dots, means of 1,000 draws, lie near the tops of the outlines.
 interact.explore(after_dropout, rate=(0.0, 0.9, 0.05), draw=(1, 20))
 
+# %% [markdown] slide="notes"
+# At 0.75, since 1 / (1 − 0.75) = 4. The dots stay at the outlines, whatever the rate:
+# the mean is kept. They scatter more at higher rates: a kept 1 counts 1 / (1 − p), and
+# the fewer are kept, the more it matters which.
+
 # %% [markdown] slide="subslide"
 # **Is it torch's?** Three tests: in evaluation; with the mask that torch drew; and in
 # expectation, over many draws.

@@ -146,6 +146,11 @@ for kernels in ([3], [3, 3], [3, 3, 3], [7], [3, 3, 3, 3, 3], [11]):
 ranges = {"layers": (1, 5), "kernel": [1, 3, 5, 7], "stride": (1, 2)}
 interact.explore(plot.receptive_field, **ranges)
 
+# %% [markdown] slide="notes"
+# Five of 3 × 3 see 1 + 5 · 2 = 11. Of 5 × 5 two see 9 and three see 13. With stride 2
+# each layer's step counts double for the next: 1 + 2 + 4 + 8 = 15, more than twice 7.
+# And kernels of 1 see one pixel, however many there are.
+
 # %% [markdown] slide="subslide"
 # **The same square, seen alike?** We set all weights to 1 and ask each pixel for its
 # gradient. That counts the *paths* from the pixel to the middle value. How many paths

@@ -51,9 +51,11 @@ async def _execute(nb: NotebookNode, folder: Path, seconds: int) -> list[str]:
     for name in ("CNN_COURSE_STRICT", "MPLBACKEND"):
         env.pop(name, None)
     limit = min(CELL_SECONDS, seconds)
-    work = execute(nb, folder, env, limit, forgiving=True)
-    try:
-        failure = await asyncio.wait_for(work, seconds)
-    except asyncio.TimeoutError:
+    work = asyncio.ensure_future(execute(nb, folder, env, limit, forgiving=True))
+    _, late = await asyncio.wait({work}, timeout=seconds)
+    if late:
+        work.cancel()  # it ends its kernel, whatever it then returns
+        await asyncio.wait({work})
         return [f"stopped after {seconds} s"]
+    failure = work.result()
     return [f"stopped in {failure.splitlines()[0]}"] if failure else []
