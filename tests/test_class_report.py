@@ -37,7 +37,7 @@ ANSWERED = (
 
 @pytest.fixture
 def folder(tmp_path):
-    path = tmp_path / "class"
+    path = tmp_path / ".class"
     hand_in(path / "anna" / "00_foundations.ipynb", *ANSWERED)
     return path
 
@@ -105,7 +105,8 @@ def test_bad_files_are_named_and_the_others_kept(folder, capsys):
     hand_in(folder / "emil" / "01.ipynb", cell('check("01.1", v)', "✓ 01.1 right\n"))
     rows = table(folder)
     assert len(rows) == 6
-    assert rows["broken.ipynb"]["note"] == "cannot be read as a notebook (NotJSONError)"
+    note = rows["broken.ipynb"]["note"]
+    assert note == "cannot be read as a notebook (NotJSONError): ask for it again"
     assert "cannot be read" in rows["binary.ipynb"]["note"]
     assert rows["dora/other.ipynb"]["note"] == "holds no exercise of this course"
     note = rows["anna/again.ipynb"]["note"]

@@ -14,6 +14,7 @@ from matplotlib import pyplot as plt
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.text import Text
 from torch import nn
+from torch.nn.functional import conv2d
 
 from utils import plot
 from utils.course import CourseError
@@ -144,6 +145,14 @@ FIGURES = {
         {"with": np.linspace(0.6, 0.9, 8), "without": np.linspace(0.5, 0.89, 8)},
         paper=0.7,
     ),
+    "windows": plot.windows,
+    "one window": lambda: plot.windows(4, 4, 1, 0),
+    "small windows": lambda: plot.windows(12, 1, 1, 3),
+    "wide steps": lambda: plot.windows(12, 7, 4, 3),
+    "small image": lambda: plot.windows(4, 1, 4, 0),
+    "what is seen": plot.receptive_field,
+    "one pixel": lambda: plot.receptive_field(1, 1, 2),
+    "many pixels": lambda: plot.receptive_field(5, 7, 2),
     "scatter": lambda: plot.scatter(
         torch.randn(100, 2), torch.arange(100) % 10, CLASSES, title="Embedding"
     ),
@@ -468,3 +477,37 @@ def test_a_leaderboard_shows_every_run_beside_the_numbers_of_others():
     assert twice.get_yticklabels()[1].get_text() == "ResNet-20 (width 2): random"
     with pytest.raises(CourseError, match="no recorded run"):
         plot.leaderboard([])
+
+
+def words(ax):
+    """All texts of a figure."""
+    return [ax.figure.get_suptitle(), *(text.get_text() for text in ax.texts)]
+
+
+@pytest.mark.parametrize("sizes", [(8, 3, 2, 1), (12, 5, 4, 3), (6, 3, 1, 0)])
+def test_windows_are_those_of_a_convolution(sizes):
+    n, kernel, stride, padding = sizes
+    image, window = torch.ones(1, 1, n, n), torch.ones(1, 1, kernel, kernel)
+    output = conv2d(image, window, stride=stride, padding=padding)
+    side = output.shape[-1]
+    ax = plot.windows(*sizes)
+    assert f"output {side} × {side}" in words(ax)
+    dots = ax.collections[-2].get_offsets()
+    assert len(dots) == side**2
+    last = dots.max(axis=0)
+    assert list(last) == [(side - 1) * stride + kernel / 2] * 2
+
+
+def test_a_window_that_does_not_fit_is_refused():
+    assert "1 column is never visited" in plot.windows(8, 3, 2, 1).figure.get_suptitle()
+    with pytest.raises(
+        CourseError, match=r"A window of 7 does not fit onto 4 \+ 2 · 1"
+    ):
+        plot.windows(4, 7, 1, 1)
+
+
+def test_receptive_fields_grow_by_the_formula():
+    for layers, kernel, stride, seen in ((3, 3, 1, 7), (5, 3, 1, 11), (3, 3, 2, 15)):
+        ax = plot.receptive_field(layers, kernel, stride)
+        assert f"image: {seen}" in words(ax)
+        assert f"sees {seen} × {seen} pixels" in ax.figure.get_suptitle()

@@ -64,7 +64,8 @@ def collect(folder: Path, *, run: bool = False, seconds: int = 300) -> list[Hand
     """
     if not folder.is_dir():
         raise CourseError(f"{folder} is no folder: unpack what was handed in, first.")
-    found = sorted(path for path in folder.rglob("*.ipynb") if not _hidden(path))
+    found = sorted(folder.rglob("*.ipynb"))
+    found = [path for path in found if not _hidden(path.relative_to(folder))]
     if not found:
         raise CourseError(f"There is no notebook (.ipynb) in {folder}.")
     handed = [_one(path, folder, seconds if run else 0) for path in found]
@@ -79,7 +80,7 @@ def collect(folder: Path, *, run: bool = False, seconds: int = 300) -> list[Hand
 
 def _hidden(path: Path) -> bool:
     """Whether an editor or an archive made this, and no student."""
-    return any(part[0] == "." or part == "__MACOSX" for part in path.parts[-3:])
+    return any(part[0] == "." or part == "__MACOSX" for part in path.parts)
 
 
 def _one(path: Path, folder: Path, seconds: int) -> Handed:
@@ -91,7 +92,8 @@ def _one(path: Path, folder: Path, seconds: int) -> Handed:
         cells = [cell for cell in nb.cells if cell.cell_type == "code"]
         called = [name for cell in cells for name in CALL.findall(cell.source)]
     except Exception as error:  # whatever a damaged file brings
-        handed.notes.append(f"cannot be read as a notebook ({type(error).__name__})")
+        kind = type(error).__name__
+        handed.notes.append(f"cannot be read as a notebook ({kind}): ask for it again")
         called = []
     else:
         handed.lecture = next((n[:2] for n in called if n in exercises(n[:2])), "")
