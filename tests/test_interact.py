@@ -120,6 +120,11 @@ def test_no_figure_stays_open_to_be_shown_twice():
     assert plt.get_fignums() == before
 
 
+def test_an_argument_may_have_any_name():
+    explorer = explore(lambda draw=1: plt.figure(), draw=(1, 3))
+    assert explorer.inputs["draw"].value == 1
+
+
 def test_axes_are_welcome_too():
     assert explore(plot.windows, stride=(1, 3)).png
 

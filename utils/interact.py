@@ -29,7 +29,7 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 Control = tuple | Sequence | bool  # a range, choices, a box to tick
 
 
-def explore(draw: Callable[..., Figure | Axes], **controls: Control) -> Explorer:
+def explore(draw: Callable[..., Figure | Axes], /, **controls: Control) -> Explorer:
     """Let a reader change the arguments of a drawing; end the cell with this call.
 
     Args:
