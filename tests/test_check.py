@@ -185,6 +185,27 @@ def test_random_numbers_go_on_as_without_the_check(check):
     assert torch.equal(torch.rand(2), expected)
 
 
+def test_an_answer_that_never_ends_is_stopped(check, capsys, monkeypatch):
+    def endless(n, k):
+        while True:
+            pass
+
+    monkeypatch.setattr(module, "SECONDS", 0.2)
+    check("98.2", endless)
+    assert check.results["98.2"] == "wrong"
+    assert "still running after 0.2 s" in capsys.readouterr().out
+    check("98.2", lambda n, k: n - k + 1)  # the next one has its own time
+    assert check.results["98.2"] == "right"
+
+
+def test_an_interrupt_by_hand_stays_one(check):
+    def by_hand(n, k):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        check("98.2", by_hand)
+
+
 def test_unknown_exercise_is_an_error(check):
     with pytest.raises(CourseError, match=r"98\.1, 98\.2, 98\.10"):
         check("98.3", 1)

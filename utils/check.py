@@ -15,8 +15,10 @@ import torch
 
 from utils.course import CourseError
 from utils.exercises import EXERCISES, Unanswered, Wrong, in_words
+from utils.exercises.limit import time_limit
 
 SIGNS = {"right": "✓", "wrong": "✗", "unanswered": "○"}
+SECONDS = 60  # for the check of one answer; all of ours take less than one
 
 
 class Checker:
@@ -65,7 +67,7 @@ class Checker:
             if is_blank(answer):
                 raise Unanswered
             # An answer may draw numbers: the notebook's next cell must not notice.
-            with torch.random.fork_rng(devices=[]):
+            with torch.random.fork_rng(devices=[]), time_limit(SECONDS):
                 torch.default_generator.manual_seed(0)
                 remark = EXERCISES[name](answer)
         except Unanswered as error:
