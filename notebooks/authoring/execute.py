@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,46 +53,57 @@ class ThisPython(AsyncKernelManager):
         return KernelSpec(resource_dir=RESOURCES, **get_kernel_dict())
 
 
-async def execute(
+@asynccontextmanager
+async def running(
     nb: NotebookNode, folder: Path, env: dict, seconds: int, *, forgiving: bool = False
-) -> str:
-    """Run all cells in order, in place.
+) -> AsyncIterator[NotebookClient]:
+    """A client whose kernel has started, and is gone afterwards.
 
     Args:
-        nb: receives the outputs.
+        nb: whose cells the client can execute.
         folder: the working directory.
         env: environment variables of the kernel.
         seconds: allowed for one cell.
         forgiving: go on after a cell that fails, and interrupt one that takes too long.
-
-    Returns:
-        Why and where it failed; empty where it did not.
     """
-    where = {"metadata": {"path": str(folder)}}
     client = NotebookClient(
         nb,
         timeout=seconds,
         allow_errors=forgiving,
         interrupt_on_timeout=forgiving,
         record_timing=False,
-        resources=where,
+        resources={"metadata": {"path": str(folder)}},
         extra_arguments=["--log-level=ERROR"],
         kernel_manager_class=ThisPython,
     )
     kernel = client.create_kernel_manager()
-    number = 0
     try:
         await client.async_start_new_kernel(env=env)
         await client.async_start_new_kernel_client()
-        for number, cell in enumerate(nb.cells, start=1):
-            await client.async_execute_cell(cell, number - 1)
-    except Exception as error:  # of the student's code, or the kernel died
-        return explain(error, number, nb)
+        yield client
     finally:
         if client.kc is not None:
             client.kc.stop_channels()
         if kernel.has_kernel:
             await kernel.shutdown_kernel(now=True)
+
+
+async def execute(
+    nb: NotebookNode, folder: Path, env: dict, seconds: int, *, forgiving: bool = False
+) -> str:
+    """Run all cells in order, in place; the arguments are those of `running`.
+
+    Returns:
+        Why and where it failed; empty where it did not.
+    """
+    number = 0
+    try:
+        async with running(nb, folder, env, seconds, forgiving=forgiving) as client:
+            for number, cell in enumerate(nb.cells, start=1):
+                await client.async_execute_cell(cell, number - 1)
+    except Exception as error:  # of the student's code, or the kernel died
+        return explain(error, number, nb)
+    finally:
         outputs.merge_streams(nb)
         outputs.drop_widgets(nb)
         outputs.describe_figures(nb)
