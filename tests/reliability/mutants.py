@@ -356,8 +356,8 @@ TRAIN = (
         "augmented-validation",
         "the command validates and tests on augmented images",
         "training/request",
-        "    return images.loader(512, device=options.device, shard=distributed.shard())",
-        "    return train_loader(options, images)",
+        "return images.loader(512, device=options.device, shard=distributed.shard())",
+        "return train_loader(options, images)",
         "command",
     ),
     Mutant(
