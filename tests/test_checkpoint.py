@@ -1,171 +1,28 @@
-"""Checkpoints: a killed run goes on bit for bit, and a bad file harms nothing.
-
-Run as a script this file is the run that its own test kills:
-`python tests/test_checkpoint.py KIND FILE`.
-"""
+"""Checkpoints: an interrupted run goes on bit for bit, and a bad file harms nothing."""
 
 from __future__ import annotations
 
 import errno
 import os
 import pickle
-import random
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
+from runs import RUNS, Shuffled, assert_equal_runs, examples, net, run, set_seed
 from torch import Tensor, nn
 from torch.amp import GradScaler
-from torch.utils.data import DataLoader, TensorDataset
 
-ROOT = Path(__file__).resolve().parent.parent
-if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))
-
-from utils import train  # noqa: E402
-from utils.augment import MixUp, RandomCrop  # noqa: E402
-from utils.course import CourseError  # noqa: E402
-from utils.datasets.loader import ImageSet, Loader  # noqa: E402
-from utils.train import History  # noqa: E402
-from utils.training import checkpoint  # noqa: E402
-from utils.training.precision import Precision  # noqa: E402
-
-EPOCHS = 5
-
-
-class Shuffled:
-    """As the course's own loader: each pass is drawn from its seed and epoch."""
-
-    def __init__(self, images: Tensor, labels: Tensor, pause: float = 0.0) -> None:
-        self.images, self.labels, self.pause = images, labels, pause
-        self.batch_size, self.epoch = 16, 0
-
-    def __len__(self) -> int:
-        return len(self.images) // self.batch_size
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        generator = torch.Generator().manual_seed(100 + self.epoch)
-        self.epoch += 1
-        order = torch.randperm(len(self.images), generator=generator)
-        for some in order.split(self.batch_size):
-            time.sleep(self.pause)
-            # draws from NumPy's and Python's generators, as some augmentations do
-            noise = float(np.random.rand()) + random.random()  # noqa: NPY002
-            yield self.images[some] + 0.01 * noise, self.labels[some]
-
-
-class Slow(TensorDataset):
-    """A data set that takes its time: a run must be alive to be killed."""
-
-    pause = 0.0
-
-    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
-        time.sleep(self.pause / 16)
-        return super().__getitem__(index)
-
-
-def examples(n: int = 64, seed: int = 0) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    images = torch.randn(n, 1, 8, 8, generator=generator)
-    return images, images.mean((1, 2, 3)).gt(0).long()
-
-
-def net(width: int = 4) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(1, width, 3),
-        nn.BatchNorm2d(width),
-        nn.ReLU(),
-        nn.Flatten(),
-        nn.Dropout(0.3),
-        nn.Linear(width * 36, 2),
-    )
-
-
-def course_loader() -> Loader:
-    """The course's own loader, with augmentations that draw for every example."""
-    images, labels = examples()
-    pixels = (images * 40 + 128).clamp(0, 255).to(torch.uint8)
-    data = ImageSet(pixels, labels, ("dark", "bright"), (0.5,), (0.2,))
-    augment = [RandomCrop(padding=1), MixUp(0.2)]
-    return data.loader(16, augment=augment, shuffle=True, device="cpu")
-
-
-def set_seed(seed: int) -> None:
-    random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002
-    torch.manual_seed(seed)
-
-
-RUNS: dict[str, dict[str, Any]] = {
-    "epoch-sgd": {"optimizer": "sgd", "lr": 0.05, "schedule": "onecycle"},
-    "shuffle-adam": {"optimizer": "adam", "lr": 0.01, "schedule": "plateau"},
-    "generator-sgd": {"optimizer": "sgd", "lr": 0.05, "schedule": "step"},
-    "course-adam": {"optimizer": "adam", "lr": 0.01, "schedule": "onecycle"},
-    "shuffle-adamw": {"optimizer": "adamw", "lr": 0.01, "schedule": "cosine"},
-}
-
-
-def run(
-    kind: str, file: Path | None, *, pause: float = 0.0, seed: int = 0, **changes: Any
-) -> tuple[nn.Module, History]:
-    """One of the runs, the same whenever the seed is."""
-    torch.set_num_threads(1)
-    set_seed(seed)
-    model = net()
-    if kind.startswith("epoch"):
-        loader: Any = Shuffled(*examples(), pause=pause)
-    elif kind.startswith("course"):
-        loader = course_loader()
-    else:
-        data = Slow(*examples())
-        data.pause = pause
-        own = torch.Generator().manual_seed(seed) if "generator" in kind else None
-        loader = DataLoader(data, batch_size=16, shuffle=True, generator=own)
-    images, labels = examples(40, seed=1)
-    history = train.fit(
-        model,
-        loader,
-        [(images, labels)],
-        device="cpu",
-        checkpoint=file,
-        **{"epochs": EPOCHS, "progress": False, **RUNS[kind], **changes},
-    )
-    return model, history
-
-
-def assert_equal_runs(one: tuple[nn.Module, History], two: tuple[nn.Module, History]):
-    for (name, a), b in zip(
-        one[0].state_dict().items(), two[0].state_dict().values(), strict=True
-    ):
-        assert torch.equal(a, b), name
-    for column in ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr"):
-        assert one[1][column] == two[1][column]
-
+from utils import train
+from utils.course import CourseError
+from utils.train import History
+from utils.training import checkpoint
+from utils.training.precision import Precision
 
 # --- going on -----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", ["epoch-sgd", "shuffle-adam"])
-def test_a_killed_run_goes_on_bit_for_bit(kind: str, tmp_path: Path) -> None:
-    file = tmp_path / "run.pt"
-    command = [sys.executable, __file__, kind, str(file)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
-        for line in child.stdout:
-            if "epoch 2/" in line:  # its file is written, the third epoch has begun
-                child.kill()
-                break
-    assert child.returncode != 0
-    done = len(torch.load(file, weights_only=True)["history"]["rows"])
-    assert 2 <= done < EPOCHS
-    # another seed: what the resumed run draws must come from the file
-    resumed = run(kind, file, resume=True, seed=99, keep_best=False)
-    assert_equal_runs(resumed, run(kind, None, keep_best=False))
 
 
 @pytest.mark.parametrize("kind", RUNS)
@@ -437,7 +294,3 @@ def test_spoilt_weights_never_replace_a_checkpoint(tmp_path: Path) -> None:
                 checkpoint=file,
             )
         assert file.read_bytes() == before
-
-
-if __name__ == "__main__":
-    run(sys.argv[1], Path(sys.argv[2]), pause=0.1, progress=True, keep_best=False)

@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from utils.course import CourseError
 from utils.training.checkpoint import Checkpoint
 from utils.training.history import History
+from utils.training.interrupts import held_back
 from utils.training.parallel import average_buffers, parallel
 from utils.training.precision import Precision, make_precision, place
 from utils.training.progress import Progress
@@ -115,7 +116,7 @@ def fit(
 
     Inside `distributed.joined()` the processes of torchrun train it together.
     Interrupting it (Ctrl-C, or the notebook's stop button) returns as usual, with the
-    whole epochs so far.
+    whole epochs so far. It waits for a checkpoint that is being written.
 
         train, val = splits.train.loader(128, shuffle=True), splits.val.loader(512)
         history = fit(LeNet5(), train, val, epochs=5, lr=0.05, schedule="onecycle")
@@ -198,24 +199,29 @@ def fit(
             if val_loader is not None:
                 val = evaluate(model, val_loader, precision=precision, device=device)
             seconds = perf_counter() - begin
-            history.add(train, val, lr=rate, seconds=seconds, images_per_second=speed)
-            if keep_best and val is not None and history.best["epoch"] == epoch:
-                best = {k: w.detach().clone() for k, w in model.state_dict().items()}
-            if scheduler is not None and schedule not in STEPWISE:
-                step_epoch(scheduler, history.rows[-1][history.watched])
-            if saved is not None:
-                saved.save(history, best)
-            watch.update()
+            with held_back():  # an epoch counts whole, or not at all
+                history.add(
+                    train, val, lr=rate, seconds=seconds, images_per_second=speed
+                )
+                if keep_best and val is not None and history.best["epoch"] == epoch:
+                    state = model.state_dict()
+                    best = {k: w.detach().clone() for k, w in state.items()}
+                if scheduler is not None and schedule not in STEPWISE:
+                    step_epoch(scheduler, history.rows[-1][history.watched])
+                if saved is not None:
+                    saved.save(history, best)
+                watch.update()
     except KeyboardInterrupt:
-        history.stopped = "interrupted"
+        history.stopped = "interrupted" if len(history.rows) < epochs else ""
     except CourseError as error:
         raise CourseError(f"Epoch {epoch}: {error}") from None
     finally:
-        if best is not None:
-            model.load_state_dict(best)
-            history.kept = history.best["epoch"]
-        model.eval()
-        watch.close()
+        with held_back(dropped=True):  # nothing is left to stop
+            if best is not None:
+                model.load_state_dict(best)
+                history.kept = history.best["epoch"]
+            model.eval()
+            watch.close()
     return history
 
 

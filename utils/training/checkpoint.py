@@ -20,6 +20,7 @@ from torch.optim import Optimizer
 from utils.course import CourseError
 from utils.training import distributed
 from utils.training.history import History
+from utils.training.interrupts import held_back
 
 FORMAT = "cnn-course checkpoint 1"
 REMEDY = "It was left as it is; delete it, or choose another file, to start anew."
@@ -98,7 +99,8 @@ class Checkpoint:
         try:
             check_architecture(self.path, state["model"], self.model.state_dict())
             check_settings(self.path, state["settings"], self.settings)
-            self.restore(state)
+            with held_back():  # never half the old weights and half the new
+                self.restore(state)
             return History.from_dict(state["history"]), state["best"]
         except CourseError:
             raise
@@ -137,7 +139,11 @@ def write(path: Path, state: dict[str, Any]) -> None:
             partial.unlink()
         # torch's own writer raises a RuntimeError that does not know why
         why = error if isinstance(error, OSError) else "the disk is probably full"
-        before = "The previous one is intact" if path.exists() else "There is none yet"
+        if path.parent.is_dir():
+            there = path.exists()
+            before = "The previous one is intact" if there else "There is none yet"
+        else:  # Drive is no longer mounted, or a stick was pulled out
+            before = "Its folder is gone, with the previous one if there was any"
         raise CourseError(
             f"The checkpoint {path} could not be written: {why}. {before}, and the"
             " model in memory is fine. Free disk space or choose another folder, then"
