@@ -484,7 +484,7 @@ for name, norm in KINDS.items():
 # alt: BatchNorm the network is ahead from the first epochs to the last.
 plot.curves(race, title="When is the one as good as the other at its end?");
 
-# %% slide="subslide"
+# %% slide="subslide" tags=["timed"]
 goals = [history["val_accuracy"][-1] for history in race["without"]]
 needed = []
 for goal, history in zip(goals, race["with BatchNorm"], strict=True):
@@ -996,7 +996,7 @@ assert torch.allclose(folded(images), logits, atol=1e-4)
 # %% [markdown] slide="subslide"
 # Is it faster? We time both in turn, on the CPU, and take medians.
 
-# %%
+# %% tags=["timed"]
 def milliseconds(models, x, repeats):
     """Median and quartiles of a pass for each model, measured in turn."""
     times = [[] for _ in models]

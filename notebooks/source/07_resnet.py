@@ -505,13 +505,13 @@ parts = epoch_profile(
     batches=course.pick(tiny=2, small=10, full=50),
 )
 
-# %% tags=["hide-input"]
+# %% tags=["timed", "hide-input"]
 # alt: One bar, an epoch of ResNet-20, split into input, forward, backward, optimizer and
 # alt: evaluation. Backward is the longest part, forward the next; the others are short.
 title = f"{sum(parts.values()):,.3g} s an epoch: where do they go?"
 plot.shares(parts, title=title);
 
-# %%
+# %% tags=["timed"]
 backward = parts["backward"] / parts["forward"]
 print(f"backward takes {backward:.1f} times as long as forward")
 saved = parts["input"] / sum(parts.values())

@@ -152,9 +152,10 @@ def milliseconds(network, side):
 shrink = course.pick(tiny=0.4, small=1, full=1)  # of the photo's side
 for name in zoo:
     side = int(entries[name].transforms().crop_size[0] * shrink)
-    sizes[name] += (milliseconds(nets.pop(name), side),)
+    time = milliseconds(copy.deepcopy(nets[name]), side)
+    sizes[name] = (*sizes[name][:2], time)
 
-# %% slide="subslide"
+# %% slide="subslide" tags=["timed"]
 top1 = {n: e.meta["_metrics"]["ImageNet-1K"]["acc@1"] for n, e in entries.items()}
 print(f"{'':19}{'parameters':>12}{'G mult-adds':>13}{'top-1 (%)':>11}{'ms, here':>10}")
 for name in sorted(zoo, key=top1.get):
@@ -342,7 +343,7 @@ print(f"{len(photos.train):,} photos train, {len(unseen_photos):,} validate")
 # A frozen body gives a photo the same features in every epoch. So we compute them
 # **once**. What remains is a linear layer on vectors.
 
-# %%
+# %% tags=["timed"]
 begin = perf_counter()
 cut = Transfer(model, len(photos.classes)).freeze()
 known = look.features(cut, photos.train.loader(200), "body")
@@ -358,7 +359,7 @@ points = unseen[0] @ directions
 title = "Nobody told this network about our classes. Are they apart?"
 plot.scatter(points, unseen[1], photos.classes, title=title);
 
-# %% slide="subslide"
+# %% slide="subslide" tags=["timed"]
 head_steps = course.pick(tiny=60, small=800, full=2000)
 
 
