@@ -25,7 +25,7 @@ from utils import train
 from utils.training import checkpoint
 
 PHASES = ("begin", "step", "evaluation", "writing", "between")
-EXAMPLES = 1024
+EXAMPLES = 256
 CONTEXT = multiprocessing.get_context(
     "forkserver" if sys.platform == "linux" else "spawn"
 )
