@@ -360,6 +360,7 @@ def test_angles_are_uniform_between_the_limits():
         ((20, 60), (0.6, 1.0), (3 / 4, 4 / 3)),  # the fallback, too wide
         ((60, 20), (0.5, 1.0), (3 / 4, 4 / 3)),  # too high, and a few that fit
         ((9, 8), (0.9, 1.0), (0.5, 2.0)),  # the fallback is the whole image
+        ((64, 64), (0.05, 0.2), (0.25, 4.0)),  # as often wide as high
     ],
 )
 def test_resized_crops_follow_torchvisions_distribution(shape, scale, ratio):

@@ -62,6 +62,18 @@ def test_equals_torch_in_train_and_eval_mode(ours, torchs, shape, dtype, offset)
             torch.testing.assert_close(got[name], wanted[name], **close, msg=name)
 
 
+@pytest.mark.parametrize("spread", [0.0, 1e-3])
+def test_epsilon_counts_where_a_channel_hardly_varies(spread):
+    torch.manual_seed(0)
+    mine, theirs = pair(BatchNorm2d, nn.BatchNorm2d)
+    inputs = spread * torch.randn(6, 5, 4, 4, dtype=torch.float64)
+    weights = torch.randn(6, 5, 4, 4, dtype=torch.float64)
+    for training in (True, False):
+        got = results(mine.train(training), inputs, weights)
+        wanted = results(theirs.train(training), inputs, weights)
+        torch.testing.assert_close(got, wanted)
+
+
 def test_float32_is_as_exact_as_torch_around_10_000():
     """Both against torch's in float64: at 0 there is nothing to round away."""
     torch.manual_seed(1)

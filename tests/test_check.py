@@ -177,6 +177,23 @@ def test_module_keeps_its_modes_and_statistics():
     assert torch.equal(net[1].running_var, before)
 
 
+@pytest.mark.parametrize(
+    ("bias", "channels", "hint"),
+    [
+        (False, 4, "It has 36 parameters, 4 too few."),
+        (True, 8, "(2, 1, 8, 8) -> (2, 8, 6, 6), not (2, 4, 6, 6)."),
+    ],
+)
+def test_network_rejects(check, capsys, bias, channels, hint):
+    check("98.10", nn.Conv2d(1, channels, 3, bias=bias))
+    assert capsys.readouterr().out == f"✗ 98.10 {hint}\n"
+
+
+def test_network_rejects_too_many_parameters(check, capsys):
+    check("98.10", nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4)))
+    assert capsys.readouterr().out == "✗ 98.10 It has 48 parameters, 8 too many.\n"
+
+
 def test_random_numbers_go_on_as_without_the_check(check):
     torch.manual_seed(3)
     expected = torch.rand(2)

@@ -84,13 +84,16 @@ def test_one_seed_gives_one_result(tmp_path):
 
 def test_the_recorded_accuracy_is_that_of_the_saved_weights(tmp_path):
     weights = tmp_path / "new" / "lenet5.pt"
-    assert run("--out", tmp_path, "--save", weights) == 0
+    # What changes the training images changes no others.
+    assert run("--out", tmp_path, "--save", weights, "--augment", "rotation") == 0
     model = build("lenet5")
     model.load_state_dict(torch.load(weights, weights_only=True))
-    test = data.mnist(source="embedded").test.loader(100, device="cpu")
     found = record.read(tmp_path / "lenet5-mnist-seed0.json")
-    judged = evaluate(model, test, precision=found["precision"], device="cpu")
-    assert judged.accuracy == found["test_accuracy"]
+    for part in ("val", "test"):
+        images = getattr(data.mnist(source="embedded"), part).loader(100, device="cpu")
+        judged = evaluate(model, images, precision=found["precision"], device="cpu")
+        assert judged.accuracy == found[f"{part}_accuracy"]
+        assert judged.loss == pytest.approx(found[f"{part}_loss"])
 
 
 def test_the_test_set_can_stay_closed(tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 
 import pytest
@@ -198,6 +199,15 @@ def test_feature_maps_of_a_missing_layer_or_an_integer_image():
         look.feature_maps(LeNet5(), torch.randn(1, 28, 28), ["c9"])
     with pytest.raises(CourseError, match="uint8"):
         look.feature_maps(LeNet5(), torch.zeros(1, 28, 28, dtype=torch.uint8))
+
+
+def test_features_are_those_of_evaluation_mode():
+    model = nn.Sequential(nn.BatchNorm2d(1), nn.Dropout(0.5), nn.Conv2d(1, 2, 3))
+    before, images = copy.deepcopy(model), 5 + torch.randn(3, 1, 6, 6)
+    found, _ = look.features(model, [(images, torch.zeros(3))], "2")
+    torch.testing.assert_close(found, before.eval()(images).flatten(1))
+    for name, tensor in before.state_dict().items():  # running statistics among them
+        assert torch.equal(model.state_dict()[name], tensor)
 
 
 def test_features_of_a_loader_follow_its_order():

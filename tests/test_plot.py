@@ -379,16 +379,16 @@ def test_feature_maps_of_a_layer_share_one_scale():
 
 def test_confusion_is_in_percent_of_a_row():
     labels = torch.tensor([0, 0, 0, 0, 1, 1])
-    predicted = torch.tensor([0, 0, 0, 1, 1, 0])
+    predicted = torch.tensor([0, 0, 0, 1, 1, 1])
     ax = plot.confusion(torch.eye(3)[predicted], labels, ("cat", "dog", "bird"))
     np.testing.assert_allclose(
-        ax.images[0].get_array(), [[75, 25, 0], [50, 50, 0], [0, 0, 0]]
+        ax.images[0].get_array(), [[75, 25, 0], [0, 100, 0], [0, 0, 0]]
     )
     cells = [text.get_text() for text in ax.texts]
-    assert cells == ["75.0 %\n(3)", "25.0 %\n(1)", "50.0 %\n(1)", "50.0 %\n(1)"]
+    assert cells == ["75.0 %\n(3)", "25.0 %\n(1)", "100.0 %\n(2)"]
     names = [label.get_text() for label in ax.get_yticklabels()]
     assert names == ["cat (4)", "dog (2)", "bird (0)"]
-    assert ax.get_title(loc="left") == "66.7 % of 6 right; cells in % of a row"
+    assert ax.get_title(loc="left") == "83.3 % of 6 right; cells in % of a row"
 
 
 def test_confusion_says_what_does_not_fit():

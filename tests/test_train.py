@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from utils import train
 from utils.course import CourseError
 from utils.train import History, Metrics, predict
-from utils.training import precision
+from utils.training import precision, recipe
 from utils.training.tally import Tally
 
 CPU = torch.device("cpu")
@@ -86,6 +86,16 @@ def test_evaluate_weighs_examples_not_batches() -> None:
     assert metrics.examples == 100
     assert metrics.loss == pytest.approx(F.cross_entropy(logits, labels).item(), 1e-5)
     assert metrics.accuracy == (logits.argmax(1) == labels).double().mean().item()
+
+
+def test_a_model_in_evaluation_mode_trains_in_training_mode() -> None:
+    # as `fit` leaves it: a second `fit` must not train on frozen statistics
+    models = net().train(), net().eval()
+    for model in models:
+        torch.manual_seed(1)
+        train_epoch(model, batches(), SGD(model.parameters(), lr=0.1))
+    states = (model.state_dict().values() for model in models)
+    assert all(map(torch.equal, *states))
 
 
 def test_train_epoch_equals_the_hand_written_loop() -> None:
@@ -273,6 +283,18 @@ def test_schedules_follow_torchs() -> None:
             scheduler.step()
         assert rates(name) == pytest.approx(expected)
         assert len(rates(name, epochs=1)) == 1
+
+
+@pytest.mark.parametrize(("monitor", "better"), [("val_accuracy", 1), ("val_loss", -1)])
+def test_plateau_waits_while_validation_gets_better(monitor: str, better: int) -> None:
+    optimizer = SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
+    scheduler = recipe.make_scheduler("plateau", optimizer, 20, [], monitor)
+    rates = []
+    for sign in (better, -better):  # ten epochs in the right direction, ten back
+        for epoch in range(10):
+            recipe.step_epoch(scheduler, 0.5 + sign * 0.01 * epoch)
+        rates.append(optimizer.param_groups[0]["lr"])
+    assert rates == pytest.approx([0.1, 0.0001])
 
 
 def test_plateau_divides_by_ten_when_validation_stalls() -> None:
