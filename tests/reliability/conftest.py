@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import report
@@ -24,7 +25,7 @@ def thorough(request: pytest.FixtureRequest) -> bool:
 def keep(request: pytest.FixtureRequest, thorough: bool) -> Callable[..., None]:
     """`keep("killed", "50 of 50 ...", kills=50)`: the figures of a thorough run."""
 
-    def write(promise: str, figure: str, **numbers: float) -> None:
+    def write(promise: str, figure: str, **numbers: Any) -> None:
         if thorough:
             test = Path(request.path).relative_to(report.ROOT).as_posix()
             made = {"figure": figure, "test": test, **numbers}

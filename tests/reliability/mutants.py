@@ -20,7 +20,7 @@ class Mutant:
         old: the text as it stands, once in the file.
         new: what stands there with the fault.
         tests: the test files that guard it, as "vgg" for tests/test_vgg.py.
-        blind: whether it was written from the code alone, without a look at the tests.
+        missed: whether no test caught it at first, and one was written for it.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Mutant:
     old: str
     new: str
     tests: str
-    blind: bool = True
+    missed: bool = False
 
 
 MODELS = (
@@ -170,6 +170,7 @@ MODELS = (
         "variance + self.eps",
         "variance",
         "batchnorm",
+        missed=True,
     ),
     Mutant(
         "widths",
@@ -229,6 +230,7 @@ TRAIN = (
         "    model.train()\n",
         "",
         "train",
+        missed=True,
     ),
     Mutant(
         "eval-mode",
@@ -327,6 +329,7 @@ TRAIN = (
         '"max" if monitor == "val_accuracy" else "min"',
         '"min" if monitor == "val_accuracy" else "max"',
         "train",
+        missed=True,
     ),
     Mutant(
         "resumed-optimizer",
@@ -359,6 +362,7 @@ TRAIN = (
         "return images.loader(512, device=options.device, shard=distributed.shard())",
         "return train_loader(options, images)",
         "command",
+        missed=True,
     ),
     Mutant(
         "test-is-validation",
@@ -485,6 +489,7 @@ AUGMENT = (
         "ratio = torch.exp(low + u_ratio * (high - low))",
         "ratio = self.ratio[0] + u_ratio * (self.ratio[1] - self.ratio[0])",
         "augment",
+        missed=True,
     ),
     Mutant(
         "one-draw",
@@ -568,6 +573,7 @@ LOOK = (
         "with _hooked(hooks), evaluating(model), torch.no_grad():\n        yield",
         "with _hooked(hooks), torch.no_grad():\n        yield",
         "look",
+        missed=True,
     ),
     Mutant(
         "confusion",
@@ -576,6 +582,7 @@ LOOK = (
         "pairs = labels.cpu().long() * size + logits.argmax(1).cpu()",
         "pairs = labels.cpu().long() + size * logits.argmax(1).cpu()",
         "plot",
+        missed=True,
     ),
     Mutant(
         "deviation",
@@ -600,6 +607,7 @@ LOOK = (
         "parameters is not None and count != parameters",
         "parameters is not None and count < parameters",
         "check",
+        missed=True,
     ),
     Mutant(
         "blank",

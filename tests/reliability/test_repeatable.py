@@ -1,0 +1,109 @@
+"""One seed, the same numbers: in one process, in two, with any number of workers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from runs import RUNS, assert_equal_runs, examples, net, run, set_seed
+from stopping import same, timeless
+from torch.utils.data import DataLoader, TensorDataset
+
+from utils import course, data, train
+from utils.datasets import decoded
+
+COMMAND = "--stand-in --batch-size 64 --seed 3 --schedule onecycle --device cpu"
+LENET = "--model lenet5 --data mnist --epochs 2 --augment crop mixup"
+RESNET = "--model resnet20 --set width=0.25 --data cifar10 --epochs 2 --images 1024"
+RESNET += " --augment crop flip jitter cutmix"
+
+
+@pytest.mark.parametrize("kind", RUNS)
+def test_twice_in_one_process(kind: str) -> None:
+    assert_equal_runs(run(kind, None, seed=4), run(kind, None, seed=4))
+
+
+def trained(folder: Path, words: str, **env: str) -> tuple[dict, dict]:
+    """Train with the course's command in a process of its own: record and weights."""
+    folder.mkdir()
+    command = [sys.executable, "-m", "utils.train", *words.split(), *COMMAND.split()]
+    command += ["--out", str(folder), "--save", str(folder / "weights.pt")]
+    env = {"CNN_COURSE_SCALE": "tiny", "OMP_NUM_THREADS": "1", **env}
+    subprocess.run(
+        command, cwd=course.ROOT, env=os.environ | env, check=True, capture_output=True
+    )
+    [file] = folder.glob("*.json")
+    record = json.loads(file.read_text("utf-8"))
+    record["history"]["rows"] = timeless(record["history"]["rows"])
+    return record, torch.load(folder / "weights.pt", weights_only=True)
+
+
+def test_in_two_processes(tmp_path: Path, thorough: bool, keep) -> None:
+    networks = {"lenet5": LENET, "resnet20": RESNET} if thorough else {"lenet5": LENET}
+    gaps = {}
+    for name, words in networks.items():
+        one, two, threads = (
+            trained(tmp_path / f"{name}{i}", words, **env)
+            for i, env in enumerate(
+                (
+                    {"PYTHONHASHSEED": "1"},
+                    {"PYTHONHASHSEED": "2"},
+                    {"OMP_NUM_THREADS": "2"},
+                )
+            )
+        )
+        assert one[0]["history"] == two[0]["history"]
+        assert one[0]["test_loss"] == two[0]["test_loss"]
+        assert same(one[1], two[1])
+        # Sums in another order round otherwise, and training makes that grow.
+        losses = [record["test_loss"] for record, _ in (one, threads)]
+        assert losses[1] == pytest.approx(losses[0], rel=0.05)
+        gaps[name] = abs(losses[1] / losses[0] - 1)
+    found = ", ".join(f"{name}'s by {gap:.1e}" for name, gap in gaps.items())
+    keep(
+        "repeatable",
+        "bit for bit twice in one process, in two processes, with 0, 1 and 2 workers,"
+        f" and 1 and 4 threads that decode; 2 torch threads in place of 1 change"
+        f" {found} of the test loss in 2 epochs",
+        **gaps,
+    )
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_with_workers(workers: int) -> None:
+    def weights(workers: int) -> dict:
+        set_seed(0)
+        model, draw = net(), torch.Generator().manual_seed(1)
+        examples_ = TensorDataset(*examples())
+        loader = DataLoader(
+            examples_, 16, shuffle=True, generator=draw, num_workers=workers
+        )
+        train.fit(model, loader, epochs=2, lr=0.05, progress=False, device="cpu")
+        return model.state_dict()
+
+    assert same(weights(workers), weights(0))
+
+
+def test_with_threads_that_decode(tmp_path: Path, monkeypatch) -> None:
+    draw = np.random.default_rng(0)
+    for i in range(40):
+        file = tmp_path / "photos" / "ab"[i % 2] / f"{i}.jpg"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        pixels = draw.integers(0, 256, (40 + i, 90 - i, 3), np.uint8)
+        Image.fromarray(pixels).save(file)
+    found = []
+    for threads in (1, 4):
+        monkeypatch.setattr(decoded, "_cores", lambda threads=threads: threads)
+        (tmp_path / f"cache{threads}").mkdir()
+        monkeypatch.setenv("CNN_COURSE_DATA", str(tmp_path / f"cache{threads}"))
+        splits = data.image_folder(tmp_path / "photos", 32, seed=1)
+        parts = (splits.train, splits.val, splits.test)
+        found.append([(part.images, part.labels, part.mean) for part in parts])
+    assert same(*found)
