@@ -1,4 +1,4 @@
-"""Plant the faults of `mutants.py` one at a time, and see whether the tests catch them.
+"""Plant the faults of `mutants/` one at a time, and see whether the tests catch them.
 
 python tests/reliability/mutate.py               all, in a copy of the course
 python tests/reliability/mutate.py relu crop     these
@@ -69,7 +69,7 @@ def plant(mutant: Mutant, text: str) -> str:
         count = text.count(mutant.old)
         raise ValueError(
             f"{mutant.name}: utils/{mutant.file}.py holds its text {count} times."
-            " The code has changed: bring mutants.py up to date."
+            " The code has changed: bring mutants/ up to date."
         )
     return text.replace(mutant.old, mutant.new)
 

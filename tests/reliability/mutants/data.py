@@ -1,0 +1,86 @@
+"""Faults in the data sets and their loader."""
+
+from mutants.mutant import Mutant
+
+DATA = (
+    Mutant(
+        "leaked-validation",
+        "the validation images stay in the training set",
+        "data",
+        "sets[part], order = train.take(order[:n]), order[n:]",
+        "sets[part], order = train.take(order[:n]), order",
+        "data",
+    ),
+    Mutant(
+        "leaked-test",
+        "one test image of the stand-in digits is a training image, too",
+        "datasets/standins",
+        '"train": order[SCANS_TEST:]',
+        '"train": order[SCANS_TEST - 1 :]',
+        "data",
+    ),
+    Mutant(
+        "leaked-mean",
+        "mean and std measured on the validation images, too",
+        "data",
+        'mean, std = _measure(sets["train"].images)',
+        "mean, std = _measure(train.images)",
+        "data",
+    ),
+    Mutant(
+        "test-batch",
+        "CIFAR-10's last training batch in place of the test batch",
+        "datasets/readers",
+        'CIFAR10_TEST = ("test_batch",)',
+        'CIFAR10_TEST = ("data_batch_5",)',
+        "readers data",
+    ),
+    Mutant(
+        "channels",
+        "CIFAR-10's channels read as if they were interleaved",
+        "datasets/readers",
+        "images.reshape(-1, 3, 32, 32), labels",
+        "images.reshape(-1, 32, 32, 3).transpose(0, 3, 1, 2), labels",
+        "readers",
+    ),
+    Mutant(
+        "normalisation",
+        "the mean is subtracted without being divided by the deviation",
+        "datasets/loader",
+        "for t in (1 / (largest * std), -mean / std)",
+        "for t in (1 / (largest * std), -mean)",
+        "loader",
+    ),
+    Mutant(
+        "seed",
+        "the loader ignores its seed",
+        "datasets/loader",
+        "SeedSequence([abs(self.seed), self.epoch])",
+        "SeedSequence([0, self.epoch])",
+        "loader",
+    ),
+    Mutant(
+        "same-order",
+        "every epoch has the order and the draws of the first",
+        "datasets/loader",
+        "SeedSequence([abs(self.seed), self.epoch])",
+        "SeedSequence([abs(self.seed), 0])",
+        "loader",
+    ),
+    Mutant(
+        "last-batch",
+        "the smaller last batch is always left out",
+        "datasets/loader",
+        "return math.ceil(self.num_examples / self.batch_size)",
+        "return self.num_examples // self.batch_size",
+        "loader",
+    ),
+    Mutant(
+        "labels",
+        "the labels of a batch come in reverse order",
+        "datasets/loader",
+        "yield self._to_float(images[rows]), labels[rows]",
+        "yield self._to_float(images[rows]), labels[rows].flip(0)",
+        "loader",
+    ),
+)
