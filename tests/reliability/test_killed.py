@@ -209,6 +209,7 @@ def test_a_new_kernel_goes_on_where_a_lost_one_stopped(mounted: Path) -> None:
     assert_equal_runs(again, run("course-adam", None, n=1024))
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no folder with open files moves")
 @pytest.mark.parametrize("moment", ["before", "during"])
 def test_a_folder_that_vanishes_costs_no_checkpoint(moment, tmp_path, monkeypatch):
     mount, away = tmp_path / "drive", tmp_path / "away"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -108,7 +109,8 @@ def test_a_notebook_runs_twice(path: Path, thorough: bool, keep) -> None:
         assert signs(one) == signs(two), cell.source
         if tagged(cell, "nbval-check-output") or tagged(cell, "raises-exception"):
             assert one == two, cell.source
-    assert twice.memory[1] <= GROWTH * twice.memory[0]
+    if sys.platform == "linux":  # others count what they have compressed, or not
+        assert twice.memory[1] <= GROWTH * twice.memory[0]
     FIGURES[path.stem] = twice
     if len(FIGURES) == len(NOTEBOOKS):
         keep("run_twice", **figures())
