@@ -24,7 +24,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from utils import train
 from utils.training import checkpoint
 
-PHASES = ("begin", "step", "evaluation", "writing", "between")
+PHASES = ("outside", "step", "evaluation", "writing", "between")  # of fit
 EXAMPLES = 256
 CONTEXT = multiprocessing.get_context(
     "forkserver" if sys.platform == "linux" else "spawn"
@@ -78,7 +78,8 @@ def work(folder: Path, settings: dict, phase: Any, spent: Any, then: Any) -> Non
     # What a resumed run draws must come from its file, not from the seed.
     seed = 99 if file.exists() else 0
     model, history = run(file=file, seed=seed, resume=True, n=EXAMPLES, **settings)
-    phase.value = PHASES.index("between")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    phase.value = PHASES.index("outside")
     left = {"model": model.state_dict(), "rows": history.rows, "kept": history.kept}
     left |= {"stopped": history.stopped, "epochs": epochs, "steps": steps}
     left |= {"training": any(module.training for module in model.modules())}
