@@ -2,7 +2,8 @@
 
 A set is taken from the disk (`course.data_dir()`), or downloaded, or, where there is no
 network, replaced by a stand-in, which one printed line says. `data/README.md` tells
-where the sets come from and how they lie on the disk.
+where the sets come from and how they lie on the disk. `python -m utils.data` packs them
+for a room without network.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ import torch
 from torch import Tensor
 
 from utils import course
-from utils.datasets import download, photos, standins
+from utils.datasets import download, manifest, photos, places, standins
+from utils.datasets.cifar import read_cifar10
 from utils.datasets.decoded import Part, decode, require_size
 from utils.datasets.folders import read_folder, require_all
 from utils.datasets.loader import ImageSet, Splits, balanced_order
-from utils.datasets.readers import CIFAR10_FILES, CIFAR10_FOLDER, read_cifar10, read_idx
+from utils.datasets.readers import read_idx
 from utils.datasets.standins import Images, Parts
 
 SOURCES = ("auto", "real", "embedded")
@@ -197,52 +199,47 @@ def _load(
 
 
 def _read_mnist() -> Parts:
-    return _read_idx(course.data_dir() / "MNIST" / "raw", download.MNIST)
+    return _read_idx("MNIST", download.MNIST)
 
 
 def _read_fashion_mnist() -> Parts:
-    return _read_idx(course.data_dir() / "FashionMNIST" / "raw", download.FASHION_MNIST)
+    return _read_idx("FashionMNIST", download.FASHION_MNIST)
 
 
-def _read_idx(folder: Path, files: Sequence[download.Remote]) -> Parts:
-    """Training and test images with their labels; each file plain, or else gzipped."""
-    arrays = []
-    for file, dimensions in zip(files, (3, 1, 3, 1), strict=True):
-        path = folder / file.name.removesuffix(".gz")
-        path = path if path.is_file() else _fetch(file, folder)
-        arrays.append(read_idx(path))
-        if arrays[-1].ndim != dimensions:
-            raise course.CourseError(
-                f"{path} holds {arrays[-1].ndim} dimensions where {dimensions} belong."
-                " Is it another file's content? Delete it: it is then downloaded."
-            )
+def _read_idx(name: str, files: Sequence[download.Remote]) -> Parts:
+    """Training and test images with their labels, out of four files."""
+    paths = places.idx(course.data_dir(), name, files, online=_online())
+    arrays = [read_idx(path, n) for path, n in zip(paths, (3, 1, 3, 1), strict=True)]
     train, train_labels, test, test_labels = arrays
+    for path, images in zip(paths[::2], (train, test), strict=True):
+        if images.shape[1:] != (28, 28) or not len(images):
+            raise course.CourseError(
+                f"{path} holds {' x '.join(map(str, images.shape))} pixels, where"
+                " images of 28 x 28 belong. Delete it: it is then downloaded."
+            )
     train, test = train[:, None], test[:, None]  # (N, 1, H, W)
     return {"train": (train, train_labels), "test": (test, test_labels)}
 
 
 def _read_cifar10() -> Parts:
-    """The folder of batch files, else the archive, else images by class."""
-    root = course.data_dir()
-    folder, archive = root / CIFAR10_FOLDER, root / download.CIFAR10.name
-    if all((folder / name).is_file() for name in CIFAR10_FILES):
-        return read_cifar10(folder)
-    images = root / "cifar10"
-    if (images / "train").is_dir() and not archive.is_file():
-        parts, classes = read_folder(images, 32)
-        if classes != standins.DRAWINGS.classes or "test" not in parts:
-            raise course.CourseError(
-                f"{images} is not CIFAR-10: it needs the folders train and test, and in"
-                f" each of them {', '.join(standins.DRAWINGS.classes)}."
-                " Complete it, or remove it: the set is then downloaded."
-            )
-        return parts
-    return read_cifar10(_fetch(download.CIFAR10, root))
+    """The batch files, or the archive, or images by class."""
+    path = places.cifar10(course.data_dir(), online=_online())
+    if path.name != places.CIFAR10_IMAGES:
+        return read_cifar10(path)
+    parts, classes = read_folder(path, 32)
+    if classes != standins.DRAWINGS.classes or "test" not in parts:
+        raise course.CourseError(
+            f"{path} is not CIFAR-10: it needs the folders train and test, and in each"
+            f" of them {', '.join(standins.DRAWINGS.classes)}. Complete it, or remove"
+            " it: the set is then downloaded."
+        )
+    return parts
 
 
 def _read_dogs_vs_cats(size: int, seed: int) -> Parts:
     """The photos that are there, or Microsoft's; what is no photo is left out."""
-    found = photos.find(course.data_dir() / "dogs_vs_cats")
+    manifest.verify(photos.FOLDER)
+    found = photos.find(course.data_dir() / photos.FOLDER, online=_online())
     decoded = decode(found, size, "dogs_vs_cats", seed=seed)
     decoded.findings.report(found.path, skip_bad=True)
     parts = decoded.parts(ordered=True)
@@ -251,8 +248,9 @@ def _read_dogs_vs_cats(size: int, seed: int) -> Parts:
     return parts
 
 
-def _fetch(file: download.Remote, folder: Path) -> Path:
-    return download.fetch(file, folder, online=course.scale() != "tiny")
+def _online() -> bool:
+    """Whether what is not on the disk may be downloaded."""
+    return course.scale() != "tiny"
 
 
 def _split(
@@ -319,3 +317,9 @@ def _from_moments(
     return tuple(mean.round(4).tolist()), tuple(
         round(s, 4) or 1.0 for s in std.tolist()
     )
+
+
+if __name__ == "__main__":
+    from utils.datasets import bundle
+
+    raise SystemExit(bundle.main())

@@ -19,7 +19,7 @@ from typing import Any
 
 from utils import course
 from utils.course import CourseError
-from utils.training import record
+from utils.training import record, schema
 
 RESULTS = course.ROOT / "results"
 PAGES = ("README.md", "site/leaderboard.md")
@@ -46,7 +46,7 @@ def runs(folder: str | Path = RESULTS) -> list[Record]:
     Raises:
         CourseError: a file is no record, or one of a stand-in: it does not belong here.
     """
-    found = [record.read(path) for path in sorted(Path(folder).glob("*.json"))]
+    found = [read(path) for path in sorted(Path(folder).glob("*.json"))]
     for run in found:
         if not run["data"]["real"]:
             raise CourseError(
@@ -54,6 +54,21 @@ def runs(folder: str | Path = RESULTS) -> list[Record]:
                 f" it from {folder}: results are those on real images."
             )
     return found
+
+
+def read(path: Path) -> Record:
+    """The record of a run, with all that a table needs.
+
+    Raises:
+        CourseError: it is no record, or something is missing in it.
+    """
+    run = record.read(path)
+    if place := schema.misfit(run, schema.RECORD):
+        raise CourseError(
+            f"{path} is no whole record of a run: {place} is missing, or not what it"
+            " should be. Run its command again, or remove it."
+        )
+    return run
 
 
 @dataclass(frozen=True)
@@ -95,7 +110,7 @@ class Row:
         if not start:
             return "random"
         how = "frozen" if start["frozen"] else "fine-tuned"
-        return f"{WEIGHTS[start['weights']]}, {how}"
+        return f"{WEIGHTS.get(start['weights'], start['weights'])}, {how}"
 
     def cells(self) -> dict[str, str]:
         """Heading -> text, as the tables show it."""

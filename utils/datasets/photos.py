@@ -5,7 +5,6 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from utils import course
 from utils.datasets import download
 from utils.datasets.sources import (
     NO_CONTENT,
@@ -17,14 +16,18 @@ from utils.datasets.sources import (
     visible,
 )
 
+FOLDER = "dogs_vs_cats"  # in the data folder
 CLASSES = ("cat", "dog")
 KAGGLE = ("dogs-vs-cats.zip", "train.zip")  # the second one lies in the first, too
 
 
-def find(root: Path) -> Folder | Zip:
+def find(root: Path, *, online: bool = True) -> Folder | Zip:
     """The photos in `root`, or else those of Microsoft's zip, downloaded into it.
 
     Kaggle's folders come first, then its zips, Microsoft's zip, and its folder.
+
+    Args:
+        online: whether the zip may be downloaded.
 
     Raises:
         DownloadError: there are none, and there is no download.
@@ -43,7 +46,6 @@ def find(root: Path) -> Folder | Zip:
         unpacked = _in_folders(root, [f for f in folders if f.name == "PetImages"])
         if unpacked.photos:
             return unpacked
-        online = course.scale() != "tiny"
         microsoft = download.fetch(download.DOGS_VS_CATS, root, online=online)
     return Zip(microsoft, sort)
 

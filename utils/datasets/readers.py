@@ -1,15 +1,14 @@
-"""Read the files that data sets come in: IDX, CIFAR-10's batches, photos."""
+"""Read the files that data sets come in: IDX, and photos."""
 
 from __future__ import annotations
 
 import gzip
+import io
 import math
-import pickle
-import tarfile
 import warnings
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable
+from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
@@ -17,15 +16,15 @@ from PIL import Image, ImageOps
 
 from utils.course import CourseError
 
-CIFAR10_FOLDER = "cifar-10-batches-py"
-CIFAR10_TRAIN = tuple(f"data_batch_{k}" for k in range(1, 6))
-CIFAR10_TEST = ("test_batch",)
-CIFAR10_FILES = (*CIFAR10_TRAIN, *CIFAR10_TEST)
-_REMEDY = "Delete it and run again: it is then downloaded."
+LARGEST = 2**28  # bytes of any of these files, unpacked: more is a bomb
+REMEDY = "Delete it and run again: it is then downloaded."
 
 
-def read_idx(path: Path) -> np.ndarray:
+def read_idx(path: Path, dimensions: int | None = None) -> np.ndarray:
     """Read an IDX file of bytes, as MNIST's are, gzipped or plain.
+
+    Args:
+        dimensions: how many there must be; None takes any number.
 
     Returns:
         uint8, in the shape that the file states: (N, H, W) for images, (N,) for labels.
@@ -36,137 +35,29 @@ def read_idx(path: Path) -> np.ndarray:
     try:
         data = path.read_bytes()
         if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
+            data = gzip.GzipFile(fileobj=io.BytesIO(data)).read(LARGEST + 1)
+            if len(data) > LARGEST:
+                raise OSError(f"it unpacks to more than {LARGEST / 1e6:,.0f} MB")
     except (OSError, EOFError, zlib.error) as error:
-        raise CourseError(f"{path} cannot be read ({error}). {_REMEDY}") from error
+        raise CourseError(f"{path} cannot be read ({error}). {REMEDY}") from error
     if data[:3] != b"\0\0\x08" or len(data) < 4 + 4 * data[3]:
         raise CourseError(
             f"{path} is no IDX file of bytes: it begins with {data[:4].hex() or 'none'}"
-            f" in place of 00000801 (labels) or 00000803 (images). {_REMEDY}"
+            f" in place of 00000801 (labels) or 00000803 (images). {REMEDY}"
         )
     shape = np.frombuffer(data, ">u4", count=data[3], offset=4).tolist()
+    if dimensions not in (None, len(shape)):
+        raise CourseError(
+            f"{path} holds {len(shape)} dimensions where {dimensions} belong. Is it"
+            f" another file's content? {REMEDY}"
+        )
     values = data[4 + 4 * len(shape) :]
     if len(values) != math.prod(shape):
         raise CourseError(
             f"{path} is damaged: {len(values)} values follow where its header says"
-            f" {math.prod(shape)} ({' x '.join(map(str, shape))}). {_REMEDY}"
+            f" {math.prod(shape)} ({' x '.join(map(str, shape))}). {REMEDY}"
         )
     return np.frombuffer(bytearray(values), np.uint8).reshape(shape)
-
-
-class _Described:
-    """An array or its type as a pickle describes it: data that does nothing."""
-
-    def __init__(self, *arguments: Any) -> None:
-        self.arguments = self.state = arguments
-
-    def __setstate__(self, state: tuple) -> None:
-        self.state = state
-
-    def array(self) -> np.ndarray:
-        """Make the array; NumPy itself refuses bytes for anything but numbers."""
-        if len(self.state) == 4:  # from pickle protocol 5 on
-            data, kind, shape, fortran = *self.state[:3], self.state[3] == "F"
-        else:
-            _, shape, kind, fortran, data = self.state
-        data = data.encode("latin1") if isinstance(data, str) else data
-        values = np.frombuffer(data, kind.arguments[0])
-        return values.reshape(shape, order="F" if fortran else "C")
-
-
-_PARTS = {  # of a pickled array: NumPy 1's addresses; NumPy 2 writes `numpy._core`
-    "numpy.ndarray": None,  # is only passed on to the next
-    "numpy.core.multiarray._reconstruct": _Described,
-    "numpy.core.numeric._frombuffer": _Described,
-    "numpy.dtype": _Described,
-    "_codecs.encode": lambda text, _: text,
-}
-
-
-class _DataUnpickler(pickle.Unpickler):
-    """Loads arrays and plain Python values; whatever else a file asks for, it refuses.
-
-    NumPy's own functions would follow a forged array anywhere in memory.
-    """
-
-    def find_class(self, module: str, name: str) -> Any:
-        address = f"{module.replace('numpy._core', 'numpy.core')}.{name}"
-        if address not in _PARTS:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-        return _PARTS[address]
-
-
-def read_cifar_batch(file: IO[bytes], name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Read one batch file of CIFAR-10: images uint8 (n, 3, 32, 32), labels int64 (n,).
-
-    Args:
-        file: opened for reading bytes. Nothing in it is executed.
-        name: what an error calls it.
-
-    Raises:
-        CourseError: no such file, or a damaged one.
-    """
-    try:
-        batch = _DataUnpickler(file, encoding="latin1").load()
-        images, labels = batch["data"], batch["labels"]
-        images = images.array()
-        labels = labels.array() if isinstance(labels, _Described) else labels
-        labels = np.array(labels, np.int64)
-        if images.dtype != np.uint8 or images.shape != (len(labels), 3 * 32 * 32):
-            raise ValueError(f"{images.dtype} {images.shape}, {len(labels)} labels")
-        if labels.min() < 0 or labels.max() > 9:
-            raise ValueError(f"labels from {labels.min()} to {labels.max()}")
-    # A damaged pickle can raise anything at all.
-    except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise CourseError(
-            f"{name} is no batch file of CIFAR-10, or is damaged ({reason}). {_REMEDY}"
-        ) from error
-    return images.reshape(-1, 3, 32, 32), labels
-
-
-def read_cifar10(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Read CIFAR-10 from its folder of batch files or from `cifar-10-python.tar.gz`.
-
-    The archive is read where it is: nothing is unpacked onto the disk.
-
-    Returns:
-        "train" and "test", each images uint8 (N, 3, 32, 32) and labels int64 (N,).
-
-    Raises:
-        CourseError: a file is missing or damaged.
-    """
-    batches = {}
-    try:
-        for name, file in _cifar10_files(path):
-            batches[name] = read_cifar_batch(file, f"{name} in {path}")
-    except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
-        raise CourseError(f"{path} cannot be read ({error}). {_REMEDY}") from error
-    missing = [name for name in CIFAR10_FILES if name not in batches]
-    if missing:
-        raise CourseError(f"{path} holds no {', '.join(missing)}. {_REMEDY}")
-
-    def join(names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        images, labels = zip(*(batches[name] for name in names), strict=True)
-        return np.concatenate(images), np.concatenate(labels)
-
-    return {"train": join(CIFAR10_TRAIN), "test": join(CIFAR10_TEST)}
-
-
-def _cifar10_files(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    """Open each batch file in the folder or in the archive; links lead nowhere."""
-    if path.is_dir():
-        for file in (path / name for name in CIFAR10_FILES):
-            if file.exists():
-                with file.open("rb") as opened:
-                    yield file.name, opened
-        return
-    with tarfile.open(path, "r:gz") as archive:
-        for member in archive:
-            place = PurePosixPath(member.name)
-            known = place.parent.name == CIFAR10_FOLDER and place.name in CIFAR10_FILES
-            if known and member.isreg():
-                yield place.name, archive.extractfile(member)
 
 
 def read_photo(

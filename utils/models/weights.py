@@ -5,19 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 
-import pooch
-import torch
 from torch import Tensor
 
 from utils import course
 from utils.course import CourseError
-from utils.datasets.download import DownloadError
+from utils.datasets import manifest
+from utils.datasets.download import Remote, fetch
 from utils.datasets.loader import Splits
-from utils.training import record
+from utils.training import record, tensors
 
 OURS = course.ROOT / "data" / "weights"
+FOLDER = "weights"  # in the data folder
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,21 +69,33 @@ def imagenet(name: str, path: str | Path | None = None) -> Weights:
         DownloadError: they are not on the disk, and cannot be downloaded.
     """
     entry = _published(name)
-    folder = course.data_dir() / "weights"
-    theirs = folder / entry.url.rsplit("/", 1)[-1]
-    by_hand = folder / f"{name.lower()}-imagenet.pth"
     if path is not None:
         source = Path(path).expanduser()
-    elif not theirs.is_file() and by_hand.is_file():
-        source = by_hand
     else:
-        source = _torchvisions(entry.url, theirs)
+        online = course.scale() != "tiny"
+        source = find_imagenet(name, course.data_dir() / FOLDER, online=online)
     prepare = entry.transforms()
     mean, std, size = tuple(prepare.mean), tuple(prepare.std), prepare.crop_size[0]
-    if "googlenet" in theirs.name:  # torchvision's network turns the usual ones into it
+    if "googlenet" in entry.url:  # torchvision's network turns the usual ones into it
         mean, std = (0.5,) * 3, (0.5,) * 3
     classes = tuple(entry.meta["categories"])
     return Weights(load(source), mean, std, size, classes, source)
+
+
+def find_imagenet(name: str, folder: Path, *, online: bool = True) -> Path:
+    """The file of `imagenet(name)` in a folder, downloaded first if it must be.
+
+    Raises:
+        CourseError: there are no such weights, or, in a bundle, they are damaged.
+        DownloadError: they are not on the disk, and cannot be downloaded.
+    """
+    url = _published(name).url
+    theirs, by_hand = url.rsplit("/", 1)[-1], f"{name.lower()}-imagenet.pth"
+    manifest.verify(f"{FOLDER}/{theirs}", f"{FOLDER}/{by_hand}")
+    if not (folder / theirs).is_file() and (folder / by_hand).is_file():
+        return folder / by_hand
+    begins = Path(theirs).stem.rsplit("-", 1)[-1]  # its name holds 8 digits of the hash
+    return fetch(Remote(theirs, begins, (url,)), folder, online=online)
 
 
 def cifar10(name: str) -> Weights:
@@ -119,15 +130,15 @@ def load(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise CourseError(f"There is no file {path}. Check its name and folder.")
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        found = tensors.load(path)
     # What torch raises depends on the bytes; whatever it is, the file is at fault.
     except Exception as error:
         raise CourseError(
             f"{path} holds no weights that can be read, or is damaged. Remove it: it is"
             " then fetched again, or copy it once more."
         ) from error
-    tensors = isinstance(found, dict) and found.values()
-    if not tensors or not all(isinstance(value, Tensor) for value in tensors):
+    values = isinstance(found, dict) and found.values()
+    if not values or not all(isinstance(value, Tensor) for value in values):
         raise CourseError(
             f"{path} is no state dict. Save one: torch.save(model.state_dict(), path)."
         )
@@ -147,28 +158,3 @@ def _published(name: str):
             f"torchvision has no weights for {name!r}. Its networks are in"
             " torchvision.models.list_models(), such as resnet18 or vgg16_bn."
         ) from error
-
-
-def _torchvisions(url: str, path: Path) -> Path:
-    """torchvision's file, checked against the hash in its name; fetched if it must."""
-    prefix = path.stem.rsplit("-", 1)[-1]
-    if path.is_file():
-        if pooch.file_hash(str(path)).startswith(prefix):
-            return path
-        aside = path.with_name(path.name + ".corrupt")
-        path.replace(aside)
-        print(f"{path} is damaged (its SHA-256 is another): kept as {aside.name}.")
-    reason = "nothing is downloaded at scale tiny; set CNN_COURSE_SCALE=small"
-    if course.scale() != "tiny":
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            # Complete and with the right checksum, or not at all.
-            torch.hub.download_url_to_file(url, str(path), prefix, progress=True)
-            return path
-        except (OSError, URLError, RuntimeError) as error:
-            reason = str(error)
-    raise DownloadError(
-        f"The weights {path.name} are not in {path.parent}, and there is no download"
-        f" ({reason}). Place the file there by hand; it comes from {url}",
-        reason,
-    )

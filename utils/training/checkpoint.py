@@ -18,7 +18,7 @@ from torch.amp import GradScaler
 from torch.optim import Optimizer
 
 from utils.course import CourseError
-from utils.training import distributed
+from utils.training import distributed, tensors
 from utils.training.history import History
 from utils.training.interrupts import held_back
 
@@ -158,7 +158,7 @@ def read(path: Path) -> dict[str, Any]:
         CourseError: the file is truncated, foreign or not to be trusted.
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = tensors.load(path)
     except pickle.UnpicklingError:
         raise CourseError(
             f"{path} was not opened: it holds more than tensors and numbers, and could"

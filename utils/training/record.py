@@ -64,7 +64,7 @@ def read(path: Path) -> dict[str, Any]:
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CourseError(
             f"{path} is no record of a run ({error}). Make it again, or remove it."
         ) from error
