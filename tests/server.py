@@ -55,7 +55,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(body) - begin))
         self.end_headers()
         with contextlib.suppress(OSError):  # the other side has had enough
-            self.send_body(kind, body[begin:])
+            if kind == "stalled" and begin:
+                time.sleep(1)
+            else:
+                self.send_body(kind, body[begin:])
 
     def send_body(self, kind: str, body: bytes) -> None:
         """Its bytes, with what comes between."""

@@ -95,6 +95,8 @@ class _DataUnpickler(pickle._Unpickler):
         if not all(isinstance(key, str) for key in keys):
             raise pickle.UnpicklingError("its keys are no text")
 
+    # A bytearray would be made before it is known whether so many bytes follow.
+    dispatch[pickle.BYTEARRAY8[0]] = dispatch[pickle.BINBYTES8[0]]
     dispatch[pickle.BUILD[0]] = load_build
     dispatch[pickle.DICT[0]] = load_dict
     dispatch[pickle.SETITEMS[0]] = load_setitems

@@ -40,7 +40,7 @@ def read_idx(path: Path, dimensions: int | None = None) -> np.ndarray:
                 raise OSError(f"it unpacks to more than {LARGEST / 1e6:,.0f} MB")
     except (OSError, EOFError, zlib.error) as error:
         raise CourseError(f"{path} cannot be read ({error}). {REMEDY}") from error
-    if data[:3] != b"\0\0\x08" or len(data) < 4 + 4 * data[3]:
+    if data[:3] != b"\0\0\x08" or len(data) < 4 or len(data) < 4 + 4 * data[3]:
         raise CourseError(
             f"{path} is no IDX file of bytes: it begins with {data[:4].hex() or 'none'}"
             f" in place of 00000801 (labels) or 00000803 (images). {REMEDY}"

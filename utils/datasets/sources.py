@@ -141,7 +141,8 @@ class Zip:
     def _members(self) -> dict[Photo, zipfile.ZipInfo]:
         members = {}
         for info in self._archive.infolist():
-            sorted_in = None if info.is_dir() else self.sort(info.filename)
+            named = info.filename and not info.is_dir()
+            sorted_in = self.sort(info.filename) if named else None
             if sorted_in:  # two members may have one name, but not one place
                 stamp = f"{info.file_size} {info.CRC} {info.header_offset}"
                 members[Photo(*sorted_in, info.filename, stamp)] = info

@@ -1,0 +1,264 @@
+"""Feed the course's file readers with broken and forged bytes.
+
+    python tests/reliability/fuzz.py idx --inputs 100000
+
+tries so many inputs, guided by the lines of `utils` that they reach. It needs atheris,
+which has wheels for Linux: pip install atheris. test_fuzz.py gives the same targets to
+Hypothesis. A target takes any bytes, and lets no error pass but the documented one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import io
+import json
+import pickle
+import sys
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+guided: contextlib.AbstractContextManager = contextlib.nullcontext()
+if __name__ == "__main__":
+    import atheris
+
+    guided = atheris.instrument_imports(include=["utils", "pickle"])
+
+with guided:
+    import numpy as np
+    import torch
+    from PIL import Image
+    from torch import nn
+    from torch.amp import GradScaler
+
+    from utils import course, results
+    from utils.course import CourseError
+    from utils.datasets import cifar, folders, photos, readers
+    from utils.datasets.sources import Zip
+    from utils.training import checkpoint
+    from utils.training.history import History
+
+MEMORY = Path("/dev/shm")
+LARGEST = 4096  # bytes of an input, about: few, since each byte is tried in many ways
+
+
+@functools.cache
+def scratch() -> Path:
+    """A folder for this process, in memory where the system has such."""
+    parent = MEMORY if MEMORY.is_dir() else None
+    keeper = tempfile.TemporaryDirectory(prefix="fuzz-", dir=parent)
+    scratch.keeper = keeper  # it lives as long as the process
+    return Path(keeper.name)
+
+
+def written(data: bytes, name: str) -> Path:
+    path = scratch() / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return path
+
+
+# The readers
+
+
+def idx(data: bytes) -> None:
+    """An IDX file, plain or gzipped."""
+    values = readers.read_idx(written(data, "train-images-idx3-ubyte"))
+    assert values.dtype == np.uint8
+    assert values.flags.writeable
+
+
+def cifar_batch(data: bytes) -> None:
+    """A batch file of CIFAR-10, which is a pickle."""
+    images, labels = cifar.read_cifar_batch(io.BytesIO(data), "data_batch_1")
+    assert images.shape == (len(labels), 3, 32, 32)
+    assert labels.min() >= 0 <= 9 >= labels.max()
+
+
+def image_folder(data: bytes) -> None:
+    """A photo in a folder of photos; its first byte says under which name."""
+    names = ("1.png", "1.jpg", "none", "Ünïcode &<b>.gif", "deep/er/1.bmp", ".hidden")
+    root = scratch() / "photos"
+    for kind in ("cat", "dog"):
+        if not (root / kind / "0.png").exists():
+            good = io.BytesIO()
+            Image.new("RGB", (4, 4), "red").save(good, "png")
+            written(good.getvalue(), f"photos/{kind}/0.png")
+    path = written(data[1:], f"photos/cat/{names[data[0] % len(names) if data else 0]}")
+    try:
+        parts, classes = folders.read_folder(root, 4)
+        assert parts["train"].images.shape[1:] == (3, 4, 4)
+        assert classes == ("cat", "dog")
+    finally:
+        path.unlink()
+
+
+def photo_zip(data: bytes) -> None:
+    """A zip of photos, as Kaggle and Microsoft pack them."""
+    archive = Zip(written(data, "train.zip"), photos.sort, inner="train.zip")
+    archive.fingerprint()
+    for photo in archive.photos:
+        with contextlib.suppress(CourseError):  # the others are still of use
+            file = archive.open(photo)
+            readers.decode_photo(file, photo.name, size=4, tell=str)
+
+
+def saved_run(data: bytes) -> None:
+    """A checkpoint: whole files, and pickles within sound ones; the first byte says."""
+    kind, data = data[:1], data[1:]
+    if kind and kind[0] % 2:
+        data = repacked(data)
+    path = written(data, "run.pt")
+    model = nn.Linear(2, 2)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
+    scaler = GradScaler("cpu", enabled=False)
+    run = checkpoint.Checkpoint(path, model, optimizer, None, scaler, [], {"lr": 0.1})
+    history, _ = run.load()
+    assert isinstance(history, History)
+
+
+def record(data: bytes) -> None:
+    """The record of a run, and the tables that are made of it."""
+    written(data, "runs/run.json")
+    runs = results.runs(scratch() / "runs")
+    rows = results.leaderboard(runs, runs[0]["data"]["name"])
+    if rows:
+        table = results.Table(rows)
+        table.markdown()
+        assert "<script" not in table._repr_html_()
+
+
+# Good files, from which the inputs grow
+
+
+def idx_seeds() -> list[bytes]:
+    import gzip
+
+    plain = (
+        b"\0\0\x08\3" + b"".join(n.to_bytes(4, "big") for n in (2, 3, 4)) + bytes(24)
+    )
+    return [plain, b"\0\0\x08\1\0\0\0\5" + bytes(5), gzip.compress(plain, mtime=0)]
+
+
+def cifar_seeds() -> list[bytes]:
+    batch = {"data": np.zeros((1, 3072), np.uint8), "labels": [3], "more": "text"}
+    array = {**batch, "labels": np.array([3])}
+    kinds = [pickle.dumps(x, p) for x in (batch, array) for p in (0, 2, 4, 5)]
+    return [kind for kind in kinds if len(kind) < 2 * LARGEST]
+
+
+def photo_seeds() -> list[bytes]:
+    made = []
+    for mode, kind in enumerate(("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")):
+        file = io.BytesIO()
+        with contextlib.suppress(OSError, KeyError):  # not in every Pillow
+            Image.linear_gradient("L").resize((9, 7)).save(file, kind)
+            made.append(bytes([mode]) + file.getvalue())
+    return made
+
+
+def zip_seeds() -> list[bytes]:
+    photo = photo_seeds()[0][1:]
+    made = []
+    for way in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w", way) as archive:
+            archive.writestr("train/cat.0.jpg", photo)
+            archive.writestr("train/dog.0.jpg", photo[:40])
+        made.append(file.getvalue())
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("train.zip", made[-1])
+        made.append(file.getvalue())
+    return made
+
+
+@functools.cache
+def saved() -> bytes:
+    """A whole checkpoint, as `fit` writes it."""
+    model = nn.Linear(2, 2)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
+    scaler = GradScaler("cpu", enabled=False)
+    path = scratch() / "good.pt"
+    run = checkpoint.Checkpoint(path, model, optimizer, None, scaler, [], {"lr": 0.1})
+    run.save(History(name="run"), None)
+    return path.read_bytes()
+
+
+def repacked(pickled: bytes) -> bytes:
+    """The checkpoint with another pickle, in a zip without a fault."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(saved())) as old, zipfile.ZipFile(file, "w") as new:
+        for name in old.namelist():
+            content = pickled if name.endswith("data.pkl") else old.read(name)
+            new.writestr(name, content)
+    return file.getvalue()
+
+
+def saved_seeds() -> list[bytes]:
+    with zipfile.ZipFile(io.BytesIO(saved())) as archive:
+        name = next(n for n in archive.namelist() if n.endswith("data.pkl"))
+        inner = archive.read(name)
+    old = io.BytesIO()
+    state = {"format": checkpoint.FORMAT, "settings": {}, "model": {}}
+    torch.save(state, old, _use_new_zipfile_serialization=False)
+    return [b"\1" + inner, b"\0" + saved(), b"\0" + old.getvalue()]
+
+
+def record_seeds() -> list[bytes]:
+    paths = sorted((ROOT / "results").glob("*.json"))[::20]
+    made = []
+    for path in paths:
+        run = json.loads(path.read_text("utf-8"))
+        run["history"]["rows"] = run["history"]["rows"][:2]
+        made.append(json.dumps(run).encode())
+    return made
+
+
+Target = tuple[Callable[[bytes], None], Callable[[], list[bytes]]]
+TARGETS: dict[str, Target] = {
+    "idx": (idx, idx_seeds),
+    "cifar": (cifar_batch, cifar_seeds),
+    "image_folder": (image_folder, photo_seeds),
+    "zip": (photo_zip, zip_seeds),
+    "checkpoint": (saved_run, saved_seeds),
+    "results": (record, record_seeds),
+}
+
+
+def attempt(name: str, data: bytes) -> None:
+    """One input: nothing happens, or a `CourseError` with a remedy."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with contextlib.suppress(CourseError):
+            TARGETS[name][0](data)
+
+
+def main() -> None:
+    """Run the command line; atheris ends the process."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("target", choices=TARGETS)
+    parser.add_argument("--inputs", type=int, default=100_000)
+    options = parser.parse_args()
+    course.data_dir = scratch  # the cache, too, lies in memory
+    corpus = scratch() / "corpus"
+    corpus.mkdir()
+    for i, seed in enumerate(TARGETS[options.target][1]()):
+        (corpus / str(i)).write_bytes(seed)
+    settings = [f"-runs={options.inputs}", f"-max_len={2 * LARGEST}", "-seed=1"]
+    settings += ["-rss_limit_mb=4096", "-timeout=60", f"-artifact_prefix={corpus}/bad-"]
+    atheris.Setup(
+        [sys.argv[0], *settings, str(corpus)],
+        functools.partial(attempt, options.target),
+    )
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
