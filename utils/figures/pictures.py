@@ -173,10 +173,10 @@ def confusion(
         _write_cells(ax, counts, percent)
     rows = [f"{name} ({n})" for name, n in zip(classes, examples[:, 0], strict=True)]
     ticks, small = range(size), 10 if size <= 12 else 8
-    ax.set_yticks(ticks, rows, fontsize=small)
+    ax.set_yticks(ticks, rows, fontsize=small, parse_math=False)
     long = sum(len(name) for name in classes) > 48
     tilt = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if long else {}
-    ax.set_xticks(ticks, classes, fontsize=small, **tilt)
+    ax.set_xticks(ticks, classes, fontsize=small, parse_math=False, **tilt)
     ax.set(xlabel="predicted class", ylabel="true class (examples)")
     ax.grid(False)
     ax.tick_params(length=0)
@@ -267,7 +267,13 @@ def _grid(
         x, y = column * width, top - (row + 1) * (height + head)
         _place(ax, picture, x, y, width, height, norm, cmap)
         ax.text(
-            x + width / 2, y + height, text, ha="center", va="bottom", fontsize=size
+            x + width / 2,
+            y + height,
+            text,
+            ha="center",
+            va="bottom",
+            fontsize=size,
+            parse_math=False,  # a class may be called $x$
         )
     if bar:
         _scale_bar(ax, columns * width + 0.1, top, norm, cmap, bar)
