@@ -116,10 +116,10 @@ class Row:
         """Heading -> text, as the tables show it."""
         first = self.runs[0]
         model, machine = first["model"], first["machine"]
-        memory = [value for value in self.values("peak_memory_bytes") if value]
+        memory = [peak for run in self.runs if (peak := run.get("peak_memory_bytes"))]
         count = machine["threads"]
         threads = f", {count} thread{'s' * (count > 1)}"
-        together = first.get("processes", 1)
+        together = first.get("processes") or 1
         processes = f", {together} processes" if together > 1 else ""
         return {
             "network": self.network,
@@ -155,7 +155,8 @@ def leaderboard(found: Iterable[Record], data: str) -> list[Row]:
     """The runs on one data set, by name, the best mean test accuracy first."""
     named: dict[str, list[Record]] = defaultdict(list)
     for run in found:
-        if run["data"]["name"] == data and "test_accuracy" in run:
+        tested = run.get("test_accuracy") is not None
+        if tested and run["data"]["name"] == data:
             named[run["name"]].append(run)
     rows = [Row(tuple(same)) for same in named.values()]
     return sorted(rows, key=lambda row: -row.average("test_accuracy"))
