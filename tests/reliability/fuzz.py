@@ -83,7 +83,7 @@ def cifar_batch(data: bytes) -> None:
 
 def image_folder(data: bytes) -> None:
     """A photo in a folder of photos; its first byte says under which name."""
-    names = ("1.png", "1.jpg", "none", "Ünïcode &<b>.gif", "deep/er/1.bmp", ".hidden")
+    names = ("1.png", "1.jpg", "none", "Ünïcode & more.gif", "deep/er/1.bmp", ".hidden")
     root = scratch() / "photos"
     for kind in ("cat", "dog"):
         if not (root / kind / "0.png").exists():

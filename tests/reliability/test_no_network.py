@@ -87,7 +87,7 @@ def test_the_network_is_off(offline):
 
 
 def test_the_course_runs_at_tiny(offline, tmp_path, thorough, keep):
-    lectures = LECTURES if thorough else LECTURES[:1]
+    lectures = LECTURES if thorough else LECTURES[-1:]  # of one set only: it is fast
     out, began = tmp_path / "pages", time.perf_counter()
     said = offline.python("notebooks/run.py", "--out", str(out), *lectures)
     assert "FAILED" not in said

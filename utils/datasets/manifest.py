@@ -46,6 +46,7 @@ def read(folder: Path) -> Sums | None:
         raise CourseError(f"{path} cannot be read ({error}).") from error
     sums = {}
     for number, line in enumerate(text.split("\n"), start=1):
+        line = line.rstrip("\r")  # an editor on Windows may leave it
         found = LINE.fullmatch(line)
         if found and _inside(found[2]):
             sums[found[2]] = found[1]
