@@ -324,6 +324,12 @@ def test_a_declared_size_beyond_all_photos_is_not_read():
     assert "1,074 MB" in _suspicion(info)
 
 
+def test_a_member_without_a_name_is_none(folder):
+    content = packed({**kaggle(), "train/cat.x.jpg": jpeg()})
+    write(folder, {"train.zip": content.replace(b"train/cat.x.jpg", bytes(15))})
+    assert sum(sizes(data.dogs_vs_cats(8))) == 20
+
+
 def test_two_files_of_one_name_are_two_photos(folder, tmp_path):
     content = io.BytesIO(packed({**kaggle(), "train/CAT.0.JPG": jpeg()}))
     with warnings.catch_warnings():

@@ -52,13 +52,14 @@ VALUES = np.arange(60, dtype=np.uint8).reshape(5, 4, 3)
         (b"<html>404", "it begins with 3c68746d"),
         (idx(VALUES, magic=0x0D03), "it begins with 00000d03"),  # 32-bit floats
         (idx(VALUES)[:9], "no IDX file"),
+        (idx(VALUES)[:3], "no IDX file"),
         (idx(VALUES)[:-1], r"59 values follow where its header says 60 \(5 x 4 x 3\)"),
         (idx(VALUES) + b"!", "61 values follow"),
         (gzip.compress(idx(VALUES))[:-20], "cannot be read"),
         (gzip.compress(idx(VALUES))[:12] + bytes(40), "cannot be read"),
     ],
     # Named, since gzip writes the time: two test processes would see other tests.
-    ids=["empty", "page", "floats", "header", "short", "long", "cut", "zeros"],
+    ids=["empty", "page", "floats", "header", "three", "short", "long", "cut", "zeros"],
 )
 def test_a_wrong_idx_file_is_named_with_its_remedy(tmp_path, content, message):
     path = tmp_path / "train-images-idx3-ubyte"
@@ -179,6 +180,8 @@ def test_an_array_of_forged_pointers_is_refused():
         ({"labels": [0] * 5 + [10]}, "labels from 0 to 10"),
         ({"labels": [-1] + [0] * 5}, "labels from -1"),
         ({"labels": ["cat"] * 6}, "no whole numbers"),
+        ({"labels": [[1, 2]] * 6}, "no whole numbers"),
+        ({"labels": np.full(6, 0.5)}, "labels of float64, in 1 dimensions"),
         ({"data": "none"}, "no attribute"),
         ({"data": np.array([None] * 6)}, "is no batch file"),
     ],

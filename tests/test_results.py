@@ -93,6 +93,49 @@ def test_a_stand_ins_result_does_not_count(folder):
         results.runs(folder)
 
 
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("seed", None),
+        ("machine", "cpu"),
+        ("machine.threads", True),
+        ("data.shape", []),
+        ("data.real", 1),
+        ("model.options.width", {}),
+        ("model.parameters", 10**400),
+        ("history.rows", []),
+        ("test_accuracy", float("nan")),
+        ("start", "imagenet"),
+    ],
+)
+def test_a_record_that_no_table_can_use_is_named(tmp_path, place, value):
+    made = json.loads(json.dumps(run()))
+    *path, last = place.split(".")
+    inner = made
+    for key in path:
+        inner = inner[key]
+    inner[last] = value
+    record.write(tmp_path / "a.json", made)
+    with pytest.raises(CourseError, match=rf"no whole record of a run: {place} is"):
+        results.runs(tmp_path)
+
+
+def test_what_a_record_may_lack(tmp_path):
+    made = run(start=None)
+    for key in ("peak_memory_bytes", "test_accuracy"):
+        made.pop(key)
+    record.write(tmp_path / "a.json", made)
+    found = results.runs(tmp_path)
+    assert results.leaderboard(found, "CIFAR-10") == []
+    assert results.Row((made | {"test_accuracy": 0.5},)).cells()["memory (GB)"] == ""
+
+
+def test_a_record_nested_without_end_is_none(tmp_path):
+    (tmp_path / "a.json").write_text("[" * 100_000)
+    with pytest.raises(CourseError, match="is no record of a run"):
+        results.runs(tmp_path)
+
+
 def test_a_table_without_runs_says_how_to_make_some():
     with pytest.raises(CourseError, match=r"utils\.train --out results"):
         results.Table([])

@@ -320,6 +320,6 @@ def _from_moments(
 
 
 if __name__ == "__main__":
-    from utils.datasets import bundle
+    from utils.datasets import command
 
-    raise SystemExit(bundle.main())
+    raise SystemExit(command.main())

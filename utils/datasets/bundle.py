@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import shutil
 import sys
@@ -18,15 +17,6 @@ from utils.course import CourseError
 from utils.datasets import download, manifest, photos, places
 from utils.datasets.sources import Zip, files
 
-ABOUT = """\
-The data of the course for a room without network.
-
-  python -m utils.data bundle /media/stick/course-data
-
-packs the data sets and weights that lie in CNN_COURSE_DATA (or data/), downloads what
-is missing, and writes a list of checksums. On each machine of the room, CNN_COURSE_DATA
-then names that folder, or a copy of it, and everything runs at any scale.
-"""
 RESERVE = 2**20  # bytes for the list of checksums
 # Whose weights for ImageNet the lectures use, at one of the scales.
 IMAGENET = ("squeezenet1_1", "alexnet", "vgg16", "resnet34", "googlenet")
@@ -78,7 +68,7 @@ def items() -> list[Item]:
     ]
 
 
-def pack(dest: Path, *, online: bool = True) -> dict[str, str]:
+def pack(dest: Path, *, online: bool = True) -> dict[str, CourseError]:
     """Pack everything that can be had into a bundle, and say so line by line.
 
     Each file is copied whole or not at all, and the list of checksums is written after
@@ -108,8 +98,8 @@ def pack(dest: Path, *, online: bool = True) -> dict[str, str]:
             new += copied
         manifest.write(dest, sums)
         _say(name, f"{_amount(paths)}{'' if new else ', there already'}")
-    for name, why in missing.items():
-        _say(name, f"MISSING: {why.splitlines()[0]}")
+    for name, error in missing.items():
+        _say(name, f"MISSING: {getattr(error, 'reason', str(error))}")
     return missing
 
 
@@ -158,14 +148,16 @@ def _open(dest: Path, root: Path) -> manifest.Sums:
     return sums or {}
 
 
-def _collect(root: Path, online: bool) -> tuple[dict[str, list[Path]], dict[str, str]]:
+def _collect(
+    root: Path, online: bool
+) -> tuple[dict[str, list[Path]], dict[str, CourseError]]:
     """The files of each item, downloaded where they must be; and why others are not."""
     found, missing = {}, {}
     for item in items():
         try:
             found[item.name] = item.find(root, online)
         except CourseError as error:
-            missing[item.name] = str(error)
+            missing[item.name] = error
     return found, missing
 
 
@@ -225,55 +217,3 @@ def _amount(paths: list[Path]) -> str:
 
 def _say(name: str, text: str) -> None:
     print(f"{name:24}{text}", flush=True)
-
-
-def main(words: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status."""
-    options = _parser().parse_args(words)
-    try:
-        if options.command == "check":
-            bad = check(options.folder)
-            print(*bad, sep="\n", end="\n" * bool(bad))
-            return 1 if bad else 0
-        missing = pack(options.dest, online=not options.offline)
-    except CourseError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nInterrupted. What is done stays: the same command goes on.")
-        return 130
-    print(f"\nThe bundle is in {options.dest}. Set CNN_COURSE_DATA to that folder.")
-    print(f"A copy of it is verified by: python -m utils.data check {options.dest}")
-    if missing:
-        print("\nMissing; a stand-in takes the place of each, and one line says so:")
-        for name, why in missing.items():
-            print(f"\n{name}: {why}")
-    return 1 if missing else 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m utils.data",
-        description=ABOUT,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    commands = parser.add_subparsers(dest="command", required=True, title="commands")
-    text = "pack data sets and weights, with their checksums"
-    add = commands.add_parser(
-        "bundle", help=text, description=pack.__doc__.split("\n")[0]
-    )
-    add.add_argument(
-        "dest",
-        type=Path,
-        metavar="DEST",
-        help="a new or empty folder, or an earlier bundle, which is completed",
-    )
-    add.add_argument(
-        "--offline", action="store_true", help="download nothing: pack what is here"
-    )
-    text = "verify every file of a bundle, or of a copy of one"
-    add = commands.add_parser(
-        "check", help=text, description=check.__doc__.split("\n")[0]
-    )
-    add.add_argument("folder", type=Path, metavar="FOLDER", help="the bundle")
-    return parser

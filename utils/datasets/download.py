@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pooch
 
+from utils import course
 from utils.course import CourseError
 from utils.datasets.transfer import Broken, Part, TooSlow, TransferError, transfer
 
@@ -150,7 +151,7 @@ def fetch(remote: Remote, folder: Path, *, online: bool = True) -> Path:
     failures: dict[str, str] = {}
     if online and _try_mirrors(remote, path, failures):
         return path
-    reason = next(iter(failures.values()), "nothing is downloaded at scale tiny")
+    reason = next(iter(failures.values()), _why_offline()[0])
     raise DownloadError("\n".join(_advice(remote, path, reason, failures)), reason)
 
 
@@ -158,25 +159,30 @@ def _advice(
     remote: Remote, path: Path, reason: str, failures: dict[str, str]
 ) -> list[str]:
     """What went wrong with each mirror, and what to do, line by line."""
-    lines = [
-        f"{remote.name} is not in {path.parent}, and there is no download: {reason}."
-    ]
+    problem = f"{remote.name} is not in {path.parent}, and there is no download"
+    lines = [f"{problem}: {reason}."]
     lines += [f"  {url}: {failure}" for url, failure in failures.items()]
-    remedy = "Check the network" if failures else "Set CNN_COURSE_SCALE=small"
+    remedy = "Check the network" if failures else _why_offline()[1]
     part = path.with_name(f"{path.name}.part")
     if part.is_file():
         kept = part.stat().st_size / 1e6
         lines.append(
             f"{kept:,.1f} MB have arrived, and the next try goes on from them."
         )
-    if not failures:
-        lines.append(f"It comes from {remote.urls[0]}")
+    lines += [] if failures else [f"It comes from {remote.urls[0]}"]
     lines += [
         f"{remedy} and run again, or place the file by hand: {path}",
         f"Its SHA-256 {'is' if len(remote.sha256) == 64 else 'begins with'}"
         f" {remote.sha256}; data/README.md tells where it comes from.",
     ]
     return lines
+
+
+def _why_offline() -> tuple[str, str]:
+    """Why nothing is downloaded where it is not asked for, and the remedy."""
+    if course.scale() == "tiny":
+        return "nothing is downloaded at scale tiny", "Set CNN_COURSE_SCALE=small"
+    return "downloads are switched off", "Leave out --offline"
 
 
 def _set_aside(path: Path) -> None:
