@@ -299,6 +299,20 @@ def test_a_member_that_is_not_what_the_zip_says_is_skipped(folder, capsys):
     assert "cat.4.jpg: damaged in the zip (Bad CRC-32" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("place", "value", "cause"),
+    [(10, 99, "method is not supported"), (8, 1, "is encrypted"), (6, 99, "version")],
+)
+def test_an_inner_zip_of_an_unknown_kind_says_what_to_do(folder, place, value, cause):
+    content = bytearray(packed({"train.zip": packed(kaggle())}, zipfile.ZIP_STORED))
+    end = content.rindex(b"PK\1\2")  # of the outer zip's own list
+    content[end + place] = value
+    content[place - 2] = value
+    write(folder, {"dogs-vs-cats.zip": bytes(content)})
+    with pytest.raises(CourseError, match=cause):
+        data.dogs_vs_cats(8)
+
+
 def test_a_bomb_within_the_zip_is_not_unpacked(folder):
     bomb = packed({"train.zip": bytes(5 * 2**20)})
     write(folder, {"dogs-vs-cats.zip": bomb})

@@ -94,7 +94,9 @@ def test_a_hundred_thousand_inputs_that_look_for_new_paths(thorough, keep):
     for name in fuzz.TARGETS:
         command = [sys.executable, fuzz.__file__, name, "--inputs", str(GUIDED)]
         ended = subprocess.run(command, capture_output=True, text=True, env=os.environ)
-        assert ended.returncode == 0, f"{name}\n{ended.stderr[-3000:]}"
+        assert ended.returncode == 0, (
+            f"{name}\n{ended.stdout[-3000:]}{ended.stderr[-2000:]}"
+        )
         done[name] = int(re.search(r"Done (\d+) runs", ended.stderr)[1])
         assert done[name] >= GUIDED
     keep(
