@@ -14,21 +14,13 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from utils.course import CourseError
+from utils.training import recipe
 from utils.training.checkpoint import Checkpoint
 from utils.training.history import History
 from utils.training.interrupts import held_back
 from utils.training.parallel import average_buffers, parallel
 from utils.training.precision import Precision, make_precision, place
 from utils.training.progress import Progress
-from utils.training.recipe import (
-    STEPWISE,
-    Schedule,
-    check_request,
-    describe,
-    make_optimizer,
-    make_scheduler,
-    step_epoch,
-)
 from utils.training.tally import EMPTY, Metrics, Tally, check_weights, evaluating
 
 __all__ = ["History", "Metrics", "evaluate", "fit", "predict", "train_epoch"]
@@ -98,7 +90,7 @@ def fit(
     optimizer: str | Optimizer = "sgd",
     momentum: float = 0.9,
     weight_decay: float = 0.0,
-    schedule: Schedule = "constant",
+    schedule: recipe.Schedule = "constant",
     label_smoothing: float = 0.0,
     loss_function: LossFunction | None = None,
     patience: int | None = None,
@@ -153,17 +145,21 @@ def fit(
         CourseError: arguments, data and model do not fit, the loss is not finite, or
             memory or the disk is full. It says what to do; the last checkpoint stays.
     """
-    check_request(epochs, schedule, patience, monitor, val_loader, checkpoint, resume)
+    recipe.check_request(
+        epochs, schedule, patience, monitor, val_loader, checkpoint, resume
+    )
     if loss_function is not None and label_smoothing:
         raise CourseError("Smooth the labels in your loss_function, not in fit too.")
     device = place(model, device)
     precision = make_precision(precision, device)
-    optimizer = make_optimizer(optimizer, model, lr, momentum, weight_decay)
-    settings = describe(optimizer, schedule, epochs, train_loader)
+    optimizer = recipe.make_optimizer(optimizer, model, lr, momentum, weight_decay)
+    settings = recipe.describe(optimizer, schedule, epochs, train_loader)
     settings |= {"label_smoothing": label_smoothing, "keep_best": keep_best}
     settings |= {"loss": "cross-entropy" if loss_function is None else "own"}
     settings |= {"monitor": monitor, "validation": val_loader is not None}
-    scheduler = make_scheduler(schedule, optimizer, epochs, train_loader, monitor)
+    scheduler = recipe.make_scheduler(
+        schedule, optimizer, epochs, train_loader, monitor
+    )
     if loss_function is None:
         loss_function = partial(F.cross_entropy, label_smoothing=label_smoothing)
 
@@ -188,7 +184,7 @@ def fit(
                 train_loader,
                 optimizer,
                 loss_function=loss_function,
-                scheduler=scheduler if schedule in STEPWISE else None,
+                scheduler=scheduler if schedule in recipe.STEPWISE else None,
                 precision=precision,
                 device=device,
             )
@@ -198,16 +194,14 @@ def fit(
             val = None
             if val_loader is not None:
                 val = evaluate(model, val_loader, precision=precision, device=device)
-            seconds = perf_counter() - begin
+            times = {"seconds": perf_counter() - begin, "images_per_second": speed}
             with held_back():  # an epoch counts whole, or not at all
-                history.add(
-                    train, val, lr=rate, seconds=seconds, images_per_second=speed
-                )
+                history.add(train, val, lr=rate, **times)
                 if keep_best and val is not None and history.best["epoch"] == epoch:
                     state = model.state_dict()
                     best = {k: w.detach().clone() for k, w in state.items()}
-                if scheduler is not None and schedule not in STEPWISE:
-                    step_epoch(scheduler, history.rows[-1][history.watched])
+                if scheduler is not None and schedule not in recipe.STEPWISE:
+                    recipe.step_epoch(scheduler, history.rows[-1][history.watched])
                 if saved is not None:
                     saved.save(history, best)
                 watch.update()
