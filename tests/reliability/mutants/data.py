@@ -30,7 +30,7 @@ DATA = (
     Mutant(
         "test-batch",
         "CIFAR-10's last training batch in place of the test batch",
-        "datasets/readers",
+        "datasets/cifar",
         'CIFAR10_TEST = ("test_batch",)',
         'CIFAR10_TEST = ("data_batch_5",)',
         "readers data",
@@ -38,7 +38,7 @@ DATA = (
     Mutant(
         "channels",
         "CIFAR-10's channels read as if they were interleaved",
-        "datasets/readers",
+        "datasets/cifar",
         "images.reshape(-1, 3, 32, 32), labels",
         "images.reshape(-1, 32, 32, 3).transpose(0, 3, 1, 2), labels",
         "readers",
