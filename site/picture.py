@@ -23,7 +23,7 @@ NOTEBOOK = ROOT / "notebooks" / "04_vgg.ipynb"
 HEADING = "Memory early, parameters late"
 PICTURE = ROOT / "site" / "static" / "slide-and-notebook.png"
 BYTES = 200_000
-HEIGHT, GAP = 800, 24
+GAP = 24
 
 
 def slide(tab: Page, folder: Path) -> Path:
@@ -35,8 +35,8 @@ def slide(tab: Page, folder: Path) -> Path:
     tab.wait_for_selector("body[data-fitted]")
     tab.evaluate(
         """heading => {
-          const of = slide => slide.querySelector("h2")?.innerText === heading;
-          const first = Reveal.getSlides().find(of);
+          const first = Reveal.getSlides().find(slide =>
+            slide.querySelector("h2")?.textContent.startsWith(heading));
           const column = Reveal.getIndices(first).h;
           const drawn = Reveal.getSlides().find(slide =>
             Reveal.getIndices(slide).h === column && slide.querySelector("img"));
@@ -56,7 +56,9 @@ def notebook(tab: Page, folder: Path) -> Path:
     pages.write(outputs.load(NOTEBOOK), page, NOTEBOOK.parent)
     tab.set_viewport_size({"width": 820, "height": 900})
     tab.goto(page.as_uri())
-    tab.get_by_role("heading", name=HEADING).evaluate("e => e.scrollIntoView()")
+    tab.get_by_role("heading", name=HEADING).evaluate(
+        "heading => scrollBy(0, heading.getBoundingClientRect().top - 12)"
+    )
     tab.wait_for_timeout(500)
     tab.screenshot(path=folder / "page.png")
     return folder / "page.png"
