@@ -216,6 +216,11 @@ def at_strength(strength=4):
 # alt: borders, turned, in other colours, and with a black square on it.
 interact.explore(at_strength, strength=(0, 10))
 
+# %% [markdown] slide="notes"
+# There is no right number, but a right judge: whoever would label the new images. Where
+# we hesitate, the old label begins to be wrong. The rows differ: a crop with a border of
+# 20 pixels can lose the animal altogether, a turn loses the corners alone.
+
 # %% [markdown] slide="slide"
 # ## Which ones keep a digit's label?
 #

@@ -31,6 +31,7 @@ def strip(width=2):
 
 interact.explore(strip, width=(1, 4))
 """
+IDLE = ".jp-Notebook-ExecutionIndicator[data-status=idle]"
 # Shown as large as it was drawn: not stretched, and not cut.
 WIDTH = """width => {
   const image = document.querySelector(".jp-OutputArea img");
@@ -76,11 +77,10 @@ def test_a_slider_moves_the_picture(browser, address, tmp_path):
     nb.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
     nbformat.write(nb, tmp_path / "widget.ipynb")
     page = browser.new_page()
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(30_000)
     page.goto(address)
-    page.wait_for_selector(".jp-Notebook .jp-CodeCell")
-    run_all = "jupyterapp.commands.execute('notebook:run-all-cells')"
-    page.evaluate(f"window.jupyterapp.serviceManager.ready.then(() => {run_all})")
+    page.wait_for_selector(IDLE)
+    page.evaluate("void jupyterapp.commands.execute('notebook:run-all-cells')")
     page.wait_for_function(WIDTH, arg=200)
     slider = page.locator(".noUi-handle")
     slider.press("ArrowRight")
