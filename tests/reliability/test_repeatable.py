@@ -66,6 +66,7 @@ def test_on_two_threads(tmp_path: Path, thorough: bool, keep) -> None:
         one, same_again = (trained(next(folders), words) for _ in range(2))
         assert_equal(one, same_again)
         two = trained(next(folders), words, OMP_NUM_THREADS="2")
+        assert [record["machine"]["threads"] for record, _ in (one, two)] == [1, 2]
         # Sums in another order are rounded otherwise, and training makes that grow.
         assert two[0]["test_loss"] == pytest.approx(one[0]["test_loss"], rel=0.05)
         gaps[name] = abs(two[0]["test_loss"] / one[0]["test_loss"] - 1)

@@ -125,8 +125,9 @@ def figures() -> dict:
     growth = max(twice.memory[1] / twice.memory[0] for twice in every) - 1
     return {
         "figure": f"{len(FIGURES)} notebooks with {outputs} outputs: the same in the"
-        f" second run, memory at most {100 * growth:+.1f} %; each cell twice in a row:"
-        f" none fails, {alike} of {len(cells)} that show something show the same",
+        f" second run but for the clock, memory at most {100 * growth:+.1f} %;"
+        f" each cell twice in a row: none fails, {alike} of {len(cells)} that show"
+        " something show the same",
         "notebooks": len(FIGURES),
         "outputs": outputs,
         "growth": round(growth, 4),
