@@ -45,7 +45,6 @@ with guided:
     from utils.training.history import History
 
 MEMORY = Path("/dev/shm")
-LARGEST = 4096  # bytes of an input, about: few, since each byte is tried in many ways
 
 
 @functools.cache
@@ -149,8 +148,7 @@ def idx_seeds() -> list[bytes]:
 def cifar_seeds() -> list[bytes]:
     batch = {"data": np.zeros((1, 3072), np.uint8), "labels": [3], "more": "text"}
     array = {**batch, "labels": np.array([3])}
-    kinds = [pickle.dumps(x, p) for x in (batch, array) for p in (0, 2, 4, 5)]
-    return [kind for kind in kinds if len(kind) < 2 * LARGEST]
+    return [pickle.dumps(x, p) for x in (batch, array) for p in (0, 2, 4, 5)]
 
 
 def photo_seeds() -> list[bytes]:
@@ -249,14 +247,13 @@ def main() -> None:
     course.data_dir = scratch  # the cache, too, lies in memory
     corpus = scratch() / "corpus"
     corpus.mkdir()
-    for i, seed in enumerate(TARGETS[options.target][1]()):
+    seeds = TARGETS[options.target][1]()
+    for i, seed in enumerate(seeds):
         (corpus / str(i)).write_bytes(seed)
-    settings = [f"-runs={options.inputs}", f"-max_len={2 * LARGEST}", "-seed=1"]
-    settings += ["-rss_limit_mb=4096", "-timeout=60", f"-artifact_prefix={corpus}/bad-"]
-    atheris.Setup(
-        [sys.argv[0], *settings, str(corpus)],
-        functools.partial(attempt, options.target),
-    )
+    settings = [f"-runs={options.inputs}", f"-max_len={max(map(len, seeds)) + 1000}"]
+    settings += ["-seed=1", "-len_control=0", "-rss_limit_mb=4096", "-timeout=60"]
+    settings += [f"-artifact_prefix={corpus}/bad-", str(corpus)]
+    atheris.Setup([sys.argv[0], *settings], functools.partial(attempt, options.target))
     atheris.Fuzz()
 
 
