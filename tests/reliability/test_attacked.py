@@ -92,8 +92,12 @@ def test_a_malicious_batch_of_cifar10_runs_nothing(tmp_path, monkeypatch):
     assert not victim.exists()
 
 
-def binary(text: bytes) -> bytes:
-    return b"\x80\x04X" + struct.pack("<I", len(text)) + text
+@pytest.mark.parametrize("place", [-(10**8), 10**8])
+def test_a_forged_generator_does_not_read_foreign_memory(place):
+    state = checkpoint.random_state()
+    kind, keys, _, *rest = state["numpy"]
+    with pytest.raises(ValueError, match=f"at place {place} of 624"):
+        checkpoint.restore_random(state | {"numpy": (kind, keys, place, *rest)})
 
 
 def tuples(depth: int) -> bytes:

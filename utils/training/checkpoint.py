@@ -254,7 +254,10 @@ def restore_random(state: dict[str, Any]) -> None:
     """Set the generators back, those of a GPU where this machine has as many."""
     torch.set_rng_state(state["torch"])
     random.setstate(state["python"])
-    np.random.set_state(state["numpy"])  # noqa: NPY002
+    kind, keys, place, *rest = state["numpy"]
+    if not 0 <= place <= len(keys):  # NumPy would read there all the same
+        raise ValueError(f"NumPy's generator at place {place} of {len(keys)}")
+    np.random.set_state((kind, keys, place, *rest))  # noqa: NPY002
     if len(state.get("cuda", ())) == torch.cuda.device_count() > 0:
         torch.cuda.set_rng_state_all(state["cuda"])
     if "mps" in state and torch.backends.mps.is_available():
