@@ -38,8 +38,9 @@ class Offline:
         }
         self.prefix: list[str] = []
         alone = ["unshare", "-rn", "sh", "-c", ALONE, "sh"]
-        if shutil.which("unshare") and subprocess.run([*alone, "true"]).returncode == 0:
-            self.prefix = alone
+        if shutil.which("unshare"):
+            tried = subprocess.run([*alone, "true"], capture_output=True)
+            self.prefix = alone if tried.returncode == 0 else []
 
     def python(self, *command: str, **env: str) -> str:
         """What a command prints; it must end well."""
