@@ -42,7 +42,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """The file, or what the kind makes of it."""
         body, begin = content(kind), 0
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        if asked and kind not in ("whole", "truncated", "slow"):
+        if asked and kind not in ("whole", "truncated", "slow", "page"):
             begin = int(asked[1])
         if begin >= len(body):
             self.send_error(416)

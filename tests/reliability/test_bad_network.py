@@ -117,6 +117,15 @@ def test_what_an_older_file_left_is_not_glued_to_a_newer_one(server, tmp_path):
     assert server.ranges == ["bytes=1000-", None]
 
 
+@pytest.mark.parametrize("kind", ["page", "empty", "missing"])
+def test_what_a_hotel_sends_does_not_replace_what_has_arrived(server, tmp_path, kind):
+    leave_part(tmp_path, CONTENT[:1000])
+    with pytest.raises(DownloadError, match="its size differs|answers 4"):
+        fetch(server.remote(kind, size=SIZE), tmp_path)
+    assert fetch(server.remote("good", size=SIZE), tmp_path).read_bytes() == CONTENT
+    assert server.ranges[-1] == "bytes=1000-"
+
+
 @pytest.mark.parametrize("left", [CONTENT, CONTENT + b"more"])
 def test_a_part_that_is_whole_or_longer(server, tmp_path, left):
     leave_part(tmp_path, left)

@@ -127,16 +127,16 @@ def transfer(url: str, part: Part, *, size: int | None, hurry: bool) -> None:
         TransferError: the mirror gives nothing, another file, or breaks off.
         OSError: the disk takes no more.
     """
-    with contextlib.closing(_ask(url, part)) as answer:
+    with contextlib.closing(_ask(url, part, size)) as answer:
         begin = _first_byte(answer)
-        if begin != part.size:
-            part.restart()
-            if begin:
-                raise Broken("sends another part than it was asked for")
         length = answer.headers.get("Content-Length", "")
         total = begin + int(length) if length.isdecimal() else size
         if size is not None and total != size:
             raise TransferError("sends another file (its size differs)")
+        if begin != part.size:
+            part.restart()
+            if begin:
+                raise Broken("sends another part than it was asked for")
         _require_room(part, total)
         with _Progress(part, total, hurry) as progress:
             for data in _blocks(answer):
@@ -146,7 +146,7 @@ def transfer(url: str, part: Part, *, size: int | None, hurry: bool) -> None:
             raise Broken(f"breaks off after {part.size:,} of {total:,} bytes")
 
 
-def _ask(url: str, part: Part):
+def _ask(url: str, part: Part, size: int | None):
     """The answer of a server, its body still to be read.
 
     Raises:
@@ -173,9 +173,10 @@ def _ask(url: str, part: Part):
     if answer.ok:
         return answer
     answer.close()
-    if answer.status_code == 416 and part.size:  # it has no more than we do
+    # It has no more than we do: then ours is no part of the file, if not its own is.
+    if answer.status_code == 416 and part.size >= (size or 1):
         part.restart()
-        return _ask(url, part)
+        return _ask(url, part, size)
     raise TransferError(f"answers {answer.status_code} {answer.reason}")
 
 
