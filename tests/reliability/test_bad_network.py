@@ -120,7 +120,7 @@ def test_what_an_older_file_left_is_not_glued_to_a_newer_one(server, tmp_path):
 @pytest.mark.parametrize("kind", ["page", "empty", "missing"])
 def test_what_a_hotel_sends_does_not_replace_what_has_arrived(server, tmp_path, kind):
     leave_part(tmp_path, CONTENT[:1000])
-    with pytest.raises(DownloadError, match="its size differs|answers 4"):
+    with pytest.raises(DownloadError, match=r"its size differs|answers 4"):
         fetch(server.remote(kind, size=SIZE), tmp_path)
     assert fetch(server.remote("good", size=SIZE), tmp_path).read_bytes() == CONTENT
     assert server.ranges[-1] == "bytes=1000-"

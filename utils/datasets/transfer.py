@@ -173,7 +173,7 @@ def _ask(url: str, part: Part, size: int | None):
     if answer.ok:
         return answer
     answer.close()
-    # It has no more than we do: then ours is no part of the file, if not its own is.
+    # The server has nothing beyond what has arrived, which is not the file: begin anew.
     if answer.status_code == 416 and part.size >= (size or 1):
         part.restart()
         return _ask(url, part, size)
