@@ -15,7 +15,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 IN_DATA := $(if $(DATA),--data "$(DATA)")
 
 .DEFAULT_GOAL := help
-.PHONY: help run lab slides test lint notebooks check render results bench matrix clean site
+.PHONY: help run lab slides test lint notebooks check render results bench matrix clean site present
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -28,6 +28,10 @@ run: .venv/run  ## execute every lecture (SCALE=tiny|small|full, DATA=folder, N=
 
 lab: .venv/run  ## open the notebooks in JupyterLab, on this machine only
 	$(BIN)/python -m jupyterlab --ip=127.0.0.1 notebooks
+
+present: SCALE = small
+present: .venv/run  ## one lecture as slides whose cells run (N=04, SCALE, DATA)
+	$(BIN)/python notebooks/present.py --scale $(SCALE) $(IN_DATA) $(N)
 
 slides: .venv/run  ## write the slide decks, each one file for a room without network (N=lecture)
 	$(BIN)/python notebooks/slides.py $(N)

@@ -10,7 +10,6 @@ Outputs stay with the cells whose code did not change; `run.py --render` makes t
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import sys
 from collections.abc import Callable
@@ -22,24 +21,9 @@ from authoring import outputs, percent, rules
 from authoring.badges import badges, repository
 from authoring.outputs import SourceError, text_of
 from authoring.percent import Cell
+from authoring.setup import setup
 
 ROOT = Path(__file__).resolve().parent.parent
-
-# Placed by `# %% setup`. Everything is there in a clone; elsewhere, as in Colab, the
-# course is fetched. Torch is never installed: what runs the notebook has its own.
-SETUP = """\
-import os
-import sys
-from pathlib import Path
-
-around = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "cnn-course"]
-origin = os.environ.get("CNN_COURSE_REPOSITORY", {repository})
-if origin and not any((folder / "utils/course.py").is_file() for folder in around):
-    !git clone --quiet --depth 1 "{{origin}}" cnn-course
-    %pip install --quiet pooch
-found = [folder for folder in around if (folder / "utils/course.py").is_file()]
-assert found, "utils/ is not near: open this notebook inside a clone of the course."
-sys.path.insert(0, str(found[0]))"""
 
 YOUR_ANSWER = "*Your answer:* replace this line (double-click to edit)."
 LINK = re.compile(r"""(\]\(|(?:src|href)=")(?![a-z]+:|[#/])([^)"\s]+)""")
@@ -98,7 +82,7 @@ def built(cell: Cell, *, solutions: bool, root: Path) -> NotebookNode:
     """One cell of a notebook."""
     text = cell.text
     if cell.options.get("setup"):
-        text = SETUP.format(repository=json.dumps(repository(root)))
+        text = setup(repository(root))
     elif cell.options.get("mirror"):
         text = percent.mirrored(cell, root)
     elif cell.kind == "code":

@@ -22,10 +22,19 @@ from traitlets.config import Config
 import build
 from authoring.outputs import SourceError
 
-STYLE = build.ROOT / "slides"
+STYLE, OUT = build.ROOT / "slides", build.ROOT / "build" / "slides"
 FORMULA = re.compile(r"\$[^$\n]+\$|\$\$")
 WORDS_A_MINUTE = 110  # spoken slowly, with a look at the audience
 SECONDS_A_SLIDE = 40  # to look at what is on it, and for a question now and then
+
+
+def write(source: Path, folder: Path = OUT) -> Path:
+    """Write the deck of a lecture, given its source; returns the file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    deck = folder / f"{source.stem}.html"
+    page = export(build.target(source, solutions=False))
+    deck.write_text(page, encoding="utf-8", newline="\n")
+    return deck
 
 
 def export(notebook: Path) -> str:
@@ -106,17 +115,14 @@ def main() -> int:
     """Write the decks that are asked for, all by default."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("lecture", nargs="*", help="such as 04; all by default")
-    parser.add_argument("--out", type=Path, default=build.ROOT / "build" / "slides")
+    parser.add_argument("--out", type=Path, default=OUT, help="folder of the decks")
     options = parser.parse_args()
     try:
         sources = build.lectures(options.lecture)
     except SourceError as error:
         sys.exit(f"slides.py: {error}")
-    options.out.mkdir(parents=True, exist_ok=True)
     for source in sources:
-        deck = options.out / f"{source.stem}.html"
-        page = export(build.target(source, solutions=False))
-        deck.write_text(page, encoding="utf-8", newline="\n")
+        deck = write(source, options.out)
         print(f"{deck}  {deck.stat().st_size / 1e6:.1f} MB")
     return 0
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import nbformat
@@ -442,55 +439,3 @@ def test_hash_of_code_ignores_the_setup_cell(root):
     assert outputs.code_hash(built(root)) == before
     change(root, "import torch", "import torchvision")
     assert outputs.code_hash(built(root)) != before
-
-
-def run_setup(folder: Path, code: str, **env: str) -> subprocess.CompletedProcess:
-    """Run the set-up cell as IPython does, then print where `utils` was found."""
-    script = folder / "cell.ipy"
-    shown = "\nimport utils.course\nprint('FOUND', utils.course.__file__)"
-    script.write_text(code + shown)
-    return subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "IPython",
-            "--no-banner",
-            "--colors=nocolor",
-            "cell.ipy",
-        ],
-        cwd=folder,
-        env=os.environ | {"IPYTHONDIR": str(folder / ".ipython")} | env,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-
-
-def found(done: subprocess.CompletedProcess) -> Path:
-    """Where the set-up cell found `utils`."""
-    return Path(done.stdout.partition("FOUND ")[2].strip())
-
-
-def test_setup_finds_the_clone_above(root):
-    code = find(built(root, solutions=True), "sys.path.insert").source
-    assert len(code.split("\n")) <= 12
-    done = run_setup(root / "notebooks/solutions", code)
-    assert found(done).samefile(root / "utils/course.py")
-
-
-def test_setup_fetches_the_course_where_there_is_none(root, tmp_path_factory):
-    code = find(built(root), "sys.path.insert").source
-    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(root)]
-    for command in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "x"]):
-        subprocess.run([*git, *command], check=True)
-    alone = tmp_path_factory.mktemp("empty folder")
-    done = run_setup(alone, code, CNN_COURSE_REPOSITORY=root.resolve().as_uri())
-    assert found(done).samefile(alone / "cnn-course/utils/course.py")
-    assert (alone / "cnn-course/.git/shallow").exists()
-
-
-def test_setup_says_what_to_do_where_there_is_no_course(root, tmp_path_factory):
-    code = find(built(root), "sys.path.insert").source
-    done = run_setup(tmp_path_factory.mktemp("empty"), code, CNN_COURSE_REPOSITORY="")
-    assert "FOUND" not in done.stdout
-    assert "open this notebook inside a clone" in done.stdout + done.stderr

@@ -13,7 +13,8 @@ def used(nb: NotebookNode, root: Path, lecture: str) -> list[Path]:
     """The files of `utils` that a notebook runs, and its own exercises, in order."""
     todo = {root / "utils" / "exercises" / f"lecture_{lecture}.py"}
     for cell in nb.cells:
-        if cell.cell_type == "code":
+        setup = "course-setup" in cell.metadata.get("tags", [])
+        if cell.cell_type == "code" and not setup:  # no output depends on it
             todo |= set(imported(cell.source, root))
     found: set[Path] = set()
     while todo:

@@ -1,6 +1,11 @@
-"""Every slide of every deck fits its 1280 x 720 pixels, with the network off."""
+"""Every slide of every deck fits its 1280 x 720 pixels, with the network off.
+
+And one deck is printed, and shown with the speaker's notes.
+"""
 
 from __future__ import annotations
+
+import re
 
 import pytest
 
@@ -58,3 +63,55 @@ def test_every_slide_fits(page, tmp_path, notebook):
     assert page.evaluate("Reveal.getTotalSlides()") > 20
     complaints += page.evaluate(FAULTS)
     assert not complaints, "\n".join(complaints)
+
+
+@pytest.fixture(scope="module")
+def deck(tmp_path_factory):
+    """A deck with formulas, figures and notes: its address."""
+    path = tmp_path_factory.mktemp("deck") / "deck.html"
+    path.write_text(export(ROOT / "notebooks/04_vgg.ipynb"), encoding="utf-8")
+    return path.as_uri()
+
+
+# For each printed page what is wrong with it.
+PRINTED = """() => [...document.querySelectorAll(".pdf-page")].flatMap((page, i) => {
+  const slide = page.querySelector("section"), found = [];
+  const shown = [...slide.querySelectorAll("*")].filter(e => !e.closest("aside"));
+  const say = text => found.push(`page ${i + 1}: ${text}`);
+  const text = shown.some(e => e.innerText?.trim() || e.matches("img, svg"));
+  const box = page.getBoundingClientRect();
+  const sides = shown.map(e => e.getBoundingClientRect()).filter(r => r.width);
+  if (!text) say("empty");
+  if (Math.max(...sides.map(r => r.bottom)) > box.bottom + 1) say("cut below");
+  if (Math.max(...sides.map(r => r.right)) > box.right + 1) say("cut at the right");
+  if (Math.min(...sides.map(r => r.left)) < box.left + 30) say("no margin");
+  return found;
+})"""
+
+
+def test_a_deck_prints_one_page_a_slide(browser, page, deck):
+    page.goto(deck)
+    page.wait_for_selector("body[data-fitted]")
+    slides = page.evaluate("Reveal.getTotalSlides()")
+    page.goto(f"{deck}?print-pdf")
+    page.wait_for_selector("body[data-fitted]")
+    page.wait_for_selector(".pdf-page mjx-container svg")
+    pdf = page.pdf(prefer_css_page_size=True, print_background=True)
+    assert len(re.findall(rb"/Type */Page\b", pdf)) == slides
+    assert page.evaluate(PRINTED) == []
+
+
+def test_the_speaker_sees_notes_with_minutes(browser, page, deck):
+    page.goto(deck)
+    page.wait_for_selector("body[data-fitted]")
+    with page.context.expect_page() as opened:
+        page.keyboard.press("s")
+    view = opened.value
+    notes = view.locator(".speaker-controls-notes .value")
+    notes.filter(has_text="Minute 0 of").wait_for()
+    first = notes.inner_text()
+    assert re.match(r"Minute 0 of \d+; about \d+ for this section", first.strip())
+    page.keyboard.press("Space")
+    page.wait_for_timeout(500)
+    notes.filter(has_not_text="Minute 0 of").wait_for()
+    view.close()
