@@ -15,10 +15,11 @@ ONE_THREAD := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 IN_DATA := $(if $(DATA),--data "$(DATA)")
 
 .DEFAULT_GOAL := help
-.PHONY: help run lab slides test lint notebooks check render results bench matrix clean site present
+.PHONY: help run lab present slides site test lint notebooks check render results bench \
+    reliability matrix clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 	@echo
 	@echo "  make run SCALE=small DATA=path   real data sets, a laptop's minutes"
 	@echo "  make render N=00 SCALE=small     one lecture only"
@@ -61,6 +62,10 @@ render: .venv/dev  ## execute the notebooks and keep their outputs (SCALE, DATA,
 results: .venv/dev  ## fill the tables of README and website from results/ and the notebooks
 	$(BIN)/python -m utils.results
 	$(BIN)/python notebooks/lectures.py
+
+reliability: .venv/dev  ## all rounds of what RELIABILITY.md promises: about two hours
+	$(BIN)/python -m pytest tests/reliability --thorough
+	$(BIN)/python tests/reliability/report.py
 
 matrix:  ## the tests on every Python here, with the oldest and the newest torch
 	$(PYTHON) tests/reliability/matrix.py $(N)

@@ -15,6 +15,7 @@ PAGE = ROOT / "RELIABILITY.md"
 FIGURES = ROOT / "results" / "reliability"
 # A row: | promise | [file](file) <!-- name --> | figure |
 ROW = re.compile(r"^(\|.*<!-- (\w+) --> \|).*\|$", re.M)
+FAULTS = re.compile(r"(<!-- faults -->\n).*?(<!-- end of faults -->)", re.S)
 
 
 def write(promise: str, numbers: dict) -> None:
@@ -24,14 +25,23 @@ def write(promise: str, numbers: dict) -> None:
     (FIGURES / f"{promise}.json").write_text(text + "\n", encoding="utf-8")
 
 
+def read(promise: str) -> dict:
+    """The kept figures of one promise."""
+    return json.loads((FIGURES / f"{promise}.json").read_text("utf-8"))
+
+
 def fill(page: str) -> str:
     """The page, each row of its table with the figure that its file holds."""
+    page = ROW.sub(lambda row: f"{row[1]} {read(row[2])['figure']} |", page)
+    return FAULTS.sub(lambda around: around[1] + faults() + around[2], page)
 
-    def row(match: re.Match) -> str:
-        numbers = json.loads((FIGURES / f"{match[2]}.json").read_text("utf-8"))
-        return f"{match[1]} {numbers['figure']} |"
 
-    return ROW.sub(row, page)
+def faults() -> str:
+    """The planted faults as a table, each with the test that caught it."""
+    lines = ["| fault | caught by |", "|---|---|"]
+    for one in read("mutants")["mutants"].values():
+        lines.append(f"| {one['fault']} | `{one['caught by'] or 'nothing'}` |")
+    return "".join(f"{line}\n" for line in lines)
 
 
 if __name__ == "__main__":
