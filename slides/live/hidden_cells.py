@@ -12,7 +12,7 @@ from IPython import get_ipython
 from IPython.utils.capture import capture_output
 
 
-def cells_above(name: str) -> list[dict]:
+def cells_above(name: str | None) -> list[dict]:
     """The notebook's cells before the one with this id; none if it is not there."""
     notebook = json.loads(Path(os.environ["CNN_COURSE_PRESENTED"]).read_text("utf-8"))
     names = [cell["id"] for cell in notebook["cells"]]
@@ -28,7 +28,7 @@ def is_hidden(cell: dict) -> bool:
 
 def run_hidden(info) -> None:
     """Run what the cell that is about to run may need; show only what goes wrong."""
-    for cell in cells_above(info.cell_id) if info.cell_id else []:
+    for cell in cells_above(getattr(info, "cell_id", None)):
         if is_hidden(cell) and cell["id"] not in done:
             done.add(cell["id"])
             with capture_output() as shown:

@@ -13,10 +13,13 @@ from utils.course import ROOT
 
 LECTURES = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 NEEDED = ("notebooks", "utils", "data/weights", "results", "pyproject.toml")
+# The empty request waits in the kernel's queue behind all cells.
 RUN = """async () => {
   const panel = jupyterapp.shell.currentWidget;
   await panel.sessionContext.ready;
-  return await jupyterapp.commands.execute("notebook:run-all-cells");
+  await jupyterapp.commands.execute("notebook:run-all-cells").catch(() => {});
+  const kernel = panel.sessionContext.session.kernel;
+  await kernel.requestExecute({code: ""}).done.catch(() => {});
 }"""
 # What is wrong with the open notebook, for each cell.
 FAULTS = """() => {
@@ -73,12 +76,11 @@ def test_a_notebook_runs_from_top_to_bottom(lab, context, notebook):
     page.set_default_timeout(120_000)
     page.goto(f"{lab['url']}lab/tree/{notebook.name}?token={lab['token']}&reset")
     page.wait_for_selector(".jp-Notebook .jp-CodeCell")
-    succeeded = page.evaluate(RUN)
+    page.evaluate(RUN)
     complaints = page.evaluate(FAULTS)
     page.close(run_before_unload=False)
     end_kernels(lab)
     assert not complaints, "\n".join(complaints)
-    assert succeeded
 
 
 def end_kernels(lab) -> None:
