@@ -160,7 +160,7 @@ def row(lecture: Lecture, folder: str) -> list[str]:
         f"**{lecture.linked(folder)}**<br>{lecture.question}",
         f"{lecture.minutes}",
         f"{lecture.stamp['seconds']:,}",
-        lecture.headline,
+        lecture.headline.replace("|", r"\|"),
         " ".join(plain if folder else [badge.markdown() for badge in found]),
     ]
 
