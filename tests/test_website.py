@@ -52,7 +52,7 @@ def test_a_session_is_its_lecture_without_exercises_and_some_wards():
     session = timetable.Session("00", home=["Short"], clinic=["Ward 1"])
     assert session.minutes(SECTIONS) == 60
     table = timetable.table([session], {"00": "[A](a)"}, SECTIONS)
-    assert table.splitlines()[-1] == "| 1 | [A](a) | 60 | Ward 1 | Short |"
+    assert table.splitlines()[-1] == "| 1 | [A](a) | 60 | • Ward 1 | • Short |"
 
 
 def test_a_session_that_is_too_long_or_misspelt_says_so():

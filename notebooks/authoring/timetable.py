@@ -67,6 +67,7 @@ def table(
     for number, session in enumerate(plan, start=1):
         cells = [f"{number}", links[session.lecture]]
         cells += [f"{session.minutes(sections):.0f}"]
-        cells += ["<br>".join(names) for names in (session.clinic, session.home)]
+        lists = (session.clinic, session.home)
+        cells += ["<br>".join(f"• {name}" for name in names) for names in lists]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
