@@ -53,7 +53,7 @@ def _dogs_vs_cats(root: Path, online: bool) -> list[Path]:
 def _imagenet(name: str, root: Path, online: bool) -> list[Path]:
     from utils.models import weights  # here: it takes a second to import
 
-    return [weights.find_imagenet(name, root / "weights", online=online)]
+    return [weights.find_imagenet(name, root / weights.FOLDER, online=online)]
 
 
 def items() -> list[Item]:
