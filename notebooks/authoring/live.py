@@ -96,8 +96,14 @@ def wait(process: subprocess.Popen, runtime: Path, page: str) -> Show:
     address = f"{info['url']}{page}?token={info['token']}"
     # Whatever proxy this machine uses, it is not between here and here.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        opener.open(address, timeout=START_SECONDS).close()
-    except OSError as error:
-        raise NotLiveError(f"JupyterLab does not show slides ({error})") from error
-    return Show(process, address, opens[0])
+    while True:
+        try:
+            opener.open(address, timeout=START_SECONDS).close()
+            return Show(process, address, opens[0])
+        except OSError as error:
+            # Its files are written a moment before it listens.
+            listens = isinstance(error, urllib.error.HTTPError)
+            if listens or process.poll() is not None or time.monotonic() > end:
+                said = f"JupyterLab does not show slides ({error})"
+                raise NotLiveError(said) from error
+        time.sleep(0.1)

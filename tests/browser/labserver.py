@@ -55,11 +55,24 @@ def jupyterlab(folder: Path, home: Path, *options: str) -> Iterator[dict]:
             assert server.poll() is None, (home / "log").read_text("utf-8")
             assert time.monotonic() < end
             time.sleep(0.2)
-        info = found[0].with_name(found[0].name.replace("-open.html", ".json"))
-        yield json.loads(info.read_text("utf-8"))
+        file = found[0].with_name(found[0].name.replace("-open.html", ".json"))
+        info = json.loads(file.read_text("utf-8"))
+        while not listens(info["port"]):
+            assert time.monotonic() < end
+            time.sleep(0.2)
+        yield info
     finally:
         server.terminate()
         server.wait()
+
+
+def listens(port: int) -> bool:
+    """Whether a server answers on this machine's port."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 def status(address: str) -> int:

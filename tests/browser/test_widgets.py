@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import secrets
-import socket
-import subprocess
-import sys
-import time
-from urllib.error import URLError
-from urllib.request import urlopen
-
 import nbformat
 import pytest
 from nbformat import v4
 
+from labserver import jupyterlab
 from utils.course import ROOT
 
 pytest.importorskip("jupyterlab")
@@ -41,44 +34,21 @@ WIDTH = """width => {
 
 
 @pytest.fixture
-def address(tmp_path):
-    """A JupyterLab server in an empty folder; its address, token included."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    token = secrets.token_hex(8)
-    options = {
-        "ServerApp.port": port,
-        "ServerApp.root_dir": tmp_path,
-        "ServerApp.open_browser": False,
-        "IdentityProvider.token": token,
-        "LabApp.expose_app_in_browser": True,
-    }
-    command = [sys.executable, "-m", "jupyterlab", "--ip=127.0.0.1", "--allow-root"]
-    command += [f"--{name}={value}" for name, value in options.items()]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    server = subprocess.Popen(command, **quiet)
-    base = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(300):
-            try:
-                urlopen(f"{base}/api?token={token}", timeout=5).close()
-                break
-            except (URLError, TimeoutError):
-                time.sleep(0.1)
-        yield f"{base}/lab/tree/widget.ipynb?token={token}&reset"
-    finally:
-        server.terminate()
-        server.wait(20)
+def lab(tmp_path):
+    """JupyterLab in a folder with nothing but an empty folder of notebooks."""
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "home").mkdir()
+    with jupyterlab(tmp_path, tmp_path / "home", "--expose-app-in-browser") as info:
+        yield info
 
 
-def test_a_slider_moves_the_picture(browser, address, tmp_path):
+def test_a_slider_moves_the_picture(browser, lab, tmp_path):
     nb = v4.new_notebook(cells=[v4.new_code_cell(CODE)])
     nb.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
-    nbformat.write(nb, tmp_path / "widget.ipynb")
+    nbformat.write(nb, tmp_path / "notebooks" / "widget.ipynb")
     page = browser.new_page()
-    page.set_default_timeout(30_000)
-    page.goto(address)
+    page.set_default_timeout(120_000)
+    page.goto(f"{lab['url']}lab/tree/widget.ipynb?token={lab['token']}&reset")
     page.wait_for_selector(IDLE)
     page.evaluate("void jupyterapp.commands.execute('notebook:run-all-cells')")
     page.wait_for_function(WIDTH, arg=200)

@@ -324,7 +324,8 @@ def test_a_class_may_be_called_anything(tmp_path):
 
 def test_what_was_tried(request, keep):
     """Comes last: the figure counts for a run in which all else has passed."""
-    assert not request.session.testsfailed
+    if request.session.testsfailed:
+        pytest.skip("another test has failed")
     pickles = len(FORMS) * len(READERS) + 1
     bombs = 2 * len(BOMBS) + 4
     keep(

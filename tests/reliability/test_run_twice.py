@@ -68,7 +68,9 @@ async def shown(client: NotebookClient, number: int) -> Shown:
     """Run a cell: what it shows, in a form to be compared."""
     cell = client.nb.cells[number]
     await client.async_execute_cell(cell, number)
-    outputs.merge_streams(nbformat.v4.new_notebook(cells=[cell]))
+    alone = nbformat.v4.new_notebook(cells=[cell])
+    outputs.merge_streams(alone)
+    outputs.drop_widgets(alone)  # each has a number of its own; its picture stays
     found = []
     for output in cell.outputs:
         parts = output.get("data") or {
