@@ -126,6 +126,13 @@ def test_what_a_hotel_sends_does_not_replace_what_has_arrived(server, tmp_path, 
     assert server.ranges[-1] == "bytes=1000-"
 
 
+@pytest.mark.parametrize("size", [SIZE, None])
+def test_a_server_that_cannot_count_is_asked_for_the_whole(server, tmp_path, size):
+    leave_part(tmp_path, CONTENT[:1000])
+    fetch(server.remote("liar", size=size), tmp_path)
+    assert server.ranges == ["bytes=1000-", None]
+
+
 @pytest.mark.parametrize("left", [CONTENT, CONTENT + b"more"])
 def test_a_part_that_is_whole_or_longer(server, tmp_path, left):
     leave_part(tmp_path, left)

@@ -13,8 +13,12 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
+
+if TYPE_CHECKING:
+    from requests import Response
 
 CONNECT, ANSWER = 5, 20  # seconds to wait for a connection, and for the next bytes
 PATIENCE, SLOW = 15, 100_000  # after so many seconds, fewer bytes a second are too few
@@ -128,15 +132,13 @@ def transfer(url: str, part: Part, *, size: int | None, hurry: bool) -> None:
         OSError: the disk takes no more.
     """
     with contextlib.closing(_ask(url, part, size)) as answer:
-        begin = _first_byte(answer)
+        begin = part.size if answer.status_code == 206 else 0
         length = answer.headers.get("Content-Length", "")
         total = begin + int(length) if length.isdecimal() else size
         if size is not None and total != size:
             raise TransferError("sends another file (its size differs)")
         if begin != part.size:
             part.restart()
-            if begin:
-                raise Broken("sends another part than it was asked for")
         _require_room(part, total)
         with _Progress(part, total, hurry) as progress:
             for data in _blocks(answer):
@@ -146,8 +148,27 @@ def transfer(url: str, part: Part, *, size: int | None, hurry: bool) -> None:
             raise Broken(f"breaks off after {part.size:,} of {total:,} bytes")
 
 
-def _ask(url: str, part: Part, size: int | None):
-    """The answer of a server, its body still to be read.
+def _ask(url: str, part: Part, size: int | None) -> Response:
+    """What a server answers: the rest of the file, or else the whole; body unread.
+
+    Raises:
+        TransferError: it gives neither.
+    """
+    answer = _get(url, part.size)
+    wrong = answer.status_code == 206 and _first_byte(answer) != part.size
+    # Or it has nothing beyond what has arrived, which is not the file.
+    beyond = answer.status_code == 416 and part.size >= (size or 1)
+    if wrong or beyond:
+        answer.close()
+        answer = _get(url, 0)
+    if answer.ok:
+        return answer
+    answer.close()
+    raise TransferError(f"answers {answer.status_code} {answer.reason}")
+
+
+def _get(url: str, begin: int) -> Response:
+    """Ask a server for a file, from a byte on.
 
     Raises:
         TransferError: no connection, or an answer that is none.
@@ -156,10 +177,10 @@ def _ask(url: str, part: Part, size: int | None):
 
     # A server that unpacks .gz files on the way would spoil the checksum.
     headers = {"Accept-Encoding": "identity"}
-    if part.size:
-        headers["Range"] = f"bytes={part.size}-"
+    if begin:
+        headers["Range"] = f"bytes={begin}-"
     try:
-        answer = requests.get(
+        return requests.get(
             url, headers=headers, stream=True, timeout=(CONNECT, ANSWER)
         )
     except requests.Timeout as error:
@@ -170,25 +191,15 @@ def _ask(url: str, part: Part, size: int | None):
         raise TransferError("no connection") from error
     except (requests.RequestException, ValueError) as error:
         raise TransferError(f"breaks off ({type(error).__name__})") from error
-    if answer.ok:
-        return answer
-    answer.close()
-    # The server has nothing beyond what has arrived, which is not the file: begin anew.
-    if answer.status_code == 416 and part.size >= (size or 1):
-        part.restart()
-        return _ask(url, part, size)
-    raise TransferError(f"answers {answer.status_code} {answer.reason}")
 
 
-def _first_byte(answer) -> int:
-    """Where in the file the body of an answer begins."""
-    if answer.status_code != 206:
-        return 0
+def _first_byte(answer: Response) -> int:
+    """Where in the file a part of it begins; -1 where the server does not say."""
     found = re.match(r"bytes (\d+)-", answer.headers.get("Content-Range", ""))
-    return int(found[1]) if found else 0
+    return int(found[1]) if found else -1
 
 
-def _blocks(answer) -> Iterator[bytes]:
+def _blocks(answer: Response) -> Iterator[bytes]:
     """The body as it was sent, in pieces as they arrive."""
     import urllib3
 
