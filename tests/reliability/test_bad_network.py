@@ -127,6 +127,11 @@ def test_what_a_hotel_sends_does_not_replace_what_has_arrived(server, tmp_path, 
     assert server.ranges[-1] == "bytes=1000-"
 
 
+def test_a_wrong_beginning_does_not_count_as_progress(server, tmp_path):
+    leave_part(tmp_path, bytes(SIZE - 5000))
+    assert fetch(server.remote("breaks"), tmp_path).read_bytes() == CONTENT
+
+
 @pytest.mark.parametrize("size", [SIZE, None])
 def test_a_server_that_cannot_count_is_asked_for_the_whole(server, tmp_path, size):
     leave_part(tmp_path, CONTENT[:1000])

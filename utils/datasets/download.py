@@ -243,7 +243,7 @@ def _download(url: str, remote: Remote, part: Part, hurry: bool) -> None:
             part.restart()
             if not begun:
                 break
-            # else its beginning may be another mirror's, or an older file's
+            longest = 0  # its beginning may be another mirror's, or an older file's
         except Broken:
             if part.size <= longest:
                 raise
