@@ -24,7 +24,11 @@ def strip(width=2):
 
 interact.explore(strip, width=(1, 4))
 """
-IDLE = ".jp-Notebook-ExecutionIndicator[data-status=idle]"
+# A notebook may look idle before it has its kernel, and then asks for one.
+RUN = """async () => {
+  await jupyterapp.shell.currentWidget.sessionContext.ready;
+  await jupyterapp.commands.execute("notebook:run-all-cells");
+}"""
 # Shown as large as it was drawn: not stretched, and not cut.
 WIDTH = """width => {
   const image = document.querySelector(".jp-OutputArea img");
@@ -49,8 +53,8 @@ def test_a_slider_moves_the_picture(browser, lab, tmp_path):
     page = browser.new_page()
     page.set_default_timeout(120_000)
     page.goto(f"{lab['url']}lab/tree/widget.ipynb?token={lab['token']}&reset")
-    page.wait_for_selector(IDLE)
-    page.evaluate("void jupyterapp.commands.execute('notebook:run-all-cells')")
+    page.wait_for_selector(".jp-Notebook .jp-CodeCell")
+    page.evaluate(RUN)
     page.wait_for_function(WIDTH, arg=200)
     slider = page.locator(".noUi-handle")
     slider.press("ArrowRight")
