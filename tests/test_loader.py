@@ -322,15 +322,13 @@ def test_the_images_are_never_changed():
     ],
     ids=["batch", "view", "numpy", "detached", "graph"],
 )
-def test_the_memory_of_a_batch_is_used_again_but_not_while_it_is_held(hold):
+def test_a_batch_keeps_its_content_while_it_is_held(hold):
     def content(held) -> torch.Tensor:
         if hasattr(held, "_saved_self"):
             held = held._saved_self
         return torch.as_tensor(held).clone()
 
     loader = image_set().loader(5, shuffle=True, device="cpu")
-    places = [x.data_ptr() for x, _ in loader]
-    assert len(places) == 10 > len(set(places))
     held, expected = [], []
     for x, _ in loader:
         held.append(hold(x))
