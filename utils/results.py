@@ -216,18 +216,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m utils.results")
     parser.add_argument("--check", action="store_true", help="change nothing")
     options = parser.parse_args()
-    stale = []
-    for name in PAGES:
-        page = course.ROOT / name
-        old = page.read_text(encoding="utf-8")
-        try:
-            new = fill(old, runs())
-        except CourseError as error:
-            print(error, file=sys.stderr)
-            return 2
-        stale += [name] if new != old else []
-        if new != old and not options.check:
-            page.write_text(new, encoding="utf-8")
+    try:
+        found, stale = runs(), []
+        for name in PAGES:
+            page = course.ROOT / name
+            old = page.read_text(encoding="utf-8")
+            new = fill(old, found)
+            stale += [name] if new != old else []
+            if new != old and not options.check:
+                page.write_text(new, encoding="utf-8", newline="\n")
+    except CourseError as error:
+        print(error, file=sys.stderr)
+        return 2
     if options.check and stale:
         pages = ", ".join(stale)
         print(f"differs from results/: {pages}; run make results", file=sys.stderr)

@@ -22,7 +22,7 @@ from utils import data
 from utils.datasets import store
 
 REQUIREMENTS = report.ROOT / "requirements.txt"
-LIMITS = matrix.oldest(REQUIREMENTS.read_text("utf-8"))
+LIMITS = matrix.limits("oldest").splitlines()
 OLDEST = dict(line.removesuffix(".*").split("==") for line in LIMITS)
 TORCH = {"torch", "torchvision", "numpy"}  # what a machine comes with, built for it
 
