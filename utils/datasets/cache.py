@@ -43,10 +43,8 @@ class Unfinished:
         self.file = self.part.open("w+b", buffering=0)
 
     def write(self, data: bytes | memoryview) -> None:
-        """Write every byte; of a nearly full disk, a plain write would take a part."""
-        view = memoryview(data).cast("B")
-        while view:
-            view = view[self.file.write(view) :]
+        """Write every byte."""
+        write_all(self.file, data)
 
     def complete(self) -> None:
         """Give the file its name, and remove the older versions."""
@@ -60,6 +58,13 @@ class Unfinished:
         """Close the file, and remove what has no name yet."""
         self.file.close()
         self.part.unlink(missing_ok=True)
+
+
+def write_all(file: io.FileIO, data: bytes | memoryview) -> None:
+    """Write every byte; of a nearly full disk, a plain write would take a part."""
+    view = memoryview(data).cast("B")
+    while view:
+        view = view[file.write(view) :]
 
 
 @contextlib.contextmanager

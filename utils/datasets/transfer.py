@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
+from utils.datasets.cache import write_all
+
 if TYPE_CHECKING:
     from requests import Response
 
@@ -70,10 +72,8 @@ class Part:
         return self.own.stat().st_size
 
     def add(self, data: bytes) -> None:
-        """Write every byte; of a nearly full disk, a plain write would take a part."""
-        view = memoryview(data)
-        while view:
-            view = view[self.file.write(view) :]
+        """Write every byte."""
+        write_all(self.file, data)
 
     def restart(self) -> None:
         """Forget what has arrived."""
