@@ -65,7 +65,7 @@ results: .venv/dev  ## fill the tables of README and website from results/ and t
 	$(BIN)/python -m utils.results
 	$(BIN)/python notebooks/lectures.py
 
-reliability: .venv/dev  ## all rounds of what RELIABILITY.md promises: about two hours
+reliability: .venv/dev  ## all rounds of what RELIABILITY.md promises
 	$(BIN)/python -m pytest tests/reliability --thorough
 	$(BIN)/python tests/reliability/report.py
 
