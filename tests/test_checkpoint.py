@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import pickle
+import struct
 import sys
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +18,12 @@ import torch
 from runs import RUNS, Shuffled, assert_equal_runs, examples, net, run, set_seed
 from torch import Tensor, nn
 from torch.amp import GradScaler
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from utils import train
 from utils.course import CourseError
 from utils.train import History
-from utils.training import checkpoint
+from utils.training import checkpoint, forms
 from utils.training.precision import Precision
 
 # --- going on -----------------------------------------------------------------------
@@ -115,7 +119,7 @@ def test_a_file_holds_plain_values_alone(tmp_path: Path) -> None:
     run("generator-sgd", tmp_path / "run.pt", epochs=1)  # its schedule has a Counter
     walk(torch.load(tmp_path / "run.pt", weights_only=True))
     with pytest.raises(CourseError, match="cannot keep the function"):
-        checkpoint.plain({"schedule": [lambda epoch: 0.5]})
+        forms.plain({"schedule": [lambda epoch: 0.5]})
 
 
 # --- files that are refused ---------------------------------------------------------
@@ -183,6 +187,143 @@ def test_bad_files_are_refused_and_left_alone(how: str, tmp_path: Path) -> None:
         run("epoch-sgd", file, resume=True, epochs=1)
     assert file.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["run.pt"]  # nothing ran
+
+
+Change = Callable[[dict[str, Any]], None]
+FORGED: dict[str, tuple[str, Change]] = {
+    "a momentum of another size": (
+        "epoch-sgd",
+        lambda state: state["optimizer"]["state"][0].update(
+            momentum_buffer=torch.zeros(1)
+        ),
+    ),
+    "no second moment": (
+        "shuffle-adam",
+        lambda state: state["optimizer"]["state"][0].update(exp_avg_sq=None),
+    ),
+    "a moment of a weight that is not there": (
+        "shuffle-adam",
+        lambda state: state["optimizer"]["state"].update({99: {}}),
+    ),
+    "text for a learning rate": (
+        "epoch-sgd",
+        lambda state: state["optimizer"]["param_groups"][0].update(lr="0.1"),
+    ),
+    "one beta": (
+        "shuffle-adamw",
+        lambda state: state["optimizer"]["param_groups"][0].update(betas=(0.9,)),
+    ),
+    "one group too many": (
+        "epoch-sgd",
+        lambda state: state["optimizer"]["param_groups"].append({}),
+    ),
+    "a schedule whose step is no function": (
+        "shuffle-adamw",
+        lambda state: state["scheduler"].update(last_epoch=[3]),
+    ),
+    "no schedule": ("shuffle-adamw", lambda state: state.update(scheduler=None)),
+    "best weights of another network": (
+        "epoch-sgd",
+        lambda state: state["best"].update({"0.weight": torch.zeros(1)}),
+    ),
+    "best weights that are none": (
+        "epoch-sgd",
+        lambda state: state.update(best={"0.weight": 1}),
+    ),
+    "a history of words": (
+        "epoch-sgd",
+        lambda state: state["history"]["rows"][0].update(val_loss="good"),
+    ),
+    "a history without a learning rate": (
+        "epoch-sgd",
+        lambda state: state["history"]["rows"][0].pop("lr"),
+    ),
+    "an epoch of the loader that is none": (
+        "epoch-sgd",
+        lambda state: state["loader"].update(epoch="first"),
+    ),
+}
+
+
+@pytest.mark.parametrize("forged", FORGED)
+def test_a_forged_state_is_refused_before_a_step(forged: str, tmp_path: Path) -> None:
+    kind, change = FORGED[forged]
+    file, first = tmp_path / "run.pt", {}
+    planned = RUNS[kind] | {"epochs": 2}
+    run(kind, file, **planned)
+    state = torch.load(file, weights_only=True)
+    state["history"]["rows"].pop()  # an epoch is left to be trained
+    change(state)
+    torch.save(state, file)
+    before = file.read_bytes()
+
+    def note(optimizer: Any, *_: Any) -> None:
+        first[id(optimizer)] = "stepped"
+
+    hook = register_optimizer_step_pre_hook(note)
+    try:
+        with pytest.raises(CourseError, match=r"run\.pt is "):
+            run(kind, file, resume=True, **planned)
+    finally:
+        hook.remove()
+    assert len(first) <= 1  # that of a copy
+    assert file.read_bytes() == before
+
+
+def test_how_an_optimizer_computes_is_not_the_files_to_say(tmp_path: Path) -> None:
+    file, kept = tmp_path / "run.pt", {"schedule": "constant"}
+    run("shuffle-adam", file, epochs=2, **kept)
+    state = torch.load(file, weights_only=True)
+    for group in state["optimizer"]["param_groups"]:
+        group |= {"fused": None, "foreach": True, "capturable": True, "new": 1}
+        del group["eps"]  # as if another version of torch had written it
+    torch.save(state, file)
+    resumed = run("shuffle-adam", file, resume=True, **kept)
+    assert_equal_runs(resumed, run("shuffle-adam", None, **kept))
+
+
+def test_an_optimizer_that_cannot_be_copied_goes_on(tmp_path: Path) -> None:
+    class Own(torch.optim.SGD):
+        def __init__(self, weights: Any) -> None:
+            super().__init__(weights, lr=0.05, momentum=0.9)
+            self.steps = iter(range(10**6))  # a copy would lack it
+
+        def step(self, closure: Any = None) -> None:
+            next(self.steps)
+            super().step(closure)
+
+    def go(file: Path | None, epochs: int, **more: Any) -> nn.Module:
+        set_seed(0)
+        model = net()
+        settings = {"checkpoint": file, "epochs": epochs, "device": "cpu", **more}
+        optimizer = Own(model.parameters())
+        train.fit(model, Shuffled(*examples()), optimizer=optimizer, **settings)
+        return model
+
+    go(tmp_path / "run.pt", 2)
+    resumed, whole = go(tmp_path / "run.pt", 4, resume=True), go(None, 4)
+    assert all(map(torch.equal, resumed.parameters(), whole.parameters()))
+
+
+def test_a_flipped_bit_anywhere_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "run.pt"
+    run("epoch-sgd", file, epochs=1)
+    whole = file.read_bytes()
+    with zipfile.ZipFile(file) as archive:
+        [weight] = [x for x in archive.infolist() if x.filename.endswith("data/0")]
+        # Behind its local header: 30 bytes, its name, and what aligns it.
+        head = whole[weight.header_offset :][:30]
+        content = weight.header_offset + 30 + sum(struct.unpack("<HH", head[26:30]))
+    flipped = bytearray(whole)
+    flipped[content + 1] ^= 16
+    file.write_bytes(flipped)
+    [old, new] = (
+        torch.load(io.BytesIO(x), weights_only=True)["model"]["0.weight"]
+        for x in (whole, flipped)
+    )
+    assert (old != new).sum() == 1  # torch itself takes it
+    with pytest.raises(CourseError, match="damaged or cut short"):
+        run("epoch-sgd", file, resume=True, epochs=1)
 
 
 def test_another_architecture_is_refused(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from utils.course import CourseError
 from utils.training import recipe
 from utils.training.checkpoint import Checkpoint
+from utils.training.claims import sole_run
 from utils.training.history import History
 from utils.training.interrupts import held_back
 from utils.training.parallel import average_buffers, parallel
@@ -80,6 +81,7 @@ def evaluate(
     return batches.metrics()
 
 
+@sole_run
 def fit(
     model: nn.Module,
     train_loader: Batches,

@@ -43,6 +43,7 @@ with guided:
     from utils.datasets.sources import Zip
     from utils.training import checkpoint
     from utils.training.history import History
+    from utils.training.tally import Metrics
 
 MEMORY = Path("/dev/shm")
 
@@ -114,15 +115,32 @@ def saved_run(data: bytes) -> None:
     if kind and kind[0] % 2:
         data = repacked(data)
     path = written(data, "run.pt")
-    model = nn.Linear(2, 2)
-    optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
-    scaler = GradScaler("cpu", enabled=False)
-    run = checkpoint.Checkpoint(path, model, optimizer, None, scaler, [], {"lr": 0.1})
-    history, _ = run.load()
+    checkpoint.read(path)  # where most end, before there is anything to train
+    run, _ = parts(path)
+    history, best = run.load()
     assert isinstance(history, History)
-    # A forged state of the generators must not lead out of their memory.
+    # Training goes on: nothing that was loaded may stop it, or lead out of its memory.
+    run.model(torch.ones(1, 2)).sum().backward()
+    run.optimizer.step()
+    run.model.load_state_dict(best or run.model.state_dict())
+    repr(history)
     np.random.rand(2000)  # noqa: NPY002
     torch.rand(2000)
+
+
+def parts(path: Path) -> tuple[checkpoint.Checkpoint, History]:
+    """A run that has trained for one step, which was its only epoch."""
+    model = nn.Linear(2, 2)
+    optimizer = torch.optim.Adam(model.parameters(), 0.1, fused=True)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 10)
+    scaler = GradScaler("cpu", enabled=False)
+    changing = (model, optimizer, scheduler, scaler, [])
+    run = checkpoint.Checkpoint(path, *changing, settings={"lr": 0.1})
+    model(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+    history, metrics = History(name="run"), Metrics(0.5, 0.5, 1)
+    history.add(metrics, metrics, lr=0.1, seconds=1.0, images_per_second=1.0)
+    return run, history
 
 
 def record(data: bytes) -> None:
@@ -183,13 +201,9 @@ def zip_seeds() -> list[bytes]:
 @functools.cache
 def saved() -> bytes:
     """A whole checkpoint, as `fit` writes it."""
-    model = nn.Linear(2, 2)
-    optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
-    scaler = GradScaler("cpu", enabled=False)
-    path = scratch() / "good.pt"
-    run = checkpoint.Checkpoint(path, model, optimizer, None, scaler, [], {"lr": 0.1})
-    run.save(History(name="run"), None)
-    return path.read_bytes()
+    run, history = parts(scratch() / "good.pt")
+    run.save(history, run.model.state_dict())
+    return run.path.read_bytes()
 
 
 def repacked(pickled: bytes) -> bytes:

@@ -53,6 +53,8 @@ def run_tests(root: Path, names: str) -> tuple[int, str]:
         )
     except subprocess.TimeoutExpired:
         return 1, "no end"
+    if done.returncode < 0:  # by a signal
+        return 1, "a crash of Python"
     failed = re.search(
         r"^(?:FAILED|ERROR) tests/(\S+?)(?:\[.*)?(?: - |$)", done.stdout, re.M
     )

@@ -30,7 +30,7 @@ from utils.datasets import cifar, readers
 from utils.models import weights
 from utils.sizes import Table
 from utils.train import History
-from utils.training import checkpoint
+from utils.training import checkpoint, generators
 
 
 class Payload:
@@ -94,10 +94,10 @@ def test_a_malicious_batch_of_cifar10_runs_nothing(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("place", [-(10**8), 10**8])
 def test_a_forged_generator_does_not_read_foreign_memory(place):
-    state = checkpoint.random_state()
+    state = generators.random_state()
     kind, keys, _, *rest = state["numpy"]
     with pytest.raises(ValueError, match=f"at place {place} of 624"):
-        checkpoint.restore_random(state | {"numpy": (kind, keys, place, *rest)})
+        generators.restore_random(state | {"numpy": (kind, keys, place, *rest)})
 
 
 def tuples(depth: int) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib.util
+import io
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from typing import Any
 
 import fuzz
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -39,25 +41,43 @@ def edited(draw: st.DrawFn, seeds: list[bytes]) -> bytes:
 
 
 ODD: list[Any] = [None, True, {}, [], "", "<b>|\n", -1, 0.5, 10**400, float("inf")]
+ODD_TENSORS = [torch.zeros(()), torch.zeros(9), torch.zeros(2, 2), torch.arange(2)]
 
 
 @st.composite
 def other_record(draw: st.DrawFn, seeds: list[bytes]) -> bytes:
     """A good record with values that are of another kind, or missing."""
-    run = copy.deepcopy(json.loads(draw(st.sampled_from(seeds))))
+    run = json.loads(draw(st.sampled_from(seeds)))
+    return json.dumps(draw(changed(run, ODD))).encode()
+
+
+@st.composite
+def other_state(draw: st.DrawFn) -> bytes:
+    """A sound checkpoint, in which a state has another form, or is missing."""
+    state = torch.load(io.BytesIO(fuzz.saved()), weights_only=True)
+    file = io.BytesIO()
+    odd = [value for value in ODD if value != 10**400]  # no file takes it
+    torch.save(draw(changed(state, odd + ODD_TENSORS)), file)
+    return b"\0" + file.getvalue()
+
+
+@st.composite
+def changed(draw: st.DrawFn, value: Any, odd: list[Any]) -> Any:
+    """The value with something in it replaced by something odd, or left out."""
+    whole = copy.deepcopy(value)
     for _ in range(draw(st.integers(1, 3))):
-        place = run
+        place = whole
         while isinstance(place, dict | list) and place:
             keys = list(place) if isinstance(place, dict) else range(len(place))
             key = draw(st.sampled_from(keys))
             if draw(st.booleans()) or not isinstance(place[key], dict | list):
                 if draw(st.booleans()):
-                    place[key] = draw(st.sampled_from(ODD))
+                    place[key] = copy.deepcopy(draw(st.sampled_from(odd)))
                 else:
                     del place[key]
                 break
             place = place[key]
-    return json.dumps(run).encode()
+    return whole
 
 
 @pytest.mark.parametrize("name", fuzz.TARGETS)
@@ -66,6 +86,8 @@ def test_no_error_but_the_documented_one(name, thorough):
     inputs = st.one_of(edited(seeds), st.binary(max_size=64))
     if name == "results":
         inputs = st.one_of(inputs, other_record(seeds), other_record(seeds))
+    if name == "checkpoint":
+        inputs = st.one_of(inputs, other_state(), other_state())
 
     @settings(
         max_examples=INPUTS[thorough],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-import os
 import re
 import sys
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+from utils import files
 from utils.check import SIGNS, exercises
 from utils.classroom import rerun
 from utils.course import CourseError
@@ -168,12 +168,21 @@ def _harmless(text: str) -> str:
 
 
 def write(handed: list[Handed], out: Path) -> None:
-    """Write the table as CSV, whole or not at all; spreadsheets see its encoding."""
+    """Write the table as CSV, whole or not at all; spreadsheets see its encoding.
+
+    Raises:
+        CourseError: there is no room, or no permission.
+    """
     text = io.StringIO(newline="")
     csv.writer(text).writerows(rows(handed))
-    part = out.with_name(out.name + ".part")
-    part.write_bytes(text.getvalue().encode("utf-8-sig"))
-    os.replace(part, out)
+    try:
+        with files.replacing(out) as file:
+            file.write(text.getvalue().encode("utf-8-sig"))
+    except OSError as error:
+        raise CourseError(
+            f"{out} cannot be written ({error.strerror}). If a spreadsheet has it open,"
+            " close it; or name another --out."
+        ) from error
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -214,10 +223,10 @@ def main(argv: list[str] | None = None) -> int:
         if not args.out.parent.is_dir():
             raise CourseError(f"There is no folder {args.out.parent}: create it first.")
         handed = collect(args.folder, run=args.run, seconds=args.seconds)
+        write(handed, args.out)
     except CourseError as error:
         print(f"report: {error}", file=sys.stderr)
         return 1
-    write(handed, args.out)
     for one in handed:
         for note in one.notes:
             print(f"{one.file}: {note}", file=sys.stderr)

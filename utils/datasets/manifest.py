@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 
 import pooch
 
-from utils import course
+from utils import course, files
 from utils.course import CourseError
 from utils.datasets import cache
 
@@ -73,10 +73,9 @@ def write(folder: Path, sums: Sums) -> None:
             raise CourseError(f"The name {name!r} has a line break. Rename that file.")
     lines = [f"{sha256}  {name}\n" for name, sha256 in sorted(sums.items())]
     text = "".join([head, *lines]).encode("utf-8", "surrogateescape")
-    part = folder / f"{NAME}.part"
     try:
-        part.write_bytes(text)
-        part.replace(folder / NAME)
+        with files.replacing(folder / NAME) as file:
+            file.write(text)
     except OSError as error:
         raise CourseError(
             f"{folder / NAME} cannot be written ({error.strerror}). What is packed"

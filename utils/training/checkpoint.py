@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import pickle
-import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.amp import GradScaler
 from torch.optim import Optimizer
 
+from utils import files
 from utils.course import CourseError
-from utils.training import distributed, tensors
+from utils.training import distributed, schema, tensors
+from utils.training.forms import fitted, fitted_optimizer, plain
+from utils.training.generators import (
+    loader_state,
+    random_state,
+    restore_loader,
+    restore_random,
+)
 from utils.training.history import History
 from utils.training.interrupts import held_back
 
@@ -97,8 +101,7 @@ class Checkpoint:
         """
         state = distributed.from_first(lambda: read(self.path))
         try:
-            check_architecture(self.path, state["model"], self.model.state_dict())
-            check_settings(self.path, state["settings"], self.settings)
+            self.check(state)
             with held_back():  # never half the old weights and half the new
                 self.restore(state)
             return History.from_dict(state["history"]), state["best"]
@@ -106,6 +109,24 @@ class Checkpoint:
             raise
         except Exception as error:  # a hand-made file can hold anything anywhere
             raise CourseError(DAMAGED.format(self.path, repr(error))) from None
+
+    def check(self, state: dict[str, Any]) -> None:
+        """Raise an error unless every part could have come to its state.
+
+        The states of optimizer, scheduler and scaler take the form of ours.
+        """
+        check_architecture(self.path, state["model"], self.model.state_dict())
+        if state["best"] is not None:
+            check_architecture(self.path, state["best"], self.model.state_dict())
+        check_settings(self.path, state["settings"], self.settings)
+        if where := schema.misfit(state["history"], schema.HISTORY):
+            raise ValueError(f"{where} is missing, or of another kind")
+        state["optimizer"] = fitted_optimizer(state["optimizer"], self.optimizer)
+        ours = plain(self.scheduler.state_dict()) if self.scheduler else None
+        state["scheduler"] = fitted(state["scheduler"], ours, "the schedule")
+        if state["scaler"]:  # or it was off, on another device
+            ours = self.scaler.state_dict()
+            state["scaler"] = fitted(state["scaler"], ours, "the scaler")
 
     def restore(self, state: dict[str, Any]) -> None:
         """Give every part its state."""
@@ -122,21 +143,15 @@ class Checkpoint:
 
 
 def write(path: Path, state: dict[str, Any]) -> None:
-    """Replace the file in one step: a reader finds the old one or the new, whole.
+    """Replace the file by one with this state.
 
     Raises:
         CourseError: it could not be written; the previous file is as it was.
     """
-    partial = path.with_name(path.name + ".partial")
     try:
-        with open(partial, "wb") as file:
+        with files.replacing(path) as file:
             torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
     except (OSError, RuntimeError) as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
         # torch's own writer raises a RuntimeError that does not know why
         why = error if isinstance(error, OSError) else "the disk is probably full"
         if path.parent.is_dir():
@@ -198,67 +213,3 @@ def check_settings(
             f"{path} was trained otherwise: {'; '.join(changed)}. Resume with the same"
             " values, or start anew with resume=False or another file."
         )
-
-
-def plain(value: Any) -> Any:
-    """The value in the types that `torch.load(weights_only=True)` takes in any version.
-
-    Raises:
-        CourseError: it holds something else, which no checkpoint could give back.
-    """
-    if isinstance(value, Mapping):  # a Counter among them
-        return {plain(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(plain(item) for item in value)
-    if isinstance(value, np.generic):
-        return value.item()
-    if value is None or isinstance(value, Tensor | bool | int | float | str):
-        return value
-    raise CourseError(
-        f"A checkpoint cannot keep the {type(value).__name__} in the state of the"
-        " optimizer or the schedule. Use torch's own, or train without checkpoint=."
-    )
-
-
-def loader_state(loader: Any) -> dict[str, Any]:
-    """What decides the order of the loader's next pass."""
-    generator = getattr(loader, "generator", None)
-    drawn = generator.get_state() if isinstance(generator, torch.Generator) else None
-    return {"epoch": getattr(loader, "epoch", None), "generator": drawn}
-
-
-def restore_loader(loader: Any, state: dict[str, Any]) -> None:
-    """Set the loader back to where `loader_state` found it."""
-    if state["epoch"] is not None:
-        loader.epoch = state["epoch"]
-    if state["generator"] is not None:
-        loader.generator.set_state(state["generator"])
-
-
-def random_state() -> dict[str, Any]:
-    """The state of every global random generator, as numbers and tensors."""
-    kind, keys, *rest = cast(tuple, np.random.get_state())  # noqa: NPY002
-    state: dict[str, Any] = {
-        "torch": torch.get_rng_state(),
-        "python": random.getstate(),
-        "numpy": (kind, keys.tolist(), *rest),
-    }
-    if torch.cuda.is_available():
-        state["cuda"] = torch.cuda.get_rng_state_all()
-    if torch.backends.mps.is_available():
-        state["mps"] = torch.mps.get_rng_state()
-    return state
-
-
-def restore_random(state: dict[str, Any]) -> None:
-    """Set the generators back, those of a GPU where this machine has as many."""
-    torch.set_rng_state(state["torch"])
-    random.setstate(state["python"])
-    kind, keys, place, *rest = state["numpy"]
-    if not 0 <= place <= len(keys):  # NumPy would read there all the same
-        raise ValueError(f"NumPy's generator at place {place} of {len(keys)}")
-    np.random.set_state((kind, keys, place, *rest))  # noqa: NPY002
-    if len(state.get("cuda", ())) == torch.cuda.device_count() > 0:
-        torch.cuda.set_rng_state_all(state["cuda"])
-    if "mps" in state and torch.backends.mps.is_available():
-        torch.mps.set_rng_state(state["mps"])

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from utils import course
+from utils import course, files
 from utils.course import CourseError
 from utils.datasets.loader import Splits
 from utils.look import totals
@@ -175,16 +175,13 @@ def save_weights(model: nn.Module, path: Path) -> None:
         CourseError: there is no room, or no permission.
     """
     weights = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
-    part = path.with_name(path.name + ".part")
     try:
-        torch.save(weights, part)
-        part.replace(path)
+        with files.replacing(path) as file:
+            torch.save(weights, file)
     except (OSError, RuntimeError) as error:  # torch's own for a full disk
         raise CourseError(
             f"The weights cannot be written to {path}: {error}."
         ) from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def report(result: dict[str, Any], file: Path | None) -> None:

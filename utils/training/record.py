@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from utils import course
+from utils import course, files
 from utils.course import ROOT, CourseError
 
 FORMAT = 1  # of the files; another number means that the keys changed
@@ -28,16 +28,13 @@ def write(path: Path, record: dict[str, Any]) -> None:
         CourseError: there is no room, or no permission.
     """
     make_folder(path.parent)
-    part = path.with_name(path.name + ".part")
     try:
-        part.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        part.replace(path)
+        with files.replacing(path) as file:
+            file.write(f"{json.dumps(record, indent=1)}\n".encode())
     except OSError as error:
         raise CourseError(
             f"{path} cannot be written ({error.strerror}). Choose another folder."
         ) from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def make_folder(path: Path) -> None:

@@ -25,7 +25,7 @@ def load(path: Path) -> Any:
             raise pickle.UnpicklingError("a tar")
         file.seek(0)
         if file.read(4) == b"PK\3\4":
-            _refuse_bomb(file)
+            _verify(file)
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
@@ -38,10 +38,15 @@ def _is_tar(file: BinaryIO) -> bool:
         return False
 
 
-def _refuse_bomb(file: BinaryIO) -> None:
-    """Refuse a zip that unpacks to more than the file: torch packs nothing densely."""
+def _verify(file: BinaryIO) -> None:
+    """Refuse a zip with a flipped byte, or one that unpacks to more than the file.
+
+    torch does not look at the checksums that it has written, and packs nothing densely.
+    """
     size = file.seek(0, 2)
     with zipfile.ZipFile(file) as archive:
         unpacked = sum(member.file_size for member in archive.infolist())
-    if unpacked > size:
-        raise zipfile.BadZipFile(f"{size} bytes would unpack to {unpacked}")
+        if unpacked > size:
+            raise zipfile.BadZipFile(f"{size} bytes would unpack to {unpacked}")
+        if damaged := archive.testzip():
+            raise zipfile.BadZipFile(f"the checksum of {damaged} differs")

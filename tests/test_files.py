@@ -1,0 +1,145 @@
+"""Files that are replaced as a whole, whatever ends the writing."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from utils import files
+from utils.course import ROOT
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("there", [None, b"old"])
+def test_the_new_file_takes_the_place_of_the_old(tmp_path, there):
+    path = tmp_path / "run.json"
+    if there:
+        path.write_bytes(there)
+    with files.replacing(path) as file:
+        file.write(b"new")
+        assert (path.read_bytes() if there else path.exists()) == (there or False)
+    assert path.read_bytes() == b"new"
+    assert names(tmp_path) == ["run.json"]
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), KeyboardInterrupt()])
+def test_what_is_begun_and_not_finished_leaves_no_trace(tmp_path, error):
+    path = tmp_path / "run.json"
+    path.write_bytes(b"old")
+
+    def write() -> None:
+        with files.replacing(path) as file:
+            file.write(b"half")
+            raise error
+
+    with pytest.raises(type(error)):
+        write()
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["run.json"]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from utils import files
+with files.replacing(Path(sys.argv[1])) as file:
+    file.write(b"half")
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
+def test_what_a_killed_process_leaves_is_written_over(tmp_path):
+    path = tmp_path / "run.json"
+    path.write_bytes(b"old")
+    done = subprocess.run([sys.executable, "-c", KILLED, path], cwd=ROOT)
+    assert done.returncode == -signal.SIGKILL
+    assert names(tmp_path) == ["run.json", "run.json.part"]
+    assert path.read_bytes() == b"old"
+    with files.replacing(path) as file:
+        file.write(b"new")
+    assert path.read_bytes() == b"new"
+    assert names(tmp_path) == ["run.json"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no folder can be opened there")
+def test_a_power_cut_finds_one_of_them_whole(tmp_path, monkeypatch):
+    """What the disk was told to keep, and when: a cut may come between any two steps.
+
+    The content must be there before the name is, and the name before we go on.
+    """
+    path, told = tmp_path / "run.json", []
+    force, rename = os.fsync, Path.replace
+
+    def note_force(descriptor: int) -> None:
+        found = os.readlink(f"/proc/self/fd/{descriptor}") if linux else ""
+        size = os.fstat(descriptor).st_size if Path(found).is_file() else None
+        told.append(("force", Path(found).name, size))
+        force(descriptor)
+
+    def note_rename(part: Path, target: Path) -> Path:
+        told.append(("rename", part.name, target.name))
+        return rename(part, target)
+
+    linux = sys.platform == "linux"
+    monkeypatch.setattr(os, "fsync", note_force)
+    monkeypatch.setattr(Path, "replace", note_rename)
+    with files.replacing(path) as file:
+        file.write(b"x" * 100_000)
+    if not linux:  # no way to see what a descriptor is of
+        assert [step for step, *_ in told] == ["force", "rename", "force"]
+        return
+    assert told == [
+        ("force", "run.json.part", 100_000),
+        ("rename", "run.json.part", "run.json"),
+        ("force", tmp_path.name, None),
+    ]
+
+
+def test_a_folder_that_cannot_be_forced_does_no_harm(tmp_path, monkeypatch):
+    def refuse(*_: object) -> int:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "open", refuse)
+    with files.replacing(tmp_path / "a") as file:
+        file.write(b"new")
+    assert (tmp_path / "a").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("times", [2, 99])
+def test_a_file_that_windows_holds_open_is_tried_again(tmp_path, monkeypatch, times):
+    path, left = tmp_path / "run.json", [times]
+    path.write_bytes(b"old")
+    rename = Path.replace
+
+    def held(part: Path, target: Path) -> Path:
+        if left[0]:
+            left[0] -= 1
+            raise PermissionError(errno.EACCES, "in use")
+        return rename(part, target)
+
+    monkeypatch.setattr(files, "PATIENT", True)
+    monkeypatch.setattr(files, "PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(Path, "replace", held)
+
+    def write() -> None:
+        with files.replacing(path) as file:
+            file.write(b"new")
+
+    if times > len(files.PAUSES):
+        with pytest.raises(PermissionError):
+            write()
+    else:
+        write()
+    assert path.read_bytes() == (b"old" if times == 99 else b"new")
+    assert names(tmp_path) == ["run.json"]
