@@ -29,6 +29,7 @@ from utils.datasets import (
     maps,
     photos,
     pixels,
+    sources,
     standins,
     store,
 )
@@ -330,6 +331,17 @@ def test_a_bomb_that_lies_about_its_size_is_skipped(folder, capsys):
     assert "cat.bomb.jpg: damaged in the zip (Bad CRC-32" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_what_unpacks_without_a_limit_is_not_unpacked(folder, capsys, method):
+    content = io.BytesIO(packed(kaggle()))
+    with zipfile.ZipFile(content, "a", method) as archive:
+        archive.writestr("train/cat.other.jpg", jpeg())
+    write(folder, {"train.zip": content.getvalue()})
+    assert sum(sizes(data.dogs_vs_cats(8))) == 20
+    said = "cat.other.jpg: its compression method is not supported; leave it out"
+    assert said in capsys.readouterr().out
+
+
 def test_a_declared_size_beyond_all_photos_is_not_read():
     info = zipfile.ZipInfo("train/cat.0.jpg")
     info.file_size = info.compress_size = 2**30
@@ -405,10 +417,10 @@ def test_a_file_that_cannot_be_opened_is_tried_again(folder, monkeypatch, capsys
     write(folder, kaggle())
     known = Image.open
 
-    def deny(file, *args):
+    def deny(file, **options):
         if str(file).endswith("cat.3.jpg"):
             raise PermissionError(13, "Permission denied", str(file))
-        return known(file, *args)
+        return known(file, **options)
 
     monkeypatch.setattr(Image, "open", deny)
     assert sum(sizes(data.dogs_vs_cats(8))) == 19
@@ -424,6 +436,34 @@ def test_a_link_that_leads_nowhere_is_skipped(folder, capsys):
     (folder / "train" / "cat.link.jpg").symlink_to(folder / "nowhere.jpg")
     assert sum(sizes(data.dogs_vs_cats(8))) == 20
     assert "cat.link.jpg: there is no such file" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs links")
+@pytest.mark.parametrize("target", [".", "..", "../..", "../../train/cat"])
+def test_a_link_that_leads_round_is_not_followed(tmp_path, target):
+    train = tmp_path / "x" / "train"
+    write(train, {f"{c}/{i}.jpg": jpeg() for c in ("cat", "dog") for i in (1, 2)})
+    (train / "cat" / "me").symlink_to(target)
+    assert [p.name for p in sources.files(train / "cat")] == ["1.jpg", "2.jpg"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs links")
+def test_links_to_other_folders_are_followed_once(tmp_path):
+    write(tmp_path, {"x/cat/1.jpg": jpeg(), "more/2.jpg": jpeg(), "more/in/3.jpg": b""})
+    (tmp_path / "x" / "cat" / "more").symlink_to(tmp_path / "more")
+    (tmp_path / "more" / "back").symlink_to(tmp_path / "x" / "cat")
+    found = [p.name for p in sources.files(tmp_path / "x" / "cat")]
+    assert found == ["1.jpg", "2.jpg", "3.jpg"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such pipes")
+def test_what_is_neither_file_nor_folder_is_not_read(folder, capsys):
+    write(folder, kaggle())
+    os.mkfifo(folder / "train" / "cat.pipe.jpg")
+    (folder / "train" / "cat.device.jpg").symlink_to(os.devnull)
+    assert len(list(sources.files(folder / "train"))) == 20
+    assert sum(sizes(data.dogs_vs_cats(8))) == 20
+    assert capsys.readouterr().out == ""
 
 
 def test_photos_of_any_size_and_turned_ones(folder):

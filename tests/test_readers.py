@@ -8,6 +8,8 @@ import os
 import pickle
 import struct
 import tarfile
+import threading
+import time
 import warnings
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import pytest
 from PIL import Image
 
 from utils.course import CourseError
+from utils.datasets import readers
 from utils.datasets.cifar import read_cifar10, read_cifar_batch
 from utils.datasets.readers import read_idx, read_photo
 
@@ -57,9 +60,23 @@ VALUES = np.arange(60, dtype=np.uint8).reshape(5, 4, 3)
         (idx(VALUES) + b"!", "61 values follow"),
         (gzip.compress(idx(VALUES))[:-20], "cannot be read"),
         (gzip.compress(idx(VALUES))[:12] + bytes(40), "cannot be read"),
+        (struct.pack(">101I", 0x0800 + 100, *[1] * 100) + b"!", "no array has the"),
+        (struct.pack(">4I", 0x0803, 0, 2**32 - 1, 2**32 - 1), "no array has the"),
     ],
     # Named, since gzip writes the time: two test processes would see other tests.
-    ids=["empty", "page", "floats", "header", "three", "short", "long", "cut", "zeros"],
+    ids=[
+        "empty",
+        "page",
+        "floats",
+        "header",
+        "three",
+        "short",
+        "long",
+        "cut",
+        "zeros",
+        "dimensions",
+        "endless",
+    ],
 )
 def test_a_wrong_idx_file_is_named_with_its_remedy(tmp_path, content, message):
     path = tmp_path / "train-images-idx3-ubyte"
@@ -458,3 +475,113 @@ def test_a_decompression_bomb_is_not_opened(tmp_path, side):
     assert path.stat().st_size < 100_000
     with pytest.raises(CourseError, match=r"bomb\.png: more than 89 million pixels"):
         read_photo(path, size=64)
+
+
+EPS = b"""%!PS-Adobe-3.0 EPSF-3.0
+%%BoundingBox: 0 0 8 8
+%%EndComments
+showpage
+"""
+
+
+def iptc(content: bytes) -> bytes:
+    """A picture in an IPTC file, which gives Pillow the content to open."""
+    fields = {(3, 60): b"\1\0", (3, 20): b"\0\x08", (3, 30): b"\0\x08"}
+    fields |= {(3, 120): b"\x05", (8, 10): content}
+    return b"".join(
+        bytes([0x1C, *field]) + struct.pack(">H", len(value)) + value
+        for field, value in fields.items()
+    )
+
+
+@pytest.mark.parametrize("pack", [bytes, iptc])
+def test_no_picture_starts_another_program(tmp_path, monkeypatch, pack):
+    started = []
+    monkeypatch.setattr(
+        "PIL.EpsImagePlugin.Ghostscript",
+        lambda *args, **options: started.append(args) or Image.new("L", (8, 8)).im,
+    )
+    path = tmp_path / "9.jpg"
+    path.write_bytes(pack(EPS))
+    with Image.open(path) as image:
+        image.load()
+    assert started.pop()  # Pillow alone would
+    with pytest.raises(CourseError, match=r"9\.jpg: no image, or of a kind unknown"):
+        read_photo(path)
+    assert not started
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "size", "most"),
+    [
+        ("png", {}, None, 1),
+        ("png", {}, 8, 1),
+        ("jpg", {"progressive": True}, 8, 1),
+        ("jpg", {}, None, 1),
+        ("jpg", {}, 8, 3),  # only an eighth of it is decoded
+    ],
+)
+def test_large_pictures_are_decoded_one_at_a_time(
+    tmp_path, monkeypatch, kind, options, size, most
+):
+    at_once, seen = [], []
+    known = readers._upright_rgb
+
+    def watched(image):
+        at_once.append(image)
+        time.sleep(0.3)  # the others come as far as they may
+        seen.append(len(at_once))
+        at_once.pop()
+        return known(image)
+
+    monkeypatch.setattr(readers, "LARGE", 10_000)
+    monkeypatch.setattr(readers, "_upright_rgb", watched)
+    path = saved(tmp_path / f"a.{kind}", Image.fromarray(smooth(200, 200)), **options)
+    threads = [
+        threading.Thread(target=read_photo, args=(path,), kwargs={"size": size})
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(seen) == 3
+    assert max(seen) == most
+
+
+def test_a_damaged_picture_does_not_stay_in_memory_with_its_error(tmp_path):
+    noise = RNG.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    path = saved(tmp_path / "cut.jpg", Image.fromarray(noise))
+    path.write_bytes(path.read_bytes()[:-999])
+    with pytest.raises(CourseError) as caught:
+        read_photo(path)
+    image = caught.value.__cause__.__traceback__.tb_frame.f_locals["image"]
+    with pytest.raises(ValueError, match="closed image"):
+        image.getpixel((0, 0))
+
+
+@pytest.mark.parametrize("size", [None, 8])
+def test_a_jpeg_of_endless_scans_is_refused(tmp_path, monkeypatch, size):
+    picture = Image.fromarray(smooth(200, 200))
+    path = saved(tmp_path / "a.jpg", picture, progressive=True)
+    monkeypatch.setattr(readers, "WORK", 20 * 200 * 200)
+    assert read_photo(path, size=size).any()
+    content = path.read_bytes()
+    last = content[content.rindex(b"\xff\xda") : -2]
+    path.write_bytes(content[:-2] + 60 * last + content[-2:])
+    with Image.open(path) as image:
+        image.load()  # Pillow does not mind
+    with pytest.raises(CourseError, match=r"a\.jpg: .*more than 20 scans of so many"):
+        read_photo(path, size=size)
+
+
+@pytest.mark.parametrize("comment", [b"", b"\xff\xda" * 1000])
+def test_what_lies_beside_a_jpegs_pixels_counts_as_no_scan(
+    tmp_path, monkeypatch, comment
+):
+    monkeypatch.setattr(readers, "WORK", 20 * 200 * 200)
+    picture = Image.fromarray(smooth(200, 200))
+    path = saved(tmp_path / "a.jpg", picture, comment=comment)
+    film = b"\xff\xda" * 1000  # as phones add one
+    path.write_bytes(path.read_bytes() + film)
+    assert read_photo(path).shape == (200, 200, 3)

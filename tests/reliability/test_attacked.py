@@ -12,6 +12,7 @@ import struct
 import sys
 import tarfile
 import tempfile
+import tracemalloc
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from authoring import pages
 from utils import data, results
 from utils.course import CourseError
 from utils.datasets import cifar, readers
+from utils.datasets.sources import Zip
 from utils.models import weights
 from utils.sizes import Table
 from utils.train import History
@@ -126,6 +128,39 @@ def test_a_pickle_that_hoards_is_refused(name):
 
 # Archives that unpack to far more than they are
 
+BOMB = 3 * 10**7  # bytes that a bomb unpacks to
+
+
+@contextlib.contextmanager
+def little_memory() -> Iterator[None]:
+    """What Python takes meanwhile is a small part of what a bomb would unpack to."""
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < BOMB / 4
+    finally:
+        tracemalloc.stop()
+
+
+def lying(method: int, name: str) -> bytes:
+    """A zip of one bomb, which declares the size of a small photo."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", method) as archive:
+        archive.writestr(name, bytes(BOMB))
+    true, told = struct.pack("<I", BOMB), struct.pack("<I", 5000)
+    assert content.getvalue().count(true) == 2  # with the member, and in the list
+    return content.getvalue().replace(true, told)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2])
+@pytest.mark.parametrize("inner", ["", "train.zip"])
+def test_a_zip_bomb_that_lies_about_its_size_is_not_unpacked(tmp_path, method, inner):
+    path = samples.write(tmp_path / "x.zip", lying(method, inner or "cat.jpg"))
+    with little_memory():
+        source = Zip(path, lambda name: ("train", 0), inner=inner)
+        with pytest.raises(CourseError, match=r"CRC-32|compression method"):
+            source.open(source.photos[0])
+
 
 def test_weights_that_would_unpack_to_gigabytes_are_refused(tmp_path):
     path = tmp_path / "w.pt"
@@ -144,9 +179,16 @@ def test_weights_that_would_unpack_to_gigabytes_are_refused(tmp_path):
 
 def test_a_gzip_bomb_is_not_unpacked(tmp_path, monkeypatch):
     monkeypatch.setattr(readers, "LARGEST", 10**5)
-    path = samples.write(tmp_path / "images", gzip.compress(bytes(10**6)))
-    with pytest.raises(CourseError, match="unpacks to more than 0 MB"):
+    path = samples.write(tmp_path / "images", gzip.compress(bytes(BOMB)))
+    with little_memory(), pytest.raises(CourseError, match="unpacks to more than 0 MB"):
         readers.read_idx(path)
+
+
+def test_a_batch_that_unpacks_to_more_than_any_is_not_unpacked(monkeypatch):
+    monkeypatch.setattr(cifar, "LARGEST", 10**5)
+    bomb = gzip.GzipFile(fileobj=io.BytesIO(gzip.compress(bytes(BOMB))))
+    with little_memory(), pytest.raises(CourseError, match="more than 0 MB"):
+        cifar.read_cifar_batch(bomb, "batch")
 
 
 @pytest.mark.parametrize("name", ["cifar-10-batches-py/data_batch_1", "padding"])
@@ -156,9 +198,9 @@ def test_a_tar_bomb_is_not_unpacked(tmp_path, monkeypatch, name):
     with tarfile.open(path, "w:gz") as archive:
         for _ in range(3):
             member = tarfile.TarInfo(name)
-            member.size = 10**6
-            archive.addfile(member, io.BytesIO(bytes(10**6)))
-    with pytest.raises(CourseError, match="more than 0 MB"):
+            member.size = BOMB
+            archive.addfile(member, io.BytesIO(bytes(BOMB)))
+    with little_memory(), pytest.raises(CourseError, match="more than 0 MB"):
         cifar.read_cifar10(path)
 
 
@@ -327,7 +369,7 @@ def test_what_was_tried(request, keep):
     if request.session.testsfailed:
         pytest.skip("another test has failed")
     pickles = len(FORMS) * len(READERS) + 1
-    bombs = 2 * len(BOMBS) + 4
+    bombs = 2 * len(BOMBS) + 9
     keep(
         "attacked",
         f"{pickles} malicious files of tensors and of CIFAR-10, {len(HOARDS)} pickles"

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import random
+import signal
 import subprocess
 import sys
 import threading
@@ -224,6 +225,29 @@ def test_two_processes_that_download_one_file(server, tmp_path):
     command = [sys.executable, "-c", FETCH, str(ROOT), str(tmp_path), *file[:2]]
     both = [subprocess.Popen([*command, file.urls[0]]) for _ in range(2)]
     assert [process.wait(60) for process in both] == [0, 0]
+    assert (tmp_path / NAME).read_bytes() == CONTENT
+    assert names(tmp_path) == [NAME]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs signals that stop")
+def test_a_download_that_sleeps_does_not_write_to_the_one_that_went_on(
+    server, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(transfer, "QUIET", 0.5)
+    file = server.remote("limited")
+    command = [sys.executable, "-c", FETCH, str(ROOT), str(tmp_path), *file[:2]]
+    with subprocess.Popen([*command, file.urls[0]]) as sleeper:
+        try:
+            while not any(part.stat().st_size for part in tmp_path.iterdir()):
+                assert sleeper.poll() is None
+                time.sleep(0.01)
+            sleeper.send_signal(signal.SIGSTOP)
+            time.sleep(2 * transfer.QUIET)
+            fetch(server.remote("good"), tmp_path)
+        finally:
+            sleeper.send_signal(signal.SIGCONT)
+        assert sleeper.wait(60) == 0
+    assert server.ranges[-1] is not None  # what had come was used
     assert (tmp_path / NAME).read_bytes() == CONTENT
     assert names(tmp_path) == [NAME]
 

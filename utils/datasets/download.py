@@ -215,6 +215,8 @@ def _try_mirrors(remote: Remote, path: Path, failures: dict[str, str]) -> bool:
                 if isinstance(error, TooSlow):
                     slow.append(url)
     except OSError as error:  # the disk: another mirror would not help
+        if path.is_file() and remote.matches(path):  # another process was faster
+            return True
         reason = error.strerror or "no permission"
         failures[remote.urls[0]] = f"{path.parent} cannot be written to ({reason})"
         if part:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import math
+import re
+import threading
 import warnings
 import zlib
 from collections.abc import Callable
@@ -17,6 +20,12 @@ from PIL import Image, ImageOps
 from utils.course import CourseError
 
 LARGEST = 2**28  # bytes of any of these files, unpacked: more is a bomb
+LARGE = 8 * 10**6  # pixels: more are decoded one picture at a time, up to 1.4 GB each
+ONE_LARGE = threading.Lock()
+WORK = 2 * 10**9  # pixels that all scans of a JPEG may go over: a few seconds
+EXTERNAL = {"EPS", "IPTC"}  # for EPS, Pillow starts Ghostscript; IPTC may hold an EPS
+SCAN, END = b"\xda", b"\xd9"  # a JPEG's markers, after b"\xff"
+MARKER = re.compile(rb"\xff+([^\x00\x01\xd0-\xd8\xff])(..)?", re.DOTALL)
 REMEDY = "Delete it and run again: it is then downloaded."
 
 
@@ -57,7 +66,13 @@ def read_idx(path: Path, dimensions: int | None = None) -> np.ndarray:
             f"{path} is damaged: {len(values)} values follow where its header says"
             f" {math.prod(shape)} ({' x '.join(map(str, shape))}). {REMEDY}"
         )
-    return np.frombuffer(bytearray(values), np.uint8).reshape(shape)
+    try:
+        return np.frombuffer(bytearray(values), np.uint8).reshape(shape)
+    except ValueError as error:  # too many dimensions, or none long and others endless
+        raise CourseError(
+            f"{path} is damaged: no array has the shape that its header says ({error})."
+            f" {REMEDY}"
+        ) from error
 
 
 def read_photo(
@@ -77,7 +92,8 @@ def read_photo(
         uint8 (H, W, 3).
 
     Raises:
-        CourseError: no image, a damaged one, or one too large to be a photo.
+        CourseError: no image, a damaged one, one too large to be a photo, or of a
+            format that needs another program.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -92,20 +108,37 @@ def decode_photo(
     Any number of threads may do so at once; Pillow's warnings are the caller's.
     """
     try:
-        with Image.open(file) as image:
+        # Closed, since an error's traceback would keep its pixels in memory.
+        with contextlib.closing(Image.open(file, formats=_formats())) as image:
             if getattr(image, "is_animated", False) and image.format != "MPO":
                 tell(f"{name} has {image.n_frames} frames; the first one is used.")
                 image.seek(0)
             _refuse_huge(image, reduced=bool(size))
+            _refuse_endless(image)
+            pixels = image.width * image.height
             if size:
                 image.draft(None, (2 * size, 2 * size))  # JPEG: skip unseen detail
-            rgb = _upright_rgb(image)
+            if _plain_jpeg(image):
+                pixels = image.width * image.height
+            with ONE_LARGE if pixels > LARGE else contextlib.nullcontext():
+                rgb = _upright_rgb(image)
+                if size:
+                    rgb = ImageOps.fit(rgb, (size, size), Image.Resampling.BILINEAR)
     # Pillow's formats raise what they like; whatever it is, the file is at fault.
     except Exception as error:
         raise CourseError(f"{name}: {_cause(error)}") from error
-    if size:
-        rgb = ImageOps.fit(rgb, (size, size), Image.Resampling.BILINEAR)
     return np.array(rgb)
+
+
+def _formats() -> list[str]:
+    """All that Pillow reads by itself."""
+    Image.init()  # does nothing but the first time
+    return [name for name in Image.ID if name not in EXTERNAL]
+
+
+def _plain_jpeg(image: Image.Image) -> bool:
+    """Whether a picture needs no more memory than its size after `draft` says."""
+    return image.format in ("JPEG", "MPO") and not image.info.get("progressive")
 
 
 def _refuse_huge(image: Image.Image, *, reduced: bool) -> None:
@@ -114,10 +147,32 @@ def _refuse_huge(image: Image.Image, *, reduced: bool) -> None:
     A camera's JPEG of 12,000 x 9,000 is welcome where it is decoded at an eighth of its
     size, which takes little memory. A progressive one is held as a whole all the same.
     """
-    plain_jpeg = image.format in ("JPEG", "MPO") and not image.info.get("progressive")
     limit = Image.MAX_IMAGE_PIXELS or math.inf
-    if image.width * image.height > limit and not (reduced and plain_jpeg):
+    if image.width * image.height > limit and not (reduced and _plain_jpeg(image)):
         raise Image.DecompressionBombWarning
+
+
+def _refuse_endless(image: Image.Image) -> None:
+    """Refuse a JPEG that goes over its pixels again and again, for minutes."""
+    if image.format not in ("JPEG", "MPO"):
+        return
+    image.fp.seek(0)
+    data = image.fp.read(LARGEST + 1)
+    if len(data) > LARGEST:
+        raise ValueError(f"more than {LARGEST / 1e6:,.0f} MB")
+    most = WORK // (image.width * image.height)
+    # Counting bytes is quick, but finds those of a preview, or of a film at the end.
+    if data.count(b"\xff" + SCAN) > most and _scans(data) > most:
+        raise ValueError(f"more than {most} scans of so many pixels")
+
+
+def _scans(data: bytes) -> int:
+    """How often a JPEG goes over its pixels: a progressive one does so 10 times."""
+    scans = place = 0
+    while (found := MARKER.search(data, place)) and found[1] != END:
+        scans += found[1] == SCAN
+        place = found.end(1) + int.from_bytes(found[2] or b"", "big")
+    return scans
 
 
 def _upright_rgb(image: Image.Image) -> Image.Image:

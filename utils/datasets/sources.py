@@ -19,6 +19,7 @@ from utils.course import CourseError
 PARTS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
 NO_CONTENT = {"thumbs.db", "desktop.ini", "__macosx"}  # what systems leave behind
 LARGEST = 200 * 2**20  # bytes of a photo, as a file
+PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others unpack without a limit
 DENSEST = 100  # times that a zip makes a photo smaller; photos hardly shrink at all
 
 
@@ -70,12 +71,25 @@ def visible(folder: Path, *, dirs: bool = False) -> list[Path]:
     return sorted(shown, key=lambda entry: entry.name)
 
 
-def files(folder: Path) -> Iterator[Path]:
-    """All visible files in a folder and in the folders in it."""
+def files(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """All visible files in a folder and in the folders in it.
+
+    A link to a folder that holds it is not followed: it would lead round for ever. A
+    pipe, a socket or a device is no file: reading one may wait for ever.
+
+    Args:
+        above: the folders on the way here, with no links in their paths.
+
+    Raises:
+        CourseError: the system does not let us look into a folder.
+    """
+    above = (*above, folder.resolve())
     for entry in visible(folder):
         if entry.is_dir():
-            yield from files(entry)
-        else:
+            real = entry.resolve()
+            if not any(outer.is_relative_to(real) for outer in above):
+                yield from files(entry, above)
+        elif entry.is_file() or not entry.exists():  # a broken link is named later
             yield entry
 
 
@@ -130,8 +144,9 @@ class Zip:
         if problem := _suspicion(info):
             raise CourseError(f"{photo.name}: {problem}; leave it out")
         try:
-            with self._lock:
-                return io.BytesIO(self._archive.read(info))
+            # `ZipFile.read` would unpack it as a whole, whatever size it declares.
+            with self._lock, self._archive.open(info) as member:
+                return io.BytesIO(member.read(info.file_size + 1))
         # Damaged, encrypted, packed in an unknown way: zipfile raises what it likes.
         except Exception as error:
             raise CourseError(f"{photo.name}: damaged in the zip ({error})") from error
@@ -155,7 +170,10 @@ class Zip:
         try:
             folder = self.path.parent if writable else None
             unpacked = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (stays open)
-            if _dense(self._outer.getinfo(self.inner)):  # it would fill the disk
+            info = self._outer.getinfo(self.inner)
+            if info.compress_type not in PACKED:
+                raise zipfile.BadZipFile("its compression method is not supported")
+            if _dense(info):  # it would fill the disk
                 raise zipfile.BadZipFile("no photos are packed so densely")
             with self._outer.open(self.inner) as packed:
                 shutil.copyfileobj(packed, unpacked, 2**20)
@@ -183,6 +201,8 @@ def _suspicion(info: zipfile.ZipInfo) -> str:
         return "its path leads out of the zip's folder"
     if info.file_size > LARGEST or _dense(info):
         return f"it would unpack to {info.file_size / 1e6:,.0f} MB"
+    if info.compress_type not in PACKED:
+        return "its compression method is not supported"
     return ""
 
 

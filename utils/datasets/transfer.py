@@ -46,7 +46,7 @@ class Part:
 
     Meanwhile its name holds this process, so that two that download one file do not
     meet. A try that fails leaves `NAME.part`, and the next one goes on from there; so
-    it does with the part of a killed process, once that has not grown for a minute.
+    it does from a copy of another process's part, once that has not grown for a minute.
 
     Args:
         path: where the whole file will lie.
@@ -62,7 +62,10 @@ class Part:
         self.own = path.with_name(f"{path.name}.{unique}.part")
         for other in self._left_behind():
             with contextlib.suppress(OSError):  # another process was faster
-                other.rename(self.own)
+                if other == self.left:
+                    other.rename(self.own)
+                else:  # its process may only sleep, and write on once it wakes up
+                    shutil.copyfile(other, self.own)
                 break
         self.file = self.own.open("ab", buffering=0)
 
