@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -335,3 +338,16 @@ def test_notebook_checks_what_is_registered(path):
     code = [c.source for c in nbformat.read(path, 4).cells if c.cell_type == "code"]
     checked = re.findall(r'^check\(\s*"(.*?)"', "\n".join(code), re.M)
     assert sorted(checked) == sorted(module.exercises(path.stem[:2]))
+
+
+def test_a_pipe_that_knows_none_of_the_signs_stops_nothing():
+    code = "from utils.check import check; check('00.1', 3); check.progress('00')"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONIOENCODING": "cp1252", "CNN_COURSE_STRICT": ""},
+        capture_output=True,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.startswith(b"? 00.1 ")
+    assert b"0 of 7 exercises right:  ? 00.1" in done.stdout

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import json
+import os
 import subprocess
 import sys
 
@@ -118,6 +120,96 @@ def test_bad_files_are_named_and_the_others_kept(folder, capsys):
     out, err = capsys.readouterr()
     assert "broken.ipynb: cannot be read" in err
     assert "3 of 6 notebooks" in out
+
+
+def odd(path, **changes):
+    """A notebook whose second cell, or whose metadata, holds what none should."""
+    course = changes.pop("course", {})
+    stream = {"output_type": "stream", "name": "stdout", "text": "✓ 00.2 right\n"}
+    plain = {"cell_type": "code", "source": 'check("00.2", 7)', "metadata": {}}
+    plain |= {"execution_count": 1, "outputs": [stream]}
+    changed = {key: value for key, value in (plain | changes).items() if value != "-"}
+    nb = {"cells": [plain, changed], "metadata": {"course": course}}
+    path.parent.mkdir()
+    path.write_text(json.dumps(nb | {"nbformat": 4, "nbformat_minor": 4}))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"execution_count": "x"},
+        {"execution_count": [1]},
+        {"course": None},
+        {"course": "text"},
+        {"course": {"date": "\ud800"}},
+        {"metadata": None},
+        *(
+            {"metadata": {key: None}, "execution_count": 2}
+            for key in ("execution", "executionInfo")
+        ),
+        *(
+            {"metadata": {"executionInfo": {"timestamp": time}}}
+            for time in (1e300, float("nan"), 10**400)
+        ),
+        {"outputs": [{"output_type": "stream", "name": "stdout"}]},
+        {"outputs": [{"output_type": "stream", "name": "stdout", "text": 7}]},
+        {"outputs": "-"},
+        {
+            "outputs": [
+                {
+                    "output_type": "stream",
+                    "name": "stdout",
+                    "text": f"✓ 00.2 right (try {'9' * 5000})\n",
+                }
+            ]
+        },
+    ],
+)
+def test_an_odd_notebook_leaves_the_others_whole(folder, changes):
+    odd(folder / "odd" / "00.ipynb", **changes)
+    rows = table(folder)
+    assert len(rows) == 2
+    good, bad = rows["anna/00_foundations.ipynb"], rows["odd/00.ipynb"]
+    assert (good["right"], good["00.1 tries"], good["note"]) == ("1", "3", "")
+    # Outcomes are there, or none and a note: never a part of them.
+    assert (bad["right"], bad["of"]) in (("1", "7"), ("", ""))
+    assert (
+        bad["right"]
+        or "is no whole notebook" in bad["note"]
+        or ("cannot be read" in bad["note"])
+    )
+
+
+def test_an_odd_notebook_that_is_executed_leaves_the_others_whole(folder, monkeypatch):
+    def fail(nb, seconds):
+        raise AttributeError
+
+    monkeypatch.setattr(report.rerun, "execute_again", fail)
+    [row] = table(folder, "--run").values()
+    note = "is no whole notebook (AttributeError): ask for it again"
+    assert (row["note"], row["00.1"], row["right"]) == (note, "", "")
+
+
+def test_names_that_no_table_holds_are_escaped(tmp_path):
+    names = ["a/M\udcfcller/00.ipynb", "\n=1+2", "=1", "Zoë"]
+    handed = [report.Handed(name, "") for name in names]
+    report.write(handed, tmp_path / "class.csv")
+    with (tmp_path / "class.csv").open(encoding="utf-8-sig", newline="") as file:
+        found = [row["file"] for row in csv.DictReader(file)]
+    assert found == [r"a/M\udcfcller/00.ipynb", "'\n=1+2", "'=1", "Zoë"]
+
+
+def test_a_pipe_that_knows_few_letters_stops_nothing(folder, tmp_path):
+    out = tmp_path / "数字.csv"
+    words = ["report", str(folder), "--out", str(out)]
+    done = subprocess.run(
+        [sys.executable, "-m", "utils.check", *words],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONIOENCODING": "cp1252"},
+        capture_output=True,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"??.csv: 1 of 1 notebooks" in done.stdout
 
 
 def test_what_cannot_be_collected_is_said(tmp_path, folder, capsys):

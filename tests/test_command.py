@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -143,7 +144,7 @@ def test_it_goes_on_from_a_checkpoint(tmp_path):
         (["--data", "cifar11"], "neither a folder nor one of mnist"),
         (["--device", "gpu"], "--device gpu cannot be used here"),
         (["--out", str(course.ROOT / "results")], "real images alone"),
-        (["--epochs", "0"], "train for at least one"),
+        (["--epochs", "0"], "--epochs 0: give a number of at least 1"),
         (["--resume"], "checkpoint=PATH"),
         (["--freeze"], "add --weights imagenet"),
         (["--weights", "cifar10"], "no weights of 'lenet5'"),
@@ -163,6 +164,72 @@ def test_a_folder_that_takes_no_files_is_refused_before_training(tmp_path, capsy
     file.write_text("")
     assert run("--out", file / "below") == 2
     assert "takes no files" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["--seed", seed] for seed in ("-1", str(2**32))),
+        *(["--lr", lr] for lr in ("-1", "nan", "inf")),
+        *(["--label-smoothing", part] for part in ("2", "nan", "-0.5")),
+        ["--momentum", "nan"],
+        ["--weight-decay", "-1"],
+        ["--body-lr", "nan"],
+        ["--images", "0"],
+        ["--batch-size", str(10**30)],
+        ["--size", "0"],
+        ["--device", "meta"],
+        ["--device", ""],
+        ["--data", "x" * 300],
+        ["--data", "~nobody-of-this-name/photos"],
+    ],
+)
+def test_what_no_run_can_use_is_refused_in_one_line(words, capsys, monkeypatch):
+    monkeypatch.setattr(data, "load", lambda *a, **k: pytest.fail("it read images"))
+    monkeypatch.setattr(command, "fit", lambda *a, **k: pytest.fail("it trained"))
+    assert run(*words) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_the_highest_seed_is_one(tmp_path):
+    assert run("--out", tmp_path, "--seed", 2**32 - 1, "--epochs", "1") == 0
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("option", ["--save", "--checkpoint", "--out"])
+@pytest.mark.parametrize("there", ["folder", "pipe", "link", "long"])
+def test_what_cannot_be_replaced_is_refused_before_training(
+    tmp_path, option, there, capsys, monkeypatch
+):
+    monkeypatch.setattr(data, "load", lambda *a, **k: pytest.fail("it read images"))
+    monkeypatch.setattr(command, "fit", lambda *a, **k: pytest.fail("it trained"))
+    name = "x" * 300 if there == "long" else "run"
+    path = tmp_path / f"{name}-seed0.json"
+    if there == "folder":
+        path.mkdir()
+    elif there == "pipe":
+        if sys.platform == "win32":
+            pytest.skip("no pipes among the files there")
+        os.mkfifo(path)
+    elif there == "link":
+        (tmp_path / "folder").mkdir()
+        try:
+            path.symlink_to(tmp_path / "folder")
+        except OSError:
+            pytest.skip("this account makes no links")
+    words = [option, path]
+    if option == "--out":
+        words = ["--out", tmp_path, "--name", name, "--overwrite"]
+    assert run(*words) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "cannot be written" in line
+    assert there == "long" or "no regular file" in line
+
+
+def test_no_name_to_save_to_is_refused_before_training(capsys, monkeypatch):
+    monkeypatch.setattr(command, "fit", lambda *a, **k: pytest.fail("it trained"))
+    assert run("--save", "") == 2
+    assert "no regular file" in capsys.readouterr().err
 
 
 def test_small_images_get_the_stem_that_is_made_for_them():
@@ -266,6 +333,19 @@ def test_the_module_is_a_command():
     )
     for word in ("--model", "resnet20", "cifar10", "examples:"):
         assert word in done.stdout
+
+
+def test_a_pipe_that_knows_few_letters_stops_nothing(tmp_path):
+    words = [*DIGITS, "--epochs", "1", "--device", "cpu", "--name", "数字"]
+    done = subprocess.run(
+        [sys.executable, "-m", "utils.train", *words, "--out", str(tmp_path)],
+        cwd=course.ROOT,
+        env=os.environ | {"PYTHONIOENCODING": "cp1252"},
+        capture_output=True,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"??, seed 0: " in done.stdout
+    assert (tmp_path / "数字-seed0.json").is_file()
 
 
 def test_the_commit_marks_changed_files(tmp_path):

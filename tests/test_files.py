@@ -47,6 +47,53 @@ def test_what_is_begun_and_not_finished_leaves_no_trace(tmp_path, error):
     assert names(tmp_path) == ["run.json"]
 
 
+def link(path: Path, target: Path) -> None:
+    try:
+        path.symlink_to(target)
+    except OSError:
+        pytest.skip("this account makes no links")
+
+
+def pipe(path: Path, _: Path) -> None:
+    if sys.platform == "win32":
+        pytest.skip("no pipes among the files there")
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("name", ["run.json", "run.json.part"])
+@pytest.mark.parametrize(
+    "make", [lambda path, _: path.mkdir(), pipe, lambda path, _: link(path, path)]
+)
+def test_what_is_no_regular_file_is_not_replaced(tmp_path, name, make):
+    make(tmp_path / name, tmp_path)
+    before = (tmp_path / name).lstat()
+    with (
+        pytest.raises(OSError, match="no regular file") as error,
+        files.replacing(tmp_path / "run.json"),
+    ):
+        pytest.fail("it was opened")
+    assert error.value.strerror
+    assert (tmp_path / name).lstat().st_ino == before.st_ino
+    assert names(tmp_path) == [name]
+
+
+@pytest.mark.parametrize("there", [None, b"old"])
+def test_a_link_stays_and_its_file_is_replaced(tmp_path, there):
+    (tmp_path / "disk").mkdir()
+    target, path = tmp_path / "disk" / "file", tmp_path / "run.json"
+    if there:
+        target.write_bytes(there)
+    link(path, Path("disk") / "file")
+    with files.replacing(path) as file:
+        file.write(b"new")
+    assert path.is_symlink()
+    assert target.read_bytes() == path.read_bytes() == b"new"
+    assert (names(tmp_path), names(tmp_path / "disk")) == (
+        ["disk", "run.json"],
+        ["file"],
+    )
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from utils import printing
 from utils.course import CourseError
 from utils.exercises import EXERCISES, Unanswered, Wrong, in_words
 from utils.exercises.limit import time_limit
@@ -48,6 +49,7 @@ class Checker:
         self.results[name] = outcome
         number = self._tries.get(name, 0)
         counted = f" (try {number})" if number > 1 and outcome != "unanswered" else ""
+        printing.print_anything()  # a script's pipe on Windows knows none of the signs
         print(SIGNS[outcome], name, text + counted)
         expected = os.environ.get("CNN_COURSE_STRICT")
         expected = "right" if expected == "1" else expected
@@ -59,6 +61,7 @@ class Checker:
         outcomes = {n: self.results.get(n, "unanswered") for n in exercises(lecture)}
         right = sum(outcome == "right" for outcome in outcomes.values())
         signs = "  ".join(f"{SIGNS[outcome]} {n}" for n, outcome in outcomes.items())
+        printing.print_anything()
         print(f"{right} of {len(outcomes)} exercises right:  {signs}")
 
     def _judge(self, name: str, answer: Any) -> tuple[str, str]:

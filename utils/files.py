@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,12 +21,14 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
     By then it is on the disk, and so is its folder's entry: a kill or a power cut at
     any moment leaves the old file or the new one, and at most a `<name>.part`, which
-    the next writing takes over. One process at a time writes to a path.
+    the next writing takes over. One process at a time writes to a path. A symbolic link
+    stays, and the file that it leads to is replaced.
 
     Raises:
-        OSError: the disk is full, or the folder takes no file; `path` is as it was.
+        OSError: the disk is full, the folder takes no file, or what is there is no
+            regular file; `path` is as it was.
     """
-    part = path.with_name(f"{path.name}.part")
+    path, part = replaceable(path)
     try:
         with part.open("wb") as file:
             yield file
@@ -35,6 +39,31 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         with contextlib.suppress(OSError):
             part.unlink()
     _force(path.parent)
+
+
+def replaceable(path: Path) -> tuple[Path, Path]:
+    """The file that would be replaced, at the end of all links, and its `.part`.
+
+    Raises:
+        OSError: one of them is there and is no regular file, or has no possible name.
+            A folder cannot be replaced, and a device, which an administrator can
+            replace, is needed by others.
+    """
+    path = Path(os.path.realpath(path)) if path.is_symlink() else path
+    _require_regular(path)
+    part = path.with_name(f"{path.name}.part")
+    _require_regular(part)
+    return path, part
+
+
+def _require_regular(path: Path) -> None:
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(mode):
+        text = "what is there is no regular file"
+        raise OSError(errno.EEXIST, text, str(path))
 
 
 def _replace(part: Path, path: Path) -> None:

@@ -166,7 +166,7 @@ class Table:
     """Rows as a table, in a notebook and as Markdown."""
 
     def __init__(self, rows: Iterable[Row]) -> None:
-        cells = [row.cells() for row in rows]
+        cells = [{k: _line(t) for k, t in row.cells().items()} for row in rows]
         if not cells:
             raise CourseError(
                 "No run is recorded for this table: python -m utils.train --out results"
@@ -186,9 +186,9 @@ class Table:
             heads,
             ["---" if h in TEXT else "---:" for h in heads],
         ]
-        lines += [list(row.values()) for row in self.rows]
+        lines += [[_literal(text) for text in row.values()] for row in self.rows]
         table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-        return table + (f"\n{self.caption}\n" if self.caption else "")
+        return table + (f"\n{_literal(self.caption)}\n" if self.caption else "")
 
     __repr__ = markdown
 
@@ -200,6 +200,16 @@ class Table:
         )
         table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
         return table + (f"<p>{html.escape(self.caption)}</p>" if self.caption else "")
+
+
+def _line(text: str) -> str:
+    """What a page can hold in a cell: one line, in UTF-8."""
+    return " ".join(text.encode("utf-8", "replace").decode("utf-8").split())
+
+
+def _literal(text: str) -> str:
+    """A text of which Markdown takes nothing as a tag, or as the end of a cell."""
+    return html.escape(text, quote=False).replace("|", "&#124;")
 
 
 def fill(text: str, found: list[Record]) -> str:

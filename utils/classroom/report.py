@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -15,14 +16,14 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from utils import files
+from utils import files, printing
 from utils.check import SIGNS, exercises
 from utils.classroom import rerun
 from utils.course import CourseError
 
 OUTCOMES = {sign: outcome for outcome, sign in SIGNS.items()}
 CALL = re.compile(r'^check\(\s*["\'](\d\d\.\d+)["\']', re.M)
-LINE = re.compile(r"^([✓✗○]) (\d\d\.\d+) .*?(?:\(try (\d+)\))?$", re.M)
+LINE = re.compile(r"^([✓✗○]) (\d\d\.\d+) .*?(?:\(try (\d{1,6})\))?$", re.M)
 FIXED = ("file", "student", "lecture", "right", "of", "executed", "handed out", "note")
 
 
@@ -52,7 +53,7 @@ class Handed:
 
 
 def collect(folder: Path, *, run: bool = False, seconds: int = 300) -> list[Handed]:
-    """Read all notebooks in a folder; each one that cannot be read says so in a note.
+    """Read all notebooks in a folder; what cannot be read of one, a note says.
 
     Args:
         folder: searched with all its folders.
@@ -62,7 +63,7 @@ def collect(folder: Path, *, run: bool = False, seconds: int = 300) -> list[Hand
     Raises:
         CourseError: there is no such folder, or no notebook in it.
     """
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # which no length of a name stops
         raise CourseError(f"{folder} is no folder: unpack what was handed in, first.")
     found = sorted(folder.rglob("*.ipynb"))
     found = [path for path in found if not _hidden(path.relative_to(folder))]
@@ -102,10 +103,14 @@ def _one(path: Path, folder: Path, seconds: int) -> Handed:
     if handed.student == ".":
         handed.student = _author(path.stem, handed.lecture)
     if handed.lecture:
-        if seconds:
-            print(f"{handed.file} ...", file=sys.stderr)
-            handed.notes += rerun.execute_again(nb, seconds)
-        _read(nb, handed)
+        try:
+            if seconds:
+                print(f"{printing.shown(handed.file)} ...", file=sys.stderr)
+                handed.notes += rerun.execute_again(nb, seconds)
+            _read(nb, handed)
+        except Exception as error:  # anything may stand anywhere in the file
+            kind = type(error).__name__
+            handed.notes.append(f"is no whole notebook ({kind}): ask for it again")
     return handed
 
 
@@ -118,16 +123,21 @@ def _author(stem: str, lecture: str) -> str:
 
 
 def _read(nb: NotebookNode, handed: Handed) -> None:
-    """Take outcomes and dates out of a notebook's outputs; the last run counts."""
+    """Take outcomes and dates out of a notebook's outputs; the last run counts.
+
+    What is odd in it raises any error: then all outcomes are there, or none.
+    """
     cells = [cell for cell in nb.cells if cell.cell_type == "code"]
     cells.sort(key=lambda cell: cell.get("execution_count") or 0)
-    handed.outcomes = dict.fromkeys(exercises(handed.lecture), "not run")
+    outcomes = dict.fromkeys(exercises(handed.lecture), "not run")
+    tries = {}
     for cell in cells:
         asked = CALL.findall(cell.source)
         for sign, name, number in LINE.findall(_printed(cell)):
-            if name in asked and name in handed.outcomes:
-                handed.outcomes[name] = OUTCOMES[sign]
-                handed.tries[name] = int(number or sign != SIGNS["unanswered"])
+            if name in asked and name in outcomes:
+                outcomes[name] = OUTCOMES[sign]
+                tries[name] = int(number or sign != SIGNS["unanswered"])
+    handed.outcomes, handed.tries = outcomes, tries
     handed.executed = max(filter(None, map(_when, cells)), default="")
     handed.handed_out = str(nb.metadata.get("course", {}).get("date", ""))
 
@@ -154,7 +164,7 @@ def rows(handed: list[Handed]) -> Iterator[list[str]]:
     yield [*FIXED, *names, *(f"{name} tries" for name in names)]
     for one in handed:
         right = sum(outcome == "right" for outcome in one.outcomes.values())
-        counts = [str(right), str(len(one.outcomes))] if one.lecture else ["", ""]
+        counts = [str(right), str(len(one.outcomes))] if one.outcomes else ["", ""]
         row = [one.file, one.student, one.lecture, *counts]
         row += [one.executed, one.handed_out, "; ".join(one.notes)]
         row += [one.outcomes.get(name, "") for name in names]
@@ -164,20 +174,22 @@ def rows(handed: list[Handed]) -> Iterator[list[str]]:
 
 def _harmless(text: str) -> str:
     """Keep a spreadsheet from running a file's name as a formula."""
-    return f"'{text}" if text[:1] in tuple("=+-@\t\r") and text else text
+    return f"'{text}" if text.startswith(tuple("=+-@\t\r\n")) else text
 
 
 def write(handed: list[Handed], out: Path) -> None:
     """Write the table as CSV, whole or not at all; spreadsheets see its encoding.
 
+    What UTF-8 does not hold, such as parts of a name in Latin-1, is escaped.
+
     Raises:
-        CourseError: there is no room, or no permission.
+        CourseError: there is no room or no permission, or `out` is no regular file.
     """
     text = io.StringIO(newline="")
     csv.writer(text).writerows(rows(handed))
     try:
         with files.replacing(out) as file:
-            file.write(text.getvalue().encode("utf-8-sig"))
+            file.write(text.getvalue().encode("utf-8-sig", "backslashreplace"))
     except OSError as error:
         raise CourseError(
             f"{out} cannot be written ({error.strerror}). If a spreadsheet has it open,"
@@ -216,11 +228,12 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit status: 1 where nothing was written."""
+    printing.print_anything()
     args = arguments(argv)
     try:
-        if args.out.exists() and not args.force:
+        if os.path.exists(args.out) and not args.force:
             raise CourseError(f"{args.out} exists: name another --out, or add --force.")
-        if not args.out.parent.is_dir():
+        if not os.path.isdir(args.out.parent):
             raise CourseError(f"There is no folder {args.out.parent}: create it first.")
         handed = collect(args.folder, run=args.run, seconds=args.seconds)
         write(handed, args.out)
@@ -229,8 +242,8 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     for one in handed:
         for note in one.notes:
-            print(f"{one.file}: {note}", file=sys.stderr)
-    read = sum(bool(one.lecture) for one in handed)
+            print(f"{printing.shown(one.file)}: {note}", file=sys.stderr)
+    read = sum(bool(one.outcomes) for one in handed)
     how = "executed" if args.run else "read from their saved outputs, nothing executed"
     print(f"{args.out}: {read} of {len(handed)} notebooks {how}")
     return 0

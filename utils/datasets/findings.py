@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from utils import printing
 from utils.course import CourseError
 
 SHOWN = 5  # problems that a message names
@@ -35,16 +36,20 @@ class Findings:
     def report(self, path: Path, *, skip_bad: bool) -> None:
         """Print what was left out, in a line each; without `skip_bad`, refuse.
 
+        Names hold anything that a file system or an archive takes: they are escaped.
+
         Raises:
             CourseError: there are bad files, and `skip_bad` is False.
         """
+        place = printing.shown(str(path))
         bad, more = len(self.problems), len(self.problems) - SHOWN
-        named = [f"{path}{os.sep}{line}" for line in self.problems[:SHOWN]]
+        first = self.problems[:SHOWN]
+        named = [printing.shown(f"{path}{os.sep}{line}") for line in first]
         named += [f"and {more} more"] if more > 0 else []
         if bad and not skip_bad:
             listed = "".join(f"\n  {line}" for line in named)
             raise CourseError(
-                f"{bad} of {self.files} files in {path} cannot be used:{listed}\n"
+                f"{bad} of {self.files} files in {place} cannot be used:{listed}\n"
                 "Repair or remove them, or pass skip_bad=True to leave them out."
             )
         if bad:
@@ -52,4 +57,4 @@ class Findings:
         if self.animations:
             more = len(self.animations) - 1
             others = f" So it is with {more} more." if more else ""
-            print(f"{path}{os.sep}{self.animations[0]}{others}")
+            print(printing.shown(f"{path}{os.sep}{self.animations[0]}") + others)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,14 +14,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from utils import course, files
+from utils import course, files, printing
 from utils.course import CourseError
 from utils.datasets.loader import Splits
 from utils.look import totals
 from utils.train import evaluate, fit
 from utils.training import distributed, record, request
 from utils.training.history import History, percent
-from utils.training.options import read_options
+from utils.training.options import SEEDS, read_options
 from utils.training.parallel import check_device
 from utils.training.precision import make_precision
 from utils.training.sync_batchnorm import synchronise
@@ -33,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0, or 2 for a request that cannot be met, 130 for a run that
         was interrupted. Only a complete run is recorded.
     """
+    printing.print_anything()
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
         with distributed.joined():
@@ -51,7 +53,7 @@ def run(options: argparse.Namespace) -> None:
     file = options.out and options.out / f"{options.name}-seed{options.seed}.json"
     check(options, file)
     # All ranks take the weights of the first; each draws its own dropout.
-    course.set_seed(options.seed + distributed.rank())
+    course.set_seed((options.seed + distributed.rank()) % SEEDS)
     with distributed.one_first():
         trained = request.trained(options)
         splits = request.read_images(options, trained)
@@ -80,27 +82,29 @@ def run(options: argparse.Namespace) -> None:
 
 def check(options: argparse.Namespace, file: Path | None) -> None:
     """Refuse what would otherwise fail, or destroy something, after the training."""
-    if file and file.exists() and not options.overwrite:
-        raise CourseError(
-            f"{file} exists. Pass --overwrite to replace it, or another --name."
-        )
     results = (course.ROOT / "results").resolve()
     if file and options.stand_in and results in file.resolve().parents:
         raise CourseError(
             f"{results} holds results on real images alone. Choose another --out."
         )
-    for path in filter(None, (file, options.save)):
-        if distributed.is_first():
-            record.make_folder(path.parent)
+    chosen = str(course.device()) if options.device is None else options.device
     try:
-        device = torch.device(options.device or course.device())
-        torch.empty(1, device=device)
+        device = torch.device(chosen)
+        torch.zeros(1, device=device).item()  # "meta" has tensors, but no numbers
     except (RuntimeError, AssertionError) as error:  # torch raises both
         raise CourseError(
-            f"--device {options.device} cannot be used here"
+            f"--device {shlex.quote(chosen)} cannot be used here"
             f" ({str(error).splitlines()[0]}). Leave it out for the fastest one."
         ) from error
     check_device(device)
+    if not distributed.is_first():  # it writes no file
+        return
+    for path in filter(None, (file, options.save, options.checkpoint)):
+        record.make_place(path)
+    if file and file.exists() and not options.overwrite:
+        raise CourseError(
+            f"{file} exists. Pass --overwrite to replace it, or another --name."
+        )
 
 
 def describe(

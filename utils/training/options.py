@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import math
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from utils import data
+from utils.course import CourseError
 from utils.models import MODELS
 from utils.models.transfer import SOURCES
 from utils.training import distributed
@@ -20,6 +23,22 @@ Train a network of the course on a data set. It is measured on the validation se
 after every epoch, and once, at the end, on the test set. With --out, one JSON file
 says what was run, where, and what came out.
 """
+SEEDS = 2**32  # so many are there: NumPy takes no others
+COUNTS = 2**31  # below it a count fits into every integer of torch
+SIDES = 2**15  # pixels; a photo of such a side has more than 3 GB
+# The least that a number may be, and what it must stay below.
+RANGES: dict[str, tuple[float, float]] = {
+    "images": (1, COUNTS),
+    "size": (1, SIDES),
+    "body_lr": (0, math.inf),
+    "epochs": (1, COUNTS),
+    "batch_size": (1, COUNTS),
+    "lr": (0, math.inf),
+    "momentum": (0, math.inf),
+    "weight_decay": (0, math.inf),
+    "label_smoothing": (0, 1),
+    "seed": (0, SEEDS),
+}
 EXAMPLES = """\
 examples:
   python -m utils.train --model lenet5 --data mnist --epochs 5
@@ -76,16 +95,46 @@ def parser() -> argparse.ArgumentParser:
     add("--name", help="of the run and its file; MODEL-DATA by default")
     add("--overwrite", action="store_true", help="replace the file of an earlier run")
     add("--save", type=Path, metavar="FILE", help="the weights, as a state dict")
-    add("--checkpoint", type=Path, metavar="FILE", help="whole state of every epoch")
+    text = "whole state of every epoch"
+    add("--checkpoint", type=from_home, metavar="FILE", help=text)
     add("--resume", action="store_true", help="go on from the checkpoint")
     add("--no-test", action="store_true", help="leave the test set closed")
     return p
 
 
+def from_home(text: str) -> Path:
+    """A path whose `~` is looked up here alone: a `~name` of nobody stays a name."""
+    return Path(os.path.expanduser(text)).absolute()
+
+
 def read_options(words: Sequence[str]) -> argparse.Namespace:
-    """What the command line asks for, the name of the run, and how to repeat it."""
+    """What the command line asks for, the name of the run, and how to repeat it.
+
+    Raises:
+        CourseError: a number is out of its range.
+    """
     options = parser().parse_args(words)
+    check_ranges(options)
     options.name = options.name or f"{options.model}-{Path(options.data).name}"
     launcher = distributed.launcher()
     options.command = f"{launcher} -m utils.train {shlex.join(words)}"
     return options
+
+
+def check_ranges(options: argparse.Namespace) -> None:
+    """Refuse a number that torch, or NumPy, could not take, or could make no sense of.
+
+    Raises:
+        CourseError: there is one; NaN is one, too.
+    """
+    for name, (least, limit) in RANGES.items():
+        value = getattr(options, name)
+        if value is None or least <= value < limit:
+            continue
+        option = name.replace("_", "-")
+        kind, below = "number", f" and below {limit:,}"
+        if limit == math.inf:
+            kind, below = "finite number", ""
+        raise CourseError(
+            f"--{option} {value}: give a {kind} of at least {least}{below}."
+        )

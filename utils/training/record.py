@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from utils import course, files
+from utils import course, files, printing
 from utils.course import ROOT, CourseError
 
 FORMAT = 1  # of the files; another number means that the keys changed
@@ -37,6 +37,22 @@ def write(path: Path, record: dict[str, Any]) -> None:
         ) from error
 
 
+def make_place(path: Path) -> None:
+    """Make sure that a file can be written, or be replaced, at a path.
+
+    Raises:
+        CourseError: its folder takes no files, or what is there is no regular file.
+    """
+    make_folder(path.parent)
+    try:
+        files.replaceable(path)
+    except OSError as error:
+        raise CourseError(
+            f"{printing.shown(str(path))} cannot be written ({error.strerror}). Name"
+            " another file."
+        ) from error
+
+
 def make_folder(path: Path) -> None:
     """Make sure that files can be written to a folder.
 
@@ -49,7 +65,8 @@ def make_folder(path: Path) -> None:
             pass
     except OSError as error:
         raise CourseError(
-            f"{path} takes no files ({error.strerror}). Choose another folder."
+            f"{printing.shown(str(path))} takes no files ({error.strerror}). Choose"
+            " another folder."
         ) from error
 
 

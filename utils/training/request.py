@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import ast
 import inspect
+import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -75,7 +75,7 @@ def read_images(options: argparse.Namespace, trained: Trained | None = None) -> 
         source = "embedded" if options.stand_in else "real"
         more = {"size": size} if photos else {}
         splits = data.load(options.data, source=source, **more)
-    elif Path(options.data).expanduser().is_dir():
+    elif os.path.isdir(os.path.expanduser(options.data)):  # whatever the name
         splits = data.image_folder(options.data, size)
     else:
         names = ", ".join(data.DATASETS)

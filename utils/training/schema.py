@@ -39,7 +39,7 @@ def option(value: Any) -> bool:
 def finite(value: Any) -> bool:
     """A number as a run may measure it, however large."""
     plain = isinstance(value, int | float) and not isinstance(value, bool)
-    return plain and math.isfinite(value)
+    return plain and -math.inf < value < math.inf  # which NaN is not
 
 
 # Keys with "?" may be missing, or None. A list holds one thing or more, of one kind.
@@ -98,8 +98,10 @@ def misfit(value: Any, rule: Any, where: str = "") -> str:
         return next(filter(None, found), "")
     if not isinstance(value, dict):
         return where
-    rules = dict.fromkeys(value, rule["*"]) if "*" in rule else rule
-    found = (_entry(value, key, rules[key], where) for key in rules)
+    if "*" in rule:  # whatever the keys are: "?" at the end means nothing there
+        found = (misfit(x, rule["*"], _place(where, k)) for k, x in value.items())
+    else:
+        found = (_entry(value, key, rule[key], where) for key in rule)
     return next(filter(None, found), "")
 
 
@@ -107,5 +109,9 @@ def _entry(value: dict[str, Any], key: str, rule: Any, where: str) -> str:
     name = key.removesuffix("?")
     if name != key and value.get(name) is None:
         return ""
-    place = f"{where}.{name}".lstrip(".")
+    place = _place(where, name)
     return misfit(value[name], rule, place) if name in value else place
+
+
+def _place(where: str, name: str) -> str:
+    return f"{where}.{name}" if where else name
