@@ -13,13 +13,14 @@ from pathlib import Path
 import nbformat
 import pytest
 
-import build
+import alone
 from authoring import execute, outputs
 from authoring.setup import setup
 from utils import fetched
 from utils.course import ROOT
 
 LECTURE = "00_foundations"
+LECTURES = (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")
 LINE = re.compile(r"Course [0-9a-f]{7,} of \d{4}-\d\d-\d\d · Python 3\S+ · torch \d")
 
 
@@ -75,24 +76,19 @@ def test_in_a_clone_it_shows_nothing_and_sets_the_path(tmp_path):
 
 
 def test_a_lecture_runs_in_an_empty_folder(origin, tmp_path):
-    course = tmp_path / "course"
-    shutil.copytree(ROOT / "notebooks/source", course / "notebooks/source")
-    shutil.copytree(ROOT / "utils", course / "utils")
-    setting = f'[tool.course]\nrepository = "{origin.as_uri()}"\n'
-    (course / "pyproject.toml").write_text(setting)
-    source = course / f"notebooks/source/{LECTURE}.py"
-    nb = build.notebook(source, solutions=False, root=course)
-    alone = tmp_path / "alone"
-    outputs.write(nb, alone / f"{LECTURE}.ipynb")
+    made = alone.put(tmp_path, origin.as_uri())
+    assert [path.stem for path in made] == sorted(p.stem for p in LECTURES)
+    folder = tmp_path / LECTURE
     env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     env |= {"CNN_COURSE_SCALE": "tiny"}
-    nb = nbformat.read(alone / f"{LECTURE}.ipynb", 4)
-    assert asyncio.run(execute.execute(nb, alone, env, 120)) == ""
+    nb = nbformat.read(folder / f"{LECTURE}.ipynb", 4)
+    assert asyncio.run(execute.execute(nb, folder, env, 300)) == ""
     [cell] = [cell for cell in outputs.code_cells(nb) if outputs.is_setup(cell)]
     assert LINE.match(cell.outputs[0].text)
     assert len(cell.outputs[0].text.splitlines()) == 1
-    assert (alone / "cnn-course/.git/shallow").is_file()
-    assert sorted(p.name for p in alone.iterdir()) == [f"{LECTURE}.ipynb", "cnn-course"]
+    assert (folder / "cnn-course/.git/shallow").is_file()
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == [f"{LECTURE}.ipynb", "cnn-course"]
 
 
 def test_it_comes_first_and_a_second_run_does_no_harm(origin, tmp_path):
@@ -126,8 +122,6 @@ def test_a_course_that_has_changed_since_says_so(origin, tmp_path):
 
 
 def test_a_failed_fetch_leaves_nothing_and_says_what_to_do(tmp_path):
-    (tmp_path / "cnn-course.part").mkdir()  # of a kernel that was killed
-    (tmp_path / "cnn-course.part/half").write_text("")
     shown = run_cell(tmp_path, setup((tmp_path / "gone.git").as_uri()))
     assert "git could not fetch it: fatal:" in shown
     assert "open this notebook in a clone of the course" in shown
@@ -140,6 +134,34 @@ def test_without_git_it_says_so(origin, tmp_path):
     shown = run_cell(tmp_path, setup(origin.as_uri()), path=str(empty))
     assert re.search(r"git could not fetch it: .*git.*Is there .* git\?", shown, re.S)
     assert not (tmp_path / "cnn-course").exists()
+
+
+def test_notebooks_that_fetch_it_at_once_do_not_disturb_each_other(origin, tmp_path):
+    (tmp_path / "cell.py").write_text(setup(origin.as_uri()), encoding="utf-8")
+    command = [sys.executable, "cell.py"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    both = [subprocess.Popen(command, cwd=tmp_path, **pipes) for _ in range(2)]
+    for process in both:
+        shown, _ = process.communicate()
+        assert process.returncode == 0, shown
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cell.py", "cnn-course"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such names there")
+def test_a_folder_s_name_is_no_command(origin, tmp_path):
+    folder = tmp_path / 'my $(touch pwned) `touch pwned` "course"; touch pwned'
+    folder.mkdir()
+    assert LINE.match(run_cell(folder, setup(origin.as_uri())))
+    assert sorted(path.name for path in folder.iterdir()) == ["cell.py", "cnn-course"]
+    assert not list(tmp_path.rglob("pwned"))
+
+
+def test_the_weekly_workflow_opens_the_notebooks_this_way():
+    text = (ROOT / ".github/workflows/weekly.yml").read_text("utf-8")
+    assert "notebooks/alone.py colab file://" in text
+    assert 'repository = ""' in (ROOT / "pyproject.toml").read_text("utf-8"), (
+        "the course has an address: the workflow need not give one any more"
+    )
 
 
 def test_nothing_is_installed_where_all_is_there(monkeypatch):

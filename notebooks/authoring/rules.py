@@ -64,7 +64,7 @@ def of_code(cell: NotebookNode) -> Iterator[str]:
     lines = cell.source.split("\n")
     if lines[0].startswith("# same code as "):
         lines = lines[1:]
-    if len(lines) > MAX_LINES:
+    if len(lines) > MAX_LINES and not outputs.is_setup(cell):  # which no slide shows
         yield f"{len(lines)} lines of code, over {MAX_LINES}"
     if max(map(len, lines)) > MAX_COLUMNS:
         yield f"code of {max(map(len, lines))} columns, over {MAX_COLUMNS}"

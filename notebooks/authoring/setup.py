@@ -8,27 +8,30 @@ import json
 # course; utils/fetched.py then sees to the rest. No output depends on this cell, so its
 # text can change without a new run of the notebooks.
 SETUP = """\
-import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 here, origin = Path.cwd(), {origin}
 places = [here, *here.parents, here / "cnn-course"]
 course = next((p for p in places if (p / "utils/course.py").is_file()), None)
 if course is None:  # alone, as in Colab: fetch it, whole or not at all
-    part, course = here / "cnn-course.part", places[-1]
-    shutil.rmtree(part, ignore_errors=True)
-    git = f'git -c core.askpass=true clone -q --depth 1 "{{origin}}" "{{part}}"'
-    done = subprocess.run(git, shell=True, capture_output=True, text=True)
-    if done.returncode:
-        shutil.rmtree(part, ignore_errors=True)
-        raise RuntimeError(
-            "The course is not around this notebook, and git could not fetch it:"
-            f" {{done.stderr.strip()}}. Is there a network (on Kaggle: Settings,"
-            " Internet on), and git? Or open this notebook in a clone of the course."
-        )
-    part.rename(course)
+    course = places[-1]
+    with tempfile.TemporaryDirectory(dir=here) as part:
+        git = ["git", "-c", "core.askpass=true", "clone", "-q", "--depth", "1"]
+        git += [origin, f"{{part}}/course"]
+        try:
+            subprocess.run(git, check=True, stderr=subprocess.PIPE, text=True)
+            Path(part, "course").rename(course)
+        except (OSError, subprocess.CalledProcessError) as error:
+            if not course.is_dir():  # nor has another notebook fetched it meanwhile
+                raise RuntimeError(
+                    "The course is not around this notebook, and git could not fetch"
+                    f" it: {{getattr(error, 'stderr', error)}} Is there a network (on"
+                    " Kaggle: Settings, Internet on), and git? Or open this notebook"
+                    " in a clone of the course."
+                ) from None
 sys.path.insert(0, str(course))
 if course == places[-1]:
     from utils.fetched import settle
