@@ -20,10 +20,16 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let `--thorough` ask for all rounds of tests/reliability."""
+    """Let `--thorough` ask for all rounds of tests/reliability and tests/browser."""
     parser.addoption(
         "--thorough", action="store_true", help="all rounds: minutes for each file"
     )
+
+
+@pytest.fixture
+def thorough(request: pytest.FixtureRequest) -> bool:
+    """Whether to take the many rounds whose figures RELIABILITY.md reports."""
+    return request.config.getoption("--thorough")
 
 
 @pytest.fixture

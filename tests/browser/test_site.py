@@ -105,6 +105,14 @@ def test_every_page_has_a_title_and_describes_its_pictures(pages):
         assert not page.bare, f"{path.name}: {page.bare[:3]} without a description"
 
 
+def test_every_lecture_says_when_it_was_verified(site):
+    found = sorted((site / "notebooks").glob("[0-9][0-9]_*.html"))
+    assert len(found) == 11
+    for path in found:
+        text = path.read_text("utf-8")
+        assert re.search(r"Last verified \d{4}-\d\d-\d\d", text), path.name
+
+
 def test_every_link_within_the_site_arrives(pages, site):
     broken = []
     for path, page in pages.items():

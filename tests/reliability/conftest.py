@@ -16,19 +16,13 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def thorough(request: pytest.FixtureRequest) -> bool:
-    """Whether to take the many rounds whose figures RELIABILITY.md reports."""
-    return request.config.getoption("--thorough")
-
-
-@pytest.fixture
 def keep(request: pytest.FixtureRequest, thorough: bool) -> Callable[..., None]:
     """`keep("killed", "50 of 50 ...", kills=50)`: the figures of a thorough run."""
 
     def write(promise: str, figure: str, **numbers: Any) -> None:
         if thorough:
             test = Path(request.path).relative_to(report.ROOT).as_posix()
-            made = {"figure": figure, "test": test, **numbers}
-            report.write(promise, made | {"machine": record.machine(CPU)})
+            made = {"figure": figure, "test": test, "commit": record.commit()}
+            report.write(promise, made | numbers | {"machine": record.machine(CPU)})
 
     return write

@@ -2,10 +2,11 @@
 
 python tests/reliability/matrix.py            all environments, one after another
 python tests/reliability/matrix.py 3.12       that Python alone
+python tests/reliability/matrix.py --packages oldest
 python tests/reliability/matrix.py --limits oldest     for pip's -c: what it takes
 
 Each environment is made in a temporary folder, takes about 6 GB while it is used, and
-is removed. What passed is kept in results/reliability/matrix.json.
+is removed. What came of it is kept at once in results/reliability/matrix.json.
 """
 
 from __future__ import annotations
@@ -113,16 +114,60 @@ def check(environment: Environment) -> dict | None:
         about = subprocess.check_output([python, "-c", ABOUT], text=True)
         return {
             **environment._asdict(),
+            "commit": commit(),
             "versions": json.loads(about),
             "tests": outcome(python, *TESTS),
             "cells": outcome(python, *CELLS, "notebooks"),
         }
 
 
+def commit() -> str:
+    """The commit that is tested, with "+" where other files than the kept differ."""
+    git = ["git", "-C", str(report.ROOT)]
+    head = subprocess.check_output([*git, "rev-parse", "--short=12", "HEAD"], text=True)
+    others = [".", ":!results/reliability", f":!{report.PAGE.name}"]
+    status = [*git, "status", "--porcelain", "--untracked-files=no", "--", *others]
+    changed = subprocess.check_output(status, text=True)
+    return head.strip() + "+" * bool(changed)
+
+
+def passed(row: dict) -> bool:
+    """Whether an environment's tests and cells have all passed."""
+    return not row["tests"]["failed"] and not row["cells"]["failed"]
+
+
+def keep(row: dict) -> None:
+    """Put what came of one environment in the place of what came of it before."""
+    path = report.FIGURES / "matrix.json"
+    old = report.read("matrix")["rows"] if path.is_file() else []
+    rows = {(one["python"], one["packages"]): one for one in [*old, row]}
+    kept = [rows[one] for one in ENVIRONMENTS if one in rows]
+    test = "tests/reliability/matrix.py"
+    report.write("matrix", {"figure": figure(kept), "test": test, "rows": kept})
+    report.refresh()  # the next environment's tests compare the page
+
+
+def figure(rows: list[dict]) -> str:
+    """What came of all environments, in a sentence."""
+    good = [row for row in rows if passed(row)]
+    least = {key: min(row[key]["passed"] for row in rows) for key in ("tests", "cells")}
+    named = [
+        f"{row['python']} with the {row['packages']} packages (torch"
+        f" {row['versions']['torch']})"
+        for row in rows
+    ]
+    return (
+        f"{len(good)} of {len(rows)} environments passed, each with at least"
+        f" {least['tests']:,} tests and {least['cells']:,} notebook cells: Python"
+        f" {', '.join(named)}"
+    )
+
+
 def main() -> int:
     """Check the environments that are asked for, and keep what passed in all."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("python", nargs="*", help="such as 3.12; all by default")
+    parser.add_argument("--packages", choices=("oldest", "newest"), help="these alone")
     parser.add_argument("--limits", choices=("oldest", "newest"), help="print them")
     options = parser.parse_args()
     if options.limits:
@@ -130,19 +175,14 @@ def main() -> int:
         return 0
     asked = options.python
     wanted = [one for one in ENVIRONMENTS if not asked or one.python in asked]
-    rows = [row for row in map(check, wanted) if row]
-    failed = [row for row in rows if row["tests"]["failed"] or row["cells"]["failed"]]
-    for row in rows:
-        print(row["python"], row["packages"], row["tests"], row["cells"])
-    if not asked:
-        torches = sorted({row["versions"]["torch"] for row in rows})
-        figure = (
-            f"{len(rows) - len(failed)} of {len(rows)} environments passed: Python"
-            f" {rows[0]['python']} to {rows[-1]['python']}, torch {', '.join(torches)}"
-        )
-        test = "tests/reliability/matrix.py"
-        report.write("matrix", {"figure": figure, "test": test, "rows": rows})
-    return int(bool(failed))
+    if options.packages:
+        wanted = [one for one in wanted if one.packages == options.packages]
+    failed = 0
+    for row in filter(None, map(check, wanted)):
+        print(row["python"], row["packages"], row["tests"], row["cells"], flush=True)
+        keep(row)
+        failed += not passed(row)
+    return int(failed > 0)
 
 
 if __name__ == "__main__":

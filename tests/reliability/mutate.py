@@ -2,6 +2,8 @@
 
 python tests/reliability/mutate.py               all, in a copy of the course
 python tests/reliability/mutate.py relu crop     these
+
+What came of each is kept in results/reliability/mutants.json.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import report
 from mutants import MUTANTS, Mutant
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -109,6 +112,23 @@ def judge_all(mutants: tuple[Mutant, ...]) -> Iterator[tuple[Mutant, str]]:
             yield mutant, judge(root, mutant)
 
 
+def keep(mutant: Mutant, test: str) -> None:
+    """Put what came of a fault in the place of what came of it before."""
+    kept = report.read("mutants")["mutants"] | {
+        mutant.name: {"fault": mutant.what, "caught by": test}
+    }
+    found = {one.name: kept[one.name] for one in MUTANTS if one.name in kept}
+    caught = sum(bool(one["caught by"]) for one in found.values())
+    missed = sum(one.missed for one in MUTANTS if one.name in found)
+    figure = (
+        f"{caught} of {len(found)} planted faults caught; {missed} of them had survived"
+        " at first, and got their tests"
+    )
+    about = {"figure": figure, "test": "tests/reliability/test_mutants.py"}
+    counts = {"planted": len(found), "caught": caught, "missed_at_first": missed}
+    report.write("mutants", {**about, **counts, "mutants": found})
+
+
 def main() -> int:
     """Run the command line; returns how many faults survived."""
     chosen = tuple(m for m in MUTANTS if m.name in sys.argv[1:] or not sys.argv[1:])
@@ -116,6 +136,7 @@ def main() -> int:
     for mutant, test in judge_all(chosen):
         survived += not test
         print(f"{mutant.name:20} {test or 'SURVIVED: ' + mutant.what}", flush=True)
+        keep(mutant, test)
     print(f"{len(chosen) - survived} of {len(chosen)} caught")
     return survived
 

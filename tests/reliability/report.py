@@ -44,5 +44,10 @@ def faults() -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-if __name__ == "__main__":
+def refresh() -> None:
+    """Put the kept figures into the page."""
     PAGE.write_text(fill(PAGE.read_text("utf-8")), encoding="utf-8", newline="\n")
+
+
+if __name__ == "__main__":
+    refresh()
