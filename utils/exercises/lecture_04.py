@@ -199,7 +199,7 @@ def borrow(function: Any) -> str:
             if parameter.dim() == 1:
                 parameter.data.uniform_(-1, 1)  # biases of 0 would hide a copy
     before = {name: value.clone() for name, value in deep.state_dict().items()}
-    got = call(lambda: function(deep, shallow))
+    got = call(function, deep, shallow, copied=False)
     if not isinstance(got, nn.Module) or got.state_dict().keys() != before.keys():
         raise Wrong(f"Return the deep network, not {describe(got)}.")
     _check_loan(before, got.state_dict(), shallow.state_dict())

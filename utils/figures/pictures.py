@@ -325,12 +325,13 @@ def _place(
 def _scale_bar(
     ax: Axes, x: float, top: float, norm: Normalize, cmap: str, label: str
 ) -> None:
-    """Draw the colour scale from the canvas's bottom up, at most 1.6 inches high."""
+    """Draw the colour scale under its label, at most 1.6 inches high."""
     width, height = ax.figure.get_size_inches()
-    tall = min(1.6, top - 0.2)
-    box = (x / width, (top - 0.1 - tall) / height, 0.12 / width, tall / height)
+    tall = min(1.6, top - 0.3)
+    box = (x / width, (top - 0.2 - tall) / height, 0.12 / width, tall / height)
     bar = ax.figure.add_axes(box)
-    ax.figure.colorbar(ScalarMappable(norm, cmap), cax=bar, label=label)
+    ax.figure.colorbar(ScalarMappable(norm, cmap), cax=bar)
+    bar.set_title(label, loc="left", fontsize=10, fontweight="normal", pad=4)
     bar.yaxis.set_major_locator(plt.MaxNLocator(4))
     bar.tick_params(labelsize=10)
 
