@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import pickle
 import struct
+import sys
 import tarfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +19,7 @@ from PIL import Image
 
 from utils import data, sketches
 from utils.course import CourseError
-from utils.datasets import download, standins
+from utils.datasets import download, pixels, standins
 from utils.datasets.loader import ImageSet, Splits
 
 RNG = np.random.default_rng(0)
@@ -490,6 +493,33 @@ def test_a_missing_folder(tmp_path):
         data.image_folder(tmp_path / "nowhere")
 
 
+not_windows = pytest.mark.skipif(
+    sys.platform == "win32", reason="there, such a path leads nowhere, simply"
+)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "a\0b",
+        pytest.param("a" * 5000, marks=not_windows),
+        pytest.param("~nobodyhere/x", marks=not_windows),
+    ],
+    ids=["NUL", "long", "home"],
+)
+def test_a_path_that_cannot_be_one(path):
+    with pytest.raises(CourseError, match=r"^The path .*\)\. Correct the path, or"):
+        data.image_folder(path)
+
+
+@not_windows
+@pytest.mark.parametrize("load", [data.mnist, data.cifar10, data.dogs_vs_cats])
+def test_a_data_folder_that_cannot_be_looked_for(folder, monkeypatch, load):
+    monkeypatch.setenv("CNN_COURSE_DATA", "a" * 5000)
+    with pytest.raises(CourseError, match=r"^CNN_COURSE_DATA 'a+' cannot be looked"):
+        load()
+
+
 def test_an_empty_folder(tmp_path):
     with pytest.raises(CourseError, match=r"holds no folder.*put each one's images"):
         data.image_folder(tmp_path)
@@ -575,6 +605,83 @@ def test_photos_of_all_modes_in_one_folder(tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1
     assert lines[0].endswith("2 frames; the first one is used. So it is with 1 more.")
+
+
+# Decoded photos
+
+
+def test_a_flipped_bit_behind_the_pixels_is_noticed_or_changes_nothing(tmp_path):
+    path, shape = tmp_path / "photos-1.pixels", (2, 2, 3)
+    with pixels.Writer(path, (3, *shape)) as writer:
+        for value in range(3):
+            writer.add(np.full(shape, value, np.uint8))
+        about = {"labels": np.array([0, 1, 0]), "said": np.arange(5, dtype=np.uint8)}
+        writer.finish(about)
+    whole, noticed = path.read_bytes(), 0
+    for place in range(3 * 12, len(whole)):
+        for bit in range(8):
+            damaged = bytearray(whole)
+            damaged[place] ^= 1 << bit
+            path.write_bytes(damaged)
+            found = pixels.read(path, shape)
+            noticed += found is None
+            if found:  # in the zip's own notes, such as a date
+                assert found.about.keys() == about.keys()
+                for name, values in about.items():
+                    assert np.array_equal(found.about[name], values)
+    assert noticed > 8 * len(whole) / 2
+
+
+def test_pixels_of_another_number_of_photos_are_not_read(tmp_path):
+    path, shape = tmp_path / "photos-1.pixels", (2, 2, 3)
+    with pixels.Writer(path, (3, *shape)) as writer:
+        for _ in range(3):
+            writer.add(np.zeros(shape, np.uint8))
+        writer.finish({"labels": np.zeros(3)})
+    whole = path.read_bytes()
+    end = pixels.END.pack(2, len(whole) - 2 * 12 - pixels.END.size, pixels.SIGN)
+    path.write_bytes(whole[: -len(end)] + end)  # the third, as if in the zip
+    assert pixels.read(path, shape) is None
+
+
+def test_what_is_no_array_is_not_read(tmp_path):
+    path, packed = tmp_path / "photos-1.pixels", io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("labels.npy", b"no array")
+    end = pixels.END.pack(0, packed.tell(), pixels.SIGN)
+    path.write_bytes(packed.getvalue() + end)
+    assert pixels.read(path, (2, 2, 3)) is None
+
+
+FORGED = {
+    "nothing": {},
+    "a label too few": {"labels": np.zeros(11, np.int64)},
+    "moments of another shape": {"moments": np.zeros((12, 2), np.int64)},
+    "more photos than there are": {"counts": np.array([99, -1, -1])},
+    "findings that are none": {"findings": np.arange(9, dtype=np.uint8)},
+    "findings of another kind": {
+        "findings": np.frombuffer(b'{"files": 12, "problems": [1]}', np.uint8)
+    },
+    "an array that nobody knows": {"more": np.zeros(3)},
+}
+
+
+@pytest.mark.parametrize("forged", FORGED)
+def test_a_forged_cache_of_photos_is_made_again(folder, tmp_path_factory, forged):
+    photos = tmp_path_factory.mktemp("photos")
+    for name in ("cat/1", "cat/2", *(f"dog/{i}" for i in range(1, 11))):
+        file = photos / f"{name}.png"
+        file.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (8, 8), (len(name) * 20, int(name[4:]) * 20, 99)).save(file)
+    right = data.image_folder(photos, 8).train.images
+    [path] = (folder / "cache").glob("photos-*.pixels")
+    stored = pixels.read(path, (8, 8, 3))
+    about = stored.about | FORGED[forged] if FORGED[forged] else {}
+    with pixels.Writer(path, (len(stored.pixels), 8, 8, 3)) as writer:
+        for one in stored.pixels:
+            writer.add(one * 0)
+        writer.finish(about)
+    assert torch.equal(data.image_folder(photos, 8).train.images, right)
 
 
 # The real sets

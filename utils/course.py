@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import random
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +21,8 @@ T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parent.parent
 SCALES = ("tiny", "small", "full")
+SHARED_MEMORY = Path("/dev/shm")  # where processes on Linux hand batches over
+SHARED = 2**30  # bytes that must be free there; a container may have 64 MB in all
 
 
 class CourseError(ValueError):
@@ -71,17 +74,50 @@ def pick(*, tiny: T, small: T, full: T) -> T:
 
 
 def data_dir() -> Path:
-    """The folder of the data sets: `CNN_COURSE_DATA`, or `data/` of the course."""
-    return Path(os.environ.get("CNN_COURSE_DATA") or ROOT / "data").expanduser()
+    """The folder of the data sets: `CNN_COURSE_DATA`, or `data/` of the course.
+
+    Raises:
+        CourseError: the system does not let us look whether it is there.
+    """
+    if named := os.environ.get("CNN_COURSE_DATA"):
+        return expanded(named, "CNN_COURSE_DATA")
+    return expanded(ROOT / "data", "The data folder")
+
+
+def expanded(path: str | Path, what: str = "The path") -> Path:
+    """A path without `~`, whether something is there or not.
+
+    Args:
+        what: how a message calls the path.
+
+    Raises:
+        CourseError: it leads through a folder that is closed to us, into the home of
+            nobody, or is none at all.
+    """
+    try:
+        path = Path(path).expanduser()
+        os.stat(f"{path}{os.sep}.")  # the dot: of a closed folder, too, this fails
+    except (FileNotFoundError, NotADirectoryError):
+        pass  # who needs it says so
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error).rstrip(".")
+        raise CourseError(
+            f"{what} {str(path)!r} cannot be looked into ({reason}). Correct the path,"
+            " or change the permissions of the folders on it."
+        ) from error
+    return path
 
 
 def num_workers() -> int:
     """How many processes a `DataLoader` may start.
 
     None where processes are spawned (Windows, macOS): a notebook's own classes cannot
-    be sent to them, and the loader would hang.
+    be sent to them, and the loader would hang. And none where the shared memory that
+    batches pass through is small, as in a container: they would fail in mid-epoch.
     """
     if platform.system() != "Linux":
+        return 0
+    if SHARED_MEMORY.is_dir() and shutil.disk_usage(SHARED_MEMORY).free < SHARED:
         return 0
     return min(4, os.cpu_count() or 1)
 
@@ -120,7 +156,7 @@ def start(seed: int = 0) -> Run:
     folder = data_dir()
     if os.environ.get("CNN_COURSE_DATA") and not folder.is_dir():
         raise CourseError(
-            f"CNN_COURSE_DATA names a folder that does not exist: {folder}."
+            f"CNN_COURSE_DATA names a folder that does not exist: {str(folder)!r}."
             " Create it or correct the path; unset, the course uses its own data/."
         )
     set_seed(seed)

@@ -139,7 +139,7 @@ def image_folder(
     Raises:
         CourseError: the folder or a class is missing or empty, or files are no images.
     """
-    path = Path(path).expanduser()
+    path = course.expanded(path)
     parts, classes = read_folder(path, size, skip_bad=skip_bad, seed=seed)
     fractions = {"val": val_fraction, "test": test_fraction}
     return _split(Images(path.resolve().name, classes, lambda: parts), fractions, seed)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
+import hashlib
 import io
 import json
 import pickle
@@ -20,7 +21,9 @@ import tempfile
 import warnings
 import zipfile
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import asdict
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from unittest import mock
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -39,7 +42,16 @@ with guided:
 
     from utils import course, results
     from utils.course import CourseError
-    from utils.datasets import cifar, folders, photos, readers
+    from utils.datasets import (
+        cifar,
+        decoded,
+        folders,
+        manifest,
+        photos,
+        pixels,
+        readers,
+    )
+    from utils.datasets.findings import Findings
     from utils.datasets.sources import Zip
     from utils.training import checkpoint
     from utils.training.history import History
@@ -150,8 +162,41 @@ def record(data: bytes) -> None:
     rows = results.leaderboard(runs, runs[0]["data"]["name"])
     if rows:
         table = results.Table(rows)
-        table.markdown()
-        assert "<script" not in table._repr_html_()
+        table.markdown().encode()  # as a page takes it
+        html = table._repr_html_()
+        assert "<script" not in html
+        html.encode()
+
+
+def checksums(data: bytes) -> None:
+    """The list of a bundle, and the bundle, which holds one file."""
+    folder = written(data, f"bundle/{manifest.NAME}").parent
+    written(DIGITS, "bundle/MNIST/raw/digits")
+    sums = manifest.read(folder)
+    assert sums is not None
+    for name in sums:
+        for place in (PurePosixPath(name), PureWindowsPath(name)):
+            assert not place.anchor
+            assert ".." not in place.parts
+    manifest._verified.clear()
+    with mock.patch.object(course, "data_dir", return_value=folder):
+        for _ in range(2):  # and again, when it is known
+            manifest.verify("MNIST/raw")
+        manifest.verify(*sums)
+
+
+def decoded_photos(data: bytes) -> None:
+    """Photos of 2x2 pixels in the cache, and what is made of them."""
+    photos = decoded._kept(written(data, "photos.pixels"), 2)
+    if photos is None:
+        raise CourseError("The photos are decoded again.")
+    with contextlib.redirect_stdout(io.StringIO()):
+        photos.findings.report(Path("photos"), skip_bad=True)
+    for images, labels, moments in photos.parts(ordered=True).values():
+        assert images.shape == (len(labels), 3, 2, 2)
+        assert moments.shape == (len(labels), 2, 3)
+        np.bincount(labels, minlength=2)
+        images.sum()
 
 
 # Good files, from which the inputs grow
@@ -236,6 +281,41 @@ def record_seeds() -> list[bytes]:
     return made
 
 
+DIGITS = b"digits"
+
+
+def checksum_seeds() -> list[bytes]:
+    sha256 = hashlib.sha256(DIGITS).hexdigest().encode()
+    line = sha256 + b"  MNIST/raw/digits\n"
+    binary = line.replace(b"  ", b" *").replace(b"\n", b"\r\n")
+    return [b"# Data\n" + line, binary, b"", line + sha256 + b"  ./MNIST/raw/digits\n"]
+
+
+def pixel_seeds() -> list[bytes]:
+    made = []
+    told = {"problems": ["cat/1.jpg: no image"], "animations": ["dog/2.gif: 2 frames"]}
+    for counts, findings in (
+        ((2, -1, -1), Findings(2)),
+        ((2, 1, 2), Findings(6, **told)),
+        ((0, -1, -1), Findings(1, ["1.jpg: closed"], denied=["1.jpg"])),
+    ):
+        n = sum(count for count in counts if count > 0)
+        said = json.dumps(asdict(findings)).encode()
+        path = scratch() / "good-1.pixels"
+        with pixels.Writer(path, (n, 2, 2, 3)) as writer:
+            for value in range(n):
+                writer.add(np.full((2, 2, 3), value, np.uint8))
+            about = {
+                "labels": np.arange(n) % 2,
+                "moments": np.zeros((n, 2, 3), np.int64),
+                "counts": np.array(counts),
+                "findings": np.frombuffer(said, np.uint8),
+            }
+            writer.finish(about)
+        made.append(path.read_bytes())
+    return made
+
+
 Target = tuple[Callable[[bytes], None], Callable[[], list[bytes]]]
 TARGETS: dict[str, Target] = {
     "idx": (idx, idx_seeds),
@@ -244,6 +324,8 @@ TARGETS: dict[str, Target] = {
     "zip": (photo_zip, zip_seeds),
     "checkpoint": (saved_run, saved_seeds),
     "results": (record, record_seeds),
+    "manifest": (checksums, checksum_seeds),
+    "pixels": (decoded_photos, pixel_seeds),
 }
 
 

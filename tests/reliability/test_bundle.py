@@ -130,7 +130,15 @@ def test_each_file_is_read_once_to_be_verified(packed, monkeypatch):
     assert len(read) == 5  # the others have not changed
 
 
-@pytest.mark.parametrize("content", [b"", b"[1]", b"{", b'{"MNIST": 1}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"[1]", b"{", b'{"MNIST": 1}'),
+        b"[" * 100_000,
+        b'{"MNIST": %s}' % (b"[" * 900 + b"]" * 900),
+    ],
+    ids=["empty", "list", "half", "number", "deep", "rather deep"],
+)
 def test_a_damaged_memory_of_what_was_verified_does_no_harm(
     packed, monkeypatch, content
 ):
@@ -142,13 +150,39 @@ def test_a_damaged_memory_of_what_was_verified_does_no_harm(
 
 
 @pytest.mark.parametrize(
-    "line", ["no checksum", f"{'0' * 64}  ../secret", f"{'0' * 64}  /etc/passwd"]
+    "line",
+    [
+        "no checksum",
+        *(f"{'0' * 64}  {name}" for name in ("../secret", "/etc/passwd", ".")),
+        *(f"{'0' * 64}  {name}" for name in ("..\\..\\secret", "\\secret", "C:secret")),
+    ],
 )
 def test_a_damaged_or_forged_list_is_refused(packed, line):
     with (packed / manifest.NAME).open("a") as file:
         file.write(line + "\n")
     with pytest.raises(CourseError, match="SHA256SUMS is damaged: line 38 is no"):
         data.mnist()
+
+
+def test_a_name_that_no_file_can_have_is_missing_and_shown(packed):
+    with (packed / manifest.NAME).open("a") as file:
+        file.write(f"{'0' * 64}  MNIST/raw/a\0b\n")
+    with pytest.raises(CourseError, match=r"damaged: MNIST/raw/a\\x00b is missing"):
+        data.mnist()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it is not there, simply")
+def test_a_folder_that_cannot_be_looked_for_is_no_bundle(root):
+    path = Path("a" * 5000)
+    for call in (bundle.check, bundle.pack):
+        with pytest.raises(CourseError, match="Correct the path, or change"):
+            call(path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="anybody's home has a path there")
+def test_the_home_of_nobody_takes_no_bundle(root, capsys):
+    assert command.main(["bundle", "~nobodyhere/x", "--offline"]) == 2
+    assert "'~nobodyhere/x' cannot be looked into" in capsys.readouterr().err
 
 
 # Packing into places that are not made for it
@@ -182,6 +216,14 @@ def test_a_folder_with_other_things_is_not_touched(root, tmp_path):
     with pytest.raises(CourseError, match=r"holds other things.*Nothing was changed"):
         bundle.pack(dest, online=False)
     assert sorted(dest.rglob("*")) == before
+
+
+def test_a_first_writing_that_was_killed_is_no_other_thing(root, tmp_path):
+    dest = tmp_path / "bundle"
+    samples.write(dest / f"{manifest.NAME}.part", b"# Data of the cou")
+    bundle.pack(dest, online=False)
+    assert bundle.check(dest) == []
+    assert not list(dest.glob("*.part"))
 
 
 def test_a_file_in_the_way_is_not_overwritten(root, tmp_path):

@@ -85,7 +85,7 @@ def pack(dest: Path, *, online: bool = True) -> dict[str, CourseError]:
     Raises:
         CourseError: `dest` holds other things, has too little room, or takes no file.
     """
-    root, dest = course.data_dir().absolute(), dest.expanduser().absolute()
+    root, dest = course.data_dir().absolute(), course.expanded(dest).absolute()
     sums = _open(dest, root)
     found, missing = _collect(root, online)
     _require_room(dest, root, [path for paths in found.values() for path in paths])
@@ -136,7 +136,8 @@ def _open(dest: Path, root: Path) -> manifest.Sums:
     try:
         dest.mkdir(parents=True, exist_ok=True)
         sums = manifest.read(dest)
-        if sums is None and any(dest.iterdir()):
+        killed = f"{manifest.NAME}.part"  # what the first writing may have left
+        if sums is None and any(path.name != killed for path in dest.iterdir()):
             raise CourseError(
                 f"{dest} holds other things, and no bundle. Nothing was changed: name a"
                 " new or an empty folder."

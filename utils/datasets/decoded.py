@@ -63,10 +63,23 @@ class Decoded:
 
     @classmethod
     def of(cls, stored: Stored) -> Decoded:
-        """What a file of pixels holds."""
-        about = dict(stored.about)
+        """What a file of pixels holds.
+
+        Raises:
+            Exception: it holds no such thing; which one depends on what is wrong.
+        """
+        about, n = dict(stored.about), len(stored.pixels)
         findings = Findings(**json.loads(about.pop("findings").tobytes()))
-        return cls(stored.pixels, findings=findings, **about)
+        lines = [*findings.problems, *findings.animations, *findings.denied]
+        if not isinstance(findings.files, int) or set(map(type, lines)) - {str}:
+            raise ValueError("findings of another kind")
+        found = cls(stored.pixels, findings=findings, **about)
+        shapes = found.labels.shape, found.moments.shape, found.counts.shape
+        if shapes != ((n,), (n, 2, 3), (len(PARTS),)):
+            raise ValueError(f"arrays of {shapes} for {n} photos")
+        if found.counts.clip(0).sum() != n:
+            raise ValueError(f"parts of {found.counts.tolist()} photos of {n}")
+        return found
 
     def parts(self, *, ordered: bool) -> dict[str, Part]:
         """The parts, as views; `ordered`: train lies in the order of the division."""
@@ -98,12 +111,18 @@ def decode(source: Folder | Zip, size: int, name: str, *, seed: int | None) -> D
     version = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:16]
     slug = re.sub(r"\W+", "_", name, flags=re.ASCII)
     path = cache.place(f"photos-{slug}-{size}-{seed}", version, ".pixels")
-    stored = pixels.read(path, (size, size, 3))
-    if stored:
-        decoded = Decoded.of(stored)
-        if not _readable_now(source, decoded.findings.denied):
-            return decoded
+    decoded = _kept(path, size)
+    if decoded and not _readable_now(source, decoded.findings.denied):
+        return decoded
     return _decode_all(source, size, path, seed)
+
+
+def _kept(path: Path, size: int) -> Decoded | None:
+    """What the cache holds; None where nothing does, or where it is damaged."""
+    if stored := pixels.read(path, (size, size, 3)):
+        with contextlib.suppress(Exception):  # anybody may have shared the file
+            return Decoded.of(stored)
+    return None
 
 
 def require_size(size: int) -> None:
@@ -115,7 +134,10 @@ def require_size(size: int) -> None:
 def _readable_now(source: Folder | Zip, names: list[str]) -> bool:
     """Whether the system lets us open a file by now that it did not let us open."""
     for name in names:
-        with contextlib.suppress(OSError), open(source.path / name, "rb"):
+        with (
+            contextlib.suppress(OSError, ValueError),  # a name may hold anything
+            open(source.path / name, "rb"),
+        ):
             return True
     return False
 

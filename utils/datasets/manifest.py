@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 
 import pooch
 
-from utils import course, files
+from utils import course, files, printing
 from utils.course import CourseError
 from utils.datasets import cache
 
@@ -38,12 +38,15 @@ def read(folder: Path) -> Sums | None:
         CourseError: the list is damaged.
     """
     path = folder / NAME
-    if not path.is_file():
-        return None
     try:
+        if not path.is_file():
+            return None
         text = path.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError as error:
-        raise CourseError(f"{path} cannot be read ({error}).") from error
+        raise CourseError(
+            f"{path} cannot be read ({error.strerror}). Correct the path, or change its"
+            " permissions."
+        ) from error
     sums = {}
     for number, line in enumerate(text.split("\n"), start=1):
         line = line.rstrip("\r")  # an editor on Windows may leave it
@@ -118,14 +121,14 @@ def problems(folder: Path, sums: Sums) -> list[str]:
     """What is wrong with listed files: a line each, beginning with the name."""
     found = []
     for name, sha256 in sums.items():
-        path = folder / name
+        path, shown = folder / name, printing.shown(name)
         try:
             if not path.is_file():
-                found.append(f"{name} is missing")
+                found.append(f"{shown} is missing")
             elif sha256_of(path) != sha256:
-                found.append(f"{name} is not as it was packed (its SHA-256 differs)")
+                found.append(f"{shown} is not as it was packed (its SHA-256 differs)")
         except OSError as error:
-            found.append(f"{name} cannot be read ({error.strerror or error})")
+            found.append(f"{shown} cannot be read ({error.strerror or error})")
     return found
 
 
@@ -136,8 +139,9 @@ def sha256_of(path: Path) -> str:
 
 def _inside(name: str) -> bool:
     """Whether a name leads to a file in the bundle's folder, and not out of it."""
-    place = PurePosixPath(name)
-    return not (place.is_absolute() or ".." in place.parts or ":" in place.parts[0])
+    place = PurePosixPath(name.replace("\\", "/"))  # as Windows reads it
+    outside = place.is_absolute() or ".." in place.parts
+    return bool(place.parts) and not outside and ":" not in place.parts[0]
 
 
 def _listed(lines: Iterable[str]) -> str:
@@ -150,7 +154,7 @@ def _stamp(path: Path) -> str:
     """What changes when a file does; of a missing one it is never known."""
     try:
         found = path.stat()
-    except OSError:
+    except (OSError, ValueError):  # ValueError: no file can have such a name
         return "none"
     return f"{found.st_size} {found.st_mtime_ns}"
 
@@ -165,9 +169,10 @@ def _memory(folder: Path, sums: Sums) -> Path:
 def _known(memory: Path) -> Sums:
     """Name -> stamp of the files that were verified before."""
     known = _verified.get(memory, {})
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, RecursionError):
         found = json.loads(memory.read_text(encoding="utf-8"))
-        known = {**(found if isinstance(found, dict) else {}), **known}
+        if isinstance(found, dict):
+            known = {n: s for n, s in found.items() if isinstance(s, str)} | known
     return known
 
 

@@ -11,7 +11,6 @@ import io
 import math
 import shutil
 import struct
-import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +24,7 @@ from utils.datasets.store import free_memory
 
 END = struct.Struct("<QQ8s")  # images, bytes of the arrays, and the sign of the format
 SIGN = b"pixels 1"
+ZIP_END = struct.Struct("<10xHII2x")  # how many entries; bytes and place of their list
 RESERVE = 2**28  # bytes that are left free on the disk: others need some, too
 
 
@@ -36,9 +36,10 @@ class Stored(NamedTuple):
 
 
 def read(path: Path, shape: tuple[int, ...]) -> Stored | None:
-    """Map a file of images of one shape; None if there is none, or half of one.
+    """Map a file of images of one shape; None if there is none, or a damaged one.
 
-    The pixels may be written to, and the file does not change.
+    Of the pixels themselves only the number is checked: to read them all would take as
+    long as the map saves. They may be written to, and the file does not change.
     """
     try:
         with path.open("rb") as file:
@@ -49,10 +50,18 @@ def read(path: Path, shape: tuple[int, ...]) -> Stored | None:
             if sign != SIGN or size != pixels + length + END.size:
                 return None
             file.seek(pixels)
-            with np.load(io.BytesIO(file.read(length)), allow_pickle=False) as arrays:
+            packed = file.read(length)
+            with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
                 about = dict(arrays)
+            # A zip has a checksum of each array, but its reader does not mind other
+            # bytes before it, nor an entry that seems to go on over the next.
+            count, listed, before = ZIP_END.unpack(packed[-ZIP_END.size :])
+            if (len(about), length) != (count, before + listed + ZIP_END.size):
+                return None
+            if not all(isinstance(x, np.ndarray) for x in about.values()):
+                return None  # bytes: of what does not begin as an array
             return Stored(map_file(file, pixels).reshape(n, *shape), about)
-    except (OSError, ValueError, EOFError, struct.error, zipfile.BadZipFile):
+    except Exception:  # of a damaged zip, NumPy and Python raise whatever they meet
         return None
 
 
