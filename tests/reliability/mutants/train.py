@@ -156,8 +156,8 @@ TRAIN = (
         "flipped-bit",
         "a checkpoint with a flipped bit is taken",
         "training/tensors",
-        "if damaged := archive.testzip():",
-        "if damaged := None:",
+        "while content.read(CHUNK):",
+        "while False:",
         "checkpoint",
     ),
     Mutant(
