@@ -199,7 +199,7 @@ plot.image_grid(shown, ["digit", *kernels], title="What does each kernel look fo
 # many outputs needs 784² = 614,656.
 
 # %% [markdown] slide="slide"
-# ## A layer has many kernels, one per channel
+# ## A layer has a kernel for each channel pair
 #
 # A convolution layer with $C_{in}$ input and $C_{out}$ output channels holds, for each
 # output channel, a *filter*: $C_{in}$ kernels and one bias. Their results are added. We
@@ -228,8 +228,9 @@ print("parameters", sum(p.numel() for p in conv.parameters()))
 diagram.convolution(image, kernel, at=(0, 1), stride=2, padding=1)
 
 # %% [markdown] slide="subslide"
-# The padded side is n + 2p. The window takes one first place; then it can move n + 2p −
-# k cells, in steps of s. A step that does not fit is not taken.
+# Let n be the side of the image and k that of the kernel. The padded side is n + 2p. The
+# window takes one first place; then it can move by up to n + 2p − k cells, in steps of s.
+# A step that does not fit is not taken.
 #
 # $$\text{output} = \left\lfloor \frac{n + 2p - k}{s} \right\rfloor + 1$$
 #
@@ -339,7 +340,8 @@ print(f"largest of the sigmoid: {slopes['sigmoid'].max():.2f}")
 # %% [markdown] slide="notes"
 # LeNet-5 has tanh: its gradient is 1 at 0. Maxout takes the larger of two learned
 # linear functions, $\max(w_1^T x + b_1, w_2^T x + b_2)$, and so doubles the parameters
-# of its layer; the one drawn is an example. ReLU made AlexNet trainable (lecture 03).
+# of its layer; the one drawn is an example. Lecture 03 measures what ReLU did for
+# AlexNet.
 
 # %% [markdown] slide="slide"
 # ## Softmax turns scores into probabilities
@@ -581,7 +583,8 @@ plot.curves(history, title=title);
 
 # %% [markdown]
 # The training curve is averaged while the weights still move, the validation curve is
-# taken after the epoch. So in the first epochs validation can lie above training.
+# taken after the epoch. So in the first epochs validation can look better than training:
+# a lower loss, a higher accuracy.
 
 # %% [markdown] slide="slide"
 # ## Look inside
@@ -683,7 +686,7 @@ plot.bars(errors, xlabel=label, highlight="LeNet-5, ours", title=title);
 # %% [markdown] slide="slide"
 # ## Photographs: a two-layer CNN
 #
-# The lecture slides set this exercise: classify CIFAR-10, 50,000 photographs of 32 × 32
+# The lecture slides set this exercise: classify CIFAR-10, 60,000 photographs of 32 × 32
 # pixels in ten classes, with two convolutions. The first eight training images:
 
 # %%
@@ -978,7 +981,7 @@ check.progress("00")
 #   s⌋ + 1 cells a side, its layer $C_{out}(C_{in} k^2 + 1)$ parameters.
 # - Softmax makes probabilities of logits; cross-entropy is $-\ln p$ of the right class.
 #   A step is: forward, loss, `zero_grad`, `backward`, `step`.
-# - LeNet-5 has 61,706 parameters, of which C5 holds most. Trained for minutes, it
+# - LeNet-5 has 61,706 parameters, of which C5 holds most. Trained for a few epochs, it
 #   misreads about as few digits as the paper's.
 # - The loss applies the softmax. A second one keeps the loss of ten classes above 1.461
 #   and takes the gradient away where it is needed most.

@@ -18,8 +18,8 @@
 # 3. say where a network's memory and its parameters sit, layer by layer;
 # 4. write adaptive pooling's exact rule, and choose initial weights that survive depth.
 #
-# A run takes a quarter of a minute at scale `tiny`, and about six minutes at `small` on
-# a laptop.
+# A run takes a quarter of a minute at scale `tiny`, and six to nine minutes at `small`
+# on a laptop.
 
 # %% [markdown] slide="slide"
 # ## Question
@@ -109,7 +109,9 @@ for name, net in pair.items():
 # competition of 2014 VGG had 7.3 % top-5 error; AlexNet had 15.3 % in 2012.
 
 # %% [markdown] slide="notes"
-# Both figures are averages over several networks. The slides quote "11.7 % in 2013 → 7.3
+# In both cases the predictions of several networks were averaged. Our count is of the
+# AlexNet that torchvision builds, in one column (2014); that of 2012 has 60,965,224
+# parameters. The slides quote "11.7 % in 2013 → 7.3
 # %": the 11.7 are the winner's of 2013, another group, as the paper's Table 7 says.
 # GoogLeNet won in 2014 with 6.7 %; two VGG networks reached 6.8 % after the deadline.
 
@@ -581,15 +583,15 @@ print(f"He, n_in: factor over a pooling {sum(behind) / 4:.2f} on average,", end=
 print(f"else {sum(within) / len(within):.2f}")
 
 # %% [markdown]
-# The lines fan out as the table says. He's line is no straight one: it rises over
-# poolings, as the last line shows. The maximum of four values is larger than one of
-# them.
+# The lines fan out in the table's order. Its numbers differ: it counts 512 channels in
+# all layers, and the first ones have fewer. He's line rises over poolings, as the last
+# line shows: the largest of four values is larger than a typical one.
 
 # %% [markdown] slide="slide"
 # ## Which beginnings learn at all?
 #
-# Paper, Sec. 2.1: A was shallow enough to begin with variance 0.01. For B to E it first
-# trained A, and copied its layers. Was that necessary? A and E, SGD as in the paper,
+# Paper, Sec. 3.1: A was shallow enough to begin with variance 0.01. The deeper ones
+# borrowed layers from a trained A. Was that necessary? A and E, SGD as in the paper,
 # three epochs of few photos. **2.303 nats = ln 10 means: nothing learned.**
 
 # %%
@@ -692,9 +694,9 @@ for norm in (False, True):
     print(f"E minus A, {name:15} training {train:+.1f}, validation {val:+.1f} points")
 
 # %% [markdown]
-# At scale `small` depth **costs** points, twice over. Overfitting? Then training
-# accuracy would rise. It falls too: in so few steps the deeper network cannot even fit
-# its own training set as well.
+# At scale `small` depth **costs** points, with and without BatchNorm. Overfitting? Then
+# training accuracy would rise. It falls too: in so few steps the deeper network cannot
+# even fit its own training set as well.
 
 # %% [markdown] slide="notes"
 # An honest surprise, so we looked for reasons. First, time: the paper took 370,000 steps,
@@ -840,9 +842,9 @@ fig.suptitle("Does depth lower the error?", x=0.01, ha="left");
 
 # %% [markdown] slide="notes"
 # What differs: 1.3 million photos of 1,000 classes against some thousands of ten;
-# channels; 74 epochs with a learning rate divided by ten three times; crops with
-# changing scale. Note how little the paper's depth buys from D to E as well: within 0.2
-# points, and one run each.
+# channels; 74 epochs with a learning rate divided by ten three times; random crops,
+# flips and colour shifts. Note that from D to E depth buys nothing in the paper either:
+# E is 0.2 points worse, one run each.
 
 # %% [markdown] slide="subslide"
 # **The test set, once**, for the network that the validation set chose: the slides' list.
@@ -979,8 +981,9 @@ check("04.5", borrow)
 # ### 04.6 Investigate: VGG-19 on CIFAR-10, two epochs (slides)
 #
 # Our slides' assignment. Write VGG-19 as a list of your own, `my_list`, without looking
-# at `CONFIGS`. Train it for two epochs at `width`, without BatchNorm and with it:
-# `losses` are the two training losses of the second epoch, in nats.
+# at `CONFIGS`. Train it on `few` for two epochs, at `width`, with one linear layer and
+# Adam at 0.001, without BatchNorm and with it. `losses` are the two training losses of
+# the second epoch, in nats, in this order.
 
 # %%
 # solution
@@ -1030,4 +1033,5 @@ check.progress("04")
 # - X. Glorot, Y. Bengio: [Understanding the difficulty of training deep feedforward neural
 #   networks](https://proceedings.mlr.press/v9/glorot10a.html), AISTATS 2010.
 # - Data: A. Krizhevsky, [CIFAR-10](https://www.cs.toronto.edu/~kriz/cifar.html), 2009;
-#   free for research and teaching with citation. At scale `tiny`, drawings of its classes.
+#   free for research and teaching with citation. At scale `tiny`, drawings of its
+#   classes.

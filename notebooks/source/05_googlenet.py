@@ -25,7 +25,7 @@
 # ## Question
 #
 # AlexNet has 60,965,224 parameters. GoogLeNet, the paper says, "actually uses 12 times
-# fewer", and has 22 layers with weights instead of 8.
+# fewer", and is 22 layers deep instead of 8, counting those with weights.
 #
 # **How many parameters does it have, and where do the others go?**
 #
@@ -153,8 +153,8 @@ look.shape_table(NaiveInception(192, w3a), (192, 28, 28))
 
 # %% [markdown]
 # 64 + 128 + 32 + **192** = 416 channels: the pooling passes on all that it gets. And 32
-# kernels of 5 × 5 cost 784 × 192 × 25 × 32 = 120 million, almost as much as the 128
-# kernels of 3 × 3.
+# kernels of 5 × 5 cost 784 × 192 × 25 × 32 = 120 million, more than two thirds of what
+# four times as many kernels of 3 × 3 cost, 173 million.
 
 # %% [markdown] slide="subslide"
 # **What happens in a row of nine?** Each module gets all channels of the one before,
@@ -301,8 +301,8 @@ for name, widths in TABLE_1.items():
 # %% mirror="utils.models.googlenet:GoogLeNetStem"
 
 # %% [markdown] slide="subslide"
-# **Predict** the side after each of the six steps: 224, then 7 × 7 with stride 2, pool,
-# 1 × 1, 3 × 3, pool.
+# **Predict** the side after each of the five steps. It begins at 224; then come 7 × 7
+# with stride 2, pool, 1 × 1, 3 × 3, pool.
 
 # %% check=True
 stem = GoogLeNetStem(3, 1.0, "imagenet", PAPER)
@@ -834,8 +834,8 @@ print(f"one accuracy on {probe.num_examples} images is uncertain by {spare:.1f} 
 # it never met; trained without it, the network might do as well. What the table shows
 # is how this network has divided its work, not which branch is needed in principle.
 # Compare also with the number of channels: the 5 × 5 branch has a tenth to a fifth of
-# them. At scale `small` late modules can lose a branch more easily than early ones:
-# nothing is built on their maps but the average.
+# them. At scale `small` the last two modules lose a branch most easily: little is built
+# on their maps, and on those of 5b nothing but the average.
 
 # %% [markdown] slide="slide"
 # ## Look inside: where does it look?
@@ -994,8 +994,8 @@ print(f"ten crops save {saved:.0%} of the errors; in the paper {1 - 9.15 / 10.07
 # What differs from the paper: ten classes instead of a thousand, top-1 instead of top-5
 # error, photographs of 32 pixels, a network of an eighth of the width at scale `small`,
 # some thousand images, batch normalisation, and minutes instead of a week. The paper's
-# networks were trained without it, with asynchronous SGD, momentum 0.9, a learning rate
-# falling by 4 % every 8 epochs, and averaged weights.
+# networks were trained without batch normalisation, with asynchronous SGD, momentum
+# 0.9, a learning rate falling by 4 % every 8 epochs, and averaged weights.
 
 # %% [markdown] slide="slide"
 # ## Answer
@@ -1140,9 +1140,10 @@ check("05.5", class_map)
 # %% [markdown] slide="subslide"
 # ### 05.6 Investigate: without reductions, at equal cost
 #
-# Suppose module 3a had no reductions, but as many operations: its three convolutions
-# become narrower by one **factor**. Compute it. Then train two networks that differ in
-# this module alone, with several seeds. `gain`: by how many points of validation
+# Take module 3a without reductions, and multiply the channels of its three convolutions
+# by one **factor** below 1, so that it costs as much as the module *with* reductions.
+# Compute the factor. Then train two networks that differ in this module alone, with
+# several seeds. `gain`: by how many points of validation
 # accuracy the module with reductions is better on average; it may be negative.
 
 # %% slide="subslide"

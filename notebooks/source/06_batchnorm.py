@@ -79,8 +79,8 @@ with torch.no_grad():
         print(f"layer {layer}: 1 / {full.std() / half.std():.0f}")
 
 # %% [markdown]
-# Each layer passes its factor on. What is too small by a half here is too small by 64
-# at the end, and with twenty layers by a million.
+# Each layer passes its factor on. What is 2 times too small behind the first layer is
+# 64 times too small at the end, and behind twenty layers a million times.
 
 # %% [markdown] slide="notes"
 # ReLU(a x) = a ReLU(x) for every a > 0: without biases such a network multiplies the
@@ -460,7 +460,8 @@ if better:
 # and so is the accuracy. *Sideways*: this is what practitioners value most. The plain
 # network learns in a narrow window; with BatchNorm a wide range of rates gives nearly
 # the same result. It has an end as well: at a rate of 1, with momentum 0.9, our network
-# guesses with BatchNorm too. BatchNorm widens the window; it does not remove the frame.
+# does little better than guessing with BatchNorm too. BatchNorm widens the window; it
+# does not remove the frame.
 
 # %% [markdown] slide="slide"
 # ## The race: each at its best rate
@@ -558,8 +559,8 @@ fig.suptitle("One photo: what is it?", x=0.01, ha="left");
 # %% [markdown] slide="slide"
 # ## Forget eval(), and the figure is wrong
 #
-# Our slides check a network's accuracy in training mode once. How wrong is that? It
-# depends on the neighbours. **Guess the order** of the six accuracies.
+# In one place our slides measure a network's accuracy in training mode. How wrong is
+# that? It depends on the neighbours. **Guess the order** of the six accuracies.
 
 # %%
 def in_training_mode(model, examples, batch_size, shuffle=True):
@@ -937,11 +938,12 @@ for decay in (0.0, 0.02):
 # rate high; without it, every step makes w longer.
 
 # %% [markdown] slide="notes"
-# The gradient stands at a right angle to the weights (third line above: the scale does
-# not matter, so there is no slope along it). A step at a right angle makes the weights
-# longer, always; without decay the effective rate falls by itself. With decay the two
-# reach a balance (van Laarhoven 2017). So for networks with BatchNorm, "more weight
-# decay" is in good part another way to say "higher learning rate".
+# The gradient stands at a right angle to the weights ("weights · gradient is 0" was
+# printed above: the scale does not matter, so there is no slope along it). A step at a
+# right angle makes the weights longer, always; without decay the effective rate falls
+# by itself. With decay the two reach a balance (van Laarhoven 2017). So for networks
+# with BatchNorm, "more weight decay" is in good part another way to say "higher
+# learning rate".
 
 # %% [markdown] slide="slide"
 # ## Folded away, it costs nothing
@@ -1177,12 +1179,12 @@ for name, values in rough.items():
 # %% [markdown] slide="notes"
 # At 1 the gradient ahead differs from the present one by as much as its own length.
 # While the plain network sits on its first plateau (pass 1), its gradient is small and
-# hardly changes. As soon as it learns, its surface is rougher than that with BatchNorm,
-# and differs from seed to seed; with BatchNorm the curve stays where it began. This
-# agrees with Santurkar's Fig. 4. What is known: BatchNorm makes the scale of the
-# weights irrelevant, tames the gradient, and lets the rate be higher. What is not
-# settled: which of these is the cause of the better accuracy. Noise from the batches
-# acts as a regulariser on top. Be careful with everybody who has *the* reason.
+# changes less than with BatchNorm. As soon as it learns, its surface is mostly the
+# rougher one, and differs from seed to seed; with BatchNorm the curve stays where it
+# began. This agrees with Santurkar's Fig. 4. What is known: BatchNorm makes the scale
+# of the weights irrelevant, tames the gradient, and lets the rate be higher. What is
+# not settled: which of these is the cause of the better accuracy. Noise from the
+# batches acts as a regulariser on top. Be careful with everybody who has *the* reason.
 
 # %% [markdown] slide="slide"
 # ## Against the paper
@@ -1238,7 +1240,7 @@ for name, norm in KINDS.items():
 
 # %% [markdown] slide="subslide"
 # **The test set, once.** All choices are made: rates by the sweep, networks of the
-# race.
+# race. We print the mean over seeds ± half the distance from the worst to the best.
 
 # %%
 test_loader = shrunk(photos.test).loader(500)
@@ -1385,7 +1387,8 @@ check("06.5", accuracy)
 # We train with momentum 0.001 in all BatchNorms. **Predict**: which accuracy does
 # evaluation mode show, after so few steps? Then write `recalibrate`: it measures all
 # running statistics anew, every batch of the loader with the same weight (`momentum =
-# None` does that), trains nothing, and returns the model in evaluation mode.
+# None` does that), trains nothing, and returns the model in evaluation mode. `before`
+# and `after` are the validation accuracies before and after it.
 
 # %%
 def recalibrate(model: nn.Module, loader) -> nn.Module:

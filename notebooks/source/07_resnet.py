@@ -18,8 +18,8 @@
 # 4. measure what a shortcut does to gradients, to neighbouring pictures, and to a
 #    network that loses a block.
 #
-# A run takes about ten seconds at scale `tiny`, and about six minutes at `small` on a
-# laptop.
+# A run takes about ten seconds at scale `tiny`, and six to eight minutes at `small` on
+# a laptop.
 
 # %% [markdown] slide="slide"
 # ## Question
@@ -198,16 +198,17 @@ for name, model in table.items():
     print(f"{name}: {1 - evaluate(model, known_loader).accuracy:.1%} wrong, at rest")
 
 # %% [markdown]
-# The first two lines agree. A plain network of 56 layers can be as good as one of 20;
-# gradient descent did not find it. **Degradation is a fault of the search, not of the
-# network.**
+# At rest means: weights fixed, evaluation mode; so plain-20 errs less than in its last
+# epoch. The first two lines agree but for rounding. A plain network of 56 layers can be
+# as good as one of 20; gradient descent did not find it. **Degradation is a fault of
+# the search, not of the network.**
 
 # %% [markdown] slide="notes"
 # Why does copying work? What enters a block comes out of a ReLU, so it is not negative,
 # and the ReLUs inside change nothing. A fresh BatchNorm in evaluation mode subtracts 0
 # and divides by $\sqrt{1 + 10^{-5}}$: that rounding, 36 times, is all that remains.
 # In a layer of C channels copying fixes all 9 C² weights: C of them at 1, the others at
-# 0. From a random beginning that is a long way, and it must be gone in every layer.
+# 0. From random weights that is a long way, and every layer has to go it.
 
 # %% [markdown] slide="slide"
 # ## The idea: learn what to add
@@ -257,8 +258,8 @@ diagram.network(
 
 # %% [markdown] slide="notes"
 # The convolutions have no bias, since the batch norm would subtract it. The shortcut is
-# called `downsample`, as in torchvision, so that its trained weights fit. Its maker
-# stands two slides further.
+# called `downsample`, as in torchvision, so that its trained weights fit. The function
+# that makes it, `make_shortcut`, comes next.
 
 # %% mirror="utils.models.resnet:make_shortcut" slide="subslide"
 
@@ -277,8 +278,8 @@ look.shape_table(BasicBlock(64, 64), (64, 56, 56))
 # multiplication, one addition for each value.
 
 # %% [markdown] slide="subslide"
-# **Is it the formula?** We set every weight of F to zero, and it is the identity; then
-# compute a block by hand.
+# **Is it the formula?** We compute a block by hand. Then we set every weight of F to
+# zero: what does the block put out?
 
 # %% check=True
 block, x = BasicBlock(8, 8), torch.randn(4, 8, 6, 6).relu()
@@ -395,9 +396,9 @@ with torch.no_grad():
 
 # %% [markdown]
 # Each block adds its variance to the sum. With BatchNorm the addend stays at one, so
-# the sum grows slowly. Without it every addend is about as large as the sum, and
-# values double and double again. And a ReLU at the end of F lets a block **add, but
-# never subtract**.
+# the sum grows slowly. Without it the addend is about as large as the sum, and a block
+# multiplies the values by about 1.6, every time. And a ReLU at the end of F lets a
+# block **add, but never subtract**.
 
 # %% [markdown] slide="notes"
 # With torch's default weights, which are smaller than He's, the slides' networks start
@@ -520,10 +521,11 @@ print(f"an input that cost nothing would save {saved:.1%} of the epoch")
 # %% [markdown] slide="notes"
 # `torch.profiler` times every operation of a few batches; `utils/profile.py` adds them
 # up. Backward computes two products for each one of the forward pass: the gradient of
-# the weights, and that of the layer's input. So expect about twice the time. Whoever
-# wants a faster epoch begins with the longest part: a loader that is twice as fast
-# helps only where the network waits for it. On a GPU it often does, for there forward
-# and backward shrink and the decoding of images does not.
+# the weights, and that of the layer's input. By that count it takes twice the time; the
+# measured ratio may lie well below, for time depends on more than the number of
+# products. Whoever wants a faster epoch begins with the longest part: a loader that is
+# twice as fast helps only where the network waits for it. On a GPU it often does, for
+# there forward and backward shrink and the decoding of images does not.
 
 # %% [markdown] slide="slide"
 # ## ResNet-18: a stem and four stages
@@ -541,9 +543,9 @@ with torch.device("meta"):
 look.shape_table(resnet18, (3, 224, 224), depth=1)
 
 # %% [markdown]
-# 224 → 112 → **56, 28, 14, 7**. Whenever the side halves, the channels double, so every
-# block costs the same. The last line of the stages, 512 × 7 × 7, is averaged to 512
-# numbers: no large linear layers as in VGG.
+# 224 → 112 → **56, 28, 14, 7**. Whenever the side halves, the channels double, so a
+# block that keeps its shape costs the same in every stage. What the last stage puts out,
+# 512 × 7 × 7, is averaged to 512 numbers: no large linear layers as in VGG.
 
 # %% [markdown] slide="slide"
 # ## A bottleneck: four times the channels
@@ -705,13 +707,14 @@ ax.set(xscale="linear", xlim=(0, 56))
 ax.set_xticks(range(5, 56, 10), range(5, 56, 10));
 
 # %% [markdown]
-# Without BatchNorm the gradient can vanish indeed. **With** it, it cannot, as section
-# 4.1 of the paper says too. But it explodes: every layer on the way back makes it a bit
-# longer.
+# Without BatchNorm it can be tiny, but in **all** layers alike: the signal fades forward
+# as much as the gradient fades backward. **With** BatchNorm nothing vanishes, as section
+# 4.1 of the paper says too. But the gradient explodes: every layer on the way back
+# lengthens it.
 
 # %% [markdown] slide="subslide"
 # **By how much, and why?** A ReLU keeps half of a bell curve. Of its mean square, 1/2,
-# a part, 1/2π, belongs to the mean, which BatchNorm subtracts. What is left it
+# a part, 1/(2π), belongs to the mean, which BatchNorm subtracts. What is left it
 # stretches to 1, and stretches the gradient with it:
 #
 # $$\sqrt{\frac{1/2}{1/2 - 1/(2\pi)}} = \sqrt{\frac{\pi}{\pi - 1}} = 1.21$$
@@ -769,7 +772,7 @@ for name, values in distances.items():
 
 # %% tags=["hide-input"] slide="subslide"
 # alt: Distance between a picture and its noisy twin over the depth, in percent of the
-# alt: distance between different pictures. In plain-56 it rises towards 100 percent, in
+# alt: distance between different pictures. In plain-56 it rises to three quarters, in
 # alt: ResNet-56 it stays small.
 labels_of = {"xlabel": "block", "ylabel": "distance to the twin (%)"}
 title = "How far does a picture's twin get from it? (100 %: as far as another picture)"
@@ -778,9 +781,9 @@ ax.set(xscale="linear", xlim=(0, 28))
 ax.set_xticks(range(3, 28, 6), range(3, 28, 6));
 
 # %% [markdown]
-# For a new plain-56, a photo and the same photo with a little noise end as two
-# *different* photos. Nothing learned about one carries over to the other. The shortcut
-# keeps what is alike together.
+# In a new plain-56, a photo and the same photo with a little noise end almost as far
+# apart as two *different* photos. Little that is learned about one carries over to the
+# other. The shortcut keeps together what is alike.
 
 # %% [markdown] slide="notes"
 # So "exploding" does not mean that steps are too long: an optimizer can shorten them,
@@ -898,8 +901,10 @@ for name, values in change.items():
 # smaller in ResNets than in plain networks, and smaller in deeper ResNets. Our short
 # run does *not* show it. The reason is in the method: behind a batch norm the standard
 # deviation is γ, which begins at 1 and moves slowly. The paper's networks had 64,000
-# steps of weight decay to shrink those they do not need. The left panel shows what is
-# true from the start: the sum grows, so each further block changes a smaller part.
+# steps of weight decay to shrink those they do not need. The left panel shows what holds
+# from the start: along the first stage the sum grows, so each further block changes a
+# smaller part. Where a stage begins, the curve jumps up again. And the deeper network's
+# blocks change less than those of ResNet-20.
 
 # %% [markdown] slide="slide"
 # ## Take a block away
@@ -955,7 +960,7 @@ for name, values in cut.items():
 # have never seen. In a residual network of n blocks there are $2^n$ paths, one for each
 # choice of "through F" or "around it". One block less cuts half of them and leaves the
 # other half. The blocks that open stages 2 and 3 change the shape, so we leave them in;
-# the first block of all is the one that hurts most.
+# in our ResNet-56 the first block of all is the one that hurts most.
 
 # %% [markdown] slide="slide"
 # ## A taste of the real thing
@@ -1027,8 +1032,8 @@ fig.suptitle("With shortcuts, does depth pay? The paper's networks", x=0.01, ha=
 # | | | | 110 layers | 6.43 |
 # | | | | 1,202 layers | **7.93** |
 #
-# Plain gets worse with depth, ResNet better. With 18 layers they end alike: a shortcut
-# pays when a network is deep.
+# Plain gets worse with depth, ResNet better, up to 110 layers. With 18 layers both *end*
+# alike. Ours with 20 do not: after few steps what counts is that ResNet learns faster.
 
 # %% [markdown] slide="notes"
 # ResNet-1202 has 19.4 million parameters for 50,000 small photos, and a training error
@@ -1160,7 +1165,8 @@ check("07.4", bottleneck_cost)
 #
 # `pair(depth)` gives a plain and a residual network of that depth, with **the same
 # first weights**, so that the addition is all they differ in. Then train pairs of 8 and
-# 32 layers, as `learn` does, and give the training errors in percent.
+# 32 layers with `learn`. `errors` is a dict, depth → (plain, residual): the training
+# errors of the last epoch in percent.
 
 # %%
 def pair(depth: int, width: float = 0.25) -> tuple[nn.Module, nn.Module]:
@@ -1194,16 +1200,17 @@ check("07.5", (pair, errors))
 # %% [markdown] solution=True
 # At scale `small` a shortcut brings some points at 8 layers, and tens of points at 32:
 # the residual network learns at both depths, the plain one at the first alone. The
-# paper saw the same turn on ImageNet between 18 and 34 layers. Adam divides each step by the
-# gradient's recent size, so the explosion alone cannot hurt it; that it hardly helps
-# tells that the *direction* is at fault, not the length.
+# paper saw the same turn on ImageNet between 18 and 34 layers. Adam divides each step
+# by the gradient's recent size, so the explosion alone cannot hurt it; that it hardly
+# helps tells that the *direction* is at fault, not the length.
 
 # %% [markdown] slide="subslide"
 # ### 07.6 Modify: ResNet-34 and ResNet-50 (slides)
 #
 # Train ResNet-34, basic blocks 3, 4, 6, 3, and ResNet-50, the same numbers of
 # bottlenecks, on CIFAR-10 for 2 epochs. The networks must suit 32 × 32 photos and ten
-# classes. Use an eighth of the channels or more.
+# classes; on a laptop, take a quarter of the channels and 1,000 photos. `assigned` is a
+# dict with the keys 34 and 50, the networks its values.
 
 # %%
 # solution

@@ -17,8 +17,8 @@
 # 3. take a trained network to a task of our own: a probe, then fine-tuning;
 # 4. find out where a network looks, where it errs, and what its confidence is worth.
 #
-# A run takes less than a minute at scale `tiny`. The committed ones, at `small` on one
-# core of a busy machine, took 6 and 12 minutes.
+# A run takes less than a minute at scale `tiny`. At `small` it takes about six
+# minutes on one core.
 
 # %% [markdown] slide="slide"
 # ## Question
@@ -119,7 +119,7 @@ plot.image_grid(few.images, names, title=title);
 # | `RandomRotation(90)` | |
 # | `Normalize` | `Normalize` |
 #
-# Two of these four lines deserve a question. **Which ones would you ask about?**
+# Two of these entries deserve a question. **Which ones would you ask about?**
 
 # %% [markdown] slide="slide"
 # ## `Resize(224)` does not stack
@@ -296,8 +296,8 @@ for label, name in networks.items():
 
 # %% tags=["hide-input"] slide="subslide"
 # alt: Validation accuracy of four networks, each from scratch and from trained weights,
-# alt: with whiskers of one standard error. At scale small the trained weights win by
-# alt: several standard errors in every pair.
+# alt: with whiskers of one standard error. At scale small the trained weights win in
+# alt: every pair: by several standard errors in three, by fewer than two for AlexNet.
 fig, ax = plt.subplots(figsize=(7, 2.8))
 for i, start in enumerate(starts):
     for row, (label, accuracy) in enumerate(best[start].items()):
@@ -330,17 +330,17 @@ for label in networks:
 # The standard error of a difference adds both squares,
 # since both numbers scatter. Where a gain is several standard errors, one run shows it;
 # for the order of the four networks among themselves these 200 photos are too few, and
-# the leaderboard below has three seeds and 800 photos. AlexNet has no BatchNorm and
-# most of its weights in linear layers: from scratch it hardly leaves the line in so few
-# epochs. The accuracies are those of the best epoch, chosen by the same photos: a
-# little too good, for all alike.
+# the leaderboard below has three seeds and 800 photos. At scale `small` AlexNet gains
+# the least, by less than two standard errors: one run does not show that it gains. The
+# accuracies are those of the best epoch, chosen by the same photos: a little too good,
+# for all alike.
 
 # %% [markdown] slide="slide"
 # ## A body that has seen ImageNet
 #
 # 32 pixels are few. Now the photos in full, and SqueezeNet, which learned 1,000
-# classes from 1.28 million photos; more than a hundred are breeds of dogs. Its **body**
-# turns a photo into maps, an average into 512 numbers. We add a head.
+# classes from 1.28 million photos; over a hundred classes are breeds of dogs. Its
+# **body** turns a photo into 512 maps; the mean of each is one feature. We add a head.
 
 # %% tags=["hide-input"]
 Stage = diagram.Stage
@@ -421,11 +421,13 @@ print(f"one standard error at 94% of {n} photos: {standard_error(0.94, n):.1%}")
 
 # %% [markdown] slide="notes"
 # The ranges are those of three seeds of the head; the photos are the same, so their
-# differences are more exact than one standard error says. At scale `small`, measured on
-# photos of 160 pixels, enlarging wins by more than a point. The filters look for eyes
-# and ears of the *size* that they had in training; at 160 everything is a third too
-# small for them. Here was a question of half a minute that no published recipe answers
-# for our photos. It is a choice, so training photos judge it, and not the test set.
+# differences are more exact than one standard error says. At scale `small`, on files
+# whose shorter side is 160 pixels, enlarging wins by more than a point. Larger files,
+# such as Kaggle's, hold new detail at 224 pixels too: then the cell measures both. The
+# filters look for eyes and ears of the *size* that they had in training; at 160
+# everything is a third too small for them. Here was a question of half a minute that no
+# published recipe answers for our photos. It is a choice, so training photos judge it,
+# and not the test set.
 
 # %% [markdown] slide="slide"
 # ## Should a cat be turned by 90°?
@@ -453,12 +455,13 @@ for name, features in {"upright": upright, "turned": turned}.items():
     print(f"{name:10}" + "".join(f"{text:>18}" for text in texts))
 
 # %% [markdown]
-# At scale `small` each head does best on what it was taught. Photos in an album stand
-# upright: there, a turned photo teaches little. **An augmentation should draw what the
-# test can bring.** For photos from above, of cells or of the sky, 90° would be right.
+# At scale `small` turned training photos help where turned photos are judged, by some
+# points. On upright ones they bring nothing: the two ranges overlap. Photos in an album
+# stand upright. **An augmentation should draw what the test can bring.** For photos
+# from above, of cells or of the sky, 90° would be right.
 
 # %% [markdown] slide="notes"
-# The head has few weights, and what it spends on turned photos it lacks for upright
+# The head has few weights, and what it spends on turned photos it may lack for upright
 # ones. A body that is trained too has more room to learn both, and pays with time. A few
 # degrees, for a camera held askew, are harmless. The black corners are a second fault:
 # no photo of the test has any.
@@ -555,10 +558,12 @@ plot.image_grid(photos.test.images[wrong], titles, columns=7, title=title);
 # **Are they all mistakes?** Look for one where the network is right, and the label wrong.
 
 # %% [markdown] slide="notes"
-# At scale `small` there is one among the surest: a white cat in the arms of a person,
-# labelled "dog". The labels were typed in animal shelters, for adoption, and nobody
-# proof-read them all. Whoever sorts the mistakes by confidence finds such labels first:
-# it is the cheapest way to clean a data set. So 100 % is not to be had, nor to be wanted.
+# At scale `small` there are two among the surest: a dog behind a fence, labelled "cat",
+# and a white cat in the arms of a person, labelled "dog". A third picture, two red
+# letters, shows no animal at all. The labels were typed in animal shelters, for
+# adoption, and nobody proof-read them all. Whoever sorts the mistakes by confidence
+# finds such labels first: it is the cheapest way to clean a data set. So 100 % is not
+# to be had, nor to be wanted.
 
 # %% [markdown] slide="subslide"
 # Is a confidence worth its name? Of the answers given with 90 %, about 90 % should be
@@ -583,9 +588,9 @@ for low, high in pairwise(borders):
 # %% [markdown] slide="slide"
 # ## Grad-CAM: where it looks
 #
-# The last convolution gives K maps $A^k$, each of H × W places. How much does class $c$
-# gain if map $k$ grows? That is its gradient, averaged over the places; it weighs the
-# map, and the ReLU keeps what speaks *for* the class:
+# The last convolution gives K maps $A^k$, each of H × W places. How much does the logit
+# $y^c$ of class $c$ gain if map $k$ grows? That is its gradient, averaged over the
+# places; it weighs the map, and the ReLU keeps what speaks *for* the class:
 #
 # $$L^c = \mathrm{ReLU}\Big(\sum_k \alpha_k^c A^k\Big), \qquad
 # \alpha_k^c = \frac{1}{HW} \sum_{i,j} \frac{\partial y^c}{\partial A_{ij}^k}$$
@@ -882,13 +887,13 @@ check("09.4", precision_recall)
 # %% [markdown]
 # An animal shelter sends every *cat* to a vet, by our network. Missed cats fall ill, and
 # wrong ones cost money. Which of the two numbers must be high, and what would you do to
-# the border of 50 %?
+# the threshold of 50 %?
 
 # %% [markdown] solution=True
-# Missed cats fall ill, so the *recall* of "cat" must be high: almost every cat has to be
-# found. Lower the border: send each animal with a probability of "cat" over, say, 10 %.
-# That finds more cats and calls more dogs cats; the precision pays for it. The border
-# is chosen on the validation set, as every choice is.
+# Missed cats fall ill, so the *recall* of "cat" must be high: almost every cat has to
+# be found. Lower the threshold: send each animal with a probability of "cat" over, say,
+# 10 %. That finds more cats and calls more dogs cats; the precision pays for it. The
+# threshold is chosen on the validation set, as every choice is.
 
 # %% [markdown] slide="subslide"
 # ### 09.5 Write: the weights of Grad-CAM
@@ -923,7 +928,8 @@ check("09.5", cam_weights)
 #
 # Mirror each image left to right, ask the network about both, and average the two
 # **probabilities**. This is *test-time augmentation*. What does it bring on the
-# validation photos?
+# validation photos? `once` is the accuracy of one view, `hits` counts the photos that
+# are right with two.
 
 # %%
 @torch.no_grad()
@@ -948,8 +954,8 @@ check("09.6", asked_twice)
 # ### 09.7 Investigate: more pixels (slides)
 #
 # Take VGG-11 with its weights from CIFAR-10 and our recipe, on photos of 32 and of 64
-# pixels. Give the best validation accuracies, as fractions. Predict first: does a
-# network that only knew 32 pixels profit from 64?
+# pixels. Give the best validation accuracies, {32: ..., 64: ...}, as fractions. First:
+# does a network that only knew 32 pixels profit from 64?
 
 # %%
 # solution
@@ -970,7 +976,8 @@ check.progress("09")
 # ## Recap
 #
 # - `Resize(224)` keeps proportions and does not stack; with `CenterCrop(224)` it does.
-#   An augmentation should draw what the test can bring: turned cats cost accuracy.
+#   An augmentation should draw what the test can bring: turned cats bring upright ones
+#   nothing.
 # - An accuracy has a standard error, $\sqrt{p(1-p)/n}$. Compare networks under one
 #   recipe, and differences with their own error.
 # - What a network has seen before outweighs its architecture: probe first, then
@@ -982,8 +989,8 @@ check.progress("09")
 # ## References
 #
 # - J. Elson, J. Douceur, J. Howell, J. Saul: *Asirra: A CAPTCHA that Exploits
-#   Interest-Aligned Manual Image Categorization*, CCS 2007: the photos. Their use is
-#   for research; Kaggle and Microsoft distribute them.
+#   Interest-Aligned Manual Image Categorization*, CCS 2007: the photos.
+#   Kaggle and Microsoft distribute them; `data/README.md` names their terms.
 # - R. Selvaraju and others: *Grad-CAM: Visual Explanations from Deep Networks via
 #   Gradient-based Localization*, ICCV 2017, equations 1 and 2.
 # - B. Zhou and others: *Learning Deep Features for Discriminative Localization*, CVPR
