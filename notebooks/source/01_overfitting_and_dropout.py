@@ -17,7 +17,7 @@
 # 3. measure what more data and early stopping buy, and keep the test set honest;
 # 4. write dropout, prove it equal to torch's, and compare it with weight decay.
 #
-# A run takes half a minute at scale `tiny`, and five to eight minutes at `small` on a
+# A run takes half a minute at scale `tiny`, and five to ten minutes at `small` on a
 # laptop.
 
 # %% [markdown] slide="slide"
