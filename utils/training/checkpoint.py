@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 
 from utils import files
 from utils.course import CourseError
-from utils.training import distributed, schema, tensors
+from utils.training import distributed, tensors
 from utils.training.forms import fitted, fitted_optimizer, plain
 from utils.training.generators import (
     loader_state,
@@ -119,8 +119,9 @@ class Checkpoint:
         if state["best"] is not None:
             check_architecture(self.path, state["best"], self.model.state_dict())
         check_settings(self.path, state["settings"], self.settings)
-        if where := schema.misfit(state["history"], schema.HISTORY):
-            raise ValueError(f"{where} is missing, or of another kind")
+        history = History.from_dict(state["history"])
+        if not (0 <= history.waited < len(history.rows) and repr(history)):
+            raise ValueError("the history is of other epochs")
         state["optimizer"] = fitted_optimizer(state["optimizer"], self.optimizer)
         ours = plain(self.scheduler.state_dict()) if self.scheduler else None
         state["scheduler"] = fitted(state["scheduler"], ours, "the schedule")

@@ -1,8 +1,7 @@
-"""What the record of a run must hold, for the tables, and its history, to go on."""
+"""What the record of a run must hold, for the tables that are made from it."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 LARGEST = 1e18  # numbers beyond it are no counts, seconds, or bytes
@@ -36,12 +35,6 @@ def option(value: Any) -> bool:
     return all(x is None or truth(x) or number(x) or text(x) for x in values)
 
 
-def finite(value: Any) -> bool:
-    """A number as a run may measure it, however large."""
-    plain = isinstance(value, int | float) and not isinstance(value, bool)
-    return plain and -math.inf < value < math.inf  # which NaN is not
-
-
 # Keys with "?" may be missing, or None. A list holds one thing or more, of one kind.
 RECORD: dict[str, Any] = {
     "name": text,
@@ -61,25 +54,6 @@ RECORD: dict[str, Any] = {
     "test_accuracy?": number,
     "processes?": whole,
     "start?": {"weights": text, "frozen": truth},
-}
-
-HISTORY: dict[str, Any] = {
-    "name": text,
-    "rows": [
-        {
-            "epoch": whole,
-            "train_loss": finite,
-            "train_accuracy": finite,
-            "val_loss?": finite,
-            "val_accuracy?": finite,
-            "lr": finite,
-            "seconds": finite,
-            "images_per_second": finite,
-        }
-    ],
-    "monitor": text,
-    "stopped": text,
-    "kept?": whole,
 }
 
 
