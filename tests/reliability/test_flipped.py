@@ -20,7 +20,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "checkpoint": checkpoint.read,
     "weights": weights.load,
 }
-FEW, MANY = 200, 50_000  # flips
+FEW, MANY = 200, 20_000  # flips
 FIGURES: dict[str, tuple[int, int]] = {}
 
 
