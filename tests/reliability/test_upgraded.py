@@ -35,7 +35,8 @@ def with_packages(folder: Path, installed: dict[str, str]) -> Path:
     """An environment in which pip finds these versions; nothing but their names."""
     venv.create(folder, with_pip=False)
     names = {"base": str(folder), "platbase": str(folder)}
-    site = Path(sysconfig.get_path("purelib", "venv", names))
+    scheme = "nt" if sys.platform == "win32" else "posix_prefix"
+    site = Path(sysconfig.get_path("purelib", scheme, names))
     for name, version in installed.items():
         about = site / f"{name.replace('-', '_')}-{version}.dist-info"
         about.mkdir()
