@@ -1212,7 +1212,7 @@ check("07.5", (pair, errors))
 # classes; on a laptop, take a quarter of the channels and 1,000 photos. `assigned` is a
 # dict with the keys 34 and 50, the networks its values.
 
-# %%
+# %% tags=["nbval-skip"]
 # solution
 options = {"num_classes": 10, "stem": "cifar"}
 options |= {"width": course.pick(tiny=1 / 16, small=1 / 4, full=1.0)}
@@ -1223,7 +1223,7 @@ for depth, network in assigned.items():
     rows = fit(network, batches, epochs=2, lr=0.05, progress=False).rows
     print(f"ResNet-{depth}: training accuracy {rows[-1]['train_accuracy']:.1%}")
 
-# %%
+# %% tags=["nbval-skip"]
 check("07.6", assigned)
 
 # %% slide="skip"
