@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import partial
 
@@ -13,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, lr_scheduler
 from torch.utils.data import DataLoader, TensorDataset
 
-from utils import train
+from utils import course, train
 from utils.course import CourseError
 from utils.train import History, Metrics, predict
 from utils.training import precision, recipe
@@ -193,6 +196,54 @@ def test_the_model_is_placed_in_channels_last_and_left_in_eval_mode() -> None:
     assert model[0].weight.is_contiguous(memory_format=torch.channels_last)
     assert seen[-1].is_contiguous(memory_format=torch.channels_last)
     assert not model.training
+
+
+@pytest.mark.parametrize(
+    ("layer", "thin"),
+    [
+        (nn.Conv2d(4, 8, 1, stride=2), True),
+        (nn.Conv2d(32, 8, 1, stride=2, groups=4), True),
+        (nn.Conv2d(16, 8, 1, stride=2), False),
+        (nn.Conv2d(4, 8, 1), False),
+        (nn.Conv2d(4, 8, 3, stride=2), False),
+    ],
+)
+def test_the_cpu_takes_a_thin_strided_1x1_convolution_contiguous(
+    layer: nn.Conv2d, thin: bool
+) -> None:
+    last, first = torch.channels_last, torch.contiguous_format
+    model = nn.Sequential(layer)
+    assert precision.layout(model, CPU) == (first if thin else last)
+    assert precision.layout(model, torch.device("cuda")) == last
+    seen = []
+    layer.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    model.extend([nn.AdaptiveAvgPool2d(1), nn.Flatten()])
+    images = torch.randn(2, layer.in_channels, 8, 8).to(memory_format=last)
+    given = [(images, torch.zeros(2, dtype=torch.long))]
+    fit(model, given, epochs=1, lr=0.01)
+    evaluate(model, given)
+    predict(model, given, device=CPU)
+    assert [x.is_contiguous() for x in seen] == [thin] * 3
+
+
+THIN = """
+import torch
+from utils.models import build
+from utils.train import fit
+
+for side in (32, 64):
+    model = build("resnet34", num_classes=10, stem="cifar", width=1 / 16)
+    batch = torch.randn(16, 3, side, side), torch.randint(10, (16,))
+    fit(model, [batch] * 2, epochs=2, lr=0.01, progress=False, precision="float32")
+"""
+
+
+@pytest.mark.parametrize("kernels", ["AVX2", "DEFAULT"])
+def test_a_thin_resnet_does_not_end_the_process(kernels: str) -> None:
+    env = os.environ | {"ONEDNN_MAX_CPU_ISA": kernels, "CUDA_VISIBLE_DEVICES": ""}
+    env |= {"MALLOC_CHECK_": "3"}  # glibc then notices at once
+    words = [sys.executable, "-c", THIN]
+    subprocess.run(words, cwd=course.ROOT, env=env, check=True, timeout=120)
 
 
 def test_the_same_seed_gives_the_same_history_twice() -> None:

@@ -20,7 +20,7 @@ from utils.training.claims import sole_run
 from utils.training.history import History
 from utils.training.interrupts import held_back
 from utils.training.parallel import average_buffers, parallel
-from utils.training.precision import Precision, make_precision, place
+from utils.training.precision import Precision, layout, make_precision, place
 from utils.training.progress import Progress
 from utils.training.tally import EMPTY, Metrics, Tally, check_weights, evaluating
 
@@ -45,7 +45,7 @@ def train_epoch(
     precision = make_precision(precision, device)
     scaler = precision.scaler
     model.train()
-    with Tally(loader, device) as batches:
+    with Tally(loader, device, layout(model, device)) as batches:
         for images, labels in batches:
             with precision.autocast():
                 logits = model(images)
@@ -71,7 +71,7 @@ def evaluate(
     """Loss and accuracy in evaluation mode; the model's own mode is put back after."""
     device = place(model, device)
     precision = make_precision(precision, device)
-    with Tally(loader, device) as batches, evaluating(model):
+    with Tally(loader, device, layout(model, device)) as batches, evaluating(model):
         for images, labels in batches:
             with torch.inference_mode(), precision.autocast():
                 logits = model(images)
@@ -235,7 +235,7 @@ def predict(
     device = place(model, device)
     precision = make_precision(precision, device)
     logits, targets = [], []
-    with Tally(loader, device) as batches, evaluating(model):
+    with Tally(loader, device, layout(model, device)) as batches, evaluating(model):
         for images, labels in batches:
             with torch.inference_mode(), precision.autocast():
                 logits.append(model(images).float())

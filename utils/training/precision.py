@@ -30,12 +30,32 @@ def choose(what: str, value: object, options: Collection[str]) -> None:
 
 
 def place(model: nn.Module, device: torch.device | str | None = None) -> torch.device:
-    """Move the model to the device of the run, its filters in channels_last order."""
+    """Move the model to the device of the run, its filters in the order of `layout`."""
     device = course.device() if device is None else torch.device(device)
-    model.to(device).to(memory_format=torch.channels_last)
+    model.to(device).to(memory_format=layout(model, device))
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True  # batches keep their shape: search once
     return device
+
+
+def layout(model: nn.Module, device: torch.device) -> torch.memory_format:
+    """The order of images and filters in memory: channels_last, which is the fastest.
+
+    On a CPU a network with a 1x1 convolution that has a stride and under 16 input
+    channels takes the contiguous order: in the other one, oneDNN's kernel for its
+    weight gradient writes past its buffer, which spoils numbers or ends the process
+    (uxlfoundation/oneDNN, issue 6035; seen in torch 2.4 to 2.15).
+    """
+    thin = any(
+        isinstance(module, nn.Conv2d)
+        and module.kernel_size == (1, 1)
+        and module.stride != (1, 1)
+        and module.in_channels // module.groups < 16
+        for module in model.modules()
+    )
+    if thin and device.type == "cpu":
+        return torch.contiguous_format
+    return torch.channels_last
 
 
 @dataclass(frozen=True)

@@ -54,9 +54,15 @@ class Tally:
     a batch of one) into a `CourseError`.
     """
 
-    def __init__(self, loader: Iterable[Any], device: torch.device) -> None:
+    def __init__(
+        self,
+        loader: Iterable[Any],
+        device: torch.device,
+        layout: torch.memory_format = torch.channels_last,
+    ) -> None:
         self.loader = loader
         self.device = device
+        self.layout = layout  # of images in memory
         self.classes = classes_of(loader)
         self.batch_size = self.outputs = 0  # of the batch at work
         self.limits: tuple[int, int] | None = None  # its lowest and highest label
@@ -71,7 +77,7 @@ class Tally:
             # On their way to a GPU, where a wrong label would end the whole process.
             leaving = labels.device.type != self.device.type
             self.limits = limits(labels) if leaving or not step else None
-            layout = torch.channels_last if images.ndim == 4 else torch.preserve_format
+            layout = self.layout if images.ndim == 4 else torch.preserve_format
             kind = torch.float32 if labels.ndim == 2 else torch.int64
             yield (
                 images.to(self.device, non_blocking=True, memory_format=layout),
