@@ -231,16 +231,14 @@ import torch
 from utils.models import build
 from utils.train import fit
 
-for side in (32, 64):
-    model = build("resnet34", num_classes=10, stem="cifar", width=1 / 16)
-    batch = torch.randn(16, 3, side, side), torch.randint(10, (16,))
-    fit(model, [batch] * 2, epochs=2, lr=0.01, progress=False, precision="float32")
+model = build("resnet34", num_classes=10, stem="cifar", width=1 / 16)
+batch = torch.randn(16, 3, 64, 64), torch.randint(10, (16,))
+fit(model, [batch] * 2, epochs=2, lr=0.01, progress=False, precision="float32")
 """
 
 
-@pytest.mark.parametrize("kernels", ["AVX2", "DEFAULT"])
-def test_a_thin_resnet_does_not_end_the_process(kernels: str) -> None:
-    env = os.environ | {"ONEDNN_MAX_CPU_ISA": kernels, "CUDA_VISIBLE_DEVICES": ""}
+def test_a_thin_resnet_does_not_end_the_process() -> None:
+    env = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2", "CUDA_VISIBLE_DEVICES": ""}
     env |= {"MALLOC_CHECK_": "3"}  # glibc then notices at once
     words = [sys.executable, "-c", THIN]
     subprocess.run(words, cwd=course.ROOT, env=env, check=True, timeout=120)
