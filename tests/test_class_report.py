@@ -122,6 +122,16 @@ def test_bad_files_are_named_and_the_others_kept(folder, capsys):
     assert "3 of 6 notebooks" in out
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no named pipes")
+def test_a_pipe_or_a_folder_is_no_notebook(folder):
+    os.mkfifo(folder / "pipe.ipynb")
+    (folder / "folder.ipynb").mkdir()
+    rows = table(folder)
+    assert len(rows) == 3
+    for name in ("pipe.ipynb", "folder.ipynb"):
+        assert "cannot be read as a notebook (OSError)" in rows[name]["note"]
+
+
 def odd(path, **changes):
     """A notebook whose second cell, or whose metadata, holds what none should."""
     course = changes.pop("course", {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -628,6 +629,10 @@ def test_a_model_that_returns_no_logits() -> None:
         ({"epochs": 0}, "at least one"),
         ({"optimizer": "sdg"}, "choose from sgd, adam, adamw"),
         ({"schedule": "linear"}, "choose from constant, onecycle, cosine"),
+        ({"lr": -1}, "lr=-1: give a number of at least 0"),
+        ({"lr": math.inf}, "lr=inf: give"),
+        ({"momentum": math.nan}, "momentum=nan: give"),
+        ({"weight_decay": -0.1}, "weight_decay=-0.1: give"),
         ({"monitor": "accuracy"}, "choose from val_accuracy, val_loss"),
         ({"precision": "fp16"}, "choose from auto, float32"),
         ({"patience": 2}, "val_loader"),

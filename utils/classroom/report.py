@@ -89,6 +89,8 @@ def _one(path: Path, folder: Path, seconds: int) -> Handed:
     inside = path.relative_to(folder)
     handed = Handed(inside.as_posix(), inside.parent.as_posix())
     try:
+        if not path.is_file():
+            raise OSError("a pipe, which would be waited for, or a folder")
         nb = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
         cells = [cell for cell in nb.cells if cell.cell_type == "code"]
         called = [name for cell in cells for name in CALL.findall(cell.source)]

@@ -35,8 +35,9 @@ def make_optimizer(
     Weight decay applies to all of them, biases too, as in the papers.
 
     Raises:
-        CourseError: an unknown name, nothing to train, or an optimizer that does not
-            hold the model's weights or is given a second set of values.
+        CourseError: an unknown name, a negative or infinite setting, nothing to train,
+            or an optimizer that does not hold the model's weights or is given a second
+            set of values.
     """
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     if not weights:
@@ -58,7 +59,7 @@ def named_optimizer(
     """SGD, Adam or AdamW over weights, or over groups, each with an `lr` if it likes.
 
     Raises:
-        CourseError: an unknown name.
+        CourseError: an unknown name, or a negative or infinite setting.
     """
     choose("optimizer", name, OPTIMIZERS)
     build, usual = OPTIMIZERS[name]
@@ -66,6 +67,9 @@ def named_optimizer(
     settings["weight_decay"] = weight_decay
     if build is SGD:
         settings["momentum"] = momentum
+    for setting, value in settings.items():
+        if not 0 <= value < math.inf:
+            raise CourseError(f"{setting}={value}: give a number of at least 0.")
     try:  # one kernel for all weights; not on every device of every torch
         return build(weights, fused=True, **settings)
     except (RuntimeError, TypeError):
