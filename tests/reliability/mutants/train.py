@@ -144,6 +144,14 @@ TRAIN = (
         "checkpoint",
     ),
     Mutant(
+        "thin-layout",
+        "a thin strided 1x1 convolution is trained in the order that oneDNN spoils",
+        "training/precision",
+        'if thin and device.type == "cpu":',
+        "if False:",
+        "train",
+    ),
+    Mutant(
         "forged-state",
         "a checkpoint's optimizer is trusted, whatever its buffers' sizes",
         "training/checkpoint",
