@@ -16,6 +16,7 @@ from utils import course
 from utils.course import CourseError
 from utils.datasets import download, manifest, photos, places
 from utils.datasets.sources import Zip, files
+from utils.files import replacing
 
 RESERVE = 2**20  # bytes for the list of checksums
 # Whose weights for ImageNet the lectures use, at one of the scales.
@@ -182,7 +183,7 @@ def _place(source: Path, target: Path, listed: str | None) -> tuple[str, bool]:
     Raises:
         CourseError: another file is in its place, or the disk takes no more.
     """
-    digest, part = hashlib.sha256(), target.with_name(f"{target.name}.part")
+    digest = hashlib.sha256()
     if target.is_file():
         sha256 = manifest.sha256_of(source)
         if manifest.sha256_of(target) == sha256:
@@ -194,18 +195,15 @@ def _place(source: Path, target: Path, listed: str | None) -> tuple[str, bool]:
             )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with source.open("rb") as original, part.open("wb") as copy:
+        with source.open("rb") as original, replacing(target) as copy:
             while block := original.read(2**20):
                 digest.update(block)
                 copy.write(block)
-        part.replace(target)
     except OSError as error:
         raise CourseError(
             f"{source} cannot be copied to {target} ({error.strerror}). What is packed"
             " stays: make room, or name another folder, and pack once more."
         ) from error
-    finally:
-        part.unlink(missing_ok=True)
     return digest.hexdigest(), True
 
 
