@@ -871,8 +871,8 @@ with torch.no_grad():
 
 # %% tags=["hide-input"] slide="subslide"
 # alt: Left, the size of F over that of x along the depth of ResNet-20 and ResNet-56:
-# alt: mostly well under one, smaller in the deeper network. Right, the standard
-# alt: deviation of each layer's response in plain-56 and ResNet-56: near one in both.
+# alt: mostly under one, smaller in the deeper network. Right, the standard deviation
+# alt: of each layer's response in plain-56 and ResNet-56: about one after the first.
 fig, axes = plt.subplots(1, 2, figsize=(7, 3.2))
 for name, values in change.items():
     style = {"color": plot.MODEL_COLORS[name], "marker": "o", "markersize": 3}
