@@ -142,7 +142,10 @@ def be_deaf() -> None:
 
 
 def stop(error: BaseException) -> NoReturn:
-    """Raise the error on the first rank that stops; the others exit with its status."""
+    """Raise the error on the first rank that stops; the others exit with its status.
+
+    Of an interrupt, which torchrun sends to all of them, rank 0 tells.
+    """
     be_deaf()
     broken = isinstance(error, RuntimeError) and is_lost(error)
     status: Any = 2 if broken or isinstance(error, CourseError) else 1
@@ -155,8 +158,11 @@ def stop(error: BaseException) -> NoReturn:
         found = store().compare_set("stopped", "", mine).decode()
     except RuntimeError:  # its host is gone
         found = mine
-    if found != mine:
-        raise SystemExit(int(found.split()[0])) from None
+    first = int(found.split()[0])
+    if first == 130 and os.environ["RANK"] == "0":
+        raise KeyboardInterrupt from None
+    if first == 130 or found != mine:
+        raise SystemExit(first) from None
     if broken:
         detail = str(error).splitlines()[0].split(". ")[0]
         raise CourseError(f"{LOST}\n({detail})") from None
