@@ -864,8 +864,9 @@ print(f"first linear layer: {fc1.parameters / parameters:.0%} of {parameters:,}"
 gains = [mean("E", norm, 1) - mean("A", norm, 1) for norm in (False, True)]
 print(f"VGG-19 minus VGG-11: {gains[0]:+.1f} points, {gains[1]:+.1f} with BatchNorm")
 run.headline(
-    f"{fc1.parameters / parameters:.0%} of VGG-16 in one layer; E - A {gains[0]:+.1f}"
-    f" points ({gains[1]:+.1f} with BatchNorm); slides' list {test:.1%} on test"
+    f"one layer holds {fc1.parameters / parameters:.0%} of VGG-16's parameters; VGG-19"
+    f" minus VGG-11: {gains[0]:+.1f} points ({gains[1]:+.1f} with BatchNorm); the"
+    f" slides' network reads {test:.1%} of the test photos"
 )
 
 # %% [markdown] slide="slide"

@@ -111,7 +111,7 @@ def vgg_classifier(
 def initialize(module: nn.Module) -> None:
     """He's normal weights for a convolution, N(0, 0.01**2) for a linear layer.
 
-    Paper, Sec. 2.1: A was trained from N(0, 0.01) with *variance* 0.01, the deeper ones
+    Paper, Sec. 3.1: A was trained from N(0, 0.01) with *variance* 0.01, the deeper ones
     began with its layers. This is torchvision's way, the later one.
     """
     if isinstance(module, nn.Conv2d):
