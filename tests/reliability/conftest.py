@@ -22,7 +22,7 @@ def keep(request: pytest.FixtureRequest, thorough: bool) -> Callable[..., None]:
     def write(promise: str, figure: str, **numbers: Any) -> None:
         if thorough:
             test = Path(request.path).relative_to(report.ROOT).as_posix()
-            made = {"figure": figure, "test": test, "commit": record.commit()}
+            made = {"figure": figure, "test": test, "commit": report.commit()}
             report.write(promise, made | numbers | {"machine": record.machine(CPU)})
 
     return write

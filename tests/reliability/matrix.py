@@ -114,21 +114,11 @@ def check(environment: Environment) -> dict | None:
         about = subprocess.check_output([python, "-c", ABOUT], text=True)
         return {
             **environment._asdict(),
-            "commit": commit(),
+            "commit": report.commit(),
             "versions": json.loads(about),
             "tests": outcome(python, *TESTS),
             "cells": outcome(python, *CELLS, "notebooks"),
         }
-
-
-def commit() -> str:
-    """The commit that is tested, with "+" where other files than the kept differ."""
-    git = ["git", "-C", str(report.ROOT)]
-    head = subprocess.check_output([*git, "rev-parse", "--short=12", "HEAD"], text=True)
-    others = [".", ":!results/reliability", f":!{report.PAGE.name}"]
-    status = [*git, "status", "--porcelain", "--untracked-files=no", "--", *others]
-    changed = subprocess.check_output(status, text=True)
-    return head.strip() + "+" * bool(changed)
 
 
 def passed(row: dict) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,6 +24,16 @@ def write(promise: str, numbers: dict) -> None:
     FIGURES.mkdir(parents=True, exist_ok=True)
     text = json.dumps(numbers, indent=1, ensure_ascii=False)
     (FIGURES / f"{promise}.json").write_text(text + "\n", encoding="utf-8")
+
+
+def commit() -> str:
+    """The commit that is tested, with "+" where other files than the kept differ."""
+    git = ["git", "-C", str(ROOT)]
+    head = subprocess.check_output([*git, "rev-parse", "--short=12", "HEAD"], text=True)
+    others = [".", ":!results/reliability", f":!{PAGE.name}"]
+    status = [*git, "status", "--porcelain", "--untracked-files=no", "--", *others]
+    changed = subprocess.check_output(status, text=True)
+    return head.strip() + "+" * bool(changed)
 
 
 def read(promise: str) -> dict:
