@@ -158,11 +158,11 @@ def stop(error: BaseException) -> NoReturn:
         found = store().compare_set("stopped", "", mine).decode()
     except RuntimeError:  # its host is gone
         found = mine
-    first = int(found.split()[0])
-    if first == 130 and os.environ["RANK"] == "0":
+    interrupted = found.startswith("130 ")
+    if interrupted and os.environ["RANK"] == "0":
         raise KeyboardInterrupt from None
-    if first == 130 or found != mine:
-        raise SystemExit(first) from None
+    if interrupted or found != mine:
+        raise SystemExit(int(found.split()[0])) from None
     if broken:
         detail = str(error).splitlines()[0].split(". ")[0]
         raise CourseError(f"{LOST}\n({detail})") from None
