@@ -26,13 +26,22 @@ def write(promise: str, numbers: dict) -> None:
     (FIGURES / f"{promise}.json").write_text(text + "\n", encoding="utf-8")
 
 
-def commit() -> str:
-    """The commit that is tested, with "+" where other files than the kept differ."""
+def commit() -> str | None:
+    """The commit that is tested, with "+" where other files than the kept differ.
+
+    None outside git. `utils.training.record.commit` needs torch, which matrix.py is
+    started without, and counts the kept figures as differences.
+    """
     git = ["git", "-C", str(ROOT)]
-    head = subprocess.check_output([*git, "rev-parse", "--short=12", "HEAD"], text=True)
     others = [".", ":!results/reliability", f":!{PAGE.name}"]
     status = [*git, "status", "--porcelain", "--untracked-files=no", "--", *others]
-    changed = subprocess.check_output(status, text=True)
+    try:
+        head = subprocess.check_output(
+            [*git, "rev-parse", "--short=12", "HEAD"], text=True
+        )
+        changed = subprocess.check_output(status, text=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
     return head.strip() + "+" * bool(changed)
 
 
