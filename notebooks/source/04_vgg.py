@@ -18,7 +18,7 @@
 # 3. say where a network's memory and its parameters sit, layer by layer;
 # 4. write adaptive pooling's exact rule, and choose initial weights that survive depth.
 #
-# A run takes a quarter of a minute at scale `tiny`, and six to nine minutes at `small`
+# A run takes a quarter of a minute at scale `tiny`, and six to ten minutes at `small`
 # on a laptop.
 
 # %% [markdown] slide="slide"

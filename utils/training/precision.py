@@ -44,7 +44,7 @@ def layout(model: nn.Module, device: torch.device) -> torch.memory_format:
     On a CPU a network with a 1x1 convolution that has a stride and under 16 input
     channels takes the contiguous order: in the other one, oneDNN's kernel for its
     weight gradient writes past its buffer, which spoils numbers or ends the process
-    (uxlfoundation/oneDNN, issue 6035; seen in torch 2.4 to 2.15).
+    (uxlfoundation/oneDNN, issue 6035).
     """
     thin = any(
         isinstance(module, nn.Conv2d)
