@@ -14,7 +14,7 @@ from benchmarks import report, suites
 from benchmarks.measure import CLOCKS
 from benchmarks.settings import Settings
 from utils.course import CourseError
-from utils.training import record
+from experiments import record
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:

@@ -21,7 +21,8 @@ import torch.nn.functional as F
 
 from utils import course
 from utils.models import build
-from utils.training import distributed, record
+from experiments import record
+from utils.training import distributed
 from utils.training.parallel import parallel
 from utils.training.precision import place
 

@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.arms import ours
 from benchmarks.work import PADDING, SIDE, image_set, noise
-from utils.training.record import peak_memory
+from experiments.record import peak_memory
 
 
 def share(n: int, device: torch.device) -> float | None:

@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.measure import Group, Target, Timing
 from benchmarks.suites import SUITES
 from utils import course
-from utils.training import record
+from experiments import record
 
 RESULTS = course.ROOT / "results" / "benchmarks"
 PAGE = course.ROOT / "benchmarks" / "README.md"

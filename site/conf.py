@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "notebooks"))
 
-from authoring.badges import repository  # noqa: E402
+from tools.badges import repository  # noqa: E402
 
 REPOSITORY = repository(ROOT).rstrip("/").removesuffix(".git")
 

@@ -35,7 +35,7 @@ def thorough(request: pytest.FixtureRequest) -> bool:
 @pytest.fixture
 def check(monkeypatch):
     """A fresh `check`, as at the beginning of a notebook."""
-    from utils.check import Checker
+    from teaching.check import Checker
 
     monkeypatch.delenv("CNN_COURSE_STRICT", raising=False)
     return Checker()

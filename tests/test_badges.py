@@ -7,10 +7,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import nbformat
 import pytest
 
-import build
-from authoring import pages
-from authoring.badges import badges, repository
-from slides import export
+from tools import build
+from tools import pages
+from tools.badges import badges, repository
+from tools.slides import export
 
 COURSE = "https://github.com/someone/course"
 PAGE = "notebooks/04_vgg.ipynb"

@@ -19,7 +19,7 @@ from benchmarks.settings import Settings
 from benchmarks.suites import accuracy, notebooks, scaling
 from benchmarks.work import Work, noise, synthetic
 from utils.course import CourseError
-from utils.training import record
+from experiments import record
 
 CPU = torch.device("cpu")
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
-import build
-from authoring import outputs, percent
-from authoring.outputs import SourceError
+from tools import build
+from tools import outputs, percent
+from tools.outputs import SourceError
 
 MODULE = '''"""Demo."""
 from __future__ import annotations
@@ -33,7 +33,7 @@ def area(size: Size) -> int:
     return size.width**2
 '''
 
-CHECKS = """from utils.exercises import exercise
+CHECKS = """from teaching.checks import exercise
 @exercise("90.1")
 def one(answer): ...
 @exercise("90.2")

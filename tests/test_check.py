@@ -14,11 +14,11 @@ import pytest
 import torch
 from torch import nn
 
-from utils import check as module
-from utils import exercises as kit
-from utils.check import Checker
+from teaching import check as module
+from teaching import checks as kit
+from teaching.check import Checker
 from utils.course import CourseError
-from utils.exercises import (
+from teaching.checks import (
     EXERCISES,
     Wrong,
     expect_choice,
@@ -102,7 +102,7 @@ def check(monkeypatch):
 def test_right_answer_gets_a_tick_and_the_reason(check, capsys):
     assert check("98.1", 28) is None
     assert capsys.readouterr().out == "✓ 98.1 32 - 5 + 1 = 28\n"
-    assert check.results == {"98.1": "right"}
+    assert results == {"98.1": "right"}
 
 
 def test_hint_then_stronger_hint(check, capsys):
@@ -132,7 +132,7 @@ def test_blank_is_unanswered(check, capsys, name, answer):
 @pytest.mark.parametrize("answer", [returns_nothing, stumbles])
 def test_unwritten_function_is_unanswered(check, answer):
     check("98.2", answer)
-    assert check.results["98.2"] == "unanswered"
+    assert results["98.2"] == "unanswered"
 
 
 def test_unwritten_network_is_unanswered(check):
@@ -141,7 +141,7 @@ def test_unwritten_network_is_unanswered(check):
 
     check("98.10", Stub)
     check("98.10", Stub())
-    assert check.results["98.10"] == "unanswered"
+    assert results["98.10"] == "unanswered"
 
 
 @pytest.mark.parametrize("answer", ABSURD, ids=map(str, range(len(ABSURD))))
@@ -162,13 +162,13 @@ def test_function_and_module_are_judged_by_behaviour(check, capsys):
     check("98.2", lambda n, k: n - k)
     assert "is 27, not 28" in capsys.readouterr().out
     check("98.2", lambda n, k: 1 + n - k)
-    assert check.results["98.2"] == "right"
+    assert results["98.2"] == "right"
     check("98.10", nn.Conv2d(1, 5, 3))
     assert "(2, 1, 8, 8) -> (2, 5, 6, 6)" in capsys.readouterr().out
     check("98.10", nn.Conv2d(1, 4, 3, bias=False))
     assert "36 parameters, 4 too few" in capsys.readouterr().out
     check("98.10", nn.Conv2d(1, 4, 3))
-    assert check.results["98.10"] == "right"
+    assert results["98.10"] == "right"
 
 
 def test_module_keeps_its_modes_and_statistics():
@@ -212,10 +212,10 @@ def test_an_answer_that_never_ends_is_stopped(check, capsys, monkeypatch):
 
     monkeypatch.setattr(module, "SECONDS", 0.2)
     check("98.2", endless)
-    assert check.results["98.2"] == "wrong"
+    assert results["98.2"] == "wrong"
     assert "still running after 0.2 s" in capsys.readouterr().out
     check("98.2", lambda n, k: n - k + 1)  # the next one has its own time
-    assert check.results["98.2"] == "right"
+    assert results["98.2"] == "right"
 
 
 def test_an_interrupt_by_hand_stays_one(check):
@@ -318,7 +318,7 @@ def test_value_names_the_difference():
 @pytest.mark.parametrize("path", LECTURES, ids=lambda path: path.stem)
 def test_every_exercise_survives_blank_and_absurd_answers(path, monkeypatch, capsys):
     monkeypatch.delenv("CNN_COURSE_STRICT", raising=False)
-    importlib.import_module(f"utils.exercises.{path.stem}")
+    importlib.import_module(f"teaching.checks.{path.stem}")
     checker = Checker()
     names = module.exercises(path.stem[-2:])
     assert names
@@ -341,7 +341,7 @@ def test_notebook_checks_what_is_registered(path):
 
 
 def test_a_pipe_that_knows_none_of_the_signs_stops_nothing():
-    code = "from utils.check import check; check('00.1', 3); check.progress('00')"
+    code = "from teaching.check import check; check('00.1', 3); check.progress('00')"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,

@@ -12,7 +12,7 @@ import nbformat
 import pytest
 from nbformat import v4
 
-from utils.classroom import report
+from tools import class_report
 from utils.course import ROOT, CourseError
 
 
@@ -213,7 +213,7 @@ def test_a_pipe_that_knows_few_letters_stops_nothing(folder, tmp_path):
     out = tmp_path / "数字.csv"
     words = ["report", str(folder), "--out", str(out)]
     done = subprocess.run(
-        [sys.executable, "-m", "utils.check", *words],
+        [sys.executable, "-m", "teaching.check", *words],
         cwd=ROOT,
         env=os.environ | {"PYTHONIOENCODING": "cp1252"},
         capture_output=True,
@@ -245,7 +245,7 @@ def test_run_executes_again_and_survives_what_students_write(folder, capsys):
     setup = f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n"
     hand_in(
         folder / "ben" / "00.ipynb",
-        cell(setup + "from utils.check import check"),
+        cell(setup + "from teaching.check import check"),
         cell("1 / 0"),
         cell('check("00.1", (20, 6, 30))', "✗ 00.1 edited\n"),
         cell('check("00.2", 7)', "✓ 00.2 edited\n"),
@@ -269,7 +269,7 @@ def test_run_stops_a_notebook_that_never_ends_or_kills_its_kernel(folder):
 
 
 def test_the_command_is_there():
-    command = [sys.executable, "-m", "utils.check", "report", "--help"]
+    command = [sys.executable, "-m", "teaching.check", "report", "--help"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0
     assert "runs your students' code" in " ".join(done.stdout.split())

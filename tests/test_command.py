@@ -14,8 +14,8 @@ from utils.course import CourseError
 from utils.models import build
 from utils.models.transfer import Transfer, pretrained
 from utils.train import evaluate
-from utils.training import command, record, request
-from utils.training.options import parser
+from experiments import train, record, request
+from experiments.options import parser
 
 DIGITS = [
     "--model",
@@ -362,7 +362,7 @@ def test_the_commit_marks_changed_files(tmp_path):
 def test_peak_memory_leaves_the_parents_out():
     held = torch.zeros(2**27)  # 512 MB
     code = (
-        "import torch; from utils.training.record import peak_memory;"
+        "import torch; from experiments.record import peak_memory;"
         "print(peak_memory(torch.device('cpu')))"
     )
     child = subprocess.run(

@@ -17,7 +17,8 @@ import pytest
 import torch
 from PIL import Image
 
-from utils import data, sketches
+from tools import stand_ins
+from utils import data
 from utils.course import CourseError
 from utils.datasets import download, pixels, standins
 from utils.datasets.loader import ImageSet, Splits
@@ -167,7 +168,7 @@ def test_cifar10_from_its_archive(folder, monkeypatch):
     assert (folder / "cifar-10-python.tar.gz.corrupt").exists()
 
 
-def write_images(folder: Path, n: int = 2, classes=sketches.CLASSES, size: int = 32):
+def write_images(folder: Path, n: int = 2, classes=stand_ins.CLASSES, size: int = 32):
     images = {}
     for name in classes:
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -341,7 +342,7 @@ def test_drawings_are_made_once_and_kept(folder, few_drawings, monkeypatch):
     assert len(kept) == 2
     assert all(path.suffix == ".npz" for path in kept)
     monkeypatch.setattr(
-        sketches, "cifar10", lambda *args, **kwargs: pytest.fail("drawn")
+        stand_ins, "cifar10", lambda *args, **kwargs: pytest.fail("drawn")
     )
     assert same(data.cifar10(source="embedded").train, first.train)
 
@@ -363,7 +364,7 @@ def test_a_cache_of_older_drawings_is_not_used(folder, few_drawings, tmp_path_fa
     changed = tmp_path_factory.mktemp("code") / "sketches.py"
     changed.write_text("# other drawings")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sketches, "__file__", str(changed))
+        patch.setattr(stand_ins, "__file__", str(changed))
         data.cifar10(source="embedded")
     new = {path.name for path in (folder / "cache").iterdir()}
     assert len(new) == 2  # the older ones are gone

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from utils import diagram
+from teaching import diagrams
 from utils.course import CourseError
-from utils.diagram import Stage
-from utils.figures.svg import FONT, PAGE, text_width
+from teaching.diagrams import Stage
+from teaching.svg import FONT, PAGE, text_width
 from utils.models import LeNet5, TwoLayerCNN
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -28,7 +28,7 @@ RESNET = [
     Stage("dropout", "dropout 0.5", 512),
     Stage("linear", "linear", 1000),
 ]
-ALL_KINDS = [Stage(kind, kind, 16, 8) for kind in diagram.COLORS]
+ALL_KINDS = [Stage(kind, kind, 16, 8) for kind in diagrams.COLORS]
 
 
 def parse(picture):
@@ -49,11 +49,11 @@ def boxes(root):
 @pytest.mark.parametrize(
     "picture",
     [
-        diagram.network(RESNET, title="ResNet-18"),
-        diagram.network(ALL_KINDS, title="All glyphs", shortcuts=[(1, 4)]),
-        diagram.network([Stage("conv", "conv 3×3", 512, 224)] * 23),
-        diagram.from_model(LeNet5(), (1, 28, 28), title="LeNet-5"),
-        diagram.from_model(TwoLayerCNN(), (3, 32, 32)),
+        diagrams.network(RESNET, title="ResNet-18"),
+        diagrams.network(ALL_KINDS, title="All glyphs", shortcuts=[(1, 4)]),
+        diagrams.network([Stage("conv", "conv 3×3", 512, 224)] * 23),
+        diagrams.from_model(LeNet5(), (1, 28, 28), title="LeNet-5"),
+        diagrams.from_model(TwoLayerCNN(), (3, 32, 32)),
     ],
 )
 def test_words_do_not_overlap_and_fit_the_page(picture):
@@ -73,7 +73,7 @@ def test_words_do_not_overlap_and_fit_the_page(picture):
 
 def test_a_picture_comes_with_words():
     alt = 'Input < "conv" & sum'
-    picture = diagram.network([Stage("conv", "conv", 8, 8)], alt=alt)
+    picture = diagrams.network([Stage("conv", "conv", 8, 8)], alt=alt)
     root = parse(picture)
     assert root.get("role") == "img"
     assert root.get("aria-label") == alt
@@ -85,7 +85,7 @@ def test_a_picture_comes_with_words():
 
 
 def test_default_words_list_the_stages():
-    picture = diagram.from_model(LeNet5(), (1, 28, 28), title="LeNet-5")
+    picture = diagrams.from_model(LeNet5(), (1, 28, 28), title="LeNet-5")
     assert picture.alt.startswith(
         "LeNet-5: input (1×28×28), then conv 5×5 (6×28×28), then average pool 2×2"
         " (6×14×14), then conv 5×5 (16×10×10)"
@@ -97,14 +97,14 @@ def test_default_words_list_the_stages():
 
 def test_width_grows_with_channels_and_height_with_resolution():
     stages = [Stage("conv", "c", 8, 32), Stage("conv", "c", 64, 16)]
-    first, second = parse(diagram.network(stages)).findall(f"{SVG}rect")[1:]
+    first, second = parse(diagrams.network(stages)).findall(f"{SVG}rect")[1:]
     assert float(first.get("width")) < float(second.get("width"))
     assert float(first.get("height")) > float(second.get("height"))
 
 
 def test_a_kind_of_layer_looks_the_same_everywhere():
     def look(stages):
-        rects = parse(diagram.network(stages)).findall(f"{SVG}rect")[1:]
+        rects = parse(diagrams.network(stages)).findall(f"{SVG}rect")[1:]
         return {(r.get("fill"), r.get("stroke"), r.get("width")) for r in rects}
 
     conv = Stage("conv", "conv", 8, 8)
@@ -113,29 +113,29 @@ def test_a_kind_of_layer_looks_the_same_everywhere():
 
 
 def test_blocks_of_a_network_are_drawn_at_depth_one():
-    picture = diagram.from_model(LeNet5(), (1, 28, 28), depth=1)
+    picture = diagrams.from_model(LeNet5(), (1, 28, 28), depth=1)
     assert "c1 (6×28×28), then average pool 2×2 (6×14×14), then c3" in picture.alt
 
 
 def test_adaptive_pooling_is_global_only_if_one_value_remains():
     for size, word in ((1, "global"), (7, "adaptive")):
         model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(size))
-        picture = diagram.from_model(model, (1, 16, 16))
+        picture = diagrams.from_model(model, (1, 16, 16))
         assert f"{word} average pool (2×{size}×{size})" in picture.alt
 
 
 def test_unknown_kinds_and_shortcuts_across_rows_are_refused():
     with pytest.raises(CourseError, match=r"\['relu'\].*activation"):
-        diagram.network([Stage("relu", "ReLU", 8, 8)])
+        diagrams.network([Stage("relu", "ReLU", 8, 8)])
     with pytest.raises(CourseError, match="no stages"):
-        diagram.network([])
+        diagrams.network([])
     many = [Stage("conv", "conv 3×3", 512, 224)] * 23
     with pytest.raises(CourseError, match="one row"):
-        diagram.network(many, shortcuts=[(0, 22)])
+        diagrams.network(many, shortcuts=[(0, 22)])
 
 
 def test_a_grid_shows_its_numbers_and_its_padding():
-    picture = diagram.grid(torch.tensor([[1.0, -0.5], [0.25, 3.0]]), padding=1)
+    picture = diagrams.grid(torch.tensor([[1.0, -0.5], [0.25, 3.0]]), padding=1)
     root = parse(picture)
     texts = [text.text for text in root.findall(f"{SVG}text")]
     assert [t for t in texts if t != "0"] == ["1", "−0.5", "0.25", "3"]
@@ -144,7 +144,7 @@ def test_a_grid_shows_its_numbers_and_its_padding():
 
 
 def test_a_windows_frame_lies_on_its_cells():
-    root = parse(diagram.grid(torch.zeros(4, 4), window=(1, 2, 2, 2)))
+    root = parse(diagrams.grid(torch.zeros(4, 4), window=(1, 2, 2, 2)))
     cells, frame = root.findall(f"{SVG}rect")[1:-1], root.findall(f"{SVG}rect")[-1]
     corner = cells[1 * 4 + 2]
     assert frame.get("x") == corner.get("x")
@@ -155,21 +155,21 @@ def test_a_windows_frame_lies_on_its_cells():
 def test_convolution_is_torchs():
     image = torch.arange(16.0).view(4, 4)
     kernel = torch.tensor([[1.0, 0.0], [0.0, -1.0]])
-    picture = diagram.convolution(image, kernel, at=(1, 2))
+    picture = diagrams.convolution(image, kernel, at=(1, 2))
     # By hand: 6 · 1 + 11 · (-1), the corners of the window at row 1, column 2.
     assert "at row 1, column 2 gives −5," in picture.alt
-    strided = diagram.convolution(
+    strided = diagrams.convolution(
         image, torch.ones(3, 3), at=(1, 1), stride=2, padding=1
     )
     total = image[1:4, 1:4].sum()
     assert f"row 2, column 2 gives {total:.0f}," in strided.alt
     with pytest.raises(CourseError, match="3×3: there is no number"):
-        diagram.convolution(image, kernel, at=(3, 0))
+        diagrams.convolution(image, kernel, at=(3, 0))
 
 
 def test_pictures_beside_one_another_do_not_overlap():
-    left, right = diagram.grid([[1, 2], [3, 4]]), diagram.grid([[4]], label="maximum")
-    whole = diagram.beside(left, "max →", right, alt="pooling")
+    left, right = diagrams.grid([[1, 2], [3, 4]]), diagrams.grid([[4]], label="maximum")
+    whole = diagrams.beside(left, "max →", right, alt="pooling")
     groups = parse(whole).findall(f"{SVG}g")
     starts = [float(g.get("transform")[10:].split()[0]) for g in groups]
     assert starts[0] + left.width + text_width("max →") <= starts[1]
@@ -178,7 +178,7 @@ def test_pictures_beside_one_another_do_not_overlap():
 
 
 def test_a_wide_picture_is_scaled_to_the_page():
-    picture = diagram.grid(torch.zeros(2, 60))
+    picture = diagrams.grid(torch.zeros(2, 60))
     root = parse(picture)
     assert picture.width > PAGE
     assert float(root.get("width")) == PAGE

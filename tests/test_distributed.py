@@ -42,7 +42,7 @@ from utils.training import (  # noqa: E402
     record,
     request,
 )
-from utils.training.options import read_options  # noqa: E402
+from experiments.options import read_options  # noqa: E402
 from utils.training.parallel import check_device, parallel  # noqa: E402
 from utils.training.precision import place  # noqa: E402
 from utils.training.sync_batchnorm import synchronise  # noqa: E402

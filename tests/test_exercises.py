@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from utils.check import exercises
+from teaching.check import exercises
 
 FILES = sorted(Path(__file__).parent.glob("test_lecture_*.py"))
 LECTURES = {path.stem[-2:]: importlib.import_module(path.stem) for path in FILES}
@@ -47,19 +47,19 @@ def made(answer):
 @pytest.mark.parametrize(("name", "answer"), SOLUTIONS)
 def test_solution_is_right(check, name, answer, capsys):
     check(name, made(answer))
-    assert check.results[name] == "right", capsys.readouterr().out
+    assert results[name] == "right", capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_blank_is_unanswered(check, name):
     check(name, ...)
-    assert check.results[name] == "unanswered"
+    assert results[name] == "unanswered"
 
 
 @pytest.mark.parametrize(("name", "answer", "hint"), MISTAKES)
 def test_mistake_gets_its_hint(check, name, answer, hint, capsys):
     check(name, made(answer))
-    assert check.results[name] == "wrong"
+    assert results[name] == "wrong"
     capsys.readouterr()
     check(name, made(answer))  # the second try adds the stronger hint
     assert re.search(hint, " ".join(capsys.readouterr().out.split()))

@@ -11,9 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from utils import interact, plot
+from teaching import sliders
+from utils import plot
 from utils.course import CourseError
-from utils.interact import WIDGET, explore
+from teaching.sliders import WIDGET, explore
 
 
 def bars(height=3, colour="blue", grid=False):
@@ -150,7 +151,7 @@ def test_an_error_in_the_first_picture_is_the_cells_own():
 
 def test_a_drawing_leaves_gpu_numbers_alone_too():
     seeds = torch.cuda.initial_seed() if torch.cuda.is_available() else None
-    with interact.own_random_numbers():
+    with sliders.own_random_numbers():
         torch.rand(1)
     if seeds is not None:
         assert torch.cuda.initial_seed() == seeds

@@ -19,7 +19,7 @@ from torch.nn.functional import conv2d
 from utils import plot
 from utils.course import CourseError
 from utils.figures.style import ink, spread
-from utils.results import Row
+from experiments.leaderboard import Row
 
 CLASSES = (
     *("airplane", "automobile", "bird", "cat", "deer"),

@@ -41,7 +41,7 @@ def test_a_plain_name_is_shown_as_it_is():
 PACKING = """
 import sys
 from pathlib import Path
-from utils.datasets import command
+from tools import bundle_command
 def pack(dest, online):
     'Nothing.'
     return {}

@@ -8,7 +8,7 @@ from torch import nn
 
 from utils import plot
 from utils.course import CourseError
-from utils.profile import epoch_profile
+from experiments.profile import epoch_profile
 
 
 class Slow(list):

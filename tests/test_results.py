@@ -7,9 +7,10 @@ import re
 
 import pytest
 
-from utils import course, results
+from experiments import leaderboard
+from utils import course
 from utils.course import CourseError
-from utils.training import record
+from experiments import record
 
 
 def run(name="resnet20-cifar10", seed=0, accuracy=0.9, **changes):
@@ -48,7 +49,7 @@ def folder(tmp_path):
 
 
 def test_runs_of_one_name_are_one_row_and_the_best_is_first(folder):
-    rows = results.leaderboard(results.runs(folder), "CIFAR-10")
+    rows = leaderboard.leaderboard(leaderboard.runs(folder), "CIFAR-10")
     assert [len(row.runs) for row in rows] == [1, 2]
     first, second = (row.cells() for row in rows)
     assert first["network"] == "VGG-11 (BatchNorm, width 0.5)"
@@ -60,12 +61,12 @@ def test_runs_of_one_name_are_one_row_and_the_best_is_first(folder):
     assert second["multiply-adds (M)"] == "41.2"
     assert second["memory (GB)"] == "1.5"
     assert second["device"] == "CPU, 2 threads"
-    several = results.Row((run(processes=4),)).cells()
+    several = leaderboard.Row((run(processes=4),)).cells()
     assert several["device"] == "CPU, 2 threads, 4 processes"
 
 
 def test_a_table_is_markdown_and_html(folder):
-    table = results.Table(results.leaderboard(results.runs(folder), "CIFAR-10"))
+    table = leaderboard.Table(leaderboard.leaderboard(leaderboard.runs(folder), "CIFAR-10"))
     head, align, *body, empty, caption = table.markdown().splitlines()
     assert head.count("|") == align.count("|") == body[0].count("|")
     assert (len(body), empty) == (2, "")
@@ -81,7 +82,7 @@ def test_no_name_breaks_a_table(tmp_path):
     model = run()["model"] | {"name": name}
     machine = {"device": "<b>|", "threads": 1}
     record.write(tmp_path / "a.json", run(model=model, machine=machine))
-    table = results.Table(results.leaderboard(results.runs(tmp_path), "CIFAR-10"))
+    table = leaderboard.Table(leaderboard.leaderboard(leaderboard.runs(tmp_path), "CIFAR-10"))
     head, _, row, *rest = table.markdown().splitlines()
     assert row.count("|") == head.count("|")
     assert "a&#124;b&lt;c&gt; &lt;!-- end of results --&gt;?" in row
@@ -93,12 +94,12 @@ def test_no_name_breaks_a_table(tmp_path):
 
 def test_a_page_is_filled_between_its_marks(folder):
     page = "a\n<!-- results: CIFAR-10 -->\nold\n<!-- end of results -->\nz\n"
-    filled = results.fill(page, results.runs(folder))
+    filled = leaderboard.fill(page, leaderboard.runs(folder))
     assert "old" not in filled
     assert "91.00 ± 1.41" in filled
     assert filled.startswith("a\n<!--")
     assert filled.endswith("<!-- end of results -->\nz\n")
-    assert results.fill(filled, results.runs(folder)) == filled
+    assert leaderboard.fill(filled, leaderboard.runs(folder)) == filled
 
 
 def test_a_stand_ins_result_does_not_count(folder):
@@ -106,7 +107,7 @@ def test_a_stand_ins_result_does_not_count(folder):
     drawn = run(name="drawn", data=stand_in)
     record.write(folder / "drawn.json", drawn)
     with pytest.raises(CourseError, match="drawn, seed 0, was measured on a stand-in"):
-        results.runs(folder)
+        leaderboard.runs(folder)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +135,7 @@ def test_a_record_that_no_table_can_use_is_named(tmp_path, place, value):
     inner[last] = value
     record.write(tmp_path / "a.json", made)
     with pytest.raises(CourseError, match=f"a run: {re.escape(place)} is"):
-        results.runs(tmp_path)
+        leaderboard.runs(tmp_path)
 
 
 def test_what_a_record_may_lack(tmp_path):
@@ -142,31 +143,31 @@ def test_what_a_record_may_lack(tmp_path):
     for key in ("peak_memory_bytes", "test_accuracy"):
         made.pop(key)
     record.write(tmp_path / "a.json", made)
-    found = results.runs(tmp_path)
-    assert results.leaderboard(found, "CIFAR-10") == []
-    assert results.Row((made | {"test_accuracy": 0.5},)).cells()["memory (GB)"] == ""
+    found = leaderboard.runs(tmp_path)
+    assert leaderboard.leaderboard(found, "CIFAR-10") == []
+    assert leaderboard.Row((made | {"test_accuracy": 0.5},)).cells()["memory (GB)"] == ""
 
 
 def test_a_record_nested_without_end_is_none(tmp_path):
     (tmp_path / "a.json").write_text("[" * 100_000)
     with pytest.raises(CourseError, match="is no record of a run"):
-        results.runs(tmp_path)
+        leaderboard.runs(tmp_path)
 
 
 def test_a_table_without_runs_says_how_to_make_some():
     with pytest.raises(CourseError, match=r"utils\.train --out results"):
-        results.Table([])
+        leaderboard.Table([])
 
 
-@pytest.mark.parametrize("name", results.PAGES)
+@pytest.mark.parametrize("name", leaderboard.PAGES)
 def test_the_pages_numbers_are_those_of_the_files(name):
     page = (course.ROOT / name).read_text(encoding="utf-8")
     assert "<!-- results: " in page
-    assert results.fill(page, results.runs()) == page
+    assert leaderboard.fill(page, leaderboard.runs()) == page
 
 
 def test_every_record_says_how_to_repeat_it():
-    for path in results.RESULTS.glob("*.json"):
+    for path in leaderboard.RESULTS.glob("*.json"):
         found = json.loads(path.read_text(encoding="utf-8"))
         assert path.name == f"{found['name']}-seed{found['seed']}.json"
         assert f"--seed {found['seed']}" in found["command"]
@@ -181,12 +182,12 @@ def test_what_differs_between_the_starts_is_a_column(tmp_path):
     for i, start in enumerate((None, frozen, tuned)):
         made = run(f"resnet20-{i}", data=cats, start=start)
         record.write(tmp_path / f"{i}.json", made)
-    rows = results.leaderboard(results.runs(tmp_path), "Dogs vs. Cats")
-    table = results.Table(rows)
+    rows = leaderboard.leaderboard(leaderboard.runs(tmp_path), "Dogs vs. Cats")
+    table = leaderboard.Table(rows)
     assert [row["weights"] for row in table.rows] == [
         "random",
         "ImageNet, frozen",
         "CIFAR-10, fine-tuned",
     ]
     assert all("pixels" not in row for row in table.rows)  # all alike
-    assert results.leaderboard([], "CIFAR-10") == []
+    assert leaderboard.leaderboard([], "CIFAR-10") == []

@@ -17,9 +17,9 @@ import pytest
 from nbformat import v4
 from PIL import Image
 
-import build
-import run
-from authoring import execute, outputs, pages
+from tools import build
+from tools import run
+from tools import execute, outputs, pages
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -241,10 +241,10 @@ def test_rendering_keeps_the_picture_of_an_interactive_figure(root):
 import sys
 sys.path.insert(0, COURSE)
 import matplotlib.pyplot as plt
-from utils import interact
+from teaching import sliders
 def square(side=1):
     return plt.figure(figsize=(side, side))
-interact.explore(square, side=(1, 3))
+sliders.explore(square, side=(1, 3))
 """
     path = root / "notebooks/source/90_good.py"
     text = widget.replace("COURSE", repr(str(ROOT)))

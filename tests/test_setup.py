@@ -13,10 +13,10 @@ from pathlib import Path
 import nbformat
 import pytest
 
-import alone
-from authoring import execute, outputs
-from authoring.setup import setup
-from utils import fetched
+from tools import alone
+from tools import execute, outputs
+from tools.setup import setup
+from tools import colab
 from utils.course import ROOT
 
 LECTURE = "00_foundations"

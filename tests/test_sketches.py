@@ -12,17 +12,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from utils import sketches
+from tools import stand_ins
 from utils.course import CourseError
 
 
 def pixels(label: int, **keywords: int) -> np.ndarray:
-    return np.asarray(sketches.draw(label, **keywords)).astype(int)
+    return np.asarray(stand_ins.draw(label, **keywords)).astype(int)
 
 
 def test_classes_are_those_of_cifar10_in_its_order() -> None:
     names = "airplane automobile bird cat deer dog frog horse ship truck"
-    assert tuple(names.split()) == sketches.CLASSES
+    assert tuple(names.split()) == stand_ins.CLASSES
 
 
 @pytest.mark.parametrize("label", range(10))
@@ -31,7 +31,7 @@ def test_same_arguments_same_pixels_whatever_came_before(label: int) -> None:
     random.seed(0)
     state = random.getstate()
     for other in range(10):
-        sketches.draw(other, seed=4, index=other)
+        stand_ins.draw(other, seed=4, index=other)
     assert (pixels(label, seed=3, index=11) == first).all()
     assert random.getstate() == state
 
@@ -50,7 +50,7 @@ def test_index_seed_and_label_each_change_the_drawing(label: int) -> None:
 
 
 def test_a_hundred_drawings_of_a_class_are_all_different() -> None:
-    drawings = {sketches.draw(7, seed=0, index=k).tobytes() for k in range(100)}
+    drawings = {stand_ins.draw(7, seed=0, index=k).tobytes() for k in range(100)}
     assert len(drawings) == 100
 
 
@@ -62,7 +62,7 @@ def test_integers_of_numpy_and_torch_name_the_same_drawing() -> None:
 
 @pytest.mark.parametrize("size", [1, 17, 32, 64, 128])
 def test_size_is_the_side_in_pixels(size: int) -> None:
-    image = sketches.draw(4, seed=0, index=0, size=size)
+    image = stand_ins.draw(4, seed=0, index=0, size=size)
     assert image.size == (size, size)
     assert image.mode == "RGB"
 
@@ -70,14 +70,14 @@ def test_size_is_the_side_in_pixels(size: int) -> None:
 @pytest.mark.parametrize("label", range(10))
 def test_a_larger_drawing_is_the_same_picture(label: int) -> None:
     small = pixels(label, seed=0, index=5)
-    large = sketches.draw(label, seed=0, index=5, size=128).reduce(4)
-    other = sketches.draw(label, seed=0, index=6, size=128).reduce(4)
+    large = stand_ins.draw(label, seed=0, index=5, size=128).reduce(4)
+    other = stand_ins.draw(label, seed=0, index=6, size=128).reduce(4)
     same = np.abs(np.asarray(large) - small).mean()
     assert same < 10 < np.abs(np.asarray(other) - small).mean()
 
 
 def test_images_and_labels_have_the_shapes_and_types_of_cifar10() -> None:
-    images, labels = sketches.cifar10(23)
+    images, labels = stand_ins.cifar10(23)
     assert images.shape == (23, 3, 32, 32)
     assert images.dtype == torch.uint8
     assert images.is_contiguous()
@@ -86,50 +86,50 @@ def test_images_and_labels_have_the_shapes_and_types_of_cifar10() -> None:
 
 
 def test_a_set_holds_the_drawings_of_its_indices() -> None:
-    images, labels = sketches.cifar10(12, seed=6)
+    images, labels = stand_ins.cifar10(12, seed=6)
     for index in (0, 4, 11):
         drawn = pixels(int(labels[index]), seed=6, index=index)
         assert (images[index].permute(1, 2, 0).numpy() == drawn).all()
 
 
 def test_a_shorter_set_is_the_beginning_of_a_longer_one() -> None:
-    images, labels = sketches.cifar10(37, seed=2)
-    first_images, first_labels = sketches.cifar10(14, seed=2)
+    images, labels = stand_ins.cifar10(37, seed=2)
+    first_images, first_labels = stand_ins.cifar10(14, seed=2)
     assert torch.equal(images[:14], first_images)
     assert torch.equal(labels[:14], first_labels)
 
 
 def test_no_drawings_are_an_empty_set() -> None:
-    images, labels = sketches.cifar10(0)
+    images, labels = stand_ins.cifar10(0)
     assert images.shape == (0, 3, 32, 32)
     assert labels.shape == (0,)
 
 
 def test_cats_and_dogs_are_drawn_larger_and_take_turns() -> None:
-    images, labels = sketches.cats_and_dogs(6, seed=3)
+    images, labels = stand_ins.cats_and_dogs(6, seed=3)
     assert images.shape == (6, 3, 64, 64)
     assert labels.view(3, 2).sort(dim=1).values.tolist() == [[0, 1]] * 3
     for index, label in enumerate(labels.tolist()):
-        subject = sketches.CLASSES.index(sketches.CATS_AND_DOGS[label])
+        subject = stand_ins.CLASSES.index(stand_ins.CATS_AND_DOGS[label])
         drawn = pixels(subject, seed=3, index=index, size=64)
         assert (images[index].permute(1, 2, 0).numpy() == drawn).all()
 
 
 @pytest.mark.parametrize(("n", "fewest", "most"), [(100, 10, 10), (37, 3, 4)])
 def test_classes_are_balanced(n: int, fewest: int, most: int) -> None:
-    counts = torch.bincount(sketches.cifar10(n)[1], minlength=10)
+    counts = torch.bincount(stand_ins.cifar10(n)[1], minlength=10)
     assert int(counts.min()) == fewest
     assert int(counts.max()) == most
 
 
 def test_labels_are_shuffled_anew_in_every_ten_and_by_every_seed() -> None:
-    tens = torch.cat([sketches.cifar10(30, seed=s)[1].view(3, 10) for s in (0, 1)])
+    tens = torch.cat([stand_ins.cifar10(30, seed=s)[1].view(3, 10) for s in (0, 1)])
     assert len({tuple(ten.tolist()) for ten in tens}) == 6
     assert tens.sort(dim=1).values.eq(torch.arange(10)).all()
 
 
 def test_no_background_belongs_to_one_class_alone() -> None:
-    scenes = [set(scenes.split()) for _, scenes in sketches.SUBJECTS.values()]
+    scenes = [set(scenes.split()) for _, scenes in stand_ins.SUBJECTS.values()]
     users = Counter(scene for seen in scenes for scene in seen)
     assert min(users.values()) >= 2
 
@@ -137,20 +137,20 @@ def test_no_background_belongs_to_one_class_alone() -> None:
 @pytest.mark.parametrize("label", [-1, 10])
 def test_an_unknown_label_is_refused(label: int) -> None:
     with pytest.raises(CourseError, match="Give 0 to 9"):
-        sketches.draw(label, seed=0, index=0)
+        stand_ins.draw(label, seed=0, index=0)
 
 
 def test_a_size_or_a_number_below_the_least_is_refused() -> None:
     with pytest.raises(CourseError, match="Give 1 or more"):
-        sketches.draw(0, seed=0, index=0, size=0)
+        stand_ins.draw(0, seed=0, index=0, size=0)
     with pytest.raises(CourseError, match="Give 0 or more"):
-        sketches.cifar10(-1)
+        stand_ins.cifar10(-1)
 
 
 def test_drawing_is_quick() -> None:
     """About 0.7 ms a drawing; the bound leaves room for a slow machine."""
     start = time.process_time()
-    sketches.cifar10(200)
+    stand_ins.cifar10(200)
     assert time.process_time() - start < 200 * 0.005
 
 
@@ -182,7 +182,7 @@ def test_a_cnn_learns_what_a_linear_classifier_cannot() -> None:
     """About 37 against 75 percent; with 4,500 drawings and 12 epochs, 37 against 93."""
 
     def drawn(n: int, seed: int) -> tuple[Tensor, Tensor]:
-        images, labels = sketches.cifar10(n, seed=seed)
+        images, labels = stand_ins.cifar10(n, seed=seed)
         return (images.float() - 128) / 64, labels
 
     train, test = drawn(1500, 0), drawn(500, 1)

@@ -6,7 +6,7 @@ import nbformat
 import pytest
 from nbformat import v4
 
-from slides import add_minutes, export, minutes
+from tools.slides import add_minutes, export, minutes
 
 
 def cell(source, kind, **more):

@@ -6,9 +6,9 @@ import nbformat
 import pytest
 from nbformat import v4
 
-import lectures
-from authoring import staging, timetable
-from authoring.outputs import SourceError
+from tools import lectures
+from tools import staging, timetable
+from tools.outputs import SourceError
 from utils.course import ROOT
 
 SECTIONS = {

@@ -320,6 +320,6 @@ def _from_moments(
 
 
 if __name__ == "__main__":
-    from utils.datasets import command
+    from tools import bundle_command
 
     raise SystemExit(command.main())

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from utils.course import CourseError
 from utils.figures.curves import curves, reference_points, seed_line
-from utils.figures.kernels import receptive_field, windows
+from teaching.kernels import receptive_field, windows
 from utils.figures.pictures import confusion, feature_maps, filters, image_grid
 from utils.figures.rankings import bars, leaderboard, shares
 from utils.figures.style import (

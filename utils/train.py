@@ -246,6 +246,6 @@ def predict(
 
 
 if __name__ == "__main__":
-    from utils.training.command import main
+    from experiments.train import main
 
     raise SystemExit(main())

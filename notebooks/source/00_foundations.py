@@ -44,8 +44,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from utils import course, data, diagram, interact, look, plot
-from utils.check import check
+from teaching import diagrams, sliders
+from utils import course, data, look, plot
+from teaching.check import check
 from utils.train import evaluate, fit, predict
 
 run = course.start(seed=0)
@@ -118,8 +119,8 @@ for images in (digits, photos):
 # forget their exact place, linear layers decide.
 
 # %% tags=["hide-input"]
-Stage = diagram.Stage
-diagram.network(
+Stage = diagrams.Stage
+diagrams.network(
     [
         Stage("input", "digit", 1, 28),
         Stage("conv", "C1: conv 5×5, padding 2", 6, 28),
@@ -149,7 +150,7 @@ diagram.network(
 # %% check=True
 image = torch.tensor([[1.0, 2, 0, 1], [0, 1, 3, 1], [2, 1, 0, 0], [1, 0, 1, 2]])
 kernel = torch.tensor([[1.0, 0, -1], [1, 0, -1], [1, 0, -1]])
-diagram.convolution(image, kernel, at=(0, 0))
+diagrams.convolution(image, kernel, at=(0, 0))
 
 # %% [markdown] slide="subslide"
 # In code it is two loops. Torch computes the same numbers, thousands of times faster.
@@ -225,7 +226,7 @@ print("parameters", sum(p.numel() for p in conv.parameters()))
 # right?
 
 # %% check=True
-diagram.convolution(image, kernel, at=(0, 1), stride=2, padding=1)
+diagrams.convolution(image, kernel, at=(0, 1), stride=2, padding=1)
 
 # %% [markdown] slide="subslide"
 # Let n be the side of the image and k that of the kernel. The padded side is n + 2p. The
@@ -262,7 +263,7 @@ for n, k, p, s in [(28, 5, 0, 1), (28, 5, 2, 1), (32, 3, 1, 2), (227, 11, 0, 4)]
 # alt: second place: four across and four down, so the output is 4 × 4. The last column
 # alt: and the last row of zeros are hatched: no window reaches them.
 ranges = {"image": (4, 12), "kernel": (1, 7), "stride": (1, 4), "padding": (0, 3)}
-interact.explore(plot.windows, **ranges)
+sliders.explore(plot.windows, **ranges)
 
 # %% [markdown] slide="notes"
 # No padding does: it adds 2p, an even number, and 8 − 3 is odd. An image of 7 or 9
@@ -282,9 +283,9 @@ windows = shown.unfold(0, 2, 2).unfold(1, 2, 2)  # (2, 2, 2, 2): window, then ce
 maximum, mean = windows.amax(dim=(2, 3)), windows.mean(dim=(2, 3))
 assert torch.equal(maximum, F.max_pool2d(shown[None], 2)[0])
 assert torch.equal(mean, F.avg_pool2d(shown[None], 2)[0])
-before = diagram.grid(shown, label="feature map", window=(0, 0, 2, 2))
-after = [diagram.grid(m, window=(0, 0, 1, 1)) for m in (maximum, mean)]
-diagram.beside(before, "maximum", after[0], "mean", after[1])
+before = diagrams.grid(shown, label="feature map", window=(0, 0, 2, 2))
+after = [diagrams.grid(m, window=(0, 0, 1, 1)) for m in (maximum, mean)]
+diagrams.beside(before, "maximum", after[0], "mean", after[1])
 
 # %% [markdown]
 # Move the 5 to any other cell of its window: neither output changes. A pattern may

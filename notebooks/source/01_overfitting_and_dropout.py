@@ -44,8 +44,9 @@ import matplotlib.pyplot as plt
 import torch
 from torch import nn
 
-from utils import course, data, interact, look, plot
-from utils.check import check
+from teaching import sliders
+from utils import course, data, look, plot
+from teaching.check import check
 from utils.train import History, evaluate, fit, predict, train_epoch
 
 run = course.start(seed=0)
@@ -640,7 +641,7 @@ def after_dropout(rate=0.5, draw=1):
 # %%
 # alt: Bars for 24 units. Some are gone, the others twice as high as their outlines; the
 # alt: dots, means of 1,000 draws, lie near the tops of the outlines.
-interact.explore(after_dropout, rate=(0.0, 0.9, 0.05), draw=(1, 20))
+sliders.explore(after_dropout, rate=(0.0, 0.9, 0.05), draw=(1, 20))
 
 # %% [markdown] slide="notes"
 # At 0.75, since 1 / (1 − 0.75) = 4. The dots stay at the outlines, whatever the rate:

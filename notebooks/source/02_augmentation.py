@@ -42,8 +42,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from utils import augment, course, data, diagram, interact, look, plot
-from utils.check import check
+from teaching import diagrams, sliders
+from utils import augment, course, data, look, plot
+from teaching.check import check
 from utils.models import LeNet5
 from utils.models.small import conv_pool
 from utils.train import evaluate, fit, predict
@@ -68,8 +69,8 @@ for label, (top, left, step) in places.items():
     for row, text in enumerate(seven):
         for column, mark in enumerate(text[::step]):
             cells[top + row][left + column] = None if mark == " " else mark
-    pictures.append(diagram.grid(cells, label=label, alt=label))
-diagram.beside(
+    pictures.append(diagrams.grid(cells, label=label, alt=label))
+diagrams.beside(
     *(pictures[0], "draw: 1 up, 1 right →", pictures[1]),
     *("draw: mirror →", pictures[2]),
     alt="A seven made of cells. Moved by one cell up and one to the right it is a seven"
@@ -214,7 +215,7 @@ def at_strength(strength=4):
 # %%
 # alt: A photograph, and eight views of it in each of four rows: shifted with black
 # alt: borders, turned, in other colours, and with a black square on it.
-interact.explore(at_strength, strength=(0, 10))
+sliders.explore(at_strength, strength=(0, 10))
 
 # %% [markdown] slide="notes"
 # There is no right number, but a right judge: whoever would label the new images. Where
@@ -419,7 +420,7 @@ plot.bars(read, highlight="none", title=title);
 # %% check=True
 image = torch.arange(36).view(1, 1, 6, 6)
 label = "crop at row 0, column 1"
-diagram.grid(image[0, 0], padding=1, window=(0, 1, 6, 6), label=label)
+diagrams.grid(image[0, 0], padding=1, window=(0, 1, 6, 6), label=label)
 
 # %% [markdown] slide="subslide"
 # The padded side is 8. A window of 6 fits at 8 − 6 + 1 = 3 rows and 3 columns.

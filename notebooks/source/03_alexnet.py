@@ -48,9 +48,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from utils import course, data, diagram, look, plot
+from teaching import diagrams
+from utils import course, data, look, plot
 from utils.augment import HorizontalFlip, RandomCrop
-from utils.check import check
+from teaching.check import check
 from utils.models import LeNet5, alexnet_2012
 from utils.models.common import check_images, check_stem, scaled
 from utils.sizes import trace
@@ -111,12 +112,12 @@ fig.suptitle(title, x=0.01, ha="left");
 # we meet again?
 
 # %% check=True
-diagram.from_model(LeNet5(), (1, 28, 28), title="LeNet-5, 1998")
+diagrams.from_model(LeNet5(), (1, 28, 28), title="LeNet-5, 1998")
 
 # %% slide="subslide" check=True
 with torch.device("meta"):  # shapes without values: built in milliseconds
     winner = alexnet_2012()
-diagram.from_model(winner, (3, 227, 227), title="AlexNet, 2012")
+diagrams.from_model(winner, (3, 227, 227), title="AlexNet, 2012")
 
 # %% [markdown] slide="subslide"
 # Side by side. First a guess: how many times more parameters, how many times more work

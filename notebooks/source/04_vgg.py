@@ -47,8 +47,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from utils import course, data, diagram, interact, look, plot
-from utils.check import check
+from teaching import diagrams, sliders
+from utils import course, data, look, plot
+from teaching.check import check
 from utils.course import CourseError
 from utils.models import alexnet
 from utils.models.alexnet import LocalResponseNorm
@@ -68,14 +69,14 @@ photos = data.cifar10()
 # varies one thing alone, the depth.
 
 # %% tags=["hide-input"]
-Stage = diagram.Stage
+Stage = diagrams.Stage
 sides, channels = (112, 56, 28, 14, 7), (64, 128, 256, 512, 512)
 blocks = [
     Stage("block", f"{n} × conv 3×3, max pool", c, s)
     for n, c, s in zip((2, 2, 3, 3, 3), channels, sides, strict=True)
 ]
 linear = [Stage("linear", "linear", n) for n in (4096, 4096, 1000)]
-diagram.network(
+diagrams.network(
     [Stage("input", "photo", 3, 224), *blocks, *linear],
     alt="VGG-16: a photo of 3×224×224, five blocks of two, two, three, three and three"
     " 3×3 convolutions, each ended by max pooling that halves the sides, and three"
@@ -146,7 +147,7 @@ for kernels in ([3], [3, 3], [3, 3, 3], [7], [3, 3, 3, 3, 3], [11]):
 # alt: Rows of dots from one value at the top to the pixels at the bottom. Behind three
 # alt: 3 × 3 layers it looks at 3 values, these at 5, and these at 7 pixels of a row.
 ranges = {"layers": (1, 5), "kernel": [1, 3, 5, 7], "stride": (1, 2)}
-interact.explore(plot.receptive_field, **ranges)
+sliders.explore(plot.receptive_field, **ranges)
 
 # %% [markdown] slide="notes"
 # Five of 3 × 3 see 1 + 5 · 2 = 11. Of 5 × 5 two see 9 and three see 13. With stride 2

@@ -48,7 +48,7 @@ from torch.nn import functional as F
 
 from utils import course, data, look, plot
 from utils.augment import HorizontalFlip
-from utils.check import check
+from teaching.check import check
 from utils.models import alexnet_2012, googlenet_bn
 from utils.models.alexnet import LocalResponseNorm
 from utils.models.common import check_images, scaled
@@ -67,8 +67,8 @@ seeds = range(course.pick(tiny=2, small=3, full=3))
 # training decide what each is good for.
 
 # %% tags=["hide-input"] slide="subslide"
-from utils.figures import svg
-from utils.figures.svg import CONV, FILL, INK, LINEAR
+from teaching import svg
+from teaching.svg import CONV, FILL, INK, LINEAR
 
 
 def box(x, y, width, height, words, color):

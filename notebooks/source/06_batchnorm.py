@@ -50,7 +50,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from utils import course, data, look, plot
-from utils.check import check
+from teaching.check import check
 from utils.course import CourseError
 from utils.models.vgg import vgg
 from utils.train import evaluate, fit, train_epoch

@@ -46,13 +46,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from utils import augment, course, data, diagram, look, plot
-from utils.check import check
+from teaching import diagrams
+from utils import augment, course, data, look, plot
+from teaching.check import check
 from utils.course import CourseError
 from utils.models import build
 from utils.models.common import check_images
 from utils.models.resnet import place_stride
-from utils.profile import epoch_profile
+from experiments.profile import epoch_profile
 from utils.train import evaluate, fit
 
 run = course.start(seed=0)
@@ -67,8 +68,8 @@ seeds = range(course.pick(tiny=1, small=2, full=2))
 # as the best shallow one.
 
 # %% tags=["hide-input"]
-Stage = diagram.Stage
-diagram.network(
+Stage = diagrams.Stage
+diagrams.network(
     [
         Stage("input", "photo", 3, 32),
         Stage("block", "learned layers", 16, 32),
@@ -221,7 +222,7 @@ for name, model in table.items():
 # is the **shortcut**.
 
 # %% tags=["hide-input"]
-diagram.network(
+diagrams.network(
     [
         Stage("input", "x", 64, 56),
         Stage("conv", "conv 3×3", 64, 56),
@@ -303,10 +304,10 @@ print("zero weights copy the input:", torch.equal(block(x), x))
 # %% check=True
 x = torch.arange(16.0).view(1, 1, 4, 4) + 1
 small = PaddedShortcut(extra=1, stride=2)(x)
-image = diagram.grid(x[0, 0], label="x, 1 channel")
-copied = diagram.grid(small[0, 0], label="copied")
-zeros = diagram.grid(small[0, 1], label="zeros")
-diagram.beside(image, "A →", copied, zeros)
+image = diagrams.grid(x[0, 0], label="x, 1 channel")
+copied = diagrams.grid(small[0, 0], label="copied")
+zeros = diagrams.grid(small[0, 1], label="zeros")
+diagrams.beside(image, "A →", copied, zeros)
 
 # %% [markdown] slide="subslide"
 # From 64 to 128 channels with stride 2, and within a stage. How many parameters has

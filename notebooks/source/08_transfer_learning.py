@@ -59,8 +59,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 from torchvision import models
 
-from utils import augment, course, data, diagram, look, plot
-from utils.check import check
+from teaching import diagrams
+from utils import augment, course, data, look, plot
+from teaching.check import check
 from utils.course import CourseError
 from utils.models import build
 from utils.models.transfer import Transfer, pretrained
@@ -77,8 +78,8 @@ seeds = range(course.pick(tiny=1, small=3, full=3))
 #    the small set.
 
 # %% tags=["hide-input"]
-Stage = diagram.Stage
-diagram.network(
+Stage = diagrams.Stage
+diagrams.network(
     [
         Stage("input", "photo", 3, 224),
         Stage("block", "body: features", 64, 55),

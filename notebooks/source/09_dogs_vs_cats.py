@@ -50,8 +50,10 @@ from torch.utils.data import DataLoader, TensorDataset
 from torchvision import transforms
 from torchvision.transforms.functional import pil_to_tensor
 
-from utils import augment, course, data, diagram, look, plot, results
-from utils.check import check
+from teaching import diagrams
+from experiments import leaderboard
+from utils import augment, course, data, look, plot
+from teaching.check import check
 from utils.models import build
 from utils.models.transfer import Transfer, pretrained
 from utils.train import evaluate, fit, predict
@@ -343,8 +345,8 @@ for label in networks:
 # **body** turns a photo into 512 maps; the mean of each is one feature. We add a head.
 
 # %% tags=["hide-input"]
-Stage = diagram.Stage
-diagram.network(
+Stage = diagrams.Stage
+diagrams.network(
     [
         Stage("input", "photo", 3, 224),
         Stage("block", "body of SqueezeNet: maps A", 512, 13),

@@ -49,8 +49,8 @@ from torch.nn import functional as F
 from torchvision import transforms
 
 from utils import augment, course, data, look, plot
-from utils.check import check
-from utils.exercises.lecture_10 import patient
+from teaching.check import check
+from teaching.checks.lecture_10 import patient
 from utils.models import TwoLayerCNN
 from utils.models.vgg import CONFIGS
 from utils.train import evaluate, predict

@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-from slides import export
+from tools.slides import export
 from utils.course import ROOT
 
 LECTURES = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))

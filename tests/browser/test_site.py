@@ -84,7 +84,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:
     """The whole website, made once."""
-    import website
+    from tools import website
 
     out = tmp_path_factory.mktemp("made") / "site"
     website.make([], out)

@@ -15,14 +15,14 @@ CODE = f"""
 import sys
 sys.path.insert(0, {str(ROOT)!r})
 import matplotlib.pyplot as plt
-from utils import interact
+from teaching import sliders
 
 def strip(width=2):
     if width > 3:
         raise ValueError("too wide")
     return plt.figure(figsize=(width, 1), dpi=100)
 
-interact.explore(strip, width=(1, 4))
+sliders.explore(strip, width=(1, 4))
 """
 # A notebook may look idle before it has its kernel, and then asks for one.
 RUN = """async () => {

@@ -10,7 +10,7 @@ import pytest
 import report
 import torch
 
-from utils.training import record
+from experiments import record
 
 CPU = torch.device("cpu")
 

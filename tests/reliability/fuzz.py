@@ -40,7 +40,8 @@ with guided:
     from torch import nn
     from torch.amp import GradScaler
 
-    from utils import course, results
+    from experiments import leaderboard
+    from utils import course
     from utils.course import CourseError
     from utils.datasets import (
         cifar,
@@ -158,10 +159,10 @@ def parts(path: Path) -> tuple[checkpoint.Checkpoint, History]:
 def record(data: bytes) -> None:
     """The record of a run, and the tables that are made of it."""
     written(data, "runs/run.json")
-    runs = results.runs(scratch() / "runs")
-    rows = results.leaderboard(runs, runs[0]["data"]["name"])
+    runs = leaderboard.runs(scratch() / "runs")
+    rows = leaderboard.leaderboard(runs, runs[0]["data"]["name"])
     if rows:
-        table = results.Table(rows)
+        table = leaderboard.Table(rows)
         table.markdown().encode()  # as a page takes it
         html = table._repr_html_()
         assert "<script" not in html

@@ -29,7 +29,7 @@ def write(promise: str, numbers: dict) -> None:
 def commit() -> str | None:
     """The commit that is tested, with "+" where other files than the kept differ.
 
-    None outside git. `utils.training.record.commit` needs torch, which matrix.py is
+    None outside git. `experiments.record.commit` needs torch, which matrix.py is
     started without, and counts the kept figures as differences.
     """
     git = ["git", "-C", str(ROOT)]

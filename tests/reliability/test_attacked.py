@@ -24,8 +24,9 @@ import samples
 import torch
 from PIL import Image
 
-from authoring import pages
-from utils import data, results
+from tools import pages
+from experiments import leaderboard
+from utils import data
 from utils.course import CourseError
 from utils.datasets import cifar, readers
 from utils.datasets.sources import Zip
@@ -326,9 +327,9 @@ def test_names_with_html_in_them_are_shown_as_they_are(tmp_path):
             [(HOSTILE, HOSTILE, "1", "1"), ("total", "", "1", "1")], 1, 1
         )._repr_html_(),
     ]
-    made = results.read(next(results.RESULTS.glob("*.json")))
+    made = leaderboard.read(next(leaderboard.RESULTS.glob("*.json")))
     made["model"]["name"] = made["machine"]["device"] = HOSTILE
-    shown.append(results.Table([results.Row((made,))])._repr_html_())
+    shown.append(leaderboard.Table([leaderboard.Row((made,))])._repr_html_())
     cell = nbformat.v4.new_code_cell("print(splits.classes)")
     cell.outputs = [
         nbformat.v4.new_output("stream", text=HOSTILE),

@@ -15,7 +15,8 @@ from PIL import Image
 
 from utils import data
 from utils.course import ROOT, CourseError
-from utils.datasets import bundle, command, manifest
+from tools import bundle, bundle_command
+from utils.datasets import manifest
 from utils.models import weights
 
 SETS = {

@@ -24,7 +24,7 @@ from nbclient.exceptions import DeadKernelError
 from runs import EPOCHS, RUNS, assert_equal_runs, net, run, set_seed
 from stopping import PHASES, Child, flat, go_on, kill, left, same, state, timeless
 
-from authoring.execute import running
+from tools.execute import running
 from utils.course import CourseError
 from utils.training import checkpoint
 

@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from utils.course import ROOT, CourseError
-from utils.datasets import bundle, manifest
+from tools import bundle
+from utils.datasets import manifest
 from utils.models import weights
 
 LECTURES = [path.stem[:2] for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))]

@@ -21,9 +21,9 @@ import pytest
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-import run
-from authoring import outputs
-from authoring.execute import running
+from tools import run
+from tools import outputs
+from tools.execute import running
 
 NOTEBOOKS = run.wanted([], run.ROOT)
 SECONDS = 300  # for one cell

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from utils import sketches
+from tools import stand_ins
 from utils.datasets import cache
 from utils.datasets.loader import balanced_order
 
@@ -87,7 +87,7 @@ def cats_and_dogs(size: int) -> Parts:
 
 def _drawn(name: str, n: int, seed: int) -> Arrays:
     # Other code draws other images, so its hash is a part of the name.
-    code = hashlib.sha256(Path(sketches.__file__).read_bytes()).hexdigest()[:12]
+    code = hashlib.sha256(Path(stand_ins.__file__).read_bytes()).hexdigest()[:12]
     path = cache.place(f"sketches-{name}-{n}-{seed}", code, ".npz")
     # No cache, a damaged one, a folder that takes no file: whatever it is, draw again.
     with contextlib.suppress(Exception):
@@ -96,7 +96,7 @@ def _drawn(name: str, n: int, seed: int) -> Arrays:
         if images.shape[:2] == (n, 3) and labels.shape == (n,):
             return images, labels
     images, labels = (
-        tensor.numpy() for tensor in getattr(sketches, name)(n, seed=seed)
+        tensor.numpy() for tensor in getattr(stand_ins, name)(n, seed=seed)
     )
     with contextlib.suppress(OSError), cache.writing(path) as file:
         np.savez(file, images=images, labels=labels)
@@ -104,7 +104,7 @@ def _drawn(name: str, n: int, seed: int) -> Arrays:
 
 
 DIGITS = Images("1,797 scanned digits of scikit-learn", tuple("0123456789"), digits)
-DRAWINGS = Images("6,000 drawings of its classes", tuple(sketches.CLASSES), drawings)
+DRAWINGS = Images("6,000 drawings of its classes", tuple(stand_ins.CLASSES), drawings)
 CATS_AND_DOGS = Images(
-    "2,000 drawings of cats and dogs", sketches.CATS_AND_DOGS, cats_and_dogs
+    "2,000 drawings of cats and dogs", stand_ins.CATS_AND_DOGS, cats_and_dogs
 )

@@ -21,7 +21,7 @@ from utils.figures.style import (
 )
 
 if TYPE_CHECKING:
-    from utils.results import Row
+    from experiments.leaderboard import Row
 
 PART_COLORS = ("bluish green", "sky blue", "blue", "orange", "reddish purple")
 

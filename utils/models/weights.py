@@ -13,7 +13,8 @@ from utils.course import CourseError
 from utils.datasets import manifest
 from utils.datasets.download import Remote, fetch
 from utils.datasets.loader import Splits
-from utils.training import record, tensors
+from experiments import record
+from utils.training import tensors
 
 OURS = course.ROOT / "data" / "weights"
 FOLDER = "weights"  # in the data folder

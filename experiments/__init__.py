@@ -1,0 +1,1 @@
+"""What measures: the training command, records of runs, and tables of them."""

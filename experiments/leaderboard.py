@@ -1,0 +1,249 @@
+"""Tables of the recorded runs: what `python -m utils.train --out results` wrote.
+
+python -m experiments.leaderboard            fill the tables of the pages from results/
+python -m experiments.leaderboard --check    fail where a table differs from the files
+"""
+
+from __future__ import annotations
+
+import argparse
+import html
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from utils import course
+from utils.course import CourseError
+from experiments import record, schema
+
+RESULTS = course.ROOT / "results"
+PAGES = ("README.md", "site/leaderboard.md")
+FAMILIES = {"resnet": "ResNet", "plain": "Plain", "vgg": "VGG"}
+NAMES = {"alexnet": "AlexNet", "googlenet": "GoogLeNet", "lenet5": "LeNet-5"}
+NAMES |= {"two_layer_cnn": "Two-layer CNN", "squeezenet1_1": "SqueezeNet 1.1"}
+WEIGHTS = {"imagenet": "ImageNet", "cifar10": "CIFAR-10"}
+# Columns that stand in a table if its rows differ, and what one line says if not.
+OPTIONAL = {
+    "weights": "weights: {}",
+    "pixels": "images of {} pixels",
+    "epochs": "{} epochs",
+    "seeds": "{} seeds",
+    "device": "{}",
+}
+TEXT = ("network", "weights", "device")  # to the left; numbers stand to the right
+MARKED = re.compile(r"(<!-- results: (.+?) -->\n).*?(<!-- end of results -->)", re.S)
+Record = dict[str, Any]
+
+
+def runs(folder: str | Path = RESULTS) -> list[Record]:
+    """The records in a folder, those of one name beside each other.
+
+    Raises:
+        CourseError: a file is no record, or one of a stand-in: it does not belong here.
+    """
+    found = [read(path) for path in sorted(Path(folder).glob("*.json"))]
+    for run in found:
+        if not run["data"]["real"]:
+            raise CourseError(
+                f"{run['name']}, seed {run['seed']}, was measured on a stand-in. Remove"
+                f" it from {folder}: results are those on real images."
+            )
+    return found
+
+
+def read(path: Path) -> Record:
+    """The record of a run, with all that a table needs.
+
+    Raises:
+        CourseError: it is no record, or something is missing in it.
+    """
+    run = record.read(path)
+    if place := schema.misfit(run, schema.RECORD):
+        raise CourseError(
+            f"{path} is no whole record of a run: {place} is missing, or not what it"
+            " should be. Run its command again, or remove it."
+        )
+    return run
+
+
+@dataclass(frozen=True)
+class Row:
+    """The runs of one name, which differ in their seed alone."""
+
+    runs: tuple[Record, ...]
+
+    def values(self, key: str) -> list[float]:
+        """One number of each run."""
+        return [run[key] for run in self.runs]
+
+    def epochs(self, column: str) -> list[float]:
+        """One number of each epoch of each run.
+
+        Of a speed the best one counts: other work on the machine can only slow it down.
+        """
+        return [row[column] for run in self.runs for row in run["history"]["rows"]]
+
+    def average(self, key: str) -> float:
+        """The mean over the seeds."""
+        return mean(self.values(key))
+
+    def accuracy(self) -> str:
+        """Test accuracy in percent: mean, and standard deviation over the seeds."""
+        values = [100 * value for value in self.values("test_accuracy")]
+        spread = f" ± {stdev(values):.2f}" if len(values) > 1 else ""
+        return f"{mean(values):.2f}{spread}"
+
+    @property
+    def network(self) -> str:
+        """The network, as its authors write it."""
+        return title(self.runs[0]["model"]["name"], self.runs[0]["model"]["options"])
+
+    @property
+    def weights(self) -> str:
+        """Where the weights came from, and which of them were trained."""
+        start = self.runs[0].get("start")
+        if not start:
+            return "random"
+        how = "frozen" if start["frozen"] else "fine-tuned"
+        return f"{WEIGHTS.get(start['weights'], start['weights'])}, {how}"
+
+    def cells(self) -> dict[str, str]:
+        """Heading -> text, as the tables show it."""
+        first = self.runs[0]
+        model, machine = first["model"], first["machine"]
+        memory = [peak for run in self.runs if (peak := run.get("peak_memory_bytes"))]
+        count = machine["threads"]
+        threads = f", {count} thread{'s' * (count > 1)}"
+        together = first.get("processes") or 1
+        processes = f", {together} processes" if together > 1 else ""
+        return {
+            "network": self.network,
+            "weights": self.weights,
+            "pixels": f"{first['data']['shape'][-1]}",
+            "parameters": f"{model['parameters']:,}",
+            "multiply-adds (M)": f"{model['multiply_adds'] / 1e6:,.1f}",
+            "epochs": f"{len(first['history']['rows'])}",
+            "test accuracy (%)": self.accuracy(),
+            "seeds": f"{len(self.runs)}",
+            "s/epoch": f"{min(self.epochs('seconds')):,.3g}",
+            "images/s": f"{max(self.epochs('images_per_second')):,.0f}",
+            "memory (GB)": f"{max(memory) / 1e9:.1f}" if memory else "",
+            "device": machine["device"].replace("cpu", f"CPU{threads}") + processes,
+        }
+
+
+def title(model: str, options: dict[str, Any]) -> str:
+    """A network's name as its authors write it, and what it was built with."""
+    plain = model.removesuffix("_bn")
+    family = re.fullmatch(r"(resnet|plain|vgg)(\d+)", plain)
+    text = f"{FAMILIES[family[1]]}-{family[2]}" if family else NAMES.get(plain, plain)
+    parts = ["BatchNorm"] if plain != model else []
+    parts += [
+        f"{key} {value}" if value != [] else f"no {key} layers"
+        for key, value in options.items()
+        if key != "stem"
+    ]
+    return text + (f" ({', '.join(parts)})" if parts else "")
+
+
+def leaderboard(found: Iterable[Record], data: str) -> list[Row]:
+    """The runs on one data set, by name, the best mean test accuracy first."""
+    named: dict[str, list[Record]] = defaultdict(list)
+    for run in found:
+        tested = run.get("test_accuracy") is not None
+        if tested and run["data"]["name"] == data:
+            named[run["name"]].append(run)
+    rows = [Row(tuple(same)) for same in named.values()]
+    return sorted(rows, key=lambda row: -row.average("test_accuracy"))
+
+
+class Table:
+    """Rows as a table, in a notebook and as Markdown."""
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        cells = [{k: _line(t) for k, t in row.cells().items()} for row in rows]
+        if not cells:
+            raise CourseError(
+                "No run is recorded for this table: python -m utils.train --out results"
+            )
+        same = [key for key in OPTIONAL if len({row[key] for row in cells}) == 1]
+        self.rows = [{k: t for k, t in row.items() if k not in same} for row in cells]
+        common = [OPTIONAL[key].format(cells[0][key]) for key in same]
+        self.caption = f"In each row: {'; '.join(common)}." if common else ""
+
+    def markdown(self) -> str:
+        """The table in Markdown; text to the left, numbers to the right.
+
+        What all rows share stands in a line below it.
+        """
+        heads = list(self.rows[0])
+        lines = [
+            heads,
+            ["---" if h in TEXT else "---:" for h in heads],
+        ]
+        lines += [[_literal(text) for text in row.values()] for row in self.rows]
+        table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+        return table + (f"\n{_literal(self.caption)}\n" if self.caption else "")
+
+    __repr__ = markdown
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{html.escape(text)}</th>" for text in self.rows[0])
+        body = "".join(
+            f"<tr>{''.join(f'<td>{html.escape(t)}</td>' for t in row.values())}</tr>"
+            for row in self.rows
+        )
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return table + (f"<p>{html.escape(self.caption)}</p>" if self.caption else "")
+
+
+def _line(text: str) -> str:
+    """What a page can hold in a cell: one line, in UTF-8."""
+    return " ".join(text.encode("utf-8", "replace").decode("utf-8").split())
+
+
+def _literal(text: str) -> str:
+    """A text of which Markdown takes nothing as a tag, or as the end of a cell."""
+    return html.escape(text, quote=False).replace("|", "&#124;")
+
+
+def fill(text: str, found: list[Record]) -> str:
+    """A page with its marked tables made anew: `<!-- results: CIFAR-10 -->`."""
+
+    def table(match: re.Match) -> str:
+        return match[1] + Table(leaderboard(found, match[2])).markdown() + match[3]
+
+    return MARKED.sub(table, text)
+
+
+def main() -> int:
+    """Fill the pages, or check that there is nothing to fill."""
+    parser = argparse.ArgumentParser(prog="python -m experiments.leaderboard")
+    parser.add_argument("--check", action="store_true", help="change nothing")
+    options = parser.parse_args()
+    try:
+        found, stale = runs(), []
+        for name in PAGES:
+            page = course.ROOT / name
+            old = page.read_text(encoding="utf-8")
+            new = fill(old, found)
+            stale += [name] if new != old else []
+            if new != old and not options.check:
+                page.write_text(new, encoding="utf-8", newline="\n")
+    except CourseError as error:
+        print(error, file=sys.stderr)
+        return 2
+    if options.check and stale:
+        pages = ", ".join(stale)
+        print(f"differs from results/: {pages}; run make results", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

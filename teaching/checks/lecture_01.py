@@ -1,0 +1,223 @@
+"""Self-checks of lecture 01: dropout's scale, early stopping, a log, wrong labels."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from teaching.checks import (
+    Wrong,
+    call,
+    describe,
+    exercise,
+    expect_choice,
+    expect_module,
+    expect_number,
+    expect_numbers,
+)
+
+
+@exercise("01.1")
+def through_dropout(answer: Any) -> str:
+    """A value of 6 behind dropout with p = 0.25: kept, on average, in evaluation."""
+    unscaled = "torch scales what it keeps, so that the mean stays."
+    keeps = "p is the probability to drop; three of four units are kept."
+    shrunk = "so the paper does it; torch scales in training instead."
+    hint = "A kept value is divided by the share that is kept, 1 − 0.25."
+    parts = (
+        (8, {6: unscaled, 24: keeps, 7.5: "divide by 1 − p; do not add p."}, hint),
+        (6, {4.5: unscaled, 8: "a quarter of the draws gives 0.", 1.5: keeps}, hint),
+        (6, {4.5: shrunk, 8: "evaluation drops nothing, and scales nothing."}, hint),
+    )
+    expect_numbers(answer, parts)
+    return "6 / 0.75 = 8, three times in four: 6 on average."
+
+
+@exercise("01.2")
+def early_stopping(function: Any) -> str:
+    """The epoch whose weights are kept, and the last one that is run."""
+    cases = (
+        ([5.0, 4.0, 3.0], 2),
+        ([3.0, 2.0, 2.5, 1.0, 1.5, 1.6, 1.7], 2),
+        ([1.0, 2.0, 3.0, 4.0], 3),
+        ([2.0, 1.0, 1.0, 1.0, 0.5], 2),
+        ([3.0, 2.9, 3.1, 2.8, 3.2, 3.3, 2.7, 3.0], 3),
+    )
+    for losses, patience in cases:
+        got = call(function, losses, patience)
+        if not isinstance(got, (tuple, list)) or len(got) != 2:
+            raise Wrong(f"Return two epochs, not {describe(got)}.")
+        right = _stop(losses, patience)
+        if tuple(int(epoch) for epoch in got) != right:
+            reason = _reason(tuple(got), losses, patience)
+            what = f"losses {losses}, patience {patience}: {tuple(got)}"
+            raise Wrong(f"For {what}: {reason}", f"Right is {right}.")
+    return "right; this is what fit does with patience="
+
+
+def _stop(losses: list[float], patience: int) -> tuple[int, int]:
+    """The reference: the epoch to keep, and the last one that is run."""
+    best = epoch = 1
+    for epoch, loss in enumerate(losses, start=1):
+        if loss < losses[best - 1]:
+            best = epoch
+        if epoch - best >= patience:
+            break
+    return best, epoch
+
+
+def _reason(got: tuple[Any, ...], losses: list[float], patience: int) -> str:
+    """What a wrong pair of epochs betrays."""
+    best, last = _stop(losses, patience)
+    lowest = 1 + losses.index(min(losses))
+    if got == (best - 1, last - 1) or got == (best - 1, last):
+        return "count the epochs from 1; Python's indices begin at 0."
+    if got[0] == got[1] == last:
+        return "keep the weights of the best epoch, not those of the last one."
+    if got[0] == lowest != best:
+        return "epochs after the stop are never run, so they cannot be the best."
+    if got[0] == best and got[1] > last:
+        return "it runs too long. An equal loss is no better one."
+    if got[1] < last:
+        return "it stops too soon. Every new best epoch gives the full patience again."
+    return "the best epoch, or the last one, is another."
+
+
+@exercise("01.3")
+def low_training_figure(answer: Any) -> str:
+    """Why a log's training accuracy is low, and how large the true gap is."""
+    if not isinstance(answer, (tuple, list)) or len(answer) != 2:
+        raise Wrong(f"Give the reason and the gap, not {describe(answer)}.")
+    reason, gap = answer
+    expect_choice(
+        reason,
+        "dropped units",
+        {
+            "moving weights": "Nothing has moved for 20 epochs, so the weights of the"
+            " epoch's beginning are as good as those of its end.",
+            "an easier validation set": "Measured in evaluation mode, training leads:"
+            " an easier validation set would still be ahead.",
+            "too few epochs": "Nothing has moved for 20 epochs. And in evaluation mode"
+            " the same weights read 98 % of the training set.",
+        },
+    )
+    expect_number(
+        gap,
+        7,
+        unit="points",
+        misconceptions={
+            -5: "this compares thinned networks on one set with the whole on another.",
+            5: "86 and 91 are not measured alike: dropout is on in one of them only.",
+            12: "these are two measurements of the training set.",
+            -7: "the size is right; take training minus validation.",
+            0.07: "the size is right; give points, not a fraction.",
+        },
+        hint="Which training figure is measured as the validation figure is?",
+    )
+    return "98 − 91: the log hid an overfit of 7 points."
+
+
+@exercise("01.4")
+def rates_of_your_own(answer: Any) -> str:
+    """784-512-512-10 with 10 % of the pixels and 40 % of hidden units dropped."""
+    hint = "784 × 512 + 512, then 512 × 512 + 512, then 512 × 10 + 10."
+    expect_module(answer, (2, 1, 28, 28), (2, 10), parameters=669_706, hint=hint)
+    model = call(answer) if isinstance(answer, type) else answer
+    *inputs, logits = dropped_shares(model)
+    if logits > 0.05:
+        raise Wrong(
+            "Some logits are exactly 0: dropout stands behind the last layer.",
+            "End with the linear layer; a dropped logit is a random answer.",
+        )
+    places = ("the pixels", "the first hidden layer", "the second hidden layer")
+    for place, got, right in zip(places, inputs, (0.1, 0.4, 0.4), strict=True):
+        _check_rate(place, got, right)
+    return f"right: {', '.join(f'{share:.0%}' for share in inputs)} are dropped."
+
+
+def dropped_shares(model: nn.Module) -> list[float]:
+    """The share of zeros at each linear layer's input in training, and in the logits.
+
+    In a copy with positive weights alone no ReLU gives a zero, so dropout gives them.
+    """
+    model = copy.deepcopy(model).cpu().train()
+    shares: list[float] = []
+
+    def note(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        shares.append((inputs[0] == 0).double().mean().item())
+
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.abs_().add_(1e-3)
+        for part in model.modules():
+            if isinstance(part, nn.Linear):
+                part.register_forward_pre_hook(note)
+        logits = call(model, torch.ones(500, 1, 28, 28))
+    return [*shares, (logits == 0).double().mean().item()]
+
+
+def _check_rate(place: str, got: float, right: float) -> None:
+    """Reject a share of dropped values that is not the one asked for."""
+    if abs(got - right) < 0.03:
+        return
+    shown = f"Of {place} {got:.0%} are dropped, not {right:.0%}."
+    if abs(got - (1 - right)) < 0.03:
+        raise Wrong(shown, "torch's p is the share to drop; the paper's is to keep.")
+    if got == 0:
+        raise Wrong(shown, "Put a dropout layer in front of each linear layer.")
+    raise Wrong(shown, "0.1 stands behind Flatten, 0.4 behind each ReLU.")
+
+
+@exercise("01.5")
+def wrong_labels(answer: Any) -> str:
+    """A function that spoils labels, and what training on spoiled ones costs."""
+    if not isinstance(answer, (tuple, list)) or len(answer) != 2:
+        raise Wrong(f"Give the function and the points, not {describe(answer)}.")
+    spoil, falls = answer
+    labels = torch.arange(1000) // 100  # sorted: the first tenth are zeros
+    before = labels.clone()
+    spoiled = _call_in_place(spoil, labels, 0.2)
+    if not torch.equal(labels, before):
+        raise Wrong(
+            "The labels that were passed in are changed themselves.",
+            "Begin with labels.clone(): the data set must keep its own.",
+        )
+    _check_spoiled(spoiled, before)
+    if isinstance(falls, (str, bool)) or callable(falls):
+        raise Wrong(f"falls is {describe(falls)}, not a number of points.")
+    if float(falls) < 0:
+        raise Wrong("The best epoch is never below the last: take best minus last.")
+    return f"your run loses {float(falls):.1f} points after its best epoch."
+
+
+def _call_in_place(function: Any, labels: Tensor, share: float) -> Tensor:
+    """Call without copying, so that changes in place show."""
+    return call(function, labels, share, copied=False)
+
+
+def _check_spoiled(spoiled: Any, before: Tensor) -> None:
+    """Reject labels of which not 200 in 1,000, drawn at random, are wrong."""
+    if not torch.is_tensor(spoiled) or spoiled.shape != before.shape:
+        raise Wrong(f"spoil returns {describe(spoiled)}, not labels of the same shape.")
+    if spoiled.min() < 0 or spoiled.max() > 9:
+        raise Wrong(
+            f"Labels run from {spoiled.min()} to {spoiled.max()}: no class beyond 9.",
+            "Take the sum modulo 10.",
+        )
+    changed = (spoiled != before).nonzero().flatten()
+    if 150 < len(changed) < 200:
+        raise Wrong(
+            f"{len(changed)} of 1,000 labels are wrong, not 200.",
+            "A random label is the right one in a tenth of the draws: add 1 to 9 to it,"
+            " modulo 10.",
+        )
+    if len(changed) != 200:
+        raise Wrong(f"{len(changed)} of 1,000 labels are wrong, not 200.")
+    if len(before[changed].unique()) < 5:
+        raise Wrong(
+            "Only some classes are spoiled: the positions are not drawn at random.",
+            "torch.randperm(len(labels)) shuffles all positions; take the first ones.",
+        )

@@ -1,0 +1,219 @@
+"""Self-checks of lecture 02: views, mixed labels, draws, and who keeps the label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from teaching.checks import Wrong, call, describe, exercise, expect_number
+
+# change -> for each task that must refuse it, what it does to a label there
+BREAKS: dict[str, dict[str, str]] = {
+    "shift": {},
+    "mirror": {
+        "digits": "a mirrored 2 or 7 is no digit that anybody writes.",
+        "traffic signs": '"keep left" becomes "keep right" in a mirror.',
+    },
+    "quarter turn": {
+        "digits": "two quarter turns make a 6 out of a 9.",
+        "traffic signs": 'an arrow "ahead", turned, says "turn left".',
+    },
+    "any hue": {
+        "traffic signs": "a red disc forbids, a blue one commands.",
+        "satellite": "with another hue a dry field is as green as a forest.",
+    },
+}
+TASKS = ("digits", "traffic signs", "satellite")
+NOTHING_LOST = {
+    "shift": "a few pixels to the side: what would anybody call it now?",
+    "mirror": "seen from above, left and right are alike.",
+    "quarter turn": "seen from above, no direction is special.",
+    "any hue": "grey has no hue: what does the change do to it?",
+}
+
+
+@exercise("02.1")
+def number_of_views(answer: Any) -> str:
+    """Different images after a crop with padding 4 and a flip."""
+    expect_number(
+        answer,
+        162,
+        unit="views",
+        misconceptions={
+            81: "these are the crops; each of them may be mirrored too.",
+            32: "along one side there are more than 4 places.",
+            16: "along one side there are more than 4 places, and the flip is missing.",
+            64: "4 on both sides of the padding are 8 steps: how many places?",
+            128: "8 steps have one place more than steps, and that on each side.",
+            18: "a row and a column are drawn, each with 9 places.",
+            36: "rows and columns are drawn together: multiply their places.",
+            2048: "32 × 32 places: the window would leave the padded image.",
+            83: "each crop comes as it is and mirrored: multiply.",
+        },
+        hint="The padded side is 40. In how many places does a window of 32 fit there?",
+    )
+    return "(40 − 32 + 1)² = 81 windows, each with two sides."
+
+
+@exercise("02.2")
+def mixed_label(answer: Any) -> str:
+    """The label of 0.7 times class 3 and 0.3 times class 5."""
+    if isinstance(answer, (Mapping, str)):
+        raise Wrong(f"Ten numbers are wanted, one for each class, not {answer!r}.")
+    got = torch.as_tensor(answer, dtype=torch.float64).flatten()
+    if len(got) != 10:
+        raise Wrong(
+            f"A label has a share for each of ten classes; here are {len(got)}."
+        )
+    right = torch.zeros(10, dtype=torch.float64)
+    right[3], right[5] = 0.7, 0.3
+    if torch.allclose(got, right, atol=1e-3):
+        return "the network should say what it sees: 70 % of one, 30 % of the other."
+    hint = "λ of the first label and 1 − λ of the second, each with a single 1."
+    if torch.allclose(got, right[[0, 1, 2, 5, 4, 3, 6, 7, 8, 9]], atol=1e-3):
+        raise Wrong("The shares are exchanged: λ belongs to the image of 3.", hint)
+    if torch.allclose(got, right.roll(-1), atol=1e-3):
+        raise Wrong("Classes are counted from 0: class 3 is the fourth number.", hint)
+    if got.count_nonzero() == 1:
+        raise Wrong("This names one class alone; the image shows two.", hint)
+    if not torch.isclose(got.sum(), torch.tensor(1.0, dtype=torch.float64), atol=1e-3):
+        raise Wrong(f"Shares have the sum 1; yours have {got.sum():.3g}.", hint)
+    raise Wrong("Two classes get a share, and no other.", hint)
+
+
+@exercise("02.3")
+def sideways(function: Any) -> str:
+    """A shift to the left or right with a draw for each example."""
+    torch.manual_seed(0)
+    images = torch.randint(1, 256, (64, 3, 8, 8), dtype=torch.uint8)
+    got = _moved(function, images, seed=0)
+    steps = _steps(got, images)
+    if len(set(steps)) == 1:
+        raise Wrong(
+            f"All 64 examples moved by {steps[0]}: that is one draw for the batch.",
+            "Draw len(images) numbers, and index with one place for each example.",
+        )
+    if sorted(set(steps)) != list(range(-3, 4)):
+        raise Wrong(
+            f"With most=3 it moves by {sorted(set(steps))} pixels.",
+            "From −3 to 3 there are 2 × 3 + 1 = 7 places, 0 among them.",
+        )
+    if not torch.equal(got, _moved(function, images, seed=0)):
+        raise Wrong(
+            "The same generator gave another result: a draw came from elsewhere.",
+            "Pass generator=generator to torch.rand or torch.randint.",
+        )
+    _accepts_other_limit(function, images)
+    return "every example moves by itself, and the type stays uint8."
+
+
+def _moved(function: Any, images: Tensor, *, seed: int, **options: Any) -> Tensor:
+    """What the student's function makes of the images; shape and type are right."""
+    if not callable(function):
+        raise Wrong(f"A function is wanted here, not {describe(function)}.")
+    generator = torch.Generator().manual_seed(seed)
+
+    def moved(x: Tensor) -> Any:
+        return function(x, generator, **options)
+
+    moved.__name__ = getattr(function, "__name__", "function")
+    got = call(moved, images)
+    if not torch.is_tensor(got):
+        raise Wrong(f"It returns {describe(got)}, not a tensor.")
+    if got.shape != images.shape:
+        raise Wrong(
+            f"{tuple(images.shape)} became {tuple(got.shape)}: the size must stay.",
+            "Pad the sides by `most`, then take a window of the old width.",
+        )
+    if got.dtype != images.dtype:
+        raise Wrong(f"uint8 became {got.dtype}: moving pixels needs no new values.")
+    return got
+
+
+def _steps(got: Tensor, images: Tensor) -> list[int]:
+    """By how many pixels each example moved to the right."""
+    width = images.shape[3]
+    by_step = {k: _shifted(images, k) for k in range(-width, width + 1)}
+    steps = []
+    for i in range(len(images)):
+        found = [k for k, moved in by_step.items() if torch.equal(got[i], moved[i])]
+        if not found:
+            raise Wrong(_what_else(got[i], images[i]))
+        steps.append(found[0])
+    return steps
+
+
+def _shifted(images: Tensor, step: int) -> Tensor:
+    """All images moved to the right by `step`, zeros behind them."""
+    return F.pad(images, [step, -step])
+
+
+def _what_else(got: Tensor, image: Tensor) -> str:
+    """Name what happened to an example that did not move sideways."""
+    ways = range(-image.shape[-1], image.shape[-1])
+    if any(torch.equal(got, image.roll(k, 2)) for k in ways):
+        return "What leaves on one side comes back on the other: zeros should come in."
+    if any(torch.equal(got, F.pad(image, [0, 0, k, -k])) for k in ways):
+        return "It moves up and down. Sideways is the last dimension, the width."
+    if torch.equal(got, image.flip(-1)):
+        return "An example is mirrored, not moved."
+    return "An example is no copy of the image, moved sideways, with zeros behind it."
+
+
+def _accepts_other_limit(function: Any, images: Tensor) -> None:
+    """With most=1 nothing moves by more than one pixel."""
+    steps = _steps(_moved(function, images, seed=1, most=1), images)
+    if max(map(abs, steps)) > 1:
+        raise Wrong("With most=1 an example moved by more than 1: use `most`.")
+
+
+@exercise("02.4")
+def who_keeps_the_label(answer: Any) -> str:
+    """Which changes keep all labels of three tasks."""
+    if not isinstance(answer, Mapping) or set(answer) != set(TASKS):
+        raise Wrong(f"Give a list for each of {', '.join(map(repr, TASKS))}.")
+    for task in TASKS:
+        chosen = answer[task]
+        if isinstance(chosen, str) or not set(chosen) <= set(BREAKS):
+            known = ", ".join(map(repr, BREAKS))
+            raise Wrong(f"{task}: give a list with words of {known}.")
+        for change, broken in BREAKS.items():
+            if change in chosen and task in broken:
+                raise Wrong(
+                    f"{task}: one of your changes breaks a label.",
+                    f'It is "{change}": {broken[task]}',
+                )
+            if change not in chosen and task not in broken:
+                raise Wrong(
+                    f"{task}: one more change keeps every label.",
+                    f'What about "{change}": {NOTHING_LOST[change]}',
+                )
+    return "the same change is right for one task and wrong for another."
+
+
+@exercise("02.5")
+def how_far_to_turn(answer: Any) -> str:
+    """Accuracy on upright digits against the strength of the rotation."""
+    if not isinstance(answer, Mapping):
+        raise Wrong(f"Give a dict {{degrees: accuracy}}, not {describe(answer)}.")
+    found = {float(degrees): float(right) for degrees, right in answer.items()}
+    if not {0.0, 15.0, 45.0, 90.0, 180.0} <= set(found):
+        raise Wrong("Measure for each of 0, 15, 45, 90 and 180 degrees.")
+    if max(found.values()) > 1:
+        raise Wrong("Accuracies are fractions in [0, 1] here, not percent.")
+    if len(set(found.values())) == 1:
+        raise Wrong(
+            "All strengths give the same accuracy: was a new network trained for each?",
+            "Call train_digits(..., (augment.Rotation(d),)) anew for each d.",
+        )
+    best = max(found, key=lambda degrees: found[degrees])
+    if found[180.0] >= found[0.0]:
+        raise Wrong(
+            "Turns by up to 180° do not help upright digits. What did you measure?",
+            "Evaluate on validation digits as they are: no augment= in that loader.",
+        )
+    return f"best at {best:g}°; at 180° it costs {found[0.0] - found[180.0]:.1%}."

@@ -1,0 +1,256 @@
+"""Self-checks of lecture 05: a module, its cost, merging, activation maps."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from teaching.checks import (
+    Unanswered,
+    Wrong,
+    call,
+    describe,
+    exercise,
+    expect_module,
+    expect_number,
+    expect_numbers,
+)
+from utils.models.googlenet import TABLE_1, Inception, NaiveInception, Widths
+from utils.sizes import totals
+
+BUDGET, LEAST, NARROWEST = 120e6, 110e6, 16  # multiply-adds, and channels
+BRANCHES = ("1×1", "3×3", "5×5", "pooling")
+SOME_WIDTHS = (Widths(3, 4, 5, 2, 7, 6), Widths(8, 2, 3, 3, 2, 4))
+
+
+@exercise("05.1")
+def module_4b(answer: Any) -> str:
+    """Channels of module 4b, of its naive form, and the cost of its 5x5 branch."""
+    inside = "the reductions are inside their branches; they do not come out."
+    ends = {
+        648: inside,
+        960: "that is the naive module; here the pooling ends in a 1×1.",
+        448: "the pooling branch puts out channels too.",
+        1024: "the input's channels are not passed on beside the branches.",
+    }
+    naive = {
+        512: "the naive pooling has no projection: all its channels go on.",
+        1024: "the naive pooling has no projection: leave its 64 out.",
+        448: "the pooling branch puts out all channels that it gets.",
+        1096: inside,
+    }
+    costs = {
+        50_688: "that is for one position; there are 14 × 14.",
+        7_526_400: "that is the 5×5 alone; its reduction costs something too.",
+        2_408_448: "that is the reduction alone.",
+        160_563_200: "the 5×5 gets 24 channels here, not all 512.",
+    }
+    parts = (
+        (512, ends, "Stack four outputs: 1×1, 3×3, 5×5, projection."),
+        (960, naive, "160 + 224 + 64, and what the pooling gets."),
+        (9_934_848, costs, "Per place: 512 × 24, then 25 × 24 × 64."),
+    )
+    expect_numbers(answer, parts)
+    return "512, not 960 channels; 9.9 million instead of 160.6."
+
+
+@exercise("05.2")
+def inception_module(answer: Any) -> str:
+    """A class of Inception modules: sizes, kernels in order, a ReLU everywhere."""
+    if not isinstance(answer, type):
+        raise Wrong(f"Give the class itself, not {describe(answer)}.")
+    if answer.__init__ is nn.Module.__init__:
+        raise Unanswered("The class has no layers yet.")
+    for w in SOME_WIDTHS:
+        module = call(answer, 9, w)
+        reference = sum(p.numel() for p in Inception(9, w).parameters())
+        shape = (2, w.out_channels, 7, 7)
+        hint = "Six convolutions, each with its bias; torch.cat(..., dim=1)."
+        expect_module(module, (2, 9, 7, 7), shape, parameters=reference, hint=hint)
+        _check_kernels(module, w)
+        _check_relus(module, w)
+    return "sizes, kernels, order and activations are those of Figure 2(b)."
+
+
+def _outputs(w: Widths) -> list[int]:
+    return [w.out_1x1, w.out_3x3, w.out_5x5, w.pool_proj]
+
+
+def _filled(module: nn.Module, value: float) -> nn.Module:
+    """A copy in which each weight is `value`, and each bias 0."""
+    module = copy.deepcopy(module).cpu().eval()
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.fill_(value if parameter.dim() > 1 else 0.0)
+    return module
+
+
+def _check_kernels(module: nn.Module, w: Widths) -> None:
+    """Reject branches that see another square than 1, 3, 5 and 3, in this order."""
+    module = _filled(module, 0.1)
+    image = torch.ones(1, 9, 13, 13)
+    brighter = image.clone()
+    brighter[..., 6, 6] += 1  # with positive weights all that see it get larger
+    with torch.no_grad():
+        changed = call(module, brighter) - call(module, image) > 1e-6
+    parts = changed[0].split(_outputs(w))
+    sides = [int(part.any(0).any(0).sum()) for part in parts]
+    for name, side, right in zip(BRANCHES, sides, (1, 3, 5, 3), strict=True):
+        if side != right:
+            raise Wrong(
+                f"The channels of the {name} branch see {side}×{side} pixels, not"
+                f" {right}×{right}.",
+                "Stack the branches in the order 1×1, 3×3, 5×5, pooling; the pooling"
+                " takes a 3×3 window with stride 1.",
+            )
+
+
+def _check_relus(module: nn.Module, w: Widths) -> None:
+    """Reject a missing ReLU: with negative weights it lets something through."""
+    with torch.no_grad():
+        output = call(_filled(module, -1.0), torch.ones(1, 9, 7, 7))
+    for name, part in zip(BRANCHES, output[0].split(_outputs(w)), strict=True):
+        if (part < 0).any():
+            raise Wrong(f"The {name} branch puts out negative values: no ReLU ends it.")
+        if (part > 0).any():
+            raise Wrong(
+                f"In the {name} branch no ReLU follows the reduction.",
+                "Without it, reduction and kernel are one linear map.",
+            )
+
+
+@exercise("05.3")
+def module_for_a_budget(answer: Any) -> str:
+    """Reductions of 4e that spend between 110 and 120 million multiply-adds."""
+    if not hasattr(answer, "reduce_3x3"):
+        raise Wrong(f"Give a Widths, not {describe(answer)}.")
+    wanted = TABLE_1["4e"]
+    if _outputs(answer) != _outputs(wanted):
+        raise Wrong(
+            f"The outputs are {_outputs(answer)}; they stay {_outputs(wanted)}.",
+            "Change the second and the fourth number alone.",
+        )
+    reductions = answer.reduce_3x3, answer.reduce_5x5
+    if min(reductions) < NARROWEST:
+        raise Wrong(f"Reductions to {reductions}: both at least {NARROWEST}.")
+    with torch.device("meta"):
+        module = Inception(528, Widths(*map(int, vars(answer).values())))
+    cost = totals(module, (528, 14, 14))[1]
+    shown = f"{cost / 1e6:.1f} million multiply-adds"
+    if cost > BUDGET:
+        more = f"A channel of the 3×3 reduction costs {_price(3, 320):,}, one of the"
+        more += f" 5×5 reduction {_price(5, 128):,}."
+        raise Wrong(f"{shown}: over the budget of 120.", more)
+    if cost < LEAST:
+        raise Wrong(f"{shown}: less than 110. Spend the rest on wider reductions.")
+    return f"{shown} instead of 170."
+
+
+def _price(kernel: int, channels: int) -> int:
+    """Multiply-adds of one more channel in a reduction of module 4e."""
+    return 196 * (528 + kernel * kernel * channels)
+
+
+@exercise("05.4")
+def merged(function: Any) -> str:
+    """One 1x1 convolution in place of two without a ReLU between them."""
+    draw = torch.Generator().manual_seed(5)
+    for a, b, c in ((5, 2, 4), (3, 3, 3), (4, 6, 2)):
+        first, second = nn.Conv2d(a, b, 1), nn.Conv2d(b, c, 1)
+        with torch.no_grad():
+            for p in (*first.parameters(), *second.parameters()):
+                p.copy_(torch.randn(p.shape, generator=draw))
+        one = call(function, first, second)
+        convolutions = [m for m in getattr(one, "modules", list)() if _is_conv(m)]
+        if len(convolutions) != 1:
+            raise Wrong(f"Return one convolution, not {describe(one)}.")
+        _compare(one, first, second, torch.randn(2, a, 3, 3, generator=draw))
+    return "W = W₂W₁ and b = W₂b₁ + b₂."
+
+
+def _is_conv(module: nn.Module) -> bool:
+    return isinstance(module, nn.Conv2d)
+
+
+def _compare(one: Any, first: nn.Conv2d, second: nn.Conv2d, x: Tensor) -> None:
+    """Reject a convolution that is not second(first(x)), and say which part is off."""
+    with torch.no_grad():
+        right, got = second(first(x)), call(one, x)
+        if got.shape != right.shape:
+            raise Wrong(f"It returns {tuple(got.shape)}, not {tuple(right.shape)}.")
+        if torch.allclose(got, right, atol=1e-4):
+            return
+        zero = torch.zeros_like(x)
+        slope, wanted = got - call(one, zero), right - second(first(zero))
+    if torch.allclose(slope, wanted, atol=1e-4):
+        raise Wrong(
+            "The weights are right, the bias is not.",
+            "The second convolution multiplies the first one's bias too.",
+        )
+    raise Wrong(
+        "Its output is not second(first(x)).",
+        "As matrices (out, in): what is applied first stands at the right.",
+    )
+
+
+@exercise("05.5")
+def activation_map(function: Any) -> str:
+    """The map of a class, whose mean is the class's logit."""
+    draw = torch.Generator().manual_seed(5)
+    maps = torch.randn(2, 6, 4, 3, generator=draw)
+    weight, bias = (torch.randn(*s, generator=draw) for s in ((5, 6), (5,)))
+    for label in (0, 3):
+        got = call(function, maps, weight, bias, label)
+        if not torch.is_tensor(got) or got.shape != (2, 4, 3):
+            raise Wrong(
+                f"It returns {describe(got)}, not maps of shape (2, 4, 3).",
+                "Sum over the channels, not over the positions.",
+            )
+        right = torch.einsum("nchw,c->nhw", maps, weight[label]) + bias[label]
+        off = got - right
+        if torch.allclose(off, torch.zeros_like(off), atol=1e-4):
+            continue
+        if torch.allclose(off, -bias[label].expand_as(off), atol=1e-4):
+            raise Wrong("The mean is the logit without its bias: add the class's bias.")
+        if torch.allclose(got, right / 12, atol=1e-4):
+            raise Wrong("The mean comes later: do not divide by the positions here.")
+        raise Wrong(
+            "The mean of the map is not the logit.",
+            "Each channel counts with the weight that this class gives it.",
+        )
+    return "its mean over all positions is the logit."
+
+
+@exercise("05.6")
+def equal_cost(answer: Any) -> str:
+    """The factor at which a naive module costs as much, and what training says."""
+    if not isinstance(answer, (tuple, list)) or len(answer) != 2:
+        raise Wrong(f"Give the factor and the gain, not {describe(answer)}.")
+    factor, gain = answer
+    if factor is ... or gain is ...:
+        raise Unanswered
+    w, shape = TABLE_1["3a"], (192, 28, 28)
+    with torch.device("meta"):
+        modules = Inception(192, w), NaiveInception(192, w)
+    (weights, cost), (naive_weights, naive) = (totals(m, shape) for m in modules)
+    expect_number(
+        factor,
+        cost / naive,
+        tolerance=5e-3,
+        misconceptions={
+            naive / cost: "that is how much more the naive module costs.",
+            (cost / naive) ** 0.5: "the input keeps its 192 channels, so the cost grows"
+            " with the width, not with its square.",
+            weights / naive_weights: "operations, not parameters, and no biases.",
+        },
+        hint="Cost of the module with reductions, divided by that of the naive one.",
+    )
+    if isinstance(gain, (str, bool)) or callable(gain):
+        raise Wrong(f"gain is {describe(gain)}, not a number of points.")
+    if abs(float(gain)) > 100:
+        raise Wrong("A gain of more than 100 points? Give points of accuracy.")
+    better = "with" if float(gain) > 0 else "without"
+    return f"in your runs the module {better} reductions is ahead, on average."

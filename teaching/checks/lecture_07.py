@@ -1,0 +1,313 @@
+"""Self-checks of lecture 07: shortcuts, the block, its price, depth, two ResNets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from teaching.checks import (
+    Unanswered,
+    Wrong,
+    call,
+    describe,
+    exercise,
+    expect_function,
+    expect_numbers,
+)
+from utils.models.resnet import BasicBlock
+
+
+@exercise("07.1")
+def between_stages(answer: Any) -> str:
+    """A block from 128 to 256 channels with stride 2 on 28x28: shortcut and side."""
+    projection = {
+        32_768: "the 1x1 convolution is counted; its batch norm is missing.",
+        33_024: "a batch norm has two numbers a channel, gamma and beta.",
+        32_768 + 256 + 512: "the convolution has no bias, the batch norm brings beta.",
+        9 * 32_768: "that is a 3x3 convolution; the shortcut's is 1x1.",
+        9 * 32_768 + 512: "that is a 3x3 convolution; the shortcut's is 1x1.",
+        33_152: "the batch norm normalises the output's channels.",
+        0: "128 and 256 channels cannot be added: the identity does not fit.",
+    }
+    zeros = {33_280: "that is option B.", 128: "zeros are appended, not learned."}
+    side = {
+        28: "the block steps by two.",
+        56: "the side shrinks.",
+        7: "one of its two convolutions has the stride, not both.",
+        13: "the padding of 1 keeps the border: (28 + 2 - 3) // 2 + 1.",
+    }
+    hint = "A 1x1 convolution has C_in x C_out weights, a batch norm 2 x C_out."
+    parts = ((33_280, projection, hint), (0, zeros, hint), (14, side, hint))
+    expect_numbers(answer, parts)
+    return "128 × 256 + 2 × 256 = 33,280; A pads with zeros; 28 / 2 = 14."
+
+
+@exercise("07.2")
+def forward_of_a_block(answer: Any) -> str:
+    """A block class of (in_channels, channels, stride), equal to BasicBlock."""
+    for shape in ((6, 6, 1), (4, 8, 2)):
+        block = call(answer, *shape)
+        if not isinstance(block, nn.Module):
+            raise Wrong(f"A block is wanted here, not {describe(block)}.")
+        reference = _like(block, shape)
+        x = torch.randn(4, shape[0], 8, 8).relu()
+        for training in (False, True):
+            got = call(block.train(training), x)
+            with torch.no_grad():
+                right = reference.train(training)(x)
+            _check_output(got, right, block, x, shape)
+    return "equal to BasicBlock, in training and in evaluation mode."
+
+
+def _like(block: nn.Module, shape: tuple[int, int, int]) -> BasicBlock:
+    """The reference with the block's weights; both get lively batch norms."""
+    for part in block.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            nn.init.uniform_(part.weight, 0.5, 1.5)
+            nn.init.normal_(part.bias, std=0.5)
+            part.running_mean.normal_(std=0.3)
+            part.running_var.uniform_(0.5, 1.5)
+    reference = BasicBlock(*shape)
+    state = {
+        name.replace("shortcut.", "downsample."): value.clone()
+        for name, value in block.state_dict().items()
+    }
+    try:
+        reference.load_state_dict(state)
+    except RuntimeError as error:
+        raise Wrong(
+            "The block's layers are not the given ones any more: leave __init__ as it"
+            " is, and write forward alone."
+        ) from error
+    return reference
+
+
+def _check_output(
+    got: Any, right: Tensor, block: nn.Module, x: Tensor, shape: tuple[int, int, int]
+) -> None:
+    """Reject another output than the reference's; name the mistake if it is known."""
+    if not torch.is_tensor(got):
+        raise Wrong(f"forward returns {describe(got)}, not a tensor.")
+    if got.shape != right.shape:
+        raise Wrong(
+            f"The output has shape {tuple(got.shape)}, not {tuple(right.shape)}."
+        )
+    got = got.detach()
+    if torch.allclose(got, right, rtol=1e-4, atol=1e-5):
+        return
+    with torch.no_grad():
+        for wrong, reason in _mistakes(block, x):
+            if wrong.shape == got.shape and torch.allclose(got, wrong, atol=1e-5):
+                raise Wrong(reason)
+    gap = (got - right).abs().max().item()
+    raise Wrong(
+        f"The shape is right; values are off by up to {gap:.3g} for {shape}.",
+        "F is conv, batch norm, ReLU, conv, batch norm; then the sum; then a ReLU.",
+    )
+
+
+def _mistakes(block: Any, x: Tensor) -> list[tuple[Tensor, str]]:
+    """What known mistakes put out."""
+    first = block.bn1(block.conv1(x))
+    f, linear = (block.bn2(block.conv2(y)) for y in (first.relu(), first))
+    path = block.shortcut(x)
+    raw = block.conv2(block.conv1(x).relu())
+    return [
+        (f + path, "After the sum stands a ReLU."),
+        (f.relu() + path, "The second ReLU belongs behind the sum: F must be free to"
+         " subtract."),
+        ((f.relu() + path).relu(), "There is a ReLU at the end of F: so it can only"
+         " add, never subtract."),
+        ((linear + path).relu(), "Between the two convolutions a ReLU is missing."),
+        (f.relu(), "The shortcut is missing: this is a plain block."),
+        ((raw + path).relu(), "The batch norms are not used."),
+    ]  # fmt: skip
+
+
+@exercise("07.3")
+def when_to_project(function: Any) -> str:
+    """Projects exactly where the shapes differ, in channels or in sides."""
+    _expect_sum(function, (2, 4, 6, 6), (2, 4, 6, 6), projects=False)
+    _expect_sum(function, (2, 4, 6, 6), (2, 8, 6, 6), projects=True)
+    _expect_sum(function, (2, 4, 6, 6), (2, 4, 3, 3), projects=True)
+    _expect_sum(function, (2, 4, 6, 6), (2, 8, 3, 3), projects=True)
+    return "the identity passes where shapes are equal."
+
+
+def _expect_sum(
+    function: Any, before: tuple[int, ...], after: tuple[int, ...], *, projects: bool
+) -> None:
+    """Call with these shapes; count how often `project` is called."""
+    x, out, calls = torch.randn(before), torch.randn(after), []
+
+    def project(value: Tensor) -> Tensor:
+        calls.append(tuple(value.shape))
+        return torch.full(after, 3.0)
+
+    case = f"For x {before} and out {after}"
+    try:
+        # Not through `call`: a copy of `project` would count for itself.
+        got = function(x.clone(), out.clone(), project)
+    except TypeError as error:
+        if "ellipsis" in str(error):
+            raise Unanswered from error
+        raise
+    except RuntimeError as error:
+        raise Wrong(
+            f"{case}: the sum fails, since x was not projected.",
+            "Channels alone do not make a shape: compare x.size() and out.size().",
+        ) from error
+    if got is None or got is ...:
+        raise Unanswered("add_shortcut returns nothing")
+    if calls and not projects:
+        raise Wrong(
+            f"{case} it projects, though the shapes are equal.",
+            "`is not` compares objects; `!=` compares what they say.",
+        )
+    if projects and not calls:
+        raise Wrong(f"{case} it does not project, though the shapes differ.")
+    right = out + (torch.full(after, 3.0) if projects else x)
+    if not torch.is_tensor(got) or got.shape != right.shape:
+        raise Wrong(f"{case} it returns {describe(got)}.")
+    if not torch.allclose(got, right):
+        raise Wrong(f"{case} the result is not the sum of out and the shortcut.")
+
+
+@exercise("07.4")
+def price_of_a_bottleneck(function: Any) -> str:
+    """17 C² for each place."""
+    known = {
+        9: "This is the 3x3 convolution alone.",
+        10: "Both 1x1 convolutions touch four times the channels, on one side.",
+        11: "The wide side of the 1x1 convolutions has 4 x channels.",
+        13: "One of the two 1x1 convolutions is missing.",
+        18: "This is a basic block: two 3x3 convolutions.",
+        33: "This has a projection; the shortcut here is the identity.",
+    }
+    got = call(function, 64, 56)
+    if isinstance(got, (int, float)) and not isinstance(got, bool):
+        weights = got / 64**2
+        if math.isclose(weights, 17):
+            raise Wrong("These are the weights; each is used at side × side places.")
+        for factor, reason in known.items():
+            if math.isclose(weights / 56**2, factor):
+                raise Wrong(reason)
+    hint = "4C × C, then C × C × 9, then C × 4C; each for side × side places."
+    inputs = [(64, 56), (128, 28), (3, 5)]
+    expect_function(function, lambda c, n: 17 * c * c * n * n, inputs, hint=hint)
+    return "17 × channels² for each place; a basic block needs 18."
+
+
+@exercise("07.5")
+def where_depth_begins(answer: Any) -> str:
+    """Pairs alike to the last weight, and the training errors of two depths."""
+    if not isinstance(answer, (tuple, list)) or len(answer) != 2:
+        raise Wrong(f"Give the function and the errors, not {describe(answer)}.")
+    pair, errors = answer
+    for depth in (8, 20):
+        _check_pair(call(pair, depth), depth)
+    if not isinstance(errors, Mapping) or set(errors) != {8, 32}:
+        raise Wrong("errors has two keys, the depths 8 and 32.")
+    for depth, both in errors.items():
+        if not isinstance(both, (tuple, list)) or len(both) != 2:
+            raise Wrong(f"errors[{depth}] is (plain, residual), not {describe(both)}.")
+        if not all(0 <= float(error) <= 100 for error in both):
+            raise Wrong(f"errors[{depth}] is not in percent: {describe(both)}.")
+    gains = {depth: both[0] - both[1] for depth, both in errors.items()}
+    return (
+        f"a shortcut brings {gains[8]:.1f} points at 8, {gains[32]:.1f} at 32 layers."
+    )
+
+
+def _check_pair(networks: Any, depth: int) -> None:
+    """Reject networks that are no pair of this depth, or differ in a weight."""
+    if not isinstance(networks, (tuple, list)) or len(networks) != 2:
+        raise Wrong(f"pair returns {describe(networks)}, not two networks.")
+    for network in networks:
+        if not isinstance(network, nn.Module):
+            raise Wrong(f"pair returns {describe(network)} where a network belongs.")
+        layers = _depth(network)
+        if layers != depth:
+            raise Wrong(
+                f"pair({depth}) gives a network of {layers} layers.",
+                "6 n + 2 layers: n = (depth - 2) // 6.",
+            )
+    states = [network.state_dict() for network in networks]
+    if states[0].keys() != states[1].keys():
+        raise Wrong(
+            "The two have different layers.", "Option A has no parameters: use it."
+        )
+    if not all(torch.equal(states[0][name], states[1][name]) for name in states[0]):
+        raise Wrong(
+            "The two begin with different weights.",
+            "plain.load_state_dict(residual.state_dict()) copies them.",
+        )
+    shortcuts = [_shortcuts(network) for network in networks]
+    if not all(count > 0 for count in shortcuts[1:]) or shortcuts[0]:
+        raise Wrong("The first one has no shortcuts, the second one has them.")
+
+
+def _depth(network: nn.Module) -> int:
+    """Layers with weights on the main path."""
+    return sum(
+        isinstance(part, (nn.Conv2d, nn.Linear)) and "downsample" not in name
+        for name, part in network.named_modules()
+    )
+
+
+def _shortcuts(network: nn.Module) -> int:
+    """Blocks that have a path around them."""
+    return sum(
+        getattr(part, "downsample", None) is not None for part in network.modules()
+    )
+
+
+@exercise("07.6")
+def the_assignment(answer: Any) -> str:
+    """ResNet-34 and ResNet-50 for ten classes of 32x32 photos."""
+    if not isinstance(answer, Mapping) or set(answer) != {34, 50}:
+        raise Wrong("Give a dict with the keys 34 and 50.")
+    for depth, network in answer.items():
+        if not isinstance(network, nn.Module):
+            raise Wrong(f"[{depth}] is {describe(network)}, not a network.")
+        layers = _depth(network)
+        if layers != depth:
+            raise Wrong(
+                f"[{depth}] has {layers} layers with weights.",
+                "ResNet-34 has basic blocks, ResNet-50 bottlenecks: 3, 4, 6, 3.",
+            )
+        _check_for_photos(network, depth)
+    return "34 and 50 layers, ten classes, sides 32, 16, 8, 4."
+
+
+def _check_for_photos(network: nn.Module, depth: int) -> None:
+    """Reject a network that does not suit 32x32 photos of ten classes."""
+    sides: dict[str, int] = {}
+    handles = [
+        part.register_forward_hook(
+            lambda _, __, out, name=name: sides.__setitem__(name, out.shape[-1])
+        )
+        for name, part in network.named_children()
+        if name.startswith("layer")
+    ]
+    weight = next(network.parameters())
+    training = network.training
+    try:
+        with torch.no_grad():
+            photos = torch.zeros(2, 3, 32, 32, device=weight.device)
+            logits = network.eval()(photos)
+    finally:
+        network.train(training)
+        for handle in handles:
+            handle.remove()
+    if logits.shape != (2, 10):
+        raise Wrong(f"[{depth}] gives {logits.shape[1]} logits; there are ten classes.")
+    if list(sides.values()) != [32, 16, 8, 4]:
+        raise Wrong(
+            f"[{depth}]: the stages have the sides {list(sides.values())}.",
+            "The ImageNet stem divides by four at once: stem='cifar' keeps 32.",
+        )

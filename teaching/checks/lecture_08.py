@@ -1,0 +1,322 @@
+"""Self-checks of lecture 08: the swap, what trains, what stays still, what loads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from teaching.checks import (
+    Unanswered,
+    Wrong,
+    call,
+    describe,
+    exercise,
+    expect_choice,
+    expect_numbers,
+    labelled,
+)
+from utils.models import build
+
+
+@exercise("08.1")
+def left_to_train(answer: Any) -> str:
+    """AlexNet with two classes: trainable after either order, and parameters in all."""
+    head, old, whole = 4096 * 2 + 2, 4096 * 1000 + 1000, 61_100_840
+    swapped = {
+        4096 * 2: "each output has a bias, too.",
+        0: "the new layer comes after the freezing, and is born trainable.",
+        old: "that is the layer which is gone.",
+        whole: "that is the whole network, and it is frozen.",
+    }
+    frozen = {
+        head: "the new layer is a parameter like others: it is frozen with them.",
+        whole: "freezing is what stops them.",
+    }
+    total = {
+        whole: "the old layer is gone, and the new one is smaller.",
+        whole - old: "the new layer counts.",
+        whole + head: "the old layer is gone.",
+        whole - 4096 * 1000 + 4096 * 2: "the biases count: 1,000 go, 2 come.",
+    }
+    hint = "A linear layer has inputs x outputs weights, and a bias for each output."
+    parts = (
+        (head, swapped, hint),
+        (0, frozen, hint),
+        (whole - old + head, total, hint),
+    )
+    expect_numbers(answer, parts)
+    return "4096 × 2 + 2 = 8,194; nothing; 61,100,840 − 4,097,000 + 8,194."
+
+
+def _call_as_is(function: Any, *args: Any) -> Any:
+    """`call`, but the function gets the arguments themselves, not copies."""
+    if not callable(function):
+        return call(function)
+
+    def run() -> Any:
+        return function(*args)
+
+    run.__name__ = getattr(function, "__name__", "This")
+    return call(run)
+
+
+@exercise("08.2")
+def swap_by_hand(function: Any) -> str:
+    """VGG-16, frozen, with a new last layer that trains."""
+    for classes in (10, 3):
+        with torch.device("meta"):
+            net = build("vgg16")
+            swapped = _call_as_is(function, net, classes)
+        if not isinstance(swapped, nn.Module):
+            raise Wrong(f"Return the network, not {describe(swapped)}.")
+        _check_swapped(swapped, classes)
+    return "4,096 × 10 + 10 = 40,970 parameters train, of 134 million."
+
+
+def _check_swapped(net: nn.Module, classes: int) -> None:
+    """Reject another last layer, or other trainable parameters than its own two."""
+    layers = list(net.classifier.children())
+    layer = layers[-1] if layers else None
+    if len(layers) != 7 or not isinstance(layer, nn.Linear):
+        raise Wrong(
+            "The classifier should keep its seven layers; only classifier[6] is new.",
+            "net.classifier[6] = nn.Linear(...)",
+        )
+    if layer.out_features == classes and len(layer.weight) != classes:
+        raise Wrong(
+            f"out_features says {classes}, but the weight still is"
+            f" {tuple(layer.weight.shape)}: an attribute changes no tensor.",
+            "Make a new nn.Linear(4096, classes), and put it in the old one's place.",
+        )
+    if tuple(layer.weight.shape) != (classes, 4096):
+        raise Wrong(
+            f"For {classes} classes the last weight is {tuple(layer.weight.shape)}, not"
+            f" ({classes}, 4096)."
+        )
+    if layer.bias is None:
+        raise Wrong("The new layer has lost its bias.")
+    moving = [name for name, p in net.named_parameters() if p.requires_grad]
+    if not moving:
+        raise Wrong("Nothing trains: freeze first, then swap. The order matters.")
+    others = [name for name in moving if not name.startswith("classifier.6.")]
+    if others:
+        raise Wrong(
+            f"{len(others)} parameters besides the new layer's train, such as"
+            f" {others[0]}.",
+            "net.requires_grad_(False), before the swap.",
+        )
+    if len(moving) != 2:
+        raise Wrong(
+            f"Of the new layer only {moving[0]} trains: weight and bias should."
+        )
+
+
+class _TwoParts(nn.Module):
+    """A small network with a body and a head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 4))
+        self.head = nn.Linear(4, 2)
+
+
+@exercise("08.3")
+def parameter_groups(function: Any) -> str:
+    """Groups for torch.optim: head at lr, body at lr / 10, nothing that is frozen."""
+    for frozen, lr in (((), 0.5), (("body.0",), 0.01), (("body.0", "body.2"), 0.1)):
+        network = _TwoParts()
+        for name in frozen:
+            network.get_submodule(name).requires_grad_(False)
+        found = _call_as_is(function, network, lr)
+        _check_groups(found, network, lr)
+    return "each trainable parameter once, at its rate."
+
+
+def _check_groups(found: Any, network: _TwoParts, lr: float) -> None:
+    """Reject groups that miss, repeat or mistake a parameter."""
+    if not isinstance(found, list) or not all(isinstance(g, dict) for g in found):
+        raise Wrong(f"Return a list of dictionaries, not {describe(found)}.")
+    if any("params" not in group or "lr" not in group for group in found):
+        raise Wrong('Each group needs "params" and "lr".')
+    rates: dict[int, float] = {}
+    for group in found:
+        params = group["params"]
+        params = [params] if torch.is_tensor(params) else list(params)
+        group["params"] = params  # a generator is read once only
+        if not params:
+            raise Wrong(
+                "One group is empty: all of its parameters are frozen.",
+                "Leave the group out where no parameter has requires_grad.",
+            )
+        for p in params:
+            if id(p) in rates:
+                raise Wrong(
+                    "One parameter stands in two groups: torch refuses that.",
+                    "network.parameters() holds the head's, too: take network.body.",
+                )
+            rates[id(p)] = group["lr"]
+    for name, p in network.named_parameters():
+        _check_rate(name, rates.get(id(p)), p.requires_grad, lr)
+    torch.optim.SGD(found)
+
+
+def _check_rate(name: str, rate: float | None, moves: bool, lr: float) -> None:
+    """Reject another rate than lr for the head's and lr / 10 for the body's."""
+    if rate is None and moves:
+        raise Wrong(f"{name} trains, and stands in no group.")
+    if rate is not None and not moves:
+        raise Wrong(
+            f"{name} is frozen, and still stands in a group.",
+            "[p for p in part.parameters() if p.requires_grad]",
+        )
+    right = lr if name.startswith("head") else lr / 10
+    if rate is not None and abs(rate - right) > 1e-9:
+        swapped = abs(rate * right - lr * lr / 10) < 1e-9
+        hint = "The rates are exchanged: the body is the one to be careful with."
+        raise Wrong(
+            f"{name} has the rate {rate:g}, not {right:g}, with lr={lr:g}.",
+            hint if swapped else "",
+        )
+
+
+@exercise("08.4")
+def stays_frozen(answer: Any) -> str:
+    """A class of (body, head) whose body stays in evaluation mode through train()."""
+    body = nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4), nn.Dropout(0.5))
+    head = nn.Sequential(nn.Dropout(0.5), nn.Linear(4, 2))
+    model = _call_as_is(answer, body, head)
+    if not isinstance(model, nn.Module):
+        raise Wrong(f"A network is wanted here, not {describe(model)}.")
+    returned = call(lambda: (model.eval(),))[0]  # which is train(False)
+    if returned is None and head.training:
+        raise Unanswered("train returns nothing")
+    if head.training:
+        raise Wrong("After eval() the head still is in training mode: pass mode on.")
+    if model.training:
+        raise Wrong(
+            "After eval() the network's own .training is still True.",
+            "Begin with super().train(mode), which reaches every part.",
+        )
+    if returned is not model:
+        raise Wrong(
+            "train() returns something else than the network: model.train().to(...)"
+            " would fail.",
+            "End with return self.",
+        )
+    _check_trains(model, body, head)
+    if any(p.requires_grad for p in body.parameters()):
+        raise Wrong("The body's weights train: __init__ froze them, leave it so.")
+    if not all(p.requires_grad for p in head.parameters()):
+        raise Wrong("The head is frozen, too: it should learn.")
+    return "the head trains, the body rests, and eval() still works."
+
+
+def _check_trains(model: nn.Module, body: nn.Sequential, head: nn.Module) -> None:
+    """Reject a network whose body moves after train(), or whose head does not learn."""
+    before = body[1].running_mean.clone()
+    call(model.train)
+    if not head.training:
+        raise Wrong(
+            "After train() the head is in evaluation mode: its dropout is off.",
+            "Begin with super().train(mode), which reaches every part.",
+        )
+    for _ in range(3):
+        call(model, torch.randn(16, 5) + 2)
+    if body.training or not torch.equal(before, body[1].running_mean):
+        raise Wrong(
+            "After train() the body is in training mode, and its statistics move.",
+            "super().train(mode) switches the body on; switch it off behind that.",
+        )
+    if any(part.training for part in body.modules()):
+        raise Wrong("The body is in evaluation mode, but a layer in it is not.")
+
+
+@exercise("08.5")
+def which_code_loads(answer: Any) -> str:
+    """Which of three codes loads weights whose names begin with `module.`."""
+    expect_choice(
+        answer,
+        "code_c",
+        {
+            "code_a": "No name fits, so nothing is loaded; strict=False says nothing."
+            " Measure it.",
+            "code_b": "The names are right, but state_dict() makes a new table: to"
+            " update it leaves the network as it was. Measure it.",
+        },
+    )
+    return "wrapped as it was when it was saved, the names fit, strictly."
+
+
+@exercise("08.6")
+def what_to_try(answer: Any) -> str:
+    """Frozen, fine-tuned or scratch, for four tasks."""
+    if not isinstance(answer, (tuple, list)) or len(answer) != 4:
+        raise Wrong(f"Give four words, (a, b, c, d), not {describe(answer)}.")
+    parts = (
+        (
+            "frozen",
+            {
+                "fine-tuned": "60 photos are few, ImageNet knows over a hundred breeds,"
+                " and a head trains in seconds. Begin there.",
+                "scratch": "60 photos teach a network next to nothing.",
+            },
+        ),
+        (
+            "fine-tuned",
+            {
+                "frozen": "Cells are unlike cats, and 20,000 images can teach a body.",
+                "scratch": "It may get there with time; edges and textures are a better"
+                " beginning, and cost nothing.",
+            },
+        ),
+        (
+            "scratch",
+            {
+                "frozen": "12 channels do not enter a body made for 3, and radar is no"
+                " photo.",
+                "fine-tuned": "12 channels do not fit the first layer, radar is no"
+                " photo, and there is plenty of data and time.",
+            },
+        ),
+        (
+            "fine-tuned",
+            {
+                "frozen": "A good first hour. But 30 kinds differ in details, and 2,000"
+                " photos are enough to move the body gently.",
+                "scratch": "67 photos of a kind are few, and ImageNet has mushrooms.",
+            },
+        ),
+    )
+    for letter, (right, wrong), word in zip("abcd", parts, answer, strict=True):
+        with labelled(f"({letter})"):
+            expect_choice(word, right, wrong)
+    return "a first try, that is: the validation set has the last word."
+
+
+@exercise("08.7")
+def by_size(answer: Any) -> str:
+    """Validation accuracy of the frozen body for some sizes of the photos."""
+    if not isinstance(answer, Mapping) or len(answer) < 2:
+        raise Wrong(f"Give {{side: accuracy}} for two sides or more, not"
+                    f" {describe(answer)}.")  # fmt: skip
+    for side, value in answer.items():
+        if isinstance(value, (str, bool)) or callable(value):
+            raise Wrong(f"{side}: {describe(value)} is no accuracy.")
+        if not 0 <= float(value) <= 1:
+            raise Wrong(f"{side}: {float(value):g} is no fraction from 0 to 1.")
+        if float(value) == 1:
+            raise Wrong(
+                f"{side}: all right? Measure on the validation photos.",
+                "Train the head on resized.train, evaluate it on resized.val.",
+            )
+    small, *_, large = sorted(answer)
+    if len({round(float(value), 6) for value in answer.values()}) == 1:
+        raise Wrong(
+            "All sizes give the same accuracy.",
+            "Is side used? weights.prepare(data.dogs_vs_cats(side, **parts))",
+        )
+    gain = 100 * (float(answer[large]) - float(answer[small]))
+    return f"from {small} to {large} pixels: {gain:+.1f} points, and no label more."

@@ -1,0 +1,375 @@
+"""Self-checks of lecture 09: shapes, standard errors, precision, Grad-CAM, views."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from teaching.checks import (
+    Unanswered,
+    Wrong,
+    call,
+    describe,
+    exercise,
+    expect_choice,
+    expect_number,
+    expect_numbers,
+    labelled,
+)
+
+
+@exercise("09.1")
+def three_ways(answer: Any) -> str:
+    """A photo of 375 x 500: resized, cut, squashed."""
+    width = {
+        224: "Resize((224, 224)) does that; one number keeps the proportions.",
+        168: "that is the height if the longer side becomes 224.",
+        299: "round down: 298.67 becomes 298.",
+        500: "the width shrinks as the height does.",
+    }
+    kept = {
+        56: "the cut is 224 high and 224 wide; its height loses nothing.",
+        0.75: "the size is right; give percent, not a fraction.",
+        25: "that is what it cuts away.",
+        134: "the cut is smaller than the photo.",
+        100: "298 pixels are wider than 224.",
+        45: "compare with 298 pixels, not with 500.",
+    }
+    ball = {
+        1.0: "each side gets a factor of its own, 224 / 375 and 224 / 500.",
+        0.75: "that is the width over the height.",
+        500 / 224: "that is how much the width shrinks; the height shrinks too.",
+    }
+    parts = (
+        (298, width, "375 becomes 224, and 500 shrinks by the same factor."),
+        (75, kept, "224 of 298 pixels in width, all of them in height."),
+        (500 / 375, ball, "The height shrinks by 375 / 224, the width by 500 / 224."),
+    )
+    expect_numbers(answer, parts, tolerance=0.01)
+    return "224 × 500 / 375 = 298; 224 / 298 = 75 %; 500 / 375 = 1.33."
+
+
+@exercise("09.2")
+def transform_that_stacks(function: Any) -> str:
+    """Shorter side to size, then the central square; places tell what was kept."""
+    for height, width in ((60, 80), (80, 60), (50, 50), (30, 45), (61, 97)):
+        got = _square(function, height, width, 24)
+        _check_kept(got, height, width, 24)
+    return "five shapes in, one shape out, the middle kept."
+
+
+def places(height: int, width: int) -> Tensor:
+    """A photo (3, H, W) whose pixels hold their row, their column, and 0.5."""
+    rows = ((torch.arange(height) + 0.5) / height)[:, None].expand(height, width)
+    columns = ((torch.arange(width) + 0.5) / width).expand(height, width)
+    return torch.stack([rows, columns, torch.full((height, width), 0.5)])
+
+
+def _square(function: Any, height: int, width: int, size: int) -> Tensor:
+    """What the function makes of a photo, if its shape is right."""
+    got = call(function, places(height, width), size)
+    case = f"A photo (3, {height}, {width}) with size {size}"
+    if not torch.is_tensor(got):
+        raise Wrong(f"{case} becomes {describe(got)}, not a tensor.")
+    if got.shape == (1, 3, size, size):
+        raise Wrong(
+            f"{case}: the batch's axis is still there.",
+            "interpolate takes and gives a batch: [0] takes the photo out.",
+        )
+    if got.shape != (3, size, size):
+        which = "is not cut" if size in got.shape[-2:] else "has another size"
+        raise Wrong(
+            f"{case} becomes {tuple(got.shape)}: it {which}.",
+            "The shorter side becomes size; of the longer one the middle is kept.",
+        )
+    return got.detach()
+
+
+def _check_kept(got: Tensor, height: int, width: int, size: int) -> None:
+    """Reject another part of the photo than its central square."""
+    case = f"Of {height} × {width} pixels"
+    shorter = min(height, width)
+    for axis, side in enumerate((height, width)):
+        along = got[axis].double().mean(dim=1 - axis)
+        first, last = along[0].item(), along[-1].item()
+        share, right = abs(last - first) * size / (size - 1), shorter / side
+        if last < first:
+            raise Wrong(f"{case}: the photo is turned or mirrored.")
+        if side > shorter and math.isclose(share, 1, abs_tol=0.04):
+            raise Wrong(
+                f"{case}: all of the longer side is squeezed into the square.",
+                "Resize with one factor for both sides, then cut.",
+            )
+        if math.isclose(share, size / side, abs_tol=0.02) and shorter != size:
+            raise Wrong(
+                f"{case}: the square is cut out at once, and most is lost.",
+                "First resize, so that the shorter side becomes size.",
+            )
+        if not math.isclose(share, right, abs_tol=0.05):
+            raise Wrong(f"{case}: {share:.0%} of a side is kept, not {right:.0%}.")
+        if not math.isclose((first + last) / 2, 0.5, abs_tol=0.05):
+            raise Wrong(
+                f"{case}: the square does not lie in the middle.",
+                "Leave as much out on the left as on the right: (width - size) // 2.",
+            )
+    if not math.isclose(got[2].double().mean().item(), 0.5, abs_tol=0.01):
+        raise Wrong(f"{case}: the values themselves changed.")
+
+
+@exercise("09.3")
+def two_accuracies(answer: Any) -> str:
+    """The distance in standard errors; the verdict; and how many photos decide."""
+    if not isinstance(answer, (tuple, list)) or len(answer) != 3:
+        raise Wrong(f"Give the function, a word, and a number, not {describe(answer)}.")
+    function, differ, needed = answer
+    _check_apart(function)
+    reason = "0.6 standard errors: two equal networks lie so far apart every other time"
+    with labelled("differ:"):
+        expect_choice(differ, "no", {"yes": f"{reason}."})
+    with labelled("needed:"):
+        expect_number(
+            needed,
+            8556.0,
+            tolerance=0.02,
+            unit="photos",
+            misconceptions={
+                2139.0: "that is one standard error; two take four times as many.",
+                2617.0: "errors shrink with the root of n: square the factor.",
+                3900.0: "both numbers scatter; add the two squares.",
+                4656.0: "both numbers scatter; add the two squares.",
+            },
+            hint="800 × (2 / apart)²: four times the photos halve the error.",
+        )
+    return "0.61 standard errors; 8,556 photos each would make it 2."
+
+
+def _check_apart(function: Any) -> None:
+    """Reject a distance that does not divide by the error of the difference."""
+    for p, q, n in ((0.975, 0.970, 800), (0.8, 0.9, 100), (0.6, 0.5, 50)):
+        got = call(function, p, q, n)
+        if torch.is_tensor(got):
+            got = got.item()
+        if not isinstance(got, (int, float)) or isinstance(got, bool):
+            raise Wrong(f"apart returns {describe(got)}, not a number.")
+        a, b = p * (1 - p) / n, q * (1 - q) / n
+        known = {
+            abs(p - q)
+            / a**0.5: "Only the first number's error is in it: both scatter.",
+            abs(p - q) / b**0.5: "Only the second number's error is in it.",
+            abs(p - q) / (a**0.5 + b**0.5): "Errors add as squares: √(a² + b²).",
+            abs(p - q) / (a + b): "A root is missing: these are variances.",
+            (a + b) ** 0.5: "That is the error; by it the distance is divided.",
+            abs(p - q) / ((a + b) * n) ** 0.5: "The number of photos is missing.",
+        }
+        if math.isclose(got, abs(p - q) / (a + b) ** 0.5, rel_tol=1e-3):
+            continue
+        if math.isclose(-got, abs(p - q) / (a + b) ** 0.5, rel_tol=1e-3):
+            raise Wrong("A distance is not negative: take abs(p - q).")
+        for wrong, reason in known.items():
+            if math.isclose(abs(got), wrong, rel_tol=1e-3):
+                raise Wrong(reason)
+        right = abs(p - q) / (a + b) ** 0.5
+        raise Wrong(
+            f"apart({p}, {q}, {n}) is {got:.4g}, not {right:.4g}.",
+            "The squared error of the difference is p(1 − p)/n + q(1 − q)/n.",
+        )
+
+
+@exercise("09.4")
+def precision_and_recall(function: Any) -> str:
+    """A column for the precision, a row for the recall."""
+    tables = (
+        (torch.tensor([[40, 10], [20, 130]]), 0),
+        (torch.tensor([[40, 10], [20, 130]]), 1),
+        (torch.tensor([[5, 1, 4], [2, 9, 0], [3, 8, 6]]), 2),
+    )
+    for confusion, k in tables:
+        got = call(function, confusion, k)
+        if not isinstance(got, (tuple, list)) or len(got) != 2:
+            raise Wrong(f"Return two numbers, not {describe(got)}.")
+        found = confusion[k, k].item()
+        precision = found / confusion[:, k].sum().item()
+        recall = found / confusion[k].sum().item()
+        values = [float(value) for value in got]
+        if _alike(values, (precision, recall)):
+            continue
+        if _alike(values, (recall, precision)):
+            raise Wrong(
+                "The two are swapped.",
+                "Columns are what was called so: precision divides by a column.",
+            )
+        share = found / confusion.sum().item()
+        accuracy = confusion.diag().sum().item() / confusion.sum().item()
+        for value in values:
+            if math.isclose(value, accuracy, rel_tol=1e-4):
+                raise Wrong("That is the accuracy, over all classes.")
+            if math.isclose(value, share, rel_tol=1e-4):
+                raise Wrong("Divide by a column or a row, not by the whole table.")
+            if value > 1:
+                raise Wrong("Give shares between 0 and 1, not counts or percent.")
+        raise Wrong(
+            f"For {confusion.tolist()} and k = {k}: {values[0]:.3f}, {values[1]:.3f}.",
+            f"Right are {precision:.3f} and {recall:.3f}.",
+        )
+    return "precision divides by a column, recall by a row."
+
+
+def _alike(values: Sequence[float], others: Sequence[float]) -> bool:
+    """Whether numbers agree, one by one, to four digits."""
+    pairs = zip(values, others, strict=True)
+    return all(math.isclose(a, b, rel_tol=1e-4) for a, b in pairs)
+
+
+@exercise("09.5")
+def weights_of_grad_cam(function: Any) -> str:
+    """The mean gradient of the class's logit, for each map."""
+    maps = torch.randn(5, 4, 3)
+    rest = nn.Sequential(
+        nn.Conv2d(5, 6, 3, padding=1),
+        nn.Tanh(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(6, 3),
+    )
+    nn.init.normal_(rest[0].weight, std=0.5)
+    nn.init.normal_(rest[-1].weight)
+    for target in (1, 2):
+        got = _cam_weights(function, maps, rest, target)
+        right = _gradient(maps, rest, target).mean(dim=(1, 2))
+        if torch.is_tensor(got) and got.shape == right.shape:
+            if torch.allclose(got.detach(), right, rtol=1e-3, atol=1e-5):
+                continue
+            _name_mistake(got.detach(), maps, rest, target)
+        elif torch.is_tensor(got) and got.shape == maps.shape:
+            raise Wrong(
+                "This is a gradient for every place: (K, H, W).",
+                "Average it over the places: .mean(dim=(1, 2)).",
+            )
+        else:
+            raise Wrong(f"It returns {describe(got)}; one weight for each map is (5,).")
+    return "equal to the mean gradient of a network with a curved rest."
+
+
+def _cam_weights(function: Any, maps: Tensor, rest: nn.Module, target: int) -> Any:
+    """Call it with gradients on, as in a notebook."""
+    with torch.enable_grad():
+        return call(function, maps, rest, target)
+
+
+def _gradient(maps: Tensor, rest: nn.Module, target: int | None) -> Tensor:
+    """Of one logit, or of all of them together, at every place of every map."""
+    with torch.enable_grad():
+        maps = maps.clone().requires_grad_()
+        logits = rest(maps[None])[0]
+        score = logits.sum() if target is None else logits[target]
+        return torch.autograd.grad(score, maps)[0]
+
+
+def _name_mistake(got: Tensor, maps: Tensor, rest: nn.Module, target: int) -> None:
+    """Raise the hint of a known mistake, or else the size of the gap."""
+    gradient = _gradient(maps, rest, target)
+    with torch.enable_grad():
+        leaf = maps.clone().requires_grad_()
+        share = rest(leaf[None]).softmax(dim=1)[0, target]
+        of_share = torch.autograd.grad(share, leaf)[0]
+    mean = gradient.mean(dim=(1, 2))
+    logits = [_gradient(maps, rest, k).mean(dim=(1, 2)) for k in range(3)]
+    known = [
+        (gradient.sum(dim=(1, 2)), "This is the sum over the places; take the mean."),
+        (mean.relu(), "The ReLU comes after the sum over the maps, not here."),
+        (mean.abs(), "A map may speak against the class: keep the sign."),
+        (gradient.abs().mean(dim=(1, 2)), "Keep the sign of the gradient."),
+        (of_share.mean(dim=(1, 2)), "The formula takes the logit, not its softmax."),
+        (maps.mean(dim=(1, 2)), "These are the maps' means; no gradient is in them."),
+        (_gradient(maps, rest, None).mean(dim=(1, 2)), "Only the class `target` counts,"
+         " not the sum of all logits."),
+    ]  # fmt: skip
+    known += [
+        (one, "This is another class's gradient: use `target`.") for one in logits
+    ]
+    for wrong, reason in known:
+        if torch.allclose(got, wrong, rtol=1e-3, atol=1e-6):
+            raise Wrong(reason)
+    gap = (got - mean).abs().max().item()
+    raise Wrong(
+        f"The shape is right; values are off by up to {gap:.3g}.",
+        "maps.requires_grad_(), then rest(maps[None])[0, target].backward().",
+    )
+
+
+@exercise("09.6")
+def two_views(function: Any) -> str:
+    """The mean of two softmaxes: of the images and of their mirror images."""
+    model = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 4 * 5, 3)
+    )
+    for part in (model[0], model[-1]):
+        nn.init.normal_(part.weight, std=0.7)
+    images = torch.randn(6, 3, 6, 7)
+    with torch.no_grad():
+        right, known = _views(model, images)
+        got = _asked(function, model, images)
+    if not torch.is_tensor(got) or got.shape != right.shape:
+        raise Wrong(f"It returns {describe(got)}; probabilities are (N, K), (6, 3).")
+    if torch.allclose(got.detach(), right, rtol=1e-4, atol=1e-6):
+        return "equal to the mean over both views."
+    for wrong, reason in known:
+        if torch.allclose(got.detach(), wrong, rtol=1e-4, atol=1e-6):
+            raise Wrong(reason)
+    gap = (got.detach() - right).abs().max().item()
+    raise Wrong(
+        f"The shape is right; values are off by up to {gap:.3g}.",
+        "model(images).softmax(dim=1), the same for images.flip(-1), and their mean.",
+    )
+
+
+def _asked(function: Any, model: nn.Module, images: Tensor) -> Any:
+    got = call(function, model, images)
+    return got[0] if isinstance(got, tuple) and len(got) == 1 else got
+
+
+def _views(model: nn.Module, images: Tensor) -> tuple[Tensor, list[tuple[Tensor, str]]]:
+    """The right probabilities, and what known mistakes give."""
+    once, twice = (model(view) for view in (images, images.flip(-1)))
+    upside_down = model(images.flip(-2))
+    turned = model(images.flip(-1, -2))
+    blend = model((images + images.flip(-1)) / 2)
+    p, q = once.softmax(1), twice.softmax(1)
+    right = (p + q) / 2
+    head = "Mirror left to right: the last axis, flip(-1)."
+    return right, [
+        (p + q, "The two probabilities are added; divide by 2."),
+        (p, "This is the answer to the images alone."),
+        (q, "This is the answer to the mirror images alone."),
+        (((once + twice) / 2).softmax(1), "This averages the logits; average the"
+         " probabilities."),
+        ((once + twice) / 2, "These are logits: a softmax is missing."),
+        (blend.softmax(1), "This averages the images: two cats in one photo."),
+        ((p + upside_down.softmax(1)) / 2, f"This is upside down. {head}"),
+        ((p + turned.softmax(1)) / 2, f"This is turned by 180°. {head}"),
+        (((once.softmax(0) + twice.softmax(0)) / 2), "The softmax runs over the"
+         " classes: dim=1."),
+        (torch.maximum(p, q), "This is the larger one of the two, not their mean."),
+    ]  # fmt: skip
+
+
+@exercise("09.7")
+def more_pixels(answer: Any) -> str:
+    """Validation accuracies at 32 and at 64 pixels, as fractions."""
+    if not isinstance(answer, Mapping) or set(answer) != {32, 64}:
+        raise Wrong("by_size has two keys, 32 and 64.")
+    for size, accuracy in answer.items():
+        if isinstance(accuracy, (str, bool)) or callable(accuracy):
+            raise Wrong(f"by_size[{size}] is {describe(accuracy)}, not a number.")
+        if accuracy is ...:
+            raise Unanswered
+        if 1 < float(accuracy) <= 100:
+            raise Wrong(f"by_size[{size}] is {float(accuracy):g}: give a fraction.")
+        if not 0 <= float(accuracy) <= 1:
+            raise Wrong(f"by_size[{size}] is {float(accuracy):g}: no accuracy.")
+    gain = 100 * (float(answer[64]) - float(answer[32]))
+    return f"64 pixels bring {gain:+.1f} points in your run."

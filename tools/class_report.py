@@ -1,0 +1,251 @@
+"""A class's notebooks as one table: `python -m teaching.check report FOLDER`."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import os
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+from utils import files, printing
+from teaching.check import SIGNS, exercises
+from tools import rerun
+from utils.course import CourseError
+
+OUTCOMES = {sign: outcome for outcome, sign in SIGNS.items()}
+CALL = re.compile(r'^check\(\s*["\'](\d\d\.\d+)["\']', re.M)
+LINE = re.compile(r"^([✓✗○]) (\d\d\.\d+) .*?(?:\(try (\d{1,6})\))?$", re.M)
+FIXED = ("file", "student", "lecture", "right", "of", "executed", "handed out", "note")
+
+
+@dataclass
+class Handed:
+    """One notebook that a student handed in, and what its checks said.
+
+    Attributes:
+        file: path inside the folder.
+        student: the folder that it lies in; in the folder itself the file's name.
+        lecture: as "00"; empty where it is no lecture of the course.
+        outcomes: exercise -> right, wrong, unanswered, or not run.
+        tries: exercise -> how many answers were checked until then.
+        executed: when its last cell ran, where the notebook says so.
+        handed_out: date of the outputs it came with, which tells its version.
+        notes: what an instructor should know.
+    """
+
+    file: str
+    student: str
+    lecture: str = ""
+    outcomes: dict[str, str] = field(default_factory=dict)
+    tries: dict[str, int] = field(default_factory=dict)
+    executed: str = ""
+    handed_out: str = ""
+    notes: list[str] = field(default_factory=list)
+
+
+def collect(folder: Path, *, run: bool = False, seconds: int = 300) -> list[Handed]:
+    """Read all notebooks in a folder; what cannot be read of one, a note says.
+
+    Args:
+        folder: searched with all its folders.
+        run: execute each notebook first, in a process of its own, at scale tiny.
+        seconds: allowed for one notebook.
+
+    Raises:
+        CourseError: there is no such folder, or no notebook in it.
+    """
+    if not os.path.isdir(folder):  # which no length of a name stops
+        raise CourseError(f"{folder} is no folder: unpack what was handed in, first.")
+    found = sorted(folder.rglob("*.ipynb"))
+    found = [path for path in found if not _hidden(path.relative_to(folder))]
+    if not found:
+        raise CourseError(f"There is no notebook (.ipynb) in {folder}.")
+    handed = [_one(path, folder, seconds if run else 0) for path in found]
+    first: dict[tuple[str, str], Handed] = {}
+    for one in handed:
+        other = first.setdefault((one.student, one.lecture), one)
+        if other is not one and one.lecture:
+            one.notes.append(f"the same student and lecture as {other.file}")
+            other.notes.append(f"the same student and lecture as {one.file}")
+    return handed
+
+
+def _hidden(path: Path) -> bool:
+    """Whether an editor or an archive made this, and no student."""
+    return any(part[0] == "." or part == "__MACOSX" for part in path.parts)
+
+
+def _one(path: Path, folder: Path, seconds: int) -> Handed:
+    """What became of one notebook; nothing in it stops the others."""
+    inside = path.relative_to(folder)
+    handed = Handed(inside.as_posix(), inside.parent.as_posix())
+    try:
+        if not path.is_file():
+            raise OSError("a pipe, which would be waited for, or a folder")
+        nb = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
+        cells = [cell for cell in nb.cells if cell.cell_type == "code"]
+        called = [name for cell in cells for name in CALL.findall(cell.source)]
+    except Exception as error:  # whatever a damaged file brings
+        kind = type(error).__name__
+        handed.notes.append(f"cannot be read as a notebook ({kind}): ask for it again")
+        called = []
+    else:
+        handed.lecture = next((n[:2] for n in called if n in exercises(n[:2])), "")
+        if not handed.lecture:
+            handed.notes.append("holds no exercise of this course")
+    if handed.student == ".":
+        handed.student = _author(path.stem, handed.lecture)
+    if handed.lecture:
+        try:
+            if seconds:
+                print(f"{printing.shown(handed.file)} ...", file=sys.stderr)
+                handed.notes += rerun.execute_again(nb, seconds)
+            _read(nb, handed)
+        except Exception as error:  # anything may stand anywhere in the file
+            kind = type(error).__name__
+            handed.notes.append(f"is no whole notebook ({kind}): ask for it again")
+    return handed
+
+
+def _author(stem: str, lecture: str) -> str:
+    """A file's name without the lecture's, where anything is left of it."""
+    names = [p.stem for p in rerun.NOTEBOOKS.glob(f"{lecture or 'none'}_*.ipynb")]
+    for name in names:
+        stem = stem.replace(name, "").strip(" -_.") or stem
+    return stem
+
+
+def _read(nb: NotebookNode, handed: Handed) -> None:
+    """Take outcomes and dates out of a notebook's outputs; the last run counts.
+
+    What is odd in it raises any error: then all outcomes are there, or none.
+    """
+    cells = [cell for cell in nb.cells if cell.cell_type == "code"]
+    cells.sort(key=lambda cell: cell.get("execution_count") or 0)
+    outcomes = dict.fromkeys(exercises(handed.lecture), "not run")
+    tries = {}
+    for cell in cells:
+        asked = CALL.findall(cell.source)
+        for sign, name, number in LINE.findall(_printed(cell)):
+            if name in asked and name in outcomes:
+                outcomes[name] = OUTCOMES[sign]
+                tries[name] = int(number or sign != SIGNS["unanswered"])
+    handed.outcomes, handed.tries = outcomes, tries
+    handed.executed = max(filter(None, map(_when, cells)), default="")
+    handed.handed_out = str(nb.metadata.get("course", {}).get("date", ""))
+
+
+def _printed(cell: NotebookNode) -> str:
+    streams = [o.text for o in cell.outputs if o.get("name") == "stdout"]
+    return "".join(streams)
+
+
+def _when(cell: NotebookNode) -> str:
+    """When a cell ended, in UTC, as JupyterLab or Colab may note it; else empty."""
+    noted = cell.metadata.get("execution", {}).get("shell.execute_reply", "")
+    milliseconds = cell.metadata.get("executionInfo", {}).get("timestamp")
+    if isinstance(milliseconds, (int, float)):
+        time = datetime.fromtimestamp(milliseconds / 1000, timezone.utc)
+        noted = time.isoformat()
+    return str(noted)[:16].replace("T", " ")
+
+
+def rows(handed: list[Handed]) -> Iterator[list[str]]:
+    """The table: a head, then a row for each notebook."""
+    lectures = sorted({one.lecture for one in handed if one.lecture})
+    names = [name for lecture in lectures for name in exercises(lecture)]
+    yield [*FIXED, *names, *(f"{name} tries" for name in names)]
+    for one in handed:
+        right = sum(outcome == "right" for outcome in one.outcomes.values())
+        counts = [str(right), str(len(one.outcomes))] if one.outcomes else ["", ""]
+        row = [one.file, one.student, one.lecture, *counts]
+        row += [one.executed, one.handed_out, "; ".join(one.notes)]
+        row += [one.outcomes.get(name, "") for name in names]
+        row += [str(one.tries.get(name, "")) for name in names]
+        yield [_harmless(text) for text in row]
+
+
+def _harmless(text: str) -> str:
+    """Keep a spreadsheet from running a file's name as a formula."""
+    return f"'{text}" if text.startswith(tuple("=+-@\t\r\n")) else text
+
+
+def write(handed: list[Handed], out: Path) -> None:
+    """Write the table as CSV, whole or not at all; spreadsheets see its encoding.
+
+    What UTF-8 does not hold, such as parts of a name in Latin-1, is escaped.
+
+    Raises:
+        CourseError: there is no room or no permission, or `out` is no regular file.
+    """
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows(handed))
+    try:
+        with files.replacing(out) as file:
+            file.write(text.getvalue().encode("utf-8-sig", "backslashreplace"))
+    except OSError as error:
+        raise CourseError(
+            f"{out} cannot be written ({error.strerror}). If a spreadsheet has it open,"
+            " close it; or name another --out."
+        ) from error
+
+
+def arguments(argv: list[str] | None) -> argparse.Namespace:
+    """What the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m teaching.check")
+    commands = parser.add_subparsers(required=True, metavar="report")
+    report = commands.add_parser(
+        "report",
+        help="collect a class's notebooks into one CSV file",
+        description="Collect the notebooks that a class handed in into one CSV file."
+        " By default nothing is executed: the outcomes are what the checks printed when"
+        " the student saved the notebook. A student can edit that.",
+        epilog="Put each student's files into a folder of the student's name, or all"
+        " files into one folder, under the students' names.",
+    )
+    report.add_argument("folder", type=Path, help="searched with all its folders")
+    report.add_argument("--out", type=Path, default=Path("class.csv"))
+    report.add_argument("--force", action="store_true", help="overwrite the CSV file")
+    report.add_argument(
+        "--run",
+        action="store_true",
+        help="execute each notebook again, in a process of its own, at scale tiny, and"
+        " take the outcomes from there. This runs your students' code with your"
+        " rights: do it on a machine, or in a container, that holds nothing else",
+    )
+    report.add_argument(
+        "--seconds", type=int, default=300, help="for each notebook of --run"
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status: 1 where nothing was written."""
+    printing.print_anything()
+    args = arguments(argv)
+    try:
+        if os.path.exists(args.out) and not args.force:
+            raise CourseError(f"{args.out} exists: name another --out, or add --force.")
+        if not os.path.isdir(args.out.parent):
+            raise CourseError(f"There is no folder {args.out.parent}: create it first.")
+        handed = collect(args.folder, run=args.run, seconds=args.seconds)
+        write(handed, args.out)
+    except CourseError as error:
+        print(f"report: {error}", file=sys.stderr)
+        return 1
+    for one in handed:
+        for note in one.notes:
+            print(f"{printing.shown(one.file)}: {note}", file=sys.stderr)
+    read = sum(bool(one.outcomes) for one in handed)
+    how = "executed" if args.run else "read from their saved outputs, nothing executed"
+    print(f"{args.out}: {read} of {len(handed)} notebooks {how}")
+    return 0

@@ -1,0 +1,212 @@
+"""What the README and the website say about each lecture, taken from its notebook.
+
+python notebooks/lectures.py            fill the tables of README and website
+python notebooks/lectures.py --check    fail where one differs from the notebooks
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from nbformat import NotebookNode
+
+from tools import build
+from tools import slides
+from tools import outputs, timetable
+from tools.badges import badges, repository
+from tools.execute import Outcome
+from tools.outputs import SourceError
+
+PAGES = ("README.md", "site/index.md", "site/instructor.md")
+MARKED = re.compile(r"(<!-- (lectures|timetable) -->\n).*?(<!-- end of \2 -->)", re.S)
+QUESTIONS = {
+    "00": "What does a convolutional network compute, and how does one learn to read"
+    " digits?",
+    "01": "When does a network learn by heart, how do we notice, and what helps?",
+    "02": "Which changes to an image keep its label, and what are they worth?",
+    "03": "What made one network win in 2012, and what of it still holds?",
+    "04": "Why three small kernels in place of a large one, and what does depth buy?",
+    "05": "How can a deeper network cost less?",
+    "06": "What changes when each layer's input is normalised, and where does it go"
+    " wrong?",
+    "07": "Why do deeper plain networks get worse, and why does adding the input repair"
+    " them?",
+    "08": "What does a trained network know about a task that it has never seen?",
+    "09": "How far do four architectures get with two thousand photos, and how far does"
+    " ImageNet?",
+    "10": "The program runs and is wrong: which questions find the fault?",
+}
+
+
+@dataclass(frozen=True)
+class Lecture:
+    """One lecture: its notebook, and what stands in it."""
+
+    path: Path
+
+    @cached_property
+    def notebook(self) -> NotebookNode:
+        """The student's notebook, with its kept outputs."""
+        found = outputs.load(self.path)
+        if found is None:
+            raise SourceError(f"{self.path} is missing; run build.py")
+        return found
+
+    @property
+    def file(self) -> str:
+        """The notebook, as seen from the course's folder."""
+        return f"notebooks/{self.path.name}"
+
+    @property
+    def solutions(self) -> str:
+        """The notebook with its exercises filled in, as seen from the same folder."""
+        return f"notebooks/solutions/{self.path.name}"
+
+    @property
+    def number(self) -> str:
+        """Such as 04."""
+        return self.path.stem[:2]
+
+    @property
+    def title(self) -> str:
+        """The notebook's only heading of level 1."""
+        return self.notebook.cells[0].source.partition("\n")[0].lstrip("# ")
+
+    def linked(self, folder: str) -> str:
+        """Its title as a link, from a page in `folder` of the course."""
+        return f"[{self.title}]({'../' if folder else ''}{self.file})"
+
+    @property
+    def question(self) -> str:
+        """What the lecture answers, in one sentence."""
+        if self.number not in QUESTIONS:
+            raise SourceError(
+                f"say in QUESTIONS of {__file__} what {self.path} answers"
+            )
+        return QUESTIONS[self.number]
+
+    @cached_property
+    def sections(self) -> dict[str, float]:
+        """Heading of each section that has slides -> its minutes."""
+        return {
+            cells[0].source.partition("\n")[0].lstrip("# "): slides.minutes(cells)
+            for cells in slides.sections(self.notebook)
+        }
+
+    @property
+    def minutes(self) -> int:
+        """How long it takes to give the lecture from its slides."""
+        return round(sum(self.sections.values()))
+
+    @property
+    def stamp(self) -> dict:
+        """Date, scale, data, device, torch and seconds of the run that is kept."""
+        return self.notebook.metadata.get("course", {})
+
+    @property
+    def headline(self) -> str:
+        """What that run measured, in one line."""
+        return Outcome(self.path.stem, self.notebook, 0).headline
+
+    @property
+    def verified(self) -> str:
+        """When and with what the notebook was last run from top to bottom."""
+        if not self.stamp:
+            return "never yet"
+        data = {"real": "the real data", "stand-in": "stand-ins for the data"}
+        device = self.stamp["device"].replace("cpu", "a CPU")
+        return (
+            f"{self.stamp['date']}, at scale {self.stamp['scale']} on"
+            f" {data[self.stamp['data']]}, in {self.stamp['seconds']:,} s on {device}"
+            f" with torch {self.stamp['torch']}"
+        )
+
+
+def all_lectures(root: Path = build.ROOT) -> list[Lecture]:
+    """The lectures in their order."""
+    sources = build.lectures([], root)
+    return [Lecture(build.target(source, solutions=False)) for source in sources]
+
+
+def table(found: list[Lecture], folder: str) -> str:
+    """The lectures in Markdown.
+
+    Args:
+        found: one row each.
+        folder: where the page lies that shows it, as seen from the course's folder.
+    """
+    heads = ["", "lecture", "minutes", "seconds", "what its kept run measured"]
+    heads += ["open in"] if repository(build.ROOT) else []
+    aligned = ["---", "---", "---:", "---:", "---", "---"][: len(heads)]
+    lines = [heads, aligned, *(row(one, folder)[: len(heads)] for one in found)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def row(lecture: Lecture, folder: str) -> list[str]:
+    """The cells of one lecture; its badges are pictures in the README alone.
+
+    A page of the website asks no other host for pictures.
+    """
+    found = badges(repository(build.ROOT), lecture.file)
+    plain = [f"[{badge.name}]({badge.link})" for badge in found]
+    return [
+        lecture.number,
+        f"**{lecture.linked(folder)}**<br>{lecture.question}",
+        f"{lecture.minutes}",
+        f"{lecture.stamp['seconds']:,}",
+        lecture.headline.replace("|", r"\|"),
+        " ".join(plain if folder else [badge.markdown() for badge in found]),
+    ]
+
+
+def plan(found: list[Lecture]) -> str:
+    """The timetable in Markdown, with links as seen from `site/`."""
+    wanted = json.loads((build.ROOT / "site/timetable.json").read_text("utf-8"))
+    return timetable.table(
+        [timetable.Session(**session) for session in wanted],
+        {one.number: one.linked("site") for one in found},
+        {one.number: one.sections for one in found},
+    )
+
+
+def fill(text: str, found: list[Lecture], folder: str = "") -> str:
+    """A page in `folder` with its marked tables made anew."""
+
+    def made(match: re.Match) -> str:
+        new = table(found, folder) if match[2] == "lectures" else plan(found)
+        return match[1] + new + match[3]
+
+    return MARKED.sub(made, text)
+
+
+def main() -> int:
+    """Fill the tables, or check that there is nothing to fill."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="change nothing")
+    options = parser.parse_args()
+    try:
+        found, stale = all_lectures(), []
+        for name in PAGES:
+            page = build.ROOT / name
+            old = page.read_text(encoding="utf-8")
+            new = fill(old, found, Path(name).parent.as_posix().strip("."))
+            stale += [name] if new != old else []
+            if new != old and not options.check:
+                page.write_text(new, encoding="utf-8", newline="\n")
+    except SourceError as error:
+        sys.exit(f"lectures.py: {error}")
+    if options.check and stale:
+        pages = ", ".join(stale)
+        print(f"differs from the notebooks: {pages}; run make results", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

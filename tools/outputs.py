@@ -1,0 +1,176 @@
+"""What a notebook carries beside its source: outputs, alt texts, a stamp."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import hashlib
+import io
+import os
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+from PIL import Image
+
+from tools import imports
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+class SourceError(ValueError):
+    """A lecture cannot be built; the message says where, and what to do about it."""
+
+
+def load(path: Path) -> NotebookNode | None:
+    """The notebook at `path`; None where there is none.
+
+    Raises:
+        SourceError: the file is no notebook.
+    """
+    if not path.is_file():
+        return None
+    try:
+        return nbformat.read(path, as_version=4)
+    except Exception as error:
+        raise SourceError(
+            f"{path} cannot be read as a notebook ({type(error).__name__}): restore it"
+            " with git, or delete it and build again, without its outputs"
+        ) from error
+
+
+def write(nb: NotebookNode, path: Path) -> None:
+    """Write a notebook whole or not at all, the same bytes on every system."""
+    path.parent.mkdir(exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_bytes(text_of(nb).encode())
+    os.replace(part, path)
+
+
+def text_of(nb: NotebookNode) -> str:
+    """The notebook as its file holds it."""
+    return nbformat.writes(nb, indent=1).rstrip("\n") + "\n"
+
+
+def code_cells(nb: NotebookNode) -> list[NotebookNode]:
+    """The cells that run."""
+    return [cell for cell in nb.cells if cell.cell_type == "code"]
+
+
+def is_setup(cell: NotebookNode) -> bool:
+    """Whether this is the fixed set-up cell, which no output depends on."""
+    return "course-setup" in cell.metadata.get("tags", [])
+
+
+def carry_outputs(new: NotebookNode, old: NotebookNode) -> list[str]:
+    """Give the cells of `new` the outputs that the same code has in `old`.
+
+    Returns:
+        The first lines of the cells whose outputs are dropped: their code changed.
+    """
+    before = {cell.get("id"): cell for cell in code_cells(old)}
+    kept = []
+    for cell in code_cells(new):
+        same = before.get(cell.id)
+        if same and (same.source == cell.source or is_setup(cell)):
+            cell.outputs = copy.deepcopy(same.outputs)
+            cell.execution_count = same.execution_count
+            kept.append(cell.id)
+    describe_figures(new)
+    if "course" in old.metadata:
+        new.metadata.course = old.metadata.course
+    lost = [c for c in code_cells(old) if c.outputs and c.get("id") not in kept]
+    return [cell.source.partition("\n")[0] for cell in lost]
+
+
+def describe_figures(nb: NotebookNode) -> None:
+    """Write each cell's alt text into the figures it drew."""
+    for cell in code_cells(nb):
+        for output in cell.outputs:
+            for kind in output.get("data", {}):
+                if kind.startswith("image/"):
+                    described = output.metadata.setdefault(kind, {})
+                    described.pop("alt", None)
+                    if "alt" in cell.metadata:
+                        described["alt"] = cell.metadata.alt
+                    elif not described:
+                        del output.metadata[kind]
+
+
+def drop_widgets(nb: NotebookNode) -> None:
+    """Leave the picture of what has sliders: without its kernel no widget can live."""
+    nb.metadata.pop("widgets", None)
+    for cell in code_cells(nb):
+        for output in cell.outputs:
+            if "image/png" in output.get("data", {}):
+                output.data.pop(WIDGET, None)
+
+
+def shrink_figures(nb: NotebookNode) -> None:
+    """Reduce figures to 256 colours: a third of the bytes, and no difference to see."""
+    for cell in code_cells(nb):
+        for output in cell.outputs:
+            if "image/png" in output.get("data", {}):
+                output.data["image/png"] = shrunk(output.data["image/png"])
+
+
+def shrunk(png: str) -> str:
+    """A PNG in base64 with 256 colours at most, or as it was where that is smaller."""
+    with Image.open(io.BytesIO(base64.b64decode(png))) as image:
+        if image.mode == "P":
+            return png
+        rgb = Image.new("RGB", image.size, "white")
+        rgb.paste(image, mask=image.getchannel("A") if image.mode == "RGBA" else None)
+        buffer = io.BytesIO()
+        few = rgb.quantize(
+            256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE
+        )
+        few.save(buffer, "PNG", optimize=True)
+    smaller = base64.b64encode(buffer.getvalue()).decode()
+    return min(smaller, png, key=len)
+
+
+def code_hash(nb: NotebookNode) -> str:
+    """A fingerprint of the code that made the outputs."""
+    sources = [cell.source for cell in code_cells(nb) if not is_setup(cell)]
+    return hashlib.sha256("\0".join(sources).encode()).hexdigest()[:12]
+
+
+def utils_hash(nb: NotebookNode, root: Path, lecture: str) -> str:
+    """A fingerprint of the files of `utils` that a notebook uses, on every system."""
+    digest = hashlib.sha256()
+    for path in imports.used(nb, root, lecture):
+        name, text = path.relative_to(root).as_posix(), path.read_text(encoding="utf-8")
+        digest.update(f"{name}\0{text}\0".encode())
+    return digest.hexdigest()[:12]
+
+
+def merge_streams(nb: NotebookNode) -> None:
+    """Join printed lines that arrived in pieces, and drop what `\r` wrote over."""
+    for cell in code_cells(nb):
+        merged: list[NotebookNode] = []
+        for output in cell.outputs:
+            last = merged[-1] if merged else {}
+            if output.output_type == "stream" and output.name == last.get("name"):
+                last.text += output.text
+            else:
+                merged.append(output)
+        for output in merged:
+            if output.output_type == "stream":
+                lines = output.text.replace("\r\n", "\n").split("\n")
+                output.text = "\n".join(line.rpartition("\r")[2] for line in lines)
+        cell.outputs = merged
+
+
+def bad_outputs(nb: NotebookNode) -> list[str]:
+    """Warnings and errors that a committed notebook must not show."""
+    found = []
+    for number, cell in enumerate(nb.cells, start=1):
+        wanted = "raises-exception" in cell.metadata.get("tags", [])
+        for output in cell.get("outputs", []):
+            if output.output_type == "error" and not wanted:
+                found.append(f"cell {number}: failed with {output.ename}")
+            if output.get("name") == "stderr" and not wanted:
+                line = "".join(output.text).strip().split("\n")[-1]
+                found.append(f"cell {number}: wrote to stderr: {line[:100]}")
+    return found

@@ -1,0 +1,148 @@
+"""The website: every lecture with its kept outputs, its slides, and pages beside them.
+
+python notebooks/website.py            build/site/index.html and what it needs
+python notebooks/website.py 04 --out x a site of some lectures, for a quick look
+
+It executes nothing, and its pages need nothing from another host.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tools import build
+from tools import lectures
+from tools import slides
+from tools import outputs, staging
+from tools.badges import badges, repository
+from tools.outputs import SourceError
+from tools.lectures import Lecture
+
+ROOT = build.ROOT
+# Pages of the course that have their place elsewhere.
+OTHERS = (
+    "data/README.md",
+    "benchmarks/README.md",
+    "notebooks/README.md",
+    "CONTRIBUTING.md",
+    "RELIABILITY.md",
+)
+
+
+def pages(chosen: list[Lecture]) -> dict[str, str]:
+    """File of the course -> source of its page in the website."""
+    own = sorted((ROOT / "site").glob("*.md"))
+    found = {f"site/{page.name}": page.name for page in own}
+    found |= {name: name for name in OTHERS if (ROOT / name).is_file()}
+    for lecture in chosen:
+        for name in (lecture.file, lecture.solutions):
+            found[name] = name
+    return found
+
+
+def stage(chosen: list[Lecture], folder: Path) -> None:
+    """Write what Sphinx reads: the pages and notebooks, with their links adapted."""
+    found = pages(chosen)
+    links = staging.Links(ROOT, found | {"README.md": "index.md"}, repository(ROOT))
+    shutil.rmtree(folder, ignore_errors=True)
+    for file, page in found.items():
+        if file.endswith(".md"):
+            text = (ROOT / file).read_text(encoding="utf-8")
+            write(folder / page, links.adapt(text, file))
+            for picture in staging.pictures(text):
+                target = folder / Path(page).parent / picture
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy((ROOT / file).parent / picture, target)
+    for one in chosen:
+        stage_notebook(one.file, f"{one.number} · ", facts(one), folder, links)
+        before = f"Solutions {one.number} · "
+        stage_notebook(one.solutions, before, solved(one), folder, links)
+
+
+def stage_notebook(
+    file: str, before: str, text: str, folder: Path, links: staging.Links
+) -> None:
+    """Write one notebook for Sphinx: `before` its title, and `text` below it."""
+    nb = outputs.load(ROOT / file)
+    staging.adapt_notebook(nb, before, text)
+    for cell in nb.cells:
+        if cell.cell_type == "markdown":
+            cell.source = links.adapt(cell.source, file)
+    write(folder / file, outputs.text_of(nb))
+
+
+def facts(lecture: Lecture) -> str:
+    """Where a lecture's slides and solutions are, and when it was last run."""
+    name = lecture.path.stem
+    parts = [
+        f'<a href="../slides/{name}.html">Slides</a>, {lecture.minutes} minutes',
+        f"[Solutions](solutions/{name}.ipynb)",
+        f'<a href="../_sources/{lecture.file}" download>Notebook</a>',
+    ]
+    found = badges(repository(ROOT), lecture.file)
+    parts += [f"[Open in {badge.name}]({badge.link})" for badge in found]
+    return f"{' · '.join(parts)}\n\nLast verified {lecture.verified}."
+
+
+def solved(lecture: Lecture) -> str:
+    """What stands below the title of a lecture's solutions."""
+    title = f"[lecture {lecture.number}](../{lecture.path.name})"
+    return f"The notebook of {title} with its exercises filled in."
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file, and the folders that it lies in."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def render(source: Path, out: Path, *, strict: bool) -> None:
+    """Let Sphinx make the pages; a warning is an error if `strict`."""
+    shutil.rmtree(out, ignore_errors=True)
+    command = ["-m", "sphinx", "--quiet", "-E"]
+    command += ["-W", "--keep-going"] if strict else []
+    command += ["-c", str(ROOT / "site"), "-d", str(source.parent / "site-doctrees")]
+    done = subprocess.run([sys.executable, *command, str(source), str(out)])
+    if done.returncode:
+        raise SourceError("Sphinx complains, see above; the site is not complete")
+
+
+def add_slides(chosen: list[Lecture], out: Path) -> None:
+    """Put each lecture's deck into the site, and the notebook as it was committed."""
+    for lecture in chosen:
+        deck = out / "slides" / f"{lecture.path.stem}.html"
+        write(deck, slides.export(lecture.path))
+        for name in (lecture.file, lecture.solutions):
+            shutil.copy(ROOT / name, out / "_sources" / name)
+
+
+def make(names: list[str], out: Path) -> None:
+    """Make the site of these lectures in `out`."""
+    wanted = {build.target(s, solutions=False) for s in build.lectures(names)}
+    chosen = [one for one in lectures.all_lectures() if one.path in wanted]
+    source = out.parent / f"{out.name}-source"
+    stage(chosen, source)
+    render(source, out, strict=not names)  # some lectures are linked to others
+    add_slides(chosen, out)
+
+
+def main() -> int:
+    """Make the site that is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("lecture", nargs="*", help="such as 04; all by default")
+    parser.add_argument("--out", type=Path, default=ROOT / "build" / "site")
+    options = parser.parse_args()
+    try:
+        make(options.lecture, options.out.resolve())
+    except SourceError as error:
+        sys.exit(f"website.py: {error}")
+    print(options.out / "index.html")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,1 +1,0 @@
-"""What an instructor does with the notebooks of a class."""
