@@ -12,6 +12,8 @@ endif
 
 # Two test processes on two cores: more threads than cores would slow both down.
 ONE_THREAD := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
+# In a container everybody is root, whom Jupyter refuses unless told otherwise.
+AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 IN_DATA := $(if $(DATA),--data "$(DATA)")
 
 .DEFAULT_GOAL := help
@@ -25,22 +27,22 @@ help:  ## show this list
 	@echo "  make render N=00 SCALE=small     one lecture only"
 
 run: .venv/run  ## execute every lecture (SCALE=tiny|small|full, DATA=folder, N=lecture)
-	$(BIN)/python notebooks/run.py --scale $(SCALE) $(IN_DATA) $(N)
+	$(BIN)/python -m tools.run --scale $(SCALE) $(IN_DATA) $(N)
 
 lab: .venv/run  ## open the notebooks in JupyterLab, on this machine only
 	@# Untrusted, the kept drawings would show as words until their cells run.
 	@$(BIN)/python -m nbformat.sign notebooks/*.ipynb notebooks/solutions/*.ipynb > /dev/null
-	$(BIN)/python -m jupyterlab --ip=127.0.0.1 notebooks
+	$(BIN)/python -m jupyterlab --ip=127.0.0.1 $(AS_ROOT) notebooks
 
 present: SCALE = small
-present: .venv/run  ## one lecture as slides whose cells run (N=04, SCALE, DATA)
-	$(BIN)/python notebooks/present.py --scale $(SCALE) $(IN_DATA) $(N)
+present: .venv/present  ## one lecture as slides whose cells run (N=04, SCALE, DATA)
+	$(BIN)/python -m tools.present --scale $(SCALE) $(IN_DATA) $(N)
 
 slides: .venv/run  ## write the slide decks, each one file for a room without network (N=lecture)
-	$(BIN)/python notebooks/slides.py $(N)
+	$(BIN)/python -m tools.slides $(N)
 
 site: .venv/site  ## render the website, with the kept outputs and the slides, into build/site
-	$(BIN)/python notebooks/website.py $(N)
+	$(BIN)/python -m tools.website $(N)
 
 test: .venv/dev lint check  ## lint, unit tests, notebooks up to date, notebooks executed
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 tests
@@ -52,18 +54,18 @@ lint: .venv/dev  ## ruff over the code, the notebooks and their source
 	$(BIN)/python -m ruff format --check .
 
 check: .venv/dev  ## do the notebooks match their source, and their outputs the code?
-	$(BIN)/python notebooks/build.py --check
+	$(BIN)/python -m tools.build --check
 
 notebooks: .venv/dev  ## build the notebooks and their solutions from notebooks/source
-	$(BIN)/python notebooks/build.py $(N)
+	$(BIN)/python -m tools.build $(N)
 
 render: SCALE = small
 render: .venv/dev  ## execute the notebooks and keep their outputs (SCALE, DATA, N)
-	$(BIN)/python notebooks/run.py --render --scale $(SCALE) $(IN_DATA) $(N)
+	$(BIN)/python -m tools.render --scale $(SCALE) $(IN_DATA) $(N)
 
 results: .venv/dev  ## fill the tables of README and website from results/ and the notebooks
-	$(BIN)/python -m utils.results
-	$(BIN)/python notebooks/lectures.py
+	$(BIN)/python -m experiments.leaderboard
+	$(BIN)/python -m tools.lectures
 
 reliability: .venv/dev  ## all rounds of what RELIABILITY.md promises
 	$(BIN)/python -m pytest tests/reliability --thorough
@@ -85,6 +87,10 @@ clean:  ## remove the environment and everything built
 	@echo "Setting up .venv; torch is large, so the first time takes some minutes."
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+.venv/present: .venv/run tools/slides/requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tools/slides/requirements.txt
 	@touch $@
 
 .venv/dev: .venv/run requirements-dev.txt

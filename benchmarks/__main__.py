@@ -13,8 +13,8 @@ import torch
 from benchmarks import report, suites
 from benchmarks.measure import CLOCKS
 from benchmarks.settings import Settings
-from utils.course import CourseError
 from experiments import record
+from utils.course import CourseError
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:

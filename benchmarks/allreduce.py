@@ -19,9 +19,9 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 
+from experiments import record
 from utils import course
 from utils.models import build
-from experiments import record
 from utils.training import distributed
 from utils.training.parallel import parallel
 from utils.training.precision import place

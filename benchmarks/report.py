@@ -9,8 +9,8 @@ from typing import Any
 
 from benchmarks.measure import Group, Target, Timing
 from benchmarks.suites import SUITES
-from utils import course
 from experiments import record
+from utils import course
 
 RESULTS = course.ROOT / "results" / "benchmarks"
 PAGE = course.ROOT / "benchmarks" / "README.md"

@@ -17,9 +17,9 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from experiments import record, schema
 from utils import course
 from utils.course import CourseError
-from experiments import record, schema
 
 RESULTS = course.ROOT / "results"
 PAGES = ("README.md", "site/leaderboard.md")

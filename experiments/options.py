@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from experiments.request import AUGMENTATIONS
 from utils import data
 from utils.course import CourseError
 from utils.models import MODELS
@@ -16,7 +17,6 @@ from utils.models.transfer import SOURCES
 from utils.training import distributed
 from utils.training.precision import DTYPES
 from utils.training.recipe import OPTIMIZERS, SCHEDULES
-from experiments.request import AUGMENTATIONS
 
 ABOUT = """\
 Train a network of the course on a data set. It is measured on the validation set

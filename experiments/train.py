@@ -14,15 +14,15 @@ from typing import Any
 import torch
 from torch import nn
 
+from experiments import record, request
+from experiments.options import SEEDS, read_options
 from utils import course, files, printing
 from utils.course import CourseError
 from utils.datasets.loader import Splits
 from utils.look import totals
 from utils.train import evaluate, fit
-from experiments import record, request
 from utils.training import distributed
 from utils.training.history import History, percent
-from experiments.options import SEEDS, read_options
 from utils.training.parallel import check_device
 from utils.training.precision import make_precision
 from utils.training.sync_batchnorm import synchronise

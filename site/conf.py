@@ -1,4 +1,4 @@
-"""How Sphinx makes the website; notebooks/website.py lays out what it reads."""
+"""How Sphinx makes the website; tools.website lays out what it reads."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ myst_heading_anchors = 3
 # Scripts, fonts and formulas come with the site: a classroom may have no network.
 mathjax_path = "mathjax.js"
 mathjax3_config = {"svg": {"fontCache": "local"}}
-html_static_path = ["static", str(ROOT / "slides" / "vendor" / "mathjax.js")]
+html_static_path = ["static", str(ROOT / "tools" / "slides" / "vendor" / "mathjax.js")]
 html_css_files = ["course.css"]
 copybutton_selector = "div.cell_input pre, div.highlight-bash pre"
 

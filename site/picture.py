@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "notebooks")]
 
 import slides  # noqa: E402
+
 from tools import outputs, pages  # noqa: E402
 
 NOTEBOOK = ROOT / "notebooks" / "04_vgg.ipynb"

@@ -1,22 +1,18 @@
-"""Tell a student at once whether an exercise is solved: `check("00.1", answer)`.
-
-python -m teaching.check report FOLDER   a class's notebooks as one CSV file
-"""
+"""Tell a student at once whether an exercise is solved: `check("00.1", answer)`."""
 
 from __future__ import annotations
 
 import importlib
 import os
 import re
-import sys
 from typing import Any
 
 import torch
 
-from utils import printing
-from utils.course import CourseError
 from teaching.checks import EXERCISES, Unanswered, Wrong, in_words
 from teaching.checks.limit import time_limit
+from utils import printing
+from utils.course import CourseError
 
 SIGNS = {"right": "✓", "wrong": "✗", "unanswered": "○"}
 SECONDS = 60  # for the check of one answer; all of ours take less than one
@@ -111,9 +107,4 @@ def exercises(lecture: str) -> list[str]:
 
 
 check = Checker()
-results = results
-
-if __name__ == "__main__":
-    from tools.class_report import main
-
-    sys.exit(main())
+results = check.results

@@ -13,7 +13,6 @@ from itertools import pairwise
 
 from torch import nn
 
-from utils.course import CourseError
 from teaching.grids import beside, convolution, grid
 from teaching.svg import (
     CONV,
@@ -30,6 +29,7 @@ from teaching.svg import (
     text,
     text_width,
 )
+from utils.course import CourseError
 from utils.sizes import Call, trace
 
 __all__ = [

@@ -8,7 +8,6 @@ from typing import Any
 from torch import Tensor
 from torch.nn.functional import conv2d
 
-from utils.course import CourseError
 from teaching.svg import (
     CONV,
     FILL,
@@ -21,6 +20,7 @@ from teaching.svg import (
     text,
     text_width,
 )
+from utils.course import CourseError
 
 CELL = 34  # pixels: side of a cell
 PADDED = None  # a cell that the padding adds

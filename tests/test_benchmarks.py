@@ -18,8 +18,8 @@ from benchmarks.networks import NETWORKS, tiny
 from benchmarks.settings import Settings
 from benchmarks.suites import accuracy, notebooks, scaling
 from benchmarks.work import Work, noise, synthetic
-from utils.course import CourseError
 from experiments import record
+from utils.course import CourseError
 
 CPU = torch.device("cpu")
 

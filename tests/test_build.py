@@ -7,8 +7,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from tools import build
-from tools import outputs, percent
+from tools import build, outputs, percent
 from tools.outputs import SourceError
 
 MODULE = '''"""Demo."""
@@ -114,13 +113,13 @@ STUBS = [
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A course of one lecture."""
-    for folder in ("notebooks/source", "utils/exercises"):
+    for folder in ("notebooks/source", "utils", "teaching/checks"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "pyproject.toml").write_text('[tool.course]\nrepository = ""\n')
     (tmp_path / "notebooks/extra.md").write_text("more")
     (tmp_path / "utils/course.py").write_text("")
     (tmp_path / "utils/demo.py").write_text(MODULE)
-    (tmp_path / "utils/exercises/lecture_90.py").write_text(CHECKS)
+    (tmp_path / "teaching/checks/lecture_90.py").write_text(CHECKS)
     write_source(tmp_path, LECTURE)
     return tmp_path
 
@@ -178,6 +177,7 @@ def test_build_is_valid_and_repeats_byte_by_byte(root, capsys):
     nb = built(root)
     nbformat.validate(nb)
     assert nb.metadata.kernelspec.name == "python3"
+    assert nb.metadata.language_info.file_extension == ".py"
     assert (nb.nbformat, nb.nbformat_minor) == (4, 5)
     first = [page(root, solutions=s).read_bytes() for s in (False, True)]
     assert build.main([], root) == 0
@@ -197,6 +197,7 @@ def test_markers_become_metadata(root):
     figure = find(nb, "plot(")
     assert figure.metadata.alt == "A line that rises from 0 to 1."
     assert figure.metadata.jupyter.source_hidden
+    assert figure.metadata.cellView == "form"  # what Colab folds
     assert figure.source == "plot([0, 1]);"
 
 
@@ -252,6 +253,8 @@ def test_student_gets_stubs_and_solutions_the_code(root):
     assert "# solution" not in find(full, "def size").source
     assert student.cells[-1].source.startswith("*Your answer:*")
     assert full.cells[-1].source.startswith("Because the kernel")
+    assert "(extra.md)" in find(student, "A demo").source
+    assert "(../extra.md)" in find(full, "A demo").source
 
 
 def test_ids_are_shared_and_survive_insertions(root):
@@ -263,9 +266,6 @@ def test_ids_are_shared_and_survive_insertions(root):
     after = [cell.id for cell in built(root).cells]
     assert len(after) == len(before) + 1
     assert [one for one in after if one in before] == before
-
-
-def test_equal_cells_have_different_ids(root):
     write_source(root, "# %% setup\n\n# %%\nx = 1\n\n# %%\nx = 1\n")
     assert len({cell.id for cell in built(root).cells}) == 3
 
@@ -283,20 +283,30 @@ def test_outputs_stay_with_unchanged_code_only(root, capsys):
     assert "code changed since its outputs" in complaints(root, capsys)
 
 
-def test_links_of_solutions_lead_one_folder_up(root):
-    assert "(extra.md)" in find(built(root), "A demo").source
-    assert "(../extra.md)" in find(built(root, solutions=True), "A demo").source
+def test_outputs_are_carried_over_where_only_names_moved(root, capsys):
+    render(root)
+    before = built(root)
+    change(root, "import torch", "import torch, math")
+    change(root, "plot([0, 1])", "plot.line([0, 1])")
+    change(root, "# # A demo", "# # The demo")
+    assert build.main(["--carry-over", "plot has moved"], root) == 0
+    assert "dropped" not in capsys.readouterr().out
+    nb = nbformat.read(page(root), as_version=4)
+    assert find(nb, "plot.line").outputs == find(before, "plot(").outputs
+    assert nb.metadata.course.carried.reason == "plot has moved"
+    assert nb.metadata.course.carried.date == build.today()
+    assert built(root) == nb
+    complaints(root, capsys, status=0)
+    change(root, "Size().double()", "Size()\n\n# %%\nSize().double()")  # a new cell
+    assert build.main(["--carry-over", "again"], root) == 0
+    assert len(find(nbformat.read(page(root), 4), "plot.line").outputs) == 1
 
 
 def test_clean_course_passes_the_check(root, capsys):
     render(root)
     assert "1 lectures: nothing to complain" in complaints(root, capsys, status=0)
-
-
-def test_check_accepts_line_ends_of_windows(root, capsys):
-    render(root)
     page(root).write_bytes(page(root).read_bytes().replace(b"\n", b"\r\n"))
-    complaints(root, capsys, status=0)
+    complaints(root, capsys, status=0)  # with the line ends of Windows, too
 
 
 @pytest.mark.parametrize(
@@ -322,7 +332,7 @@ def test_check_accepts_line_ends_of_windows(root, capsys):
             "number\n\n# %% [markdown]\n# ### Next",
             "exercise without a check",
         ),
-        ('check("90.1", number)', 'check("90.7", 1)', 'check("90.7", ...): utils'),
+        ('check("90.1", number)', 'check("90.7", 1)', 'check("90.7", ...): teaching'),
         ('check("90.1", number)', 'check("90.2", 1)', "90.2 is checked 2 times"),
         ("# solution\nnumber", "# Solution:\nnumber", "hides nothing"),
         ("# %% setup\n", "", "no set-up cell"),
@@ -352,12 +362,12 @@ def test_check_finds_drift(root, capsys):
     render(root)
     (root / "utils/demo.py").write_text(MODULE.replace("width: int = 3", "width = 4"))
     found = complaints(root, capsys)
-    assert "cell 5 drifted from utils.demo:Size: run build.py" in found
+    assert "cell 5 drifted from utils.demo:Size: run tools.build" in found
 
 
 def test_old_utils_are_listed_without_failing(root, capsys):
-    change(root, "import torch", "import torch\n\nfrom utils import first")
-    other, first = root / "utils/other.py", root / "utils/first.py"
+    change(root, "import torch", "import torch\n\nfrom teaching import first")
+    other, first = root / "utils/other.py", root / "teaching/first.py"
     first.write_text("from utils.second import x\n")
     (root / "utils/second.py").write_text("x = 1\n")
     render(root)

@@ -17,7 +17,6 @@ from torch import nn
 from teaching import check as module
 from teaching import checks as kit
 from teaching.check import Checker
-from utils.course import CourseError
 from teaching.checks import (
     EXERCISES,
     Wrong,
@@ -27,6 +26,7 @@ from teaching.checks import (
     expect_number,
     expect_value,
 )
+from utils.course import CourseError
 
 ROOT = Path(__file__).resolve().parent.parent
 LECTURES = sorted((ROOT / "utils" / "exercises").glob("lecture_*.py"))
@@ -102,7 +102,7 @@ def check(monkeypatch):
 def test_right_answer_gets_a_tick_and_the_reason(check, capsys):
     assert check("98.1", 28) is None
     assert capsys.readouterr().out == "✓ 98.1 32 - 5 + 1 = 28\n"
-    assert results == {"98.1": "right"}
+    assert check.results == {"98.1": "right"}
 
 
 def test_hint_then_stronger_hint(check, capsys):
@@ -132,7 +132,7 @@ def test_blank_is_unanswered(check, capsys, name, answer):
 @pytest.mark.parametrize("answer", [returns_nothing, stumbles])
 def test_unwritten_function_is_unanswered(check, answer):
     check("98.2", answer)
-    assert results["98.2"] == "unanswered"
+    assert check.results["98.2"] == "unanswered"
 
 
 def test_unwritten_network_is_unanswered(check):
@@ -141,7 +141,7 @@ def test_unwritten_network_is_unanswered(check):
 
     check("98.10", Stub)
     check("98.10", Stub())
-    assert results["98.10"] == "unanswered"
+    assert check.results["98.10"] == "unanswered"
 
 
 @pytest.mark.parametrize("answer", ABSURD, ids=map(str, range(len(ABSURD))))
@@ -162,13 +162,13 @@ def test_function_and_module_are_judged_by_behaviour(check, capsys):
     check("98.2", lambda n, k: n - k)
     assert "is 27, not 28" in capsys.readouterr().out
     check("98.2", lambda n, k: 1 + n - k)
-    assert results["98.2"] == "right"
+    assert check.results["98.2"] == "right"
     check("98.10", nn.Conv2d(1, 5, 3))
     assert "(2, 1, 8, 8) -> (2, 5, 6, 6)" in capsys.readouterr().out
     check("98.10", nn.Conv2d(1, 4, 3, bias=False))
     assert "36 parameters, 4 too few" in capsys.readouterr().out
     check("98.10", nn.Conv2d(1, 4, 3))
-    assert results["98.10"] == "right"
+    assert check.results["98.10"] == "right"
 
 
 def test_module_keeps_its_modes_and_statistics():
@@ -212,10 +212,10 @@ def test_an_answer_that_never_ends_is_stopped(check, capsys, monkeypatch):
 
     monkeypatch.setattr(module, "SECONDS", 0.2)
     check("98.2", endless)
-    assert results["98.2"] == "wrong"
+    assert check.results["98.2"] == "wrong"
     assert "still running after 0.2 s" in capsys.readouterr().out
     check("98.2", lambda n, k: n - k + 1)  # the next one has its own time
-    assert results["98.2"] == "right"
+    assert check.results["98.2"] == "right"
 
 
 def test_an_interrupt_by_hand_stays_one(check):

@@ -9,13 +9,14 @@ import sys
 import pytest
 import torch
 
+from experiments import record, request
+from experiments import train as command
+from experiments.options import parser
 from utils import course, data
 from utils.course import CourseError
 from utils.models import build
 from utils.models.transfer import Transfer, pretrained
 from utils.train import evaluate
-from experiments import train, record, request
-from experiments.options import parser
 
 DIGITS = [
     "--model",

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from teaching import diagrams
-from utils.course import CourseError
 from teaching.diagrams import Stage
 from teaching.svg import FONT, PAGE, text_width
+from utils.course import CourseError
 from utils.models import LeNet5, TwoLayerCNN
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -27,6 +27,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
 
 from benchmarks import allreduce  # noqa: E402
+from experiments.options import read_options  # noqa: E402
 from utils import augment  # noqa: E402
 from utils.course import CourseError  # noqa: E402
 from utils.datasets import store  # noqa: E402
@@ -42,7 +43,6 @@ from utils.training import (  # noqa: E402
     record,
     request,
 )
-from experiments.options import read_options  # noqa: E402
 from utils.training.parallel import check_device, parallel  # noqa: E402
 from utils.training.precision import place  # noqa: E402
 from utils.training.sync_batchnorm import synchronise  # noqa: E402

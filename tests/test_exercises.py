@@ -47,19 +47,19 @@ def made(answer):
 @pytest.mark.parametrize(("name", "answer"), SOLUTIONS)
 def test_solution_is_right(check, name, answer, capsys):
     check(name, made(answer))
-    assert results[name] == "right", capsys.readouterr().out
+    assert check.results[name] == "right", capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_blank_is_unanswered(check, name):
     check(name, ...)
-    assert results[name] == "unanswered"
+    assert check.results[name] == "unanswered"
 
 
 @pytest.mark.parametrize(("name", "answer", "hint"), MISTAKES)
 def test_mistake_gets_its_hint(check, name, answer, hint, capsys):
     check(name, made(answer))
-    assert results[name] == "wrong"
+    assert check.results[name] == "wrong"
     capsys.readouterr()
     check(name, made(answer))  # the second try adds the stronger hint
     assert re.search(hint, " ".join(capsys.readouterr().out.split()))

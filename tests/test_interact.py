@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 
 from teaching import sliders
+from teaching.sliders import WIDGET, explore
 from utils import plot
 from utils.course import CourseError
-from teaching.sliders import WIDGET, explore
 
 
 def bars(height=3, colour="blue", grid=False):

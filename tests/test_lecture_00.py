@@ -119,7 +119,7 @@ def test_student_stubs_are_unanswered(check):
     check("00.5", Stub)
     check("00.3", lambda logits: None)
     check("00.7", lambda activation, images, labels: None)
-    assert set(results.values()) == {"unanswered"}
+    assert set(check.results.values()) == {"unanswered"}
 
 
 @pytest.mark.parametrize("classes", [2, 10, 100])

@@ -153,7 +153,7 @@ def test_student_stubs_are_unanswered(check):
     check("01.3", (..., ...))
     check("01.5", (lambda labels, share: None, ...))
     check("01.1", (8, ..., 6))
-    assert set(results.values()) == {"unanswered"}
+    assert set(check.results.values()) == {"unanswered"}
 
 
 def test_a_dropout_of_ones_own_is_accepted(check):
@@ -168,7 +168,7 @@ def test_a_dropout_of_ones_own_is_accepted(check):
             return x * (torch.rand_like(x) >= self.p) / (1 - self.p)
 
     check("01.4", network(layer=Dropout))
-    assert results["01.4"] == "right"
+    assert check.results["01.4"] == "right"
 
 
 def test_the_check_leaves_the_network_as_it_was(check):

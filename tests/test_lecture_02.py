@@ -129,7 +129,7 @@ ANOTHER_WAY = [
 @pytest.mark.parametrize(("name", "answer"), ANOTHER_WAY)
 def test_another_way_is_accepted(check, capsys, name, answer):
     check(name, answer)
-    assert results[name] == "right", capsys.readouterr().out
+    assert check.results[name] == "right", capsys.readouterr().out
 
 
 UNANSWERED = [
@@ -142,7 +142,7 @@ UNANSWERED = [
 @pytest.mark.parametrize(("name", "answer"), UNANSWERED)
 def test_a_stub_is_not_answered(check, name, answer):
     check(name, answer)
-    assert results[name] == "unanswered"
+    assert check.results[name] == "unanswered"
 
 
 def test_second_hints_say_more(check, capsys):

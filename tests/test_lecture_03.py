@@ -159,12 +159,12 @@ def test_student_stubs_are_unanswered(check):
     check("03.3", lambda x, weight, groups: None)
     check("03.5", lambda images, draws: None)
     check("03.6", (lambda width: None, ...))
-    assert set(results.values()) == {"unanswered"}
+    assert set(check.results.values()) == {"unanswered"}
 
 
 def test_components_in_any_order_and_with_any_sign(check):
     check("03.5", shift_by_svd)
-    assert results["03.5"] == "right"
+    assert check.results["03.5"] == "right"
 
 
 def test_one_convolution_less_tells_whether_the_seeds_agree(check, capsys):

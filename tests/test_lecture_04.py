@@ -132,7 +132,7 @@ MISTAKES = [
 
 def test_both_classifiers_are_right(check, capsys):
     check("04.3", (one(), three()))
-    assert results["04.3"] == "right"
+    assert check.results["04.3"] == "right"
     assert "56%" in capsys.readouterr().out.replace(" ", "")
 
 
@@ -143,7 +143,7 @@ def test_student_stubs_are_unanswered(check):
     check("04.4", lambda maps, size: None)
     check("04.5", lambda deep, shallow: None)
     check("04.6", (..., ...))
-    assert set(results.values()) == {"unanswered"}
+    assert set(check.results.values()) == {"unanswered"}
 
 
 def test_the_check_draws_from_its_own_generator(check):

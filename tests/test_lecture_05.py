@@ -186,19 +186,19 @@ MISTAKES = [
 )
 def test_student_stubs_are_unanswered(check, name, answer):
     check(name, answer)
-    assert results[name] == "unanswered"
+    assert check.results[name] == "unanswered"
 
 
 def test_a_module_in_other_words_is_accepted(check, capsys):
     check("05.2", Functional)
-    assert results["05.2"] == "right", capsys.readouterr().out
+    assert check.results["05.2"] == "right", capsys.readouterr().out
 
 
 @pytest.mark.parametrize("reductions", [(96, 16), (64, 48), (88, 24)])
 def test_every_choice_within_the_budget_is_accepted(check, reductions, capsys):
     three, five = reductions
     check("05.3", replace(M4E, reduce_3x3=three, reduce_5x5=five))
-    assert results["05.3"] == "right", capsys.readouterr().out
+    assert check.results["05.3"] == "right", capsys.readouterr().out
 
 
 def test_the_price_of_a_channel_is_what_one_more_costs():

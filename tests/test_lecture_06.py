@@ -216,12 +216,12 @@ def test_student_stubs_are_unanswered(check):
     check("06.5", lambda model, loader: None)
     check("06.6", (lambda model, loader: None, ..., ...))
     check("06.6", (returns_nothing, 0.1, 0.4))
-    assert set(results.values()) == {"unanswered"}
+    assert set(check.results.values()) == {"unanswered"}
 
 
 def test_torchs_own_function_is_accepted(check):
     check("06.2", torchs)
-    assert results["06.2"] == "right"
+    assert check.results["06.2"] == "right"
 
 
 def test_a_fold_of_torchs_is_accepted(check):
@@ -232,12 +232,12 @@ def test_a_fold_of_torchs_is_accepted(check):
         return nn.utils.fuse_linear_bn_eval(linear, norm)
 
     check("06.4", fold)
-    assert results["06.4"] == "right"
+    assert check.results["06.4"] == "right"
 
 
 def test_mistakes_are_judged_the_same_twice(check, capsys):
     for _ in range(2):
         check("06.5", mean_of_batches)
-        assert results["06.5"] == "wrong"
+        assert check.results["06.5"] == "wrong"
     first, second = capsys.readouterr().out.splitlines()
     assert second.startswith(first)

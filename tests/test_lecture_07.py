@@ -190,8 +190,8 @@ def test_student_stubs_are_unanswered(check):
     check("07.4", lambda channels, side: None)
     check("07.5", (lambda depth: None, ERRORS))
     check("07.6", {34: ..., 50: ...})
-    assert set(results.values()) == {"unanswered"}
-    assert len(results) == 6
+    assert set(check.results.values()) == {"unanswered"}
+    assert len(check.results) == 6
 
 
 def test_the_check_leaves_networks_as_they_were(check):
@@ -213,4 +213,4 @@ def test_a_shortcut_that_is_made_where_it_is_needed_alone_is_accepted(check):
         return out + (x if x.shape == out.shape else project(x))
 
     check("07.3", by_shape)
-    assert results["07.3"] == "right"
+    assert check.results["07.3"] == "right"

@@ -191,7 +191,7 @@ def test_student_stubs_are_unanswered(check):
     check("08.2", lambda net, classes: None)
     check("08.3", lambda network, lr: None)
     check("08.6", ("frozen", ..., ..., ...))
-    assert set(results.values()) == {"unanswered"}
+    assert set(check.results.values()) == {"unanswered"}
 
 
 def test_a_train_that_is_still_to_be_written_is_unanswered(check):
@@ -199,7 +199,7 @@ def test_a_train_that_is_still_to_be_written_is_unanswered(check):
         def train(self, mode=True): ...
 
     check("08.4", Stub)
-    assert results["08.4"] == "unanswered"
+    assert check.results["08.4"] == "unanswered"
 
 
 def test_code_c_is_the_one_that_loads():

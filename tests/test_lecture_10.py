@@ -9,9 +9,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from teaching.checks.lecture_10 import patient
 from utils import augment, data
 from utils.course import CourseError
-from teaching.checks.lecture_10 import patient
 from utils.models import TwoLayerCNN
 
 
@@ -269,7 +269,7 @@ def test_student_stubs_are_unanswered(check):
     check("10.2", Stub)
     check("10.10", Stub)
     check("10.8", (..., ..., ...))
-    assert set(results.values()) == {"unanswered"}
+    assert set(check.results.values()) == {"unanswered"}
 
 
 @pytest.mark.parametrize(
@@ -287,7 +287,7 @@ def test_student_stubs_are_unanswered(check):
 )
 def test_another_way_is_accepted(check, name, answer, capsys):
     check(name, answer)
-    assert results[name] == "right", capsys.readouterr().out
+    assert check.results[name] == "right", capsys.readouterr().out
 
 
 def test_each_patient_has_the_fault_that_its_answer_names():

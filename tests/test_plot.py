@@ -16,10 +16,10 @@ from matplotlib.text import Text
 from torch import nn
 from torch.nn.functional import conv2d
 
+from experiments.leaderboard import Row
 from utils import plot
 from utils.course import CourseError
 from utils.figures.style import ink, spread
-from experiments.leaderboard import Row
 
 CLASSES = (
     *("airplane", "automobile", "bird", "cat", "deer"),

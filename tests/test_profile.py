@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from experiments.profile import epoch_profile
 from utils import plot
 from utils.course import CourseError
-from experiments.profile import epoch_profile
 
 
 class Slow(list):

@@ -7,10 +7,9 @@ import re
 
 import pytest
 
-from experiments import leaderboard
+from experiments import leaderboard, record
 from utils import course
 from utils.course import CourseError
-from experiments import record
 
 
 def run(name="resnet20-cifar10", seed=0, accuracy=0.9, **changes):
@@ -66,7 +65,9 @@ def test_runs_of_one_name_are_one_row_and_the_best_is_first(folder):
 
 
 def test_a_table_is_markdown_and_html(folder):
-    table = leaderboard.Table(leaderboard.leaderboard(leaderboard.runs(folder), "CIFAR-10"))
+    table = leaderboard.Table(
+        leaderboard.leaderboard(leaderboard.runs(folder), "CIFAR-10")
+    )
     head, align, *body, empty, caption = table.markdown().splitlines()
     assert head.count("|") == align.count("|") == body[0].count("|")
     assert (len(body), empty) == (2, "")
@@ -82,7 +83,9 @@ def test_no_name_breaks_a_table(tmp_path):
     model = run()["model"] | {"name": name}
     machine = {"device": "<b>|", "threads": 1}
     record.write(tmp_path / "a.json", run(model=model, machine=machine))
-    table = leaderboard.Table(leaderboard.leaderboard(leaderboard.runs(tmp_path), "CIFAR-10"))
+    table = leaderboard.Table(
+        leaderboard.leaderboard(leaderboard.runs(tmp_path), "CIFAR-10")
+    )
     head, _, row, *rest = table.markdown().splitlines()
     assert row.count("|") == head.count("|")
     assert "a&#124;b&lt;c&gt; &lt;!-- end of results --&gt;?" in row
@@ -145,7 +148,9 @@ def test_what_a_record_may_lack(tmp_path):
     record.write(tmp_path / "a.json", made)
     found = leaderboard.runs(tmp_path)
     assert leaderboard.leaderboard(found, "CIFAR-10") == []
-    assert leaderboard.Row((made | {"test_accuracy": 0.5},)).cells()["memory (GB)"] == ""
+    assert (
+        leaderboard.Row((made | {"test_accuracy": 0.5},)).cells()["memory (GB)"] == ""
+    )
 
 
 def test_a_record_nested_without_end_is_none(tmp_path):

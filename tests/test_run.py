@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,9 +18,7 @@ import pytest
 from nbformat import v4
 from PIL import Image
 
-from tools import build
-from tools import run
-from tools import execute, outputs, pages
+from tools import build, execute, outputs, render, run
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -95,8 +94,10 @@ def root(tmp_path: Path, monkeypatch) -> Path:
     (tmp_path / "notebooks/solutions").mkdir()
     (tmp_path / "utils").mkdir()
     (tmp_path / "utils/course.py").write_text("")
-    (tmp_path / "utils/exercises").mkdir()
-    (tmp_path / "utils/exercises/lecture_90.py").write_text('@exercise("90.1")')
+    (tmp_path / "teaching/checks").mkdir(parents=True)
+    (tmp_path / "tools").mkdir()
+    shutil.copy(ROOT / "tools/colab.py", tmp_path / "tools")
+    (tmp_path / "teaching/checks/lecture_90.py").write_text('@exercise("90.1")')
     (tmp_path / "pyproject.toml").write_text('[tool.course]\nrepository = ""\n')
     (tmp_path / "notebooks/source/90_good.py").write_text(GOOD)
     (tmp_path / "notebooks/source/91_bad.py").write_text(BAD)
@@ -144,7 +145,7 @@ def test_one_failure_leaves_the_others_running(root, capsys):
 
 
 def test_render_stamps_and_repeats_byte_by_byte(root, capsys, monkeypatch):
-    assert run.main(["--render", "90", "--scale", "tiny"], root) == 0
+    assert render.main(["90", "--scale", "tiny"], root) == 0
     paths = [root / "notebooks" / part / "90_good.ipynb" for part in ("", "solutions")]
     first = [path.read_bytes() for path in paths]
     nb = json.loads(first[0])
@@ -153,11 +154,11 @@ def test_render_stamps_and_repeats_byte_by_byte(root, capsys, monkeypatch):
         *("code", "utils", "scale", "data", "device", "torch", "date", "seconds")
     }
     assert (stamp["scale"], stamp["data"]) == ("tiny", "stand-in")
-    assert nb["metadata"]["language_info"] == {"name": "python"}
+    assert nb["metadata"]["language_info"] == outputs.LANGUAGE
     assert all("execution" not in cell["metadata"] for cell in nb["cells"])
     assert build.check_all(build.lectures(["90"], root), root) == []
-    monkeypatch.setattr(run, "today", lambda: "2099-01-01")
-    assert run.main(["--render", "90", "--scale", "tiny"], root) == 0
+    monkeypatch.setattr(build, "today", lambda: "2099-01-01")
+    assert render.main(["90", "--scale", "tiny"], root) == 0
     assert first == [path.read_bytes() for path in paths]
     out = capsys.readouterr().out
     assert out.count("scale tiny in") == 4
@@ -166,7 +167,7 @@ def test_render_stamps_and_repeats_byte_by_byte(root, capsys, monkeypatch):
 def test_render_refuses_what_nobody_should_read(root, capsys):
     before = (root / "notebooks/90_good.ipynb").read_bytes()
     source(root, "import sys\n", "import sys\nsys.stderr.write('careful\\n')\n")
-    assert run.main(["--render", "90", "--scale", "tiny"], root) == 1
+    assert render.main(["90", "--scale", "tiny"], root) == 1
     assert "cell 4: wrote to stderr: careful" in capsys.readouterr().err
     assert (root / "notebooks/90_good.ipynb").read_bytes() == before
 
@@ -203,20 +204,15 @@ def test_environment_makes_the_data_folder_absolute(root, monkeypatch):
     assert "CNN_COURSE_STRICT" not in env
 
 
-def test_page_of_a_figure_without_description_is_still_written(tmp_path):
-    figure = v4.new_output("display_data", {"image/png": "aGk="})
-    nb = v4.new_notebook(cells=[v4.new_code_cell("x", outputs=[figure])])
-    pages.write(nb, tmp_path / "x.html", tmp_path)
-    assert "data:image/png;base64,aGk=" in (tmp_path / "x.html").read_text("utf-8")
-
-
-def test_streams_are_merged_in_order():
+def test_streams_are_merged_in_order(tmp_path):
     def stream(text, name="stdout"):
         return v4.new_output("stream", text=text, name=name)
 
     figure = v4.new_output("display_data", {"image/png": "aGk="})
     pieces = [stream("a"), stream("b\n"), figure, stream("1/2\r"), stream("2/2\n")]
     nb = v4.new_notebook(cells=[v4.new_code_cell("x", outputs=pieces)])
+    run.write_page(nb, tmp_path / "x.html", tmp_path)  # a figure without description
+    assert "data:image/png;base64,aGk=" in (tmp_path / "x.html").read_text("utf-8")
     outputs.merge_streams(nb)
     merged = nb.cells[0].outputs
     assert [o.get("text") for o in merged] == ["ab\n", None, "2/2\n"]
@@ -249,7 +245,7 @@ sliders.explore(square, side=(1, 3))
     path = root / "notebooks/source/90_good.py"
     text = widget.replace("COURSE", repr(str(ROOT)))
     path.write_text(path.read_text() + text)
-    assert run.main(["--render", "90", "--scale", "tiny"], root) == 0
+    assert render.main(["90", "--scale", "tiny"], root) == 0
     nb = nbformat.read(root / "notebooks/90_good.ipynb", 4)
     [output] = nb.cells[-1].outputs
     assert set(output.data) == {"image/png", "text/plain"}
@@ -272,18 +268,6 @@ def test_figures_shrink_and_stay_as_they_look():
     assert np.abs(difference).mean() < 3
 
 
-def nbval(root: Path, *names: str) -> str:
-    """Run nbval over notebooks of the course, as `make test` does; flags may follow."""
-    shutil.copy(ROOT / "notebooks/conftest.py", root / "notebooks")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    flags = ["--nbval-lax", "--nbval-current-env", "--color=no", "-rA"]
-    files = [n if n[0] == "-" else str(root / "notebooks" / n) for n in names]
-    done = subprocess.run(
-        [*command, *flags, *files], cwd=root, capture_output=True, text=True
-    )
-    return done.stdout
-
-
 def test_nbval_runs_all_and_fails_where_it_should(root):
     good = nbformat.read(root / "notebooks/90_good.ipynb", 4)
     for number, cell in enumerate(outputs.code_cells(good), start=1):
@@ -292,25 +276,29 @@ def test_nbval_runs_all_and_fails_where_it_should(root):
             wrong = v4.new_output("execute_result", {"text/plain": "3"})
             cell.outputs = [wrong]
     outputs.write(good, root / "notebooks/90_good.ipynb")
-    names = ["90_good.ipynb", "91_bad.ipynb", "solutions/90_good.ipynb"]
-    out = nbval(root, *names)
-    assert "FAILED notebooks/90_good.ipynb::Cell 5" in out  # a checked output differs
-    assert "FAILED notebooks/91_bad.ipynb::Cell 1" in out
-    assert "2 failed, 21 passed" in out
-
-
-def test_nbval_fails_on_a_cell_that_survives_its_interrupt(root):
-    stubborn = "import time\ntry: time.sleep(30)\nexcept KeyboardInterrupt: pass"
-    nb = v4.new_notebook(cells=[v4.new_code_cell(stubborn)])
-    outputs.write(nb, root / "notebooks/92_slow.ipynb")
-    out = nbval(root, "--nbval-cell-timeout=2", "92_slow.ipynb")
-    assert "FAILED notebooks/92_slow.ipynb::Cell 0" in out
-
-
-def test_nbval_fails_on_what_a_library_is_about_to_drop(root):
+    slow = "import time\ntry: time.sleep(30)\nexcept KeyboardInterrupt: pass"
     warned = "import warnings\nwarnings.warn('use b', DeprecationWarning)"
-    nb = v4.new_notebook(cells=[v4.new_code_cell(warned)])
-    outputs.write(nb, root / "notebooks/93_old.ipynb")
-    out = nbval(root, "93_old.ipynb")
-    assert "FAILED notebooks/93_old.ipynb::Cell 0" in out
-    assert "use b" in out
+    nb = v4.new_notebook(cells=[v4.new_code_cell(x) for x in (warned, slow)])
+    outputs.write(nb, root / "notebooks/92_odd.ipynb")
+    full = root / "notebooks/solutions/90_good.ipynb"
+    solved = full.read_text("utf-8").replace("answer = 1", "answer = ...")
+    full.with_name("94_blank.ipynb").write_text(solved, "utf-8")
+    shutil.copy(ROOT / "conftest.py", root)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    flags = ["--nbval-lax", "--nbval-current-env", "--color=no", "-rA"]
+    done = subprocess.run(
+        [*command, *flags, "--nbval-cell-timeout=4", "notebooks"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+    )
+    failed = re.findall(r"^FAILED notebooks/(\S+)::Cell (\d)", done.stdout, re.M)
+    assert sorted(failed) == [
+        ("90_good.ipynb", "5"),  # a checked output differs
+        ("91_bad.ipynb", "1"),
+        ("92_odd.ipynb", "0"),  # uses what a library is about to drop
+        ("92_odd.ipynb", "1"),  # survives its interrupt
+        ("solutions/94_blank.ipynb", "8"),  # a solution that is none
+    ], done.stdout
+    assert "use b" in done.stdout
+    assert "  notebooks/solutions/90_good" in done.stdout  # its seconds

@@ -6,8 +6,7 @@ import nbformat
 import pytest
 from nbformat import v4
 
-from tools import lectures
-from tools import staging, timetable
+from tools import lectures, website
 from tools.outputs import SourceError
 from utils.course import ROOT
 
@@ -49,24 +48,24 @@ def test_the_table_has_badges_where_the_course_is_published(found, monkeypatch):
 
 
 def test_a_session_is_its_lecture_without_exercises_and_some_wards():
-    session = timetable.Session("00", home=["Short"], clinic=["Ward 1"])
+    session = lectures.Session("00", home=["Short"], clinic=["Ward 1"])
     assert session.minutes(SECTIONS) == 60
-    table = timetable.table([session], {"00": "[A](a)"}, SECTIONS)
+    table = lectures.schedule([session], {"00": "[A](a)"}, SECTIONS)
     assert table.splitlines()[-1] == "| 1 | [A](a) | 60 | • Ward 1 | • Short |"
 
 
 def test_a_session_that_is_too_long_or_misspelt_says_so():
     with pytest.raises(SourceError, match="takes 110 of 75 minutes: leave more"):
-        timetable.Session("00", [], ["Ward 1", "Ward 2"]).minutes(SECTIONS)
+        lectures.Session("00", [], ["Ward 1", "Ward 2"]).minutes(SECTIONS)
     with pytest.raises(SourceError, match=r"no section 'Shrt'; it has: Long, Short"):
-        timetable.Session("00", ["Shrt"], []).minutes(SECTIONS)
+        lectures.Session("00", ["Shrt"], []).minutes(SECTIONS)
 
 
 @pytest.fixture
 def links():
     pages = {"site/a.md": "a.md", "README.md": "index.md"}
     pages |= {"notebooks/04_vgg.ipynb": "notebooks/04_vgg.ipynb"}
-    return staging.Links(ROOT, pages, repository="")
+    return website.Links(ROOT, pages, repository="")
 
 
 def test_links_are_adapted_to_the_website(links):
@@ -79,7 +78,7 @@ def test_links_are_adapted_to_the_website(links):
 def test_a_file_that_is_no_page_is_linked_where_the_course_is_published(links):
     text = "[its code](../utils/models/vgg.py)"
     assert links.adapt(text, "notebooks/04_vgg.ipynb") == "its code"
-    public = staging.Links(ROOT, links.pages, "https://github.com/a/b")
+    public = website.Links(ROOT, links.pages, "https://github.com/a/b")
     place = "https://github.com/a/b/blob/main/utils/models/vgg.py"
     assert public.adapt(text, "notebooks/04_vgg.ipynb") == f"[its code]({place})"
 
@@ -95,7 +94,7 @@ def test_a_notebook_gets_its_facts_and_its_figures_their_descriptions():
         v4.new_code_cell("sketch()", outputs=[drawn]),
     ]
     nb = v4.new_notebook(cells=cells, metadata={"language_info": {"name": "python"}})
-    staging.adapt_notebook(nb, "04 · ", "Last verified today.")
+    website.adapt_notebook(nb, "04 · ", "Last verified today.")
     nbformat.validate(nb)
     title, setup, curve, boxes = nb.cells
     assert title.source.startswith("# 04 · A title\n\n:::{container} facts\nLast veri")

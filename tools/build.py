@@ -1,15 +1,17 @@
 """Build the notebooks from `source/NN_topic.py`: the student's, and one with solutions.
 
-    python notebooks/build.py            build all lectures
-    python notebooks/build.py 00 01      build these
-    python notebooks/build.py --check    change nothing; fail where something is wrong
+    python -m tools.build            build all lectures
+    python -m tools.build 00 01      build these
+    python -m tools.build --check    change nothing; fail where something is wrong
+    python -m tools.build --carry-over "why"    keep outputs of changed code, too
 
-Outputs stay with the cells whose code did not change; `run.py --render` makes them.
+Outputs stay with the cells whose code did not change; `tools.render` makes them.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime
 import re
 import sys
 from collections.abc import Callable
@@ -18,10 +20,9 @@ from pathlib import Path
 from nbformat import NotebookNode, v4
 
 from tools import outputs, percent, rules
-from tools.badges import badges, repository
+from tools.colab import buttons, repository, setup
 from tools.outputs import SourceError, text_of
 from tools.percent import Cell
-from tools.setup import setup
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -67,7 +68,7 @@ def notebook(source: Path, *, solutions: bool, root: Path = ROOT) -> NotebookNod
         "language": "python",
         "name": "python3",
     }
-    nb.metadata.language_info = {"name": "python"}
+    nb.metadata.language_info = outputs.LANGUAGE
     for number, cell in enumerate(percent.read(source), start=1):
         try:
             nb.cells.append(built(cell, solutions=solutions, root=root))
@@ -104,12 +105,14 @@ def metadata(cell: Cell) -> dict:
     default = "skip" if options.get("setup") or cell.calls_check else None
     default = "subslide" if options.get("mirror") else default
     slide = options.get("slide", default)
+    folded = "hide-input" in tags or options.get("setup")
     full = {
         "tags": tags,
         "slideshow": {"slide_type": slide} if slide else None,
         "mirror": options.get("mirror"),
         "alt": options.get("alt"),
-        "jupyter": {"source_hidden": True} if "hide-input" in tags else None,
+        "jupyter": {"source_hidden": True} if folded else None,
+        "cellView": "form" if folded else None,  # the same in Colab
     }
     return {key: value for key, value in full.items() if value}
 
@@ -119,18 +122,30 @@ def add_badges(nb: NotebookNode, page: str, root: Path) -> None:
 
     Slides and pages leave the cell out: there its pictures would need a network.
     """
-    buttons = [badge.markdown() for badge in badges(repository(root), page)]
-    if buttons and nb.cells:
+    text = buttons(repository(root), page)
+    if text and nb.cells:
         hidden = {"tags": ["remove-cell"], "slideshow": {"slide_type": "skip"}}
-        cell = v4.new_markdown_cell(" ".join(buttons), id="badges", metadata=hidden)
+        cell = v4.new_markdown_cell(text, id="badges", metadata=hidden)
         nb.cells.insert(1, cell)
 
 
-def build(source: Path, *, solutions: bool, root: Path) -> str:
-    """Build a notebook's file; returns a line that says what happened."""
+def build(source: Path, *, solutions: bool, root: Path, carried: str = "") -> str:
+    """Build a notebook's file; returns a line that says what happened.
+
+    Args:
+        source: the lecture's percent script.
+        solutions: as in `notebook`.
+        root: the course's folder.
+        carried: why outputs of changed code are kept; its stamp then says so.
+    """
     path = target(source, solutions=solutions)
     new, old = notebook(source, solutions=solutions, root=root), outputs.load(path)
-    lost = outputs.carry_outputs(new, old) if old else []
+    lost = outputs.carry_outputs(new, old, anyway=bool(carried)) if old else []
+    if carried and "course" in new.metadata:
+        code = outputs.code_hash(new)
+        utils = outputs.utils_hash(new, root, source.name[:2])
+        about = {"reason": carried, "date": today()}
+        new.metadata.course |= {"code": code, "utils": utils, "carried": about}
     done = "unchanged"
     if old is None or path.read_bytes() != text_of(new).encode():
         outputs.write(new, path)
@@ -140,22 +155,27 @@ def build(source: Path, *, solutions: bool, root: Path) -> str:
     return "\n".join(lines)
 
 
+def today() -> str:
+    """The date, as 2025-01-31."""
+    return datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+
+
 def check(source: Path, *, solutions: bool, root: Path) -> list[str]:
     """Everything that is wrong with a committed notebook."""
     path = target(source, solutions=solutions)
     name = path.relative_to(root).as_posix()
     new, old = notebook(source, solutions=solutions, root=root), outputs.load(path)
     if old is None:
-        return [f"{name}: missing; run build.py"]
+        return [f"{name}: missing; run tools.build"]
     outputs.carry_outputs(new, old)
     found = []
     if path.read_text(encoding="utf-8") != text_of(new):  # whatever the line ends
         found += rules.differences(new, old)
     stamp = old.metadata.get("course")
     if stamp is None:
-        found.append("no stamp: run run.py --render to execute it")
+        found.append("no stamp: tools.render executes it")
     elif stamp.get("code") != outputs.code_hash(old):
-        found.append("code changed since its outputs were made: run run.py --render")
+        found.append("code changed since its outputs were made: run tools.render")
     cells = percent.read(source)
     found += rules.of_notebook(old, path)
     found += rules.of_student(old, cells) if not solutions else []
@@ -193,22 +213,29 @@ def main(argv: list[str] | None = None, root: Path = ROOT) -> int:
     """Run the command line; returns the exit status."""
     parser = argparse.ArgumentParser(
         description="Build the notebooks from notebooks/source/NN_topic.py.",
-        epilog="Outputs stay where the code stays; run.py --render makes them.",
+        epilog="Outputs stay where the code stays; tools.render makes them.",
     )
     parser.add_argument("lecture", nargs="*", help="as 00; without any: all of them")
     parser.add_argument("--check", action="store_true", help="only say what is wrong")
+    parser.add_argument(
+        "--carry-over",
+        default="",
+        metavar="WHY",
+        help="keep outputs though code changed, as where names moved; noted in stamps",
+    )
     args = parser.parse_args(argv)
     try:
         sources = lectures(args.lecture, root)
         if not args.check:
             for source in sources:
-                for solutions in (False, True):
-                    print(build(source, solutions=solutions, root=root))
+                for full in (False, True):
+                    why = args.carry_over
+                    print(build(source, solutions=full, root=root, carried=why))
             return 0
         problems = check_all(sources, root)
         problems += [] if args.lecture else orphans(root)
     except SourceError as error:
-        print(f"build.py: {error}", file=sys.stderr)
+        print(f"build: {error}", file=sys.stderr)
         return 2
     print("\n".join(problems) or f"{len(sources)} lectures: nothing to complain about")
     return 1 if problems else 0

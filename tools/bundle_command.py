@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tools.bundle import check, pack
 from utils import printing
 from utils.course import CourseError
-from tools.bundle import check, pack
 
 ABOUT = """\
 The data of the course for a room without network.

@@ -1,4 +1,10 @@
-"""A class's notebooks as one table: `python -m teaching.check report FOLDER`."""
+"""The notebooks that a class handed in, as one CSV file: who solved what.
+
+python -m tools.class_report FOLDER
+
+Nothing is executed: the outcomes are what the checks printed when the student saved the
+notebook. A student can edit that.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +22,9 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from utils import files, printing
 from teaching.check import SIGNS, exercises
-from tools import rerun
-from utils.course import CourseError
+from utils import files
+from utils.course import ROOT, CourseError
 
 OUTCOMES = {sign: outcome for outcome, sign in SIGNS.items()}
 CALL = re.compile(r'^check\(\s*["\'](\d\d\.\d+)["\']', re.M)
@@ -52,13 +57,8 @@ class Handed:
     notes: list[str] = field(default_factory=list)
 
 
-def collect(folder: Path, *, run: bool = False, seconds: int = 300) -> list[Handed]:
+def collect(folder: Path) -> list[Handed]:
     """Read all notebooks in a folder; what cannot be read of one, a note says.
-
-    Args:
-        folder: searched with all its folders.
-        run: execute each notebook first, in a process of its own, at scale tiny.
-        seconds: allowed for one notebook.
 
     Raises:
         CourseError: there is no such folder, or no notebook in it.
@@ -69,7 +69,7 @@ def collect(folder: Path, *, run: bool = False, seconds: int = 300) -> list[Hand
     found = [path for path in found if not _hidden(path.relative_to(folder))]
     if not found:
         raise CourseError(f"There is no notebook (.ipynb) in {folder}.")
-    handed = [_one(path, folder, seconds if run else 0) for path in found]
+    handed = [_one(path, folder) for path in found]
     first: dict[tuple[str, str], Handed] = {}
     for one in handed:
         other = first.setdefault((one.student, one.lecture), one)
@@ -84,7 +84,7 @@ def _hidden(path: Path) -> bool:
     return any(part[0] == "." or part == "__MACOSX" for part in path.parts)
 
 
-def _one(path: Path, folder: Path, seconds: int) -> Handed:
+def _one(path: Path, folder: Path) -> Handed:
     """What became of one notebook; nothing in it stops the others."""
     inside = path.relative_to(folder)
     handed = Handed(inside.as_posix(), inside.parent.as_posix())
@@ -106,9 +106,6 @@ def _one(path: Path, folder: Path, seconds: int) -> Handed:
         handed.student = _author(path.stem, handed.lecture)
     if handed.lecture:
         try:
-            if seconds:
-                print(f"{printing.shown(handed.file)} ...", file=sys.stderr)
-                handed.notes += rerun.execute_again(nb, seconds)
             _read(nb, handed)
         except Exception as error:  # anything may stand anywhere in the file
             kind = type(error).__name__
@@ -118,7 +115,7 @@ def _one(path: Path, folder: Path, seconds: int) -> Handed:
 
 def _author(stem: str, lecture: str) -> str:
     """A file's name without the lecture's, where anything is left of it."""
-    names = [p.stem for p in rerun.NOTEBOOKS.glob(f"{lecture or 'none'}_*.ipynb")]
+    names = [p.stem for p in (ROOT / "notebooks").glob(f"{lecture}_*.ipynb")]
     for name in names:
         stem = stem.replace(name, "").strip(" -_.") or stem
     return stem
@@ -199,53 +196,37 @@ def write(handed: list[Handed], out: Path) -> None:
         ) from error
 
 
-def arguments(argv: list[str] | None) -> argparse.Namespace:
-    """What the command line asks for."""
-    parser = argparse.ArgumentParser(prog="python -m teaching.check")
-    commands = parser.add_subparsers(required=True, metavar="report")
-    report = commands.add_parser(
-        "report",
-        help="collect a class's notebooks into one CSV file",
-        description="Collect the notebooks that a class handed in into one CSV file."
-        " By default nothing is executed: the outcomes are what the checks printed when"
-        " the student saved the notebook. A student can edit that.",
-        epilog="Put each student's files into a folder of the student's name, or all"
-        " files into one folder, under the students' names.",
-    )
-    report.add_argument("folder", type=Path, help="searched with all its folders")
-    report.add_argument("--out", type=Path, default=Path("class.csv"))
-    report.add_argument("--force", action="store_true", help="overwrite the CSV file")
-    report.add_argument(
-        "--run",
-        action="store_true",
-        help="execute each notebook again, in a process of its own, at scale tiny, and"
-        " take the outcomes from there. This runs your students' code with your"
-        " rights: do it on a machine, or in a container, that holds nothing else",
-    )
-    report.add_argument(
-        "--seconds", type=int, default=300, help="for each notebook of --run"
-    )
-    return parser.parse_args(argv)
-
-
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit status: 1 where nothing was written."""
-    printing.print_anything()
-    args = arguments(argv)
+    parser = argparse.ArgumentParser(
+        description=__doc__.partition("\n")[0],
+        epilog="Put each student's files into a folder of the student's name, or all"
+        " files into one folder, under the students' names. Nothing is executed: the"
+        " outcomes are what the checks printed when the student saved the notebook.",
+    )
+    parser.add_argument("folder", type=Path, help="searched with all its folders")
+    parser.add_argument("--out", type=Path, default=Path("class.csv"))
+    parser.add_argument("--force", action="store_true", help="overwrite the CSV file")
+    args = parser.parse_args(argv)
     try:
         if os.path.exists(args.out) and not args.force:
             raise CourseError(f"{args.out} exists: name another --out, or add --force.")
         if not os.path.isdir(args.out.parent):
             raise CourseError(f"There is no folder {args.out.parent}: create it first.")
-        handed = collect(args.folder, run=args.run, seconds=args.seconds)
+        handed = collect(args.folder)
         write(handed, args.out)
     except CourseError as error:
-        print(f"report: {error}", file=sys.stderr)
+        print(f"class_report: {error}", file=sys.stderr)
         return 1
     for one in handed:
         for note in one.notes:
-            print(f"{printing.shown(one.file)}: {note}", file=sys.stderr)
+            print(f"{one.file}: {note}", file=sys.stderr)
     read = sum(bool(one.outcomes) for one in handed)
-    how = "executed" if args.run else "read from their saved outputs, nothing executed"
-    print(f"{args.out}: {read} of {len(handed)} notebooks {how}")
+    print(f"{args.out}: {read} of {len(handed)} notebooks read, nothing executed")
     return 0
+
+
+if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # a file's name may be anything
+    sys.exit(main())

@@ -55,7 +55,7 @@ class ThisPython(AsyncKernelManager):
 
 @asynccontextmanager
 async def running(
-    nb: NotebookNode, folder: Path, env: dict, seconds: int, *, forgiving: bool = False
+    nb: NotebookNode, folder: Path, env: dict, seconds: int
 ) -> AsyncIterator[NotebookClient]:
     """A client whose kernel has started, and is gone afterwards.
 
@@ -64,13 +64,10 @@ async def running(
         folder: the working directory.
         env: environment variables of the kernel.
         seconds: allowed for one cell.
-        forgiving: go on after a cell that fails, and interrupt one that takes too long.
     """
     client = NotebookClient(
         nb,
         timeout=seconds,
-        allow_errors=forgiving,
-        interrupt_on_timeout=forgiving,
         record_timing=False,
         resources={"metadata": {"path": str(folder)}},
         extra_arguments=["--log-level=ERROR"],
@@ -88,9 +85,7 @@ async def running(
             await kernel.shutdown_kernel(now=True)
 
 
-async def execute(
-    nb: NotebookNode, folder: Path, env: dict, seconds: int, *, forgiving: bool = False
-) -> str:
+async def execute(nb: NotebookNode, folder: Path, env: dict, seconds: int) -> str:
     """Run all cells in order, in place; the arguments are those of `running`.
 
     Returns:
@@ -98,7 +93,7 @@ async def execute(
     """
     number = 0
     try:
-        async with running(nb, folder, env, seconds, forgiving=forgiving) as client:
+        async with running(nb, folder, env, seconds) as client:
             for number, cell in enumerate(nb.cells, start=1):
                 await client.async_execute_cell(cell, number - 1)
     except Exception as error:  # of the student's code, or the kernel died

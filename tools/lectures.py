@@ -1,7 +1,7 @@
 """What the README and the website say about each lecture, taken from its notebook.
 
-python notebooks/lectures.py            fill the tables of README and website
-python notebooks/lectures.py --check    fail where one differs from the notebooks
+python -m tools.lectures            fill the tables of README and website
+python -m tools.lectures --check    fail where one differs from the notebooks
 """
 
 from __future__ import annotations
@@ -10,21 +10,22 @@ import argparse
 import json
 import re
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from nbformat import NotebookNode
 
-from tools import build
-from tools import slides
-from tools import outputs, timetable
-from tools.badges import badges, repository
+from tools import build, outputs, slides
+from tools.colab import badges, buttons, repository
 from tools.execute import Outcome
 from tools.outputs import SourceError
 
 PAGES = ("README.md", "site/index.md", "site/instructor.md")
 MARKED = re.compile(r"(<!-- (lectures|timetable) -->\n).*?(<!-- end of \2 -->)", re.S)
+LONGEST = 75  # minutes of a session
+AT_HOME = "Exercises"  # of every lecture
 QUESTIONS = {
     "00": "What does a convolutional network compute, and how does one learn to read"
     " digits?",
@@ -55,7 +56,7 @@ class Lecture:
         """The student's notebook, with its kept outputs."""
         found = outputs.load(self.path)
         if found is None:
-            raise SourceError(f"{self.path} is missing; run build.py")
+            raise SourceError(f"{self.path} is missing; run tools.build")
         return found
 
     @property
@@ -153,23 +154,85 @@ def row(lecture: Lecture, folder: str) -> list[str]:
 
     A page of the website asks no other host for pictures.
     """
-    found = badges(repository(build.ROOT), lecture.file)
-    plain = [f"[{badge.name}]({badge.link})" for badge in found]
+    place = repository(build.ROOT), lecture.file
+    plain = [f"[{name}]({link})" for name, (link, _) in badges(*place).items()]
     return [
         lecture.number,
         f"**{lecture.linked(folder)}**<br>{lecture.question}",
         f"{lecture.minutes}",
         f"{lecture.stamp['seconds']:,}",
         lecture.headline.replace("|", r"\|"),
-        " ".join(plain if folder else [badge.markdown() for badge in found]),
+        " ".join(plain) if folder else buttons(*place),
     ]
+
+
+@dataclass(frozen=True)
+class Session:
+    """One session: a lecture without some sections, and some of the bug clinic.
+
+    Args:
+        lecture: its number, as "04".
+        home: sections that students read for themselves, beside the exercises.
+        clinic: sections of lecture 10 that fit here.
+    """
+
+    lecture: str
+    home: Sequence[str]
+    clinic: Sequence[str]
+
+    def minutes(self, sections: Mapping[str, Mapping[str, float]]) -> float:
+        """How long it takes, by the minutes of all lectures' sections.
+
+        Raises:
+            SourceError: it is too long, or names a section that does not exist.
+        """
+        own, clinic = sections[self.lecture], sections["10"]
+        for lecture, names in ((self.lecture, self.home), ("10", self.clinic)):
+            for name in set(names) - set(sections[lecture]):
+                there = ", ".join(sections[lecture])
+                raise SourceError(
+                    f"site/timetable.json: lecture {lecture} has no section {name!r};"
+                    f" it has: {there}"
+                )
+        given = [name for name in own if name not in (*self.home, AT_HOME)]
+        total = sum(own[name] for name in given)
+        total += sum(clinic[name] for name in self.clinic)
+        if total > LONGEST:
+            raise SourceError(
+                f"site/timetable.json: the session with lecture {self.lecture} takes"
+                f" {total:.0f} of {LONGEST} minutes: leave more of it for home"
+            )
+        return total
+
+
+def schedule(
+    plan: Sequence[Session],
+    links: Mapping[str, str],
+    sections: Mapping[str, Mapping[str, float]],
+) -> str:
+    """The timetable in Markdown, one row a session.
+
+    Args:
+        plan: the sessions in their order.
+        links: number of a lecture -> its title, as a link.
+        sections: number of a lecture -> heading -> minutes.
+    """
+    lines = ["| | lecture | minutes | from the bug clinic | left for home |"]
+    lines.append("| ---: | --- | ---: | --- | --- |")
+    for number, session in enumerate(plan, start=1):
+        cells = [f"{number}", links[session.lecture]]
+        cells += [f"{session.minutes(sections):.0f}"]
+        lists = (session.clinic, session.home)
+        cells += ["<br>".join(f"• {name}" for name in names) for names in lists]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
 
 
 def plan(found: list[Lecture]) -> str:
     """The timetable in Markdown, with links as seen from `site/`."""
     wanted = json.loads((build.ROOT / "site/timetable.json").read_text("utf-8"))
-    return timetable.table(
-        [timetable.Session(**session) for session in wanted],
+    return schedule(
+        [Session(**session) for session in wanted],
         {one.number: one.linked("site") for one in found},
         {one.number: one.sections for one in found},
     )
@@ -200,7 +263,7 @@ def main() -> int:
             if new != old and not options.check:
                 page.write_text(new, encoding="utf-8", newline="\n")
     except SourceError as error:
-        sys.exit(f"lectures.py: {error}")
+        sys.exit(f"lectures: {error}")
     if options.check and stale:
         pages = ", ".join(stale)
         print(f"differs from the notebooks: {pages}; run make results", file=sys.stderr)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import copy
 import hashlib
 import io
 import os
+from collections.abc import Iterator
+from difflib import SequenceMatcher
 from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
 from PIL import Image
 
-from tools import imports
-
 WIDGET = "application/vnd.jupyter.widget-view+json"
+# Without the ending, JupyterLab's "Executable Script" would be a .txt.
+LANGUAGE = {"name": "python", "file_extension": ".py", "mimetype": "text/x-python"}
+ROOMS = ("utils", "teaching")  # what a notebook's outputs may depend on
 
 
 class SourceError(ValueError):
@@ -62,25 +66,44 @@ def is_setup(cell: NotebookNode) -> bool:
     return "course-setup" in cell.metadata.get("tags", [])
 
 
-def carry_outputs(new: NotebookNode, old: NotebookNode) -> list[str]:
+def carry_outputs(
+    new: NotebookNode, old: NotebookNode, *, anyway: bool = False
+) -> list[str]:
     """Give the cells of `new` the outputs that the same code has in `old`.
+
+    Args:
+        new: freshly built; changed in place.
+        old: with outputs.
+        anyway: also those of changed code, where the cell has kept its id or stands
+            between the same neighbours: for names that moved, and nothing else.
 
     Returns:
         The first lines of the cells whose outputs are dropped: their code changed.
     """
     before = {cell.get("id"): cell for cell in code_cells(old)}
+    renamed = replaced(code_cells(new), code_cells(old)) if anyway else {}
     kept = []
     for cell in code_cells(new):
-        same = before.get(cell.id)
-        if same and (same.source == cell.source or is_setup(cell)):
+        same = before.get(renamed.get(cell.id, cell.id))
+        if same and (anyway or same.source == cell.source or is_setup(cell)):
             cell.outputs = copy.deepcopy(same.outputs)
             cell.execution_count = same.execution_count
-            kept.append(cell.id)
+            kept.append(same.get("id"))
     describe_figures(new)
     if "course" in old.metadata:
         new.metadata.course = old.metadata.course
     lost = [c for c in code_cells(old) if c.outputs and c.get("id") not in kept]
     return [cell.source.partition("\n")[0] for cell in lost]
+
+
+def replaced(new: list[NotebookNode], old: list[NotebookNode]) -> dict[str, str]:
+    """Id of a new cell -> id of the one that it stands in place of."""
+    ids = [[cell.get("id") for cell in cells] for cells in (old, new)]
+    pairs = {}
+    for kind, a, b, c, d in SequenceMatcher(None, *ids, autojunk=False).get_opcodes():
+        if kind == "replace" and b - a == d - c:
+            pairs |= dict(zip(ids[1][c:d], ids[0][a:b], strict=True))
+    return pairs
 
 
 def describe_figures(nb: NotebookNode) -> None:
@@ -137,12 +160,51 @@ def code_hash(nb: NotebookNode) -> str:
 
 
 def utils_hash(nb: NotebookNode, root: Path, lecture: str) -> str:
-    """A fingerprint of the files of `utils` that a notebook uses, on every system."""
+    """A fingerprint of the files of `ROOMS` that a notebook uses, on every system."""
     digest = hashlib.sha256()
-    for path in imports.used(nb, root, lecture):
+    for path in used(nb, root, lecture):
         name, text = path.relative_to(root).as_posix(), path.read_text(encoding="utf-8")
         digest.update(f"{name}\0{text}\0".encode())
     return digest.hexdigest()[:12]
+
+
+def used(nb: NotebookNode, root: Path, lecture: str) -> list[Path]:
+    """The files that a notebook imports, and what these import, and its checks."""
+    todo = {root / "teaching" / "checks" / f"lecture_{lecture}.py"}
+    for cell in code_cells(nb):
+        if not is_setup(cell):
+            todo |= set(imported(cell.source, root))
+    found: set[Path] = set()
+    while todo:
+        path = todo.pop()
+        if path.is_file() and path not in found:
+            found.add(path)
+            todo |= set(imported(path.read_text(encoding="utf-8"), root))
+    return sorted(found)
+
+
+def imported(code: str, root: Path) -> Iterator[Path]:
+    """Where the modules of `ROOMS` that code imports may lie, packages with them."""
+    try:
+        tree = ast.parse(code)
+    except SyntaxError:  # a cell with a magic command
+        return
+    # What a module does as a command, or imports for its types alone, no notebook uses.
+    apart = ("if __name__", "if TYPE_CHECKING")
+    tree.body = [n for n in tree.body if not ast.unparse(n).startswith(apart)]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            # `from utils import data` names a module, `from utils.data import` a class
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")
+            for end in range(1, len(parts) + 1) if parts[0] in ROOMS else ():
+                path = root.joinpath(*parts[:end])
+                yield from (path / "__init__.py", path.with_suffix(".py"))
 
 
 def merge_streams(nb: NotebookNode) -> None:

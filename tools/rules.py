@@ -1,4 +1,4 @@
-"""What protects a reader of a built notebook; `build.py --check` applies it."""
+"""What protects a reader of a built notebook; `tools.build --check` applies it."""
 
 from __future__ import annotations
 
@@ -119,12 +119,12 @@ def of_source(cells: list[Cell], lecture: str, root: Path) -> list[str]:
             checked += re.findall(r'^check\(\s*"(.*?)"', cell.text, re.M)
             waiting = None if cell.calls_check else waiting
             found += [f"cell {number}: {text}" for text in misspelt_markers(cell.text)]
-    path = root / "utils" / "exercises" / f"lecture_{lecture}.py"
+    path = root / "teaching" / "checks" / f"lecture_{lecture}.py"
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     known = re.findall(r'^@exercise\("(.*?)"\)', text, re.M)
     for name in sorted({*known, *checked}):
         if name not in known:
-            found.append(f'check("{name}", ...): utils/exercises has no such exercise')
+            found.append(f'check("{name}", ...): teaching/checks has no such exercise')
         elif checked.count(name) != 1:
             found.append(f"exercise {name} is checked {checked.count(name)} times")
     return found
@@ -151,7 +151,7 @@ def differences(new: NotebookNode, old: NotebookNode) -> list[str]:
             found.append(f"cell {number} differs from its source")
     found += [f"{len(before)} of its cells are not in the source"] if before else []
     found = found or ["metadata or order of cells differ from its source"]
-    return [f"{problem}: run build.py" for problem in found]
+    return [f"{problem}: run tools.build" for problem in found]
 
 
 def markdown(nb: NotebookNode) -> list[NotebookNode]:

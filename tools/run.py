@@ -1,29 +1,39 @@
 """Execute the lectures, show their results in one table, and keep their pages.
 
-    python notebooks/run.py                          all lectures, seconds each
-    python notebooks/run.py 00 --scale small --data ~/images
-    python notebooks/run.py --render 00              keep the outputs in the notebook
+    python -m tools.run                          all lectures, seconds each
+    python -m tools.run 00 --scale small --data ~/images
 
-Pages and executed notebooks go to `build/`; `--render` writes into `notebooks/`.
+Pages and executed notebooks go to `build/`; `tools.render` writes into `notebooks/`.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import datetime
 import os
+import re
 import sys
 import time
+from collections.abc import Coroutine
 from pathlib import Path
 
+from nbconvert import HTMLExporter
 from nbformat import NotebookNode
+from traitlets.config import Config
 
-from tools import outputs, pages
+from tools import outputs
 from tools.execute import Outcome, execute
 
 ROOT = Path(__file__).resolve().parent.parent
 CELL_SECONDS = {"tiny": 120, "small": 1800, "full": 3600}
+# nbconvert's own template leaves figures without a description.
+TEMPLATE = """\
+{%- extends "lab/index.html.j2" -%}
+{%- block data_png scoped -%}
+{%- set alt = output | get_metadata("alt", "image/png") | default("", true) -%}
+{{ super() | replace("<img ", "<img alt=\\"" ~ (alt | escape_html) ~ "\\" ") }}
+{%- endblock data_png -%}
+"""
 
 
 async def run_one(path: Path, env: dict, scale: str, nb: NotebookNode) -> Outcome:
@@ -45,69 +55,30 @@ async def run_all(paths: list[Path], env: dict, scale: str, out: Path) -> list[O
             outcome = await run_one(path, env, scale, read(path))
             outputs.write(outcome.nb, out / path.name)
             page = out / f"{path.stem}.html"
-            await asyncio.to_thread(pages.write, outcome.nb, page, path.parent)
+            await asyncio.to_thread(write_page, outcome.nb, page, path.parent)
             return outcome
 
     return await asyncio.gather(*map(one, paths))
 
 
-async def render_all(names: list[str], env: dict, scale: str, root: Path) -> list:
-    """Execute freshly built notebooks and their solutions; commit their outputs."""
-    import build  # needs jupytext, which a student does not have
+def write_page(nb: NotebookNode, page: Path, folder: Path) -> None:
+    """Write `nb` as HTML.
 
-    done = []
-    for source in build.lectures(names, root):
-        for solutions in (False, True):
-            path = build.target(source, solutions=solutions)
-            nb = build.notebook(source, solutions=solutions, root=root)
-            # As it is when the kernel imports it.
-            utils = outputs.utils_hash(nb, root, source.name[:2])
-            expected = {"CNN_COURSE_STRICT": "right" if solutions else "unanswered"}
-            outcome = await run_one(path, env | expected, scale, nb)
-            bad = [] if outcome.failure else outputs.bad_outputs(nb)
-            if bad:
-                outcome.failure = "\n    ".join(["its outputs are not kept:", *bad])
-            if not outcome.failure:
-                keep(outcome, path, scale, utils)
-            outcome.name = path.relative_to(root / "notebooks").as_posix()
-            done.append(outcome)
-    return done
-
-
-def keep(outcome: Outcome, path: Path, scale: str, utils: str) -> None:
-    """Write an executed notebook with its stamp, if anything but the time changed."""
-    sys.path.insert(0, str(ROOT))
-    import torch
-
-    from utils import course
-
-    drawn = any(line.startswith("Stand-in:") for line in outcome.lines())
-    device = course.device().type
-    nb, old = outcome.nb, outputs.load(path)
-    outputs.shrink_figures(nb)
-    nb.metadata.language_info = {"name": "python"}  # a kernel adds its version
-    nb.metadata.course = {
-        "code": outputs.code_hash(nb),
-        "utils": utils,
-        "scale": scale,
-        "data": "stand-in" if drawn else "real",
-        "device": torch.cuda.get_device_name() if device == "cuda" else device,
-        "torch": torch.__version__,
-        "date": today(),
-        "seconds": round(outcome.seconds),
-    }
-    stamp = nb.metadata.course
-    if old and "course" in old.metadata:
-        when = {key: old.metadata.course.get(key) for key in ("date", "seconds")}
-        nb.metadata.course = stamp | when
-    if old is None or outputs.text_of(old) != outputs.text_of(nb):
-        nb.metadata.course = stamp
-        outputs.write(nb, path)
-
-
-def today() -> str:
-    """The date, as 2025-01-31."""
-    return datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+    Args:
+        nb: an executed notebook.
+        page: the file to write.
+        folder: where the notebook lies, and what its links are relative to.
+    """
+    settings = Config()
+    settings.HTMLExporter.embed_images = True
+    settings.TagRemovePreprocessor.enabled = True
+    settings.TagRemovePreprocessor.remove_input_tags = {"hide-input"}
+    settings.TagRemovePreprocessor.remove_cell_tags = {"remove-cell"}
+    exporter = HTMLExporter(config=settings, raw_template=TEMPLATE)
+    resources = {"metadata": {"name": page.stem, "path": str(folder)}}
+    html, _ = exporter.from_notebook_node(nb, resources)
+    html = re.sub(r'href="(\d\d_\w+)\.ipynb', r'href="\1.html', html)
+    page.write_text(html, encoding="utf-8", newline="\n")
 
 
 def read(path: Path) -> NotebookNode:
@@ -122,7 +93,7 @@ def wanted(names: list[str], root: Path) -> list[Path]:
     """The notebooks of these lectures, as "00"; all for none."""
     paths = sorted((root / "notebooks").glob("[0-9][0-9]_*.ipynb"))
     if not paths:
-        raise outputs.SourceError("there are no notebooks yet; build.py makes them")
+        raise outputs.SourceError("there are no notebooks yet; tools.build makes them")
     for name in names:
         if not any(path.stem.startswith(name) for path in paths):
             there = ", ".join(path.stem for path in paths)
@@ -167,44 +138,47 @@ def environment(data: str | None, scale: str) -> dict[str, str]:
     return env
 
 
-def arguments(argv: list[str] | None, root: Path) -> argparse.Namespace:
-    """What the command line asks for."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def options(text: str, default: str, argv: list[str] | None) -> argparse.Namespace:
+    """The command line of `run` and `render`: lectures, a scale, and the data."""
+    parser = argparse.ArgumentParser(description=text)
     scales = ", ".join(CELL_SECONDS)
     parser.add_argument("lecture", nargs="*", help="as 00; without any: all of them")
-    parser.add_argument("--scale", help=f"{scales}; default tiny, to render small")
+    parser.add_argument("--scale", help=f"{scales}; default {default}")
     parser.add_argument("--data", help="folder of the data sets")
-    parser.add_argument("--out", type=Path, default=root / "build", help="for pages")
-    parser.add_argument("--render", action="store_true", help="keep outputs and stamp")
+    parser.add_argument("--out", type=Path, help="for pages; default build")
     args = parser.parse_args(argv)
-    default = "small" if args.render else "tiny"
     args.scale = args.scale or os.environ.get("CNN_COURSE_SCALE") or default
     if args.scale not in CELL_SECONDS:
         parser.error(f"{args.scale!r} is no scale; there are {scales}")
     return args
 
 
-def main(argv: list[str] | None = None, root: Path = ROOT) -> int:
-    """Run the command line; returns the exit status."""
-    args = arguments(argv, root)
-    started = time.perf_counter()
-    if sys.platform == "win32":  # its default event loop cannot talk to kernels
-        asyncio.set_event_loop_policy(asyncio.WindowsSelectorEventLoopPolicy())
-    try:
-        env = environment(args.data, args.scale)
-        if args.render:
-            work = render_all(args.lecture, env, args.scale, root)
-        else:
-            work = run_all(wanted(args.lecture, root), env, args.scale, args.out)
-        outcomes = asyncio.run(work)
-    except outputs.SourceError as error:
-        sys.exit(f"run.py: {error}")
+def finish(outcomes: list[Outcome], started: float, out: Path | None) -> int:
+    """Print failures and the table; the exit status."""
     for outcome in outcomes:
         if outcome.failure:
             print(f"\n{outcome.name}: {outcome.failure}", file=sys.stderr)
-    spent = time.perf_counter() - started
-    print(table(outcomes, spent, None if args.render else args.out))
+    print(table(outcomes, time.perf_counter() - started, out))
     return 1 if any(outcome.failure for outcome in outcomes) else 0
+
+
+def main(argv: list[str] | None = None, root: Path = ROOT) -> int:
+    """Run the command line; returns the exit status."""
+    args = options(__doc__.split("\n")[0], "tiny", argv)
+    started, out = time.perf_counter(), args.out or root / "build"
+    try:
+        env = environment(args.data, args.scale)
+        work = run_all(wanted(args.lecture, root), env, args.scale, out)
+        return finish(complete(work), started, out)
+    except outputs.SourceError as error:
+        sys.exit(f"run: {error}")
+
+
+def complete(work: Coroutine) -> list[Outcome]:
+    """Wait for what talks to kernels, which Windows' default event loop cannot."""
+    if sys.platform == "win32":
+        asyncio.set_event_loop_policy(asyncio.WindowsSelectorEventLoopPolicy())
+    return asyncio.run(work)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Slide decks from the notebooks: one self-contained file a lecture.
 
-python notebooks/slides.py [04 ...]   build/slides/04_vgg.html, with the kept outputs
+python -m tools.slides [04 ...]   build/slides/04_vgg.html, with the kept outputs
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from traitlets.config import Config
 from tools import build
 from tools.outputs import SourceError
 
-STYLE, OUT = build.ROOT / "slides", build.ROOT / "build" / "slides"
+STYLE, OUT = build.ROOT / "tools" / "slides", build.ROOT / "build" / "slides"
 FORMULA = re.compile(r"\$[^$\n]+\$|\$\$")
 WORDS_A_MINUTE = 110  # spoken slowly, with a look at the audience
 SECONDS_A_SLIDE = 40  # to look at what is on it, and for a question now and then
@@ -120,7 +120,7 @@ def main() -> int:
     try:
         sources = build.lectures(options.lecture)
     except SourceError as error:
-        sys.exit(f"slides.py: {error}")
+        sys.exit(f"slides: {error}")
     for source in sources:
         deck = write(source, options.out)
         print(f"{deck}  {deck.stat().st_size / 1e6:.1f} MB")

@@ -1,7 +1,7 @@
 """The website: every lecture with its kept outputs, its slides, and pages beside them.
 
-python notebooks/website.py            build/site/index.html and what it needs
-python notebooks/website.py 04 --out x a site of some lectures, for a quick look
+python -m tools.website            build/site/index.html and what it needs
+python -m tools.website 04 --out x a site of some lectures, for a quick look
 
 It executes nothing, and its pages need nothing from another host.
 """
@@ -9,28 +9,32 @@ It executes nothing, and its pages need nothing from another host.
 from __future__ import annotations
 
 import argparse
+import os
+import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
 
-from tools import build
-from tools import lectures
-from tools import slides
-from tools import outputs, staging
-from tools.badges import badges, repository
-from tools.outputs import SourceError
+from nbformat import NotebookNode
+
+from tools import build, lectures, outputs, slides
+from tools.colab import badges, repository
 from tools.lectures import Lecture
+from tools.outputs import SourceError
 
 ROOT = build.ROOT
 # Pages of the course that have their place elsewhere.
 OTHERS = (
     "data/README.md",
     "benchmarks/README.md",
-    "notebooks/README.md",
     "CONTRIBUTING.md",
     "RELIABILITY.md",
 )
+LINK = re.compile(r"(?<!!)\[([^\[\]]*)\]\((?![a-z]+:|[#/])([^)\s#]+)(#[^)\s]*)?\)")
+PICTURE = re.compile(r"!\[[^\[\]]*\]\((?![a-z]+:|[#/])([^)\s#]+)\)")
 
 
 def pages(chosen: list[Lecture]) -> dict[str, str]:
@@ -47,13 +51,13 @@ def pages(chosen: list[Lecture]) -> dict[str, str]:
 def stage(chosen: list[Lecture], folder: Path) -> None:
     """Write what Sphinx reads: the pages and notebooks, with their links adapted."""
     found = pages(chosen)
-    links = staging.Links(ROOT, found | {"README.md": "index.md"}, repository(ROOT))
+    links = Links(ROOT, found | {"README.md": "index.md"}, repository(ROOT))
     shutil.rmtree(folder, ignore_errors=True)
     for file, page in found.items():
         if file.endswith(".md"):
             text = (ROOT / file).read_text(encoding="utf-8")
             write(folder / page, links.adapt(text, file))
-            for picture in staging.pictures(text):
+            for picture in pictures(text):
                 target = folder / Path(page).parent / picture
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy((ROOT / file).parent / picture, target)
@@ -64,11 +68,11 @@ def stage(chosen: list[Lecture], folder: Path) -> None:
 
 
 def stage_notebook(
-    file: str, before: str, text: str, folder: Path, links: staging.Links
+    file: str, before: str, text: str, folder: Path, links: Links
 ) -> None:
     """Write one notebook for Sphinx: `before` its title, and `text` below it."""
     nb = outputs.load(ROOT / file)
-    staging.adapt_notebook(nb, before, text)
+    adapt_notebook(nb, before, text)
     for cell in nb.cells:
         if cell.cell_type == "markdown":
             cell.source = links.adapt(cell.source, file)
@@ -84,7 +88,7 @@ def facts(lecture: Lecture) -> str:
         f'<a href="../_sources/{lecture.file}" download>Notebook</a>',
     ]
     found = badges(repository(ROOT), lecture.file)
-    parts += [f"[Open in {badge.name}]({badge.link})" for badge in found]
+    parts += [f"[Open in {name}]({link})" for name, (link, _) in found.items()]
     return f"{' · '.join(parts)}\n\nLast verified {lecture.verified}."
 
 
@@ -98,6 +102,79 @@ def write(path: Path, text: str) -> None:
     """Write a file, and the folders that it lies in."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8", newline="\n")
+
+
+@dataclass(frozen=True)
+class Links:
+    """Rewrites the links of the course's files for their places in the website.
+
+    A file that is a page there is linked as a page. Any other file is linked in the
+    published repository; where none is set, the words of the link remain without it.
+
+    Args:
+        root: the course's folder.
+        pages: file, as seen from the root -> the page's source in the website.
+        repository: address of the published course, or "".
+    """
+
+    root: Path
+    pages: dict[str, str]
+    repository: str
+
+    def adapt(self, text: str, file: str) -> str:
+        """The text of `file` with its links as its page needs them."""
+        here = PurePosixPath(self.pages[file]).parent
+
+        def link(match: re.Match) -> str:
+            words, target = match[1], resolve(match[2], file)
+            if target in self.pages:
+                place = Path(os.path.relpath(self.pages[target], here)).as_posix()
+                return f"[{words}]({place}{match[3] or ''})"
+            if not (self.root / target).exists():
+                return match[0]  # no link at all, or Sphinx will say that it is broken
+            address = f"{self.repository}/blob/main/{target}"
+            return f"[{words}]({address})" if self.repository else words
+
+        return LINK.sub(link, text)
+
+
+def resolve(link: str, file: str) -> str:
+    """What a relative link in `file` points at, both as seen from the root."""
+    return Path(os.path.normpath(Path(file).parent / unquote(link))).as_posix()
+
+
+def pictures(text: str) -> list[str]:
+    """The picture files that a page shows, as seen from it."""
+    return PICTURE.findall(text)
+
+
+def adapt_notebook(nb: NotebookNode, before: str, facts: str) -> None:
+    """Prepare a notebook for MyST-NB, in place.
+
+    Args:
+        nb: with its kept outputs; its figures get their descriptions.
+        before: stands in front of its title, as "04 · ".
+        facts: Markdown that stands below the title.
+    """
+    for cell in nb.cells:
+        if cell.cell_type != "code":
+            continue
+        if "course-setup" in cell.metadata.get("tags", []):
+            cell.metadata.tags.append("hide-input")  # the same in every notebook
+        alt = cell.metadata.get("alt") or title_of_drawing(cell)
+        if alt:
+            cell.metadata.mystnb = {"image": {"alt": alt}}
+    nb.metadata.language_info.pygments_lexer = "ipython3"  # knows !git and %pip
+    title, _, rest = nb.cells[0].source.partition("\n")
+    title = title.replace("# ", f"# {before}", 1)
+    nb.cells[0].source = f"{title}\n\n:::{{container}} facts\n{facts}\n:::\n{rest}"
+
+
+def title_of_drawing(cell: NotebookNode) -> str:
+    """What the title of an SVG among a cell's outputs says."""
+    drawn = [o.get("data", {}).get("image/svg+xml", "") for o in cell.outputs]
+    found = re.search(r"<title[^>]*>(.*?)</title>", "".join(drawn), re.S)
+    return re.sub(r"\s+", " ", found[1]).strip() if found else ""
 
 
 def render(source: Path, out: Path, *, strict: bool) -> None:
@@ -139,7 +216,7 @@ def main() -> int:
     try:
         make(options.lecture, options.out.resolve())
     except SourceError as error:
-        sys.exit(f"website.py: {error}")
+        sys.exit(f"website: {error}")
     print(options.out / "index.html")
     return 0
 

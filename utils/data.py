@@ -317,9 +317,3 @@ def _from_moments(
     return tuple(mean.round(4).tolist()), tuple(
         round(s, 4) or 1.0 for s in std.tolist()
     )
-
-
-if __name__ == "__main__":
-    from tools import bundle_command
-
-    raise SystemExit(command.main())

@@ -15,9 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 from torch import Tensor
 
+from teaching.kernels import receptive_field, windows
 from utils.course import CourseError
 from utils.figures.curves import curves, reference_points, seed_line
-from teaching.kernels import receptive_field, windows
 from utils.figures.pictures import confusion, feature_maps, filters, image_grid
 from utils.figures.rankings import bars, leaderboard, shares
 from utils.figures.style import (

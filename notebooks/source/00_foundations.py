@@ -45,8 +45,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from teaching import diagrams, sliders
-from utils import course, data, look, plot
 from teaching.check import check
+from utils import course, data, look, plot
 from utils.train import evaluate, fit, predict
 
 run = course.start(seed=0)

@@ -45,8 +45,8 @@ import torch
 from torch import nn
 
 from teaching import sliders
-from utils import course, data, look, plot
 from teaching.check import check
+from utils import course, data, look, plot
 from utils.train import History, evaluate, fit, predict, train_epoch
 
 run = course.start(seed=0)

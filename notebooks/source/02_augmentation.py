@@ -43,8 +43,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from teaching import diagrams, sliders
-from utils import augment, course, data, look, plot
 from teaching.check import check
+from utils import augment, course, data, look, plot
 from utils.models import LeNet5
 from utils.models.small import conv_pool
 from utils.train import evaluate, fit, predict

@@ -49,9 +49,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from teaching import diagrams
+from teaching.check import check
 from utils import course, data, look, plot
 from utils.augment import HorizontalFlip, RandomCrop
-from teaching.check import check
 from utils.models import LeNet5, alexnet_2012
 from utils.models.common import check_images, check_stem, scaled
 from utils.sizes import trace

@@ -48,8 +48,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from teaching import diagrams, sliders
-from utils import course, data, look, plot
 from teaching.check import check
+from utils import course, data, look, plot
 from utils.course import CourseError
 from utils.models import alexnet
 from utils.models.alexnet import LocalResponseNorm

@@ -46,9 +46,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from teaching.check import check
 from utils import course, data, look, plot
 from utils.augment import HorizontalFlip
-from teaching.check import check
 from utils.models import alexnet_2012, googlenet_bn
 from utils.models.alexnet import LocalResponseNorm
 from utils.models.common import check_images, scaled

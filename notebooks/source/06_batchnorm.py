@@ -49,8 +49,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from utils import course, data, look, plot
 from teaching.check import check
+from utils import course, data, look, plot
 from utils.course import CourseError
 from utils.models.vgg import vgg
 from utils.train import evaluate, fit, train_epoch

@@ -46,14 +46,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from experiments.profile import epoch_profile
 from teaching import diagrams
-from utils import augment, course, data, look, plot
 from teaching.check import check
+from utils import augment, course, data, look, plot
 from utils.course import CourseError
 from utils.models import build
 from utils.models.common import check_images
 from utils.models.resnet import place_stride
-from experiments.profile import epoch_profile
 from utils.train import evaluate, fit
 
 run = course.start(seed=0)

@@ -60,8 +60,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from torchvision import models
 
 from teaching import diagrams
-from utils import augment, course, data, look, plot
 from teaching.check import check
+from utils import augment, course, data, look, plot
 from utils.course import CourseError
 from utils.models import build
 from utils.models.transfer import Transfer, pretrained

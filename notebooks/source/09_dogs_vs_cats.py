@@ -50,10 +50,10 @@ from torch.utils.data import DataLoader, TensorDataset
 from torchvision import transforms
 from torchvision.transforms.functional import pil_to_tensor
 
-from teaching import diagrams
 from experiments import leaderboard
-from utils import augment, course, data, look, plot
+from teaching import diagrams
 from teaching.check import check
+from utils import augment, course, data, look, plot
 from utils.models import build
 from utils.models.transfer import Transfer, pretrained
 from utils.train import evaluate, fit, predict

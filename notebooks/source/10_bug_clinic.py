@@ -48,9 +48,9 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision import transforms
 
-from utils import augment, course, data, look, plot
 from teaching.check import check
 from teaching.checks.lecture_10 import patient
+from utils import augment, course, data, look, plot
 from utils.models import TwoLayerCNN
 from utils.models.vgg import CONFIGS
 from utils.train import evaluate, predict

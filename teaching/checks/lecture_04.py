@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from utils.course import CourseError
 from teaching.checks import (
     Wrong,
     call,
@@ -19,6 +18,7 @@ from teaching.checks import (
     expect_numbers,
     labelled,
 )
+from utils.course import CourseError
 from utils.models.vgg import CONFIGS, vgg
 
 LINEAR_D = 512 * 4096 + 4096 + 4096 * 4096 + 4096 + 4096 * 10 + 10

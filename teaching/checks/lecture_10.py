@@ -11,9 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from utils import course
-from utils.course import CourseError
-from utils.datasets.loader import ImageSet, Loader
 from teaching.checks import (
     Wrong,
     call,
@@ -28,6 +25,9 @@ from teaching.checks import (
 from teaching.checks.clinic.epochs import MISTAKEN_EPOCHS, epoch, same, two_epochs
 from teaching.checks.clinic.leaks import check_positions, positions
 from teaching.checks.clinic.validation import Recorder, check_seen
+from utils import course
+from utils.course import CourseError
+from utils.datasets.loader import ImageSet, Loader
 from utils.models.small import TwoLayerCNN
 
 CURVES = {

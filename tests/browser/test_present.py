@@ -14,7 +14,7 @@ from labserver import assert_private
 from utils.course import ROOT
 
 LECTURE = "04_vgg"
-COMMAND = [sys.executable, "notebooks/present.py", "04", "--no-browser"]
+COMMAND = [sys.executable, "-m", "tools.present", "04", "--no-browser"]
 CODE = ".slides section.present section.present .jp-CodeCell .cm-content:visible"
 
 
@@ -94,7 +94,7 @@ def test_a_server_that_cannot_start_is_explained(tmp_path):
 )
 def test_a_wrong_number_lists_the_lectures(lecture, message):
     done = subprocess.run(
-        [*COMMAND[:2], lecture], cwd=ROOT, capture_output=True, text=True
+        [*COMMAND[:3], lecture], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 1
     assert message in done.stderr

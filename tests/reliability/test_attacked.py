@@ -24,8 +24,8 @@ import samples
 import torch
 from PIL import Image
 
-from tools import pages
 from experiments import leaderboard
+from tools import pages
 from utils import data
 from utils.course import CourseError
 from utils.datasets import cifar, readers

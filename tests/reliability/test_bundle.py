@@ -13,9 +13,10 @@ import pytest
 import samples
 from PIL import Image
 
+from tools import bundle
+from tools import bundle_command as command
 from utils import data
 from utils.course import ROOT, CourseError
-from tools import bundle, bundle_command
 from utils.datasets import manifest
 from utils.models import weights
 

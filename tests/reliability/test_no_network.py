@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from utils.course import ROOT, CourseError
 from tools import bundle
+from utils.course import ROOT, CourseError
 from utils.datasets import manifest
 from utils.models import weights
 
@@ -95,14 +95,14 @@ def test_the_network_is_off(offline):
 def test_the_course_runs_at_tiny(offline, tmp_path, thorough, keep):
     lectures = LECTURES if thorough else LECTURES[-1:]  # of one set only: it is fast
     out, began = tmp_path / "pages", time.perf_counter()
-    said = offline.python("notebooks/run.py", "--out", str(out), *lectures)
+    said = offline.python("-m", "tools.run", "--out", str(out), *lectures)
     assert "FAILED" not in said
     assert len(list(out.glob("*.html"))) == len(lectures)
-    offline.python("notebooks/slides.py", "--out", str(tmp_path / "decks"), *lectures)
+    offline.python("-m", "tools.slides", "--out", str(tmp_path / "decks"), *lectures)
     assert len(list((tmp_path / "decks").glob("*.html"))) == len(lectures)
     assert offline.tried() == []
     if thorough:
-        offline.python("notebooks/build.py", "--check")
+        offline.python("-m", "tools.build", "--check")
     names = TESTS if thorough else TESTS[:1]
     files = [f"tests/test_{name}.py" for name in names]
     offline.python("-m", "pytest", "-q", "-p", "no:cacheprovider", *files)
@@ -165,7 +165,7 @@ def test_a_bundle_is_enough_for_the_lectures(
     env["IPYTHONDIR"] = str(shutil.copytree(startup, tmp_path / "ipython"))
     env["PYTHONPATH"] = f"{offline.env['PYTHONPATH']}{os.pathsep}{ROOT}"
     out = tmp_path / "pages"
-    said = offline.python("notebooks/run.py", "--out", str(out), **env)
+    said = offline.python("-m", "tools.run", "--out", str(out), **env)
     assert "FAILED" not in said
     for page in out.glob("*.html"):
         drawn = re.findall(STAND_IN, page.read_text("utf-8"))

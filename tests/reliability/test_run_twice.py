@@ -21,8 +21,7 @@ import pytest
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-from tools import run
-from tools import outputs
+from tools import outputs, run
 from tools.execute import running
 
 NOTEBOOKS = run.wanted([], run.ROOT)

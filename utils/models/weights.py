@@ -8,12 +8,12 @@ from typing import Any
 
 from torch import Tensor
 
+from experiments import record
 from utils import course
 from utils.course import CourseError
 from utils.datasets import manifest
 from utils.datasets.download import Remote, fetch
 from utils.datasets.loader import Splits
-from experiments import record
 from utils.training import tensors
 
 OURS = course.ROOT / "data" / "weights"

@@ -1,0 +1,228 @@
+"""A notebook's first cell, in folders like those of its users, and its badges."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import nbformat
+import pytest
+
+from tools import build, colab, execute, outputs, run
+from tools.slides import export
+from utils.course import ROOT
+
+LINE = re.compile(r"Course in cnn-course · Python 3\S+ · torch \d")
+ADDRESS, PAGE = "https://github.com/someone/course", "notebooks/04_vgg.ipynb"
+
+
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory) -> str:
+    """The address of a bare repository that holds the course's code."""
+    clone = tmp_path_factory.mktemp("course")
+    for name in ("utils", "teaching", "tools"):
+        leave = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, clone / name, ignore=leave)
+    shutil.copy(ROOT / "requirements.txt", clone)
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", clone]
+    bare = tmp_path_factory.mktemp("published") / "my course.git"
+    for command in (
+        ["init", "-q", "-b", "main"],
+        ["add", "."],
+        ["commit", "-q", "-m", "all"],
+        ["clone", "-q", "--bare", ".", bare],
+    ):
+        subprocess.run([*git, *command], check=True)
+    return bare.as_uri()
+
+
+def run_cell(folder: Path, code: str, then: str = "", **variables: str) -> str:
+    """Run code as a notebook in `folder` does; what it printed, errors included."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "cell.py").write_text(f"{code}\n{then}", encoding="utf-8")
+    env = os.environ | {"PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1"} | variables
+    env.pop("PYTHONPATH", None)
+    done = subprocess.run(
+        [sys.executable, "cell.py"],
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
+    return done.stdout + done.stderr
+
+
+def test_the_cell_is_short_and_folded():
+    assert len(colab.SETUP.splitlines()) <= 8
+    assert colab.SETUP.startswith("# @title ")
+    cell = build.percent.Cell("code", "", {"setup": True}, "id")
+    folded = build.metadata(cell)
+    assert (folded["cellView"], folded["jupyter"]) == ("form", {"source_hidden": True})
+
+
+def test_in_a_clone_it_shows_nothing_and_sets_the_path(tmp_path):
+    for name in ("utils", "tools"):
+        (tmp_path / name).mkdir()
+    shutil.copy(ROOT / "tools/colab.py", tmp_path / "tools")
+    (tmp_path / "utils/course.py").write_text("print('the course of this clone')")
+    folder = tmp_path / "notebooks/solutions"
+    folder.mkdir(parents=True)
+    (folder / "utils.py").write_text("print('not the course')")
+    shown = run_cell(folder, colab.setup(""), "import utils.course")
+    assert shown == "the course of this clone\n"
+
+
+def test_a_lecture_runs_in_an_empty_folder(origin, tmp_path):
+    made = colab.put(tmp_path, origin)
+    names = [path.name for path in sorted((ROOT / "notebooks").glob("*.ipynb"))]
+    assert [path.name for path in made] == names
+    folder = made[0].parent
+    nb = nbformat.read(made[0], 4)
+    nb.cells = nb.cells[: 1 + next(i for i, c in enumerate(nb.cells) if ours(c))]
+    nb.cells.append(nbformat.v4.new_code_cell("from utils import course"))
+    assert asyncio.run(execute.execute(nb, folder, dict(os.environ), 300)) == ""
+    [cell] = [cell for cell in outputs.code_cells(nb) if outputs.is_setup(cell)]
+    assert LINE.match(cell.outputs[0].text)
+    assert len(cell.outputs[0].text.splitlines()) == 1
+    assert (folder / "cnn-course/.git/shallow").is_file()
+    assert sorted(path.name for path in folder.iterdir()) == [names[0], "cnn-course"]
+
+
+def ours(cell) -> bool:
+    return "course-setup" in cell.metadata.get("tags", [])
+
+
+def test_it_comes_first_and_a_second_run_does_no_harm(origin, tmp_path):
+    (tmp_path / "utils.py").write_text("raise SystemExit('not the course')")
+    cell, where = colab.setup(origin), "import utils.course; print(utils.course.ROOT)"
+    once = run_cell(tmp_path, cell, where)
+    assert LINE.match(once)
+    assert Path(once.splitlines()[-1]).samefile(tmp_path / "cnn-course")
+    again = run_cell(tmp_path, f"{cell}\n{cell}", where)
+    assert len(LINE.findall(again)) == 2
+    assert again.splitlines()[-1] == once.splitlines()[-1]
+
+
+@pytest.mark.parametrize("why", ["no such repository", "no git", "not published"])
+def test_a_failed_fetch_leaves_nothing_and_says_what_to_do(origin, tmp_path, why):
+    gone = {"no such repository": (tmp_path / "gone").as_uri(), "not published": ""}
+    path = {"PATH": str(tmp_path)} if why == "no git" else {}
+    shown = run_cell(tmp_path / "a", colab.setup(gone.get(why, origin)), **path)
+    assert "RuntimeError: No course: are there git and a network" in shown
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["cell.py"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such names there")
+def test_names_are_no_commands(origin, tmp_path):
+    folder = tmp_path / 'my $(touch pwned) `touch pwned` "course"; touch pwned'
+    assert LINE.match(run_cell(folder, colab.setup(origin)))
+    run_cell(folder / "b", colab.setup("file:///x; touch pwned $(touch pwned)"))
+    assert not list(tmp_path.rglob("pwned"))
+
+
+FOREIGN = {  # what a student's folder holds -> what was imported before
+    "utils.py": "import utils",
+    "utils/__init__.py": "import utils",  # a Kaggle script, a torch.hub repository
+    "utils/helpers.py": "import utils.helpers",  # a package without __init__.py
+    "teaching.py": "import teaching",
+    "tools/plots.py": "from tools import plots",
+}
+
+
+@pytest.mark.parametrize(("name", "before"), FOREIGN.items())
+def test_another_module_of_that_name_is_named(tmp_path, name, before):
+    """Without this, `from utils import course` fails without a word of the reason."""
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("x = 1\n")
+    settle = f"import runpy; runpy.run_path({str(ROOT / 'tools/colab.py')!r})['settle']"
+    shown = run_cell(tmp_path, before, f"{settle}()")
+    assert re.search(r"ImportError: Another `\w+` was imported .*: restart the", shown)
+    assert str(tmp_path / name.partition("/")[0]) in shown
+
+
+def test_the_weekly_workflow_opens_the_notebooks_this_way():
+    text = (ROOT / ".github/workflows/weekly.yml").read_text("utf-8")
+    assert "python -m tools.colab colab file://" in text
+
+
+def test_only_what_is_missing_is_installed_and_torch_stays(monkeypatch):
+    there, calls = colab.version, []
+    assert colab.missing(ROOT) == []
+    lacks = {"pooch", "pillow"}
+    monkeypatch.setattr(colab, "version", lambda n: "" if n in lacks else there(n))
+
+    def pip(command, **options):
+        calls.append(command)
+        return subprocess.CompletedProcess(command, len(calls) - 1, "", "No match\n")
+
+    monkeypatch.setattr(colab.subprocess, "run", pip)
+    colab.install([])
+    assert calls == []
+    lines = colab.missing(ROOT)
+    assert [re.split(r"\W", line)[0] for line in lines] == ["pillow", "pooch"]
+    colab.install(lines)
+    kept = [f"{name}=={there(name)}" for name in colab.KEPT]
+    assert calls[0][calls[0].index("--quiet") + 1 :] == [*lines, *kept]
+    with pytest.raises(RuntimeError, match=r"(?s)could not install pillow.*No match"):
+        colab.install(lines)
+
+
+def test_a_machine_without_torch_is_told(monkeypatch, tmp_path):
+    monkeypatch.setattr(colab, "version", lambda name: "")
+    assert len(colab.missing(ROOT)) == len(colab.NEEDED)  # each with its range
+    monkeypatch.setattr(colab.Path, "cwd", lambda: tmp_path)
+    monkeypatch.setattr(colab, "refuse_others", lambda root: None)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    with pytest.raises(ModuleNotFoundError, match="%pip install torch torchvision"):
+        colab.settle(tmp_path / "cnn-course")
+
+
+def links(path, address=ADDRESS):
+    return {name: link for name, (link, _) in colab.badges(address, path).items()}
+
+
+def test_each_service_is_led_to_branch_path_and_notebook():
+    assert links(PAGE) == {
+        "Colab": "https://colab.research.google.com/github/someone/course/blob/main/"
+        "notebooks/04_vgg.ipynb",
+        "Kaggle": "https://www.kaggle.com/kernels/welcome?src="
+        "https://github.com/someone/course/blob/main/notebooks/04_vgg.ipynb",
+        "Binder": "https://mybinder.org/v2/gh/someone/course/main"
+        "?labpath=notebooks%2F04_vgg.ipynb",
+    }
+    assert links(PAGE, f"{ADDRESS}.git") == links(PAGE, f"{ADDRESS}/") == links(PAGE)
+    found = links("my notes/a&b#1.ipynb")
+    assert unquote(urlsplit(found["Colab"]).path).endswith("/my notes/a&b#1.ipynb")
+    binder = parse_qs(urlsplit(found["Binder"]).query)["labpath"]
+    assert binder == ["my notes/a&b#1.ipynb"]
+
+
+@pytest.mark.parametrize(
+    ("address", "count"),
+    [(ADDRESS, 3), ("", 0), ("https://example.org/a/b", 0), (f"{ADDRESS}/tree/x", 0)],
+)
+def test_the_one_setting_puts_badges_into_notebooks_alone(tmp_path, address, count):
+    source = tmp_path / "notebooks/source/04_vgg.py"
+    source.parent.mkdir(parents=True)
+    source.write_text('# %% [markdown] slide="slide"\n# # VGG\n\n# %% setup\n')
+    text = f'[tool.course]\n# where\nrepository = "{address}"\n[tool.ruff]\n'
+    (tmp_path / "pyproject.toml").write_text(text)
+    for solutions, folder in ((True, "notebooks/solutions"), (False, "notebooks")):
+        nb = build.notebook(source, solutions=solutions, root=tmp_path)
+        assert nb.cells[1].source.count("[![Open in ") == count
+        for link in links(f"{folder}/04_vgg.ipynb", address).values():
+            assert f"({link})" in nb.cells[1].source
+    nbformat.write(nb, tmp_path / "04_vgg.ipynb")
+    run.write_page(nb, tmp_path / "page.html", tmp_path)
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    for shown in (page, export(tmp_path / "04_vgg.ipynb")):
+        assert "<h1" in shown
+        assert "Open in" not in shown  # its pictures would need a network
