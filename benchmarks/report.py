@@ -131,12 +131,12 @@ def draw(records: dict[str, Record], path: Path) -> None:
     """Draw the chart: one panel a group, one bar an arm, the decks' loop at 1."""
     import matplotlib.pyplot as plt
 
-    from utils.figures.style import HIGHLIGHT, PALETTE, PAPER, use_style
+    from utils.plot import HIGHLIGHT, PALETTE, PAPER
 
     shown = ratios(records)
     if not shown:
         return
-    use_style()
+    course.use_style()
     counts = [len(arms) for arms in shown.values()]
     figure, axes = plt.subplots(
         len(shown),

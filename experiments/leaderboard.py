@@ -11,7 +11,7 @@ import html
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
@@ -160,6 +160,21 @@ def leaderboard(found: Iterable[Record], data: str) -> list[Row]:
             named[run["name"]].append(run)
     rows = [Row(tuple(same)) for same in named.values()]
     return sorted(rows, key=lambda row: -row.average("test_accuracy"))
+
+
+def scores(rows: Sequence[Row]) -> dict[str, list[float]]:
+    """Test accuracies (fractions) over the seeds, for `plot.spread`.
+
+    The names tell what a network was built with and began from only where rows differ.
+    """
+    names = [row.network.partition(" (")[0] for row in rows]
+    if len({row.weights for row in rows}) > 1:
+        starts = [row.weights.replace("random", "from scratch") for row in rows]
+        names = [f"{name}: {start}" for name, start in zip(names, starts, strict=True)]
+    if len(set(names)) < len(rows):
+        names = [f"{row.network}: {row.weights}" for row in rows]
+    values = [row.values("test_accuracy") for row in rows]
+    return dict(zip(names, values, strict=True))
 
 
 class Table:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import islice
 from typing import Any
 
+import matplotlib.pyplot as plt
+import numpy as np
 import torch
 import torch.nn.functional as F
+from matplotlib.axes import Axes
 from torch import Tensor, nn
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, record_function
 
+from utils import plot
 from utils.train import Batches, evaluate, train_epoch
 from utils.training.precision import make_precision, place
 from utils.training.recipe import make_optimizer
@@ -27,6 +31,7 @@ PARTS = {
     "Optimizer.": "optimizer",
     "evaluation": "evaluation",
 }
+COLORS = "bluish green", "sky blue", "blue", "orange", "reddish purple"
 # Else it writes a line into the notebook whenever it begins and ends.
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")
 
@@ -125,3 +130,31 @@ def _by_part(timed: profile, device: torch.device) -> dict[str, float]:
             if event.name.startswith(begin):
                 seconds[part] += spent / 1e6  # the profiler counts microseconds
     return seconds
+
+
+def shares(
+    parts: Mapping[str, float], *, unit: str = "s", title: str | None = None
+) -> Axes:
+    """Show what a whole consists of: one bar, each part as long as its share."""
+    whole = sum(parts.values())
+    _, ax = plt.subplots(figsize=(7, 1.9))
+    begins = np.cumsum([0, *parts.values()]) / whole * 100
+    for i, (label, number) in enumerate(parts.items()):
+        color, share = plot.PALETTE[COLORS[i % len(COLORS)]], 100 * number / whole
+        ax.barh(0, share, 0.5, left=begins[i], color=color, edgecolor="white")
+        # By turns above and below: of two narrow parts the names would meet.
+        x, side = begins[i] + share / 2, 1 if i % 2 else -1
+        ax.annotate(
+            f"{label} {share:.{1 if share < 1 else 0}f} %\n{number:.3g} {unit}",
+            (x, side * 0.25),
+            (x, side * 0.42),
+            ha="left" if x < 12 else "right" if x > 88 else "center",
+            va="bottom" if side > 0 else "top",
+            fontsize=10,
+            linespacing=1.2,
+            arrowprops={"arrowstyle": "-", "color": plot.PAPER, "lw": 0.8},
+        )
+    ax.set(xlim=(0, 100), ylim=(-1.1, 1.1))
+    ax.axis("off")
+    plot.headline(ax.figure, title)
+    return ax

@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import sys
 from typing import Any
 
 import torch
 
 from teaching.checks import EXERCISES, Unanswered, Wrong, in_words
 from teaching.checks.limit import time_limit
-from utils import printing
 from utils.course import CourseError
 
 SIGNS = {"right": "✓", "wrong": "✗", "unanswered": "○"}
@@ -45,7 +45,7 @@ class Checker:
         self.results[name] = outcome
         number = self._tries.get(name, 0)
         counted = f" (try {number})" if number > 1 and outcome != "unanswered" else ""
-        printing.print_anything()  # a script's pipe on Windows knows none of the signs
+        _print_anything()
         print(SIGNS[outcome], name, text + counted)
         expected = os.environ.get("CNN_COURSE_STRICT")
         expected = "right" if expected == "1" else expected
@@ -57,7 +57,7 @@ class Checker:
         outcomes = {n: self.results.get(n, "unanswered") for n in exercises(lecture)}
         right = sum(outcome == "right" for outcome in outcomes.values())
         signs = "  ".join(f"{SIGNS[outcome]} {n}" for n, outcome in outcomes.items())
-        printing.print_anything()
+        _print_anything()
         print(f"{right} of {len(outcomes)} exercises right:  {signs}")
 
     def _judge(self, name: str, answer: Any) -> tuple[str, str]:
@@ -80,6 +80,12 @@ class Checker:
                 return "unanswered", "not answered yet"
             return "wrong", f"The check could not use this answer: {in_words(error)}"
         return "right", remark if isinstance(remark, str) else "right"
+
+
+def _print_anything() -> None:
+    """Let stdout print "?" for a sign that it lacks, as a pipe on Windows does."""
+    if reconfigure := getattr(sys.stdout, "reconfigure", None):
+        reconfigure(errors="replace")
 
 
 def is_blank(answer: Any) -> bool:
@@ -107,4 +113,3 @@ def exercises(lecture: str) -> list[str]:
 
 
 check = Checker()
-results = check.results

@@ -30,7 +30,7 @@ from teaching.svg import (
     text_width,
 )
 from utils.course import CourseError
-from utils.sizes import Call, trace
+from utils.look import Call, trace
 
 __all__ = [
     "Diagram",

@@ -10,9 +10,9 @@ from matplotlib.collections import LineCollection, PatchCollection
 from matplotlib.patches import Rectangle
 from torch import nn
 
-from utils import sizes
 from utils.course import CourseError
-from utils.figures.style import HIGHLIGHT, PALETTE, PAPER, TRAIN, headline
+from utils.look import receptive_field as field_of
+from utils.plot import HIGHLIGHT, PALETTE, PAPER, TRAIN, headline
 
 LINE, RING = "#AAAAAA", "#DDDDDD"  # a cell's border; the zeros of the padding
 LAST, UNSEEN = PALETTE["orange"], PALETTE["vermillion"]
@@ -122,7 +122,7 @@ def receptive_field(layers: int = 3, kernel: int = 3, stride: int = 1) -> Axes:
         stride: step of each one.
     """
     stack = [nn.Conv2d(1, 1, kernel, stride, device="meta") for _ in range(layers)]
-    counts = [sizes.receptive_field(stack[i:]) for i in range(layers + 1)]
+    counts = [field_of(stack[i:]) for i in range(layers + 1)]
     half = max(counts[0], 13) / 2 + 1
     ax = _empty_axes()
     ax.set_aspect("auto")

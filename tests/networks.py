@@ -9,8 +9,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from utils.look import trace
 from utils.models.porting import load_torchvision
-from utils.sizes import trace
 
 
 def on_meta(build: Callable[..., nn.Module], **options) -> nn.Module:

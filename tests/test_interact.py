@@ -11,9 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from teaching import sliders
+from teaching import kernels, sliders
 from teaching.sliders import WIDGET, explore
-from utils import plot
 from utils.course import CourseError
 
 
@@ -127,7 +126,7 @@ def test_an_argument_may_have_any_name():
 
 
 def test_axes_are_welcome_too():
-    assert explore(plot.windows, stride=(1, 3)).png
+    assert explore(kernels.windows, stride=(1, 3)).png
 
 
 @pytest.mark.parametrize(

@@ -203,8 +203,8 @@ def test_every_choice_within_the_budget_is_accepted(check, reductions, capsys):
 
 def test_the_price_of_a_channel_is_what_one_more_costs():
     from teaching.checks.lecture_05 import _price
+    from utils.look import totals
     from utils.models.googlenet import Inception
-    from utils.sizes import totals
 
     def cost(w):
         return totals(Inception(528, w), (528, 14, 14))[1]

@@ -194,11 +194,9 @@ def test_hooks_and_modes_are_restored_even_after_an_error(image):
     assert not model.c1.training
 
 
-def test_feature_maps_of_a_missing_layer_or_an_integer_image():
+def test_feature_maps_of_a_missing_layer():
     with pytest.raises(CourseError, match=r"no layer 'c9'.*c1, c1\.0"):
         look.feature_maps(LeNet5(), torch.randn(1, 28, 28), ["c9"])
-    with pytest.raises(CourseError, match="uint8"):
-        look.feature_maps(LeNet5(), torch.zeros(1, 28, 28, dtype=torch.uint8))
 
 
 def test_features_are_those_of_evaluation_mode():
@@ -218,8 +216,6 @@ def test_features_of_a_loader_follow_its_order():
     assert torch.equal(labels, torch.cat([label for _, label in batches]))
     x = model.s4(model.c3(model.s2(model.c1(batches[1][0])))).flatten(1)
     torch.testing.assert_close(found[4:], model.f6(model.c5(x)))
-    with pytest.raises(CourseError, match="empty"):
-        look.features(model, [], "f6")
 
 
 def test_most_wrong_sorts_the_mistakes_by_confidence():
@@ -255,19 +251,6 @@ def test_tsne_embedding_repeats_and_keeps_neighbours_together():
     assert torch.equal(points, look.embedding(values, "tsne", seed=1))
     distances = torch.cdist(points, points).fill_diagonal_(torch.inf)
     assert (labels[distances.argmin(1)] == labels).all()
-
-
-@pytest.mark.parametrize(
-    ("values", "method", "message"),
-    [
-        (torch.randn(9, 4), "umap", "no embedding 'umap'"),
-        (torch.randn(2, 4), "pca", "at least 3 examples"),
-        (torch.randn(9, 1), "tsne", "at least 2 features"),
-    ],
-)
-def test_embeddings_that_cannot_be(values, method, message):
-    with pytest.raises(CourseError, match=message):
-        look.embedding(values, method)
 
 
 def conv(kernel, **options):
@@ -382,7 +365,5 @@ def test_grad_cam_refuses_what_it_cannot_show():
         look.grad_cam(net, x, "layer9")
     with pytest.raises(CourseError, match="no maps"):
         look.grad_cam(net, x, "fc")
-    with pytest.raises(CourseError, match="classes 0 to 9"):
-        look.grad_cam(net, x, target=10)
     with pytest.raises(CourseError, match="No layer gives maps"):
         look.grad_cam(nn.Sequential(nn.Flatten(), nn.Linear(3072, 2)), x)

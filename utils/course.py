@@ -6,6 +6,7 @@ import os
 import platform
 import random
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -138,6 +139,19 @@ def set_seed(seed: int) -> None:
     torch.manual_seed(seed)
 
 
+def use_style() -> None:
+    """Set the figures' style; in a notebook also PNG figures of exactly their size."""
+    from matplotlib import style  # here: not every script draws
+
+    style.use(ROOT / "utils" / "course.mplstyle")
+    ipython = sys.modules.get("IPython")
+    if ipython and hasattr(ipython.get_ipython(), "kernel"):
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+        # The default crops a figure to what is drawn, so that sizes vary.
+        set_matplotlib_formats("png", bbox_inches=None)
+
+
 def start(seed: int = 0) -> Run:
     """Seed everything, set the figures' style, and say in one line where we are.
 
@@ -150,8 +164,6 @@ def start(seed: int = 0) -> Run:
     Raises:
         CourseError: `CNN_COURSE_SCALE` or `CNN_COURSE_DATA` names nothing usable.
     """
-    from utils import plot
-
     run = Run(device=device(), scale=scale(), seed=seed)
     folder = data_dir()
     if os.environ.get("CNN_COURSE_DATA") and not folder.is_dir():
@@ -160,7 +172,7 @@ def start(seed: int = 0) -> Run:
             " Create it or correct the path; unset, the course uses its own data/."
         )
     set_seed(seed)
-    plot.use_style()
+    use_style()
     where = (
         torch.cuda.get_device_name() if run.device.type == "cuda" else run.device.type
     )

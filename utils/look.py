@@ -2,33 +2,286 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import copy
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from html import escape
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
+from torch.utils.flop_counter import FlopCounterMode
 
 from utils.course import CourseError
-from utils.sizes import (
-    receptive_field,
-    receptive_field_by_gradient,
-    shape_table,
-    totals,
-)
-from utils.training.tally import evaluating
 
-__all__ = [
-    "embedding",
-    "feature_maps",
-    "features",
-    "grad_cam",
-    "most_wrong",
-    "receptive_field",
-    "receptive_field_by_gradient",
-    "shape_table",
-    "totals",
-]
+Shape = tuple[int, ...]
+HEAD = ("layer", "output", "parameters", "multiply-adds")
+
+
+@dataclass(frozen=True)
+class Call:
+    """One run of one layer: what came out, and what it took."""
+
+    name: str
+    module: nn.Module
+    output: Shape
+    parameters: int
+    multiply_adds: int
+
+
+@dataclass(frozen=True)
+class Table:
+    """A network's layers in the order they run; shown as text or as HTML.
+
+    Attributes:
+        rows: layer, output, parameters and multiply-adds, already as text.
+        parameters: of the whole network, each counted once.
+        multiply_adds: for one example.
+    """
+
+    rows: tuple[tuple[str, str, str, str], ...]
+    parameters: int
+    multiply_adds: int
+
+    def __repr__(self) -> str:
+        lines = [HEAD, *self.rows]
+        a, b, c, d = (max(len(line[i]) for line in lines) for i in range(4))
+        text = [f"{w:<{a}}  {x:<{b}}  {y:>{c}}  {z:>{d}}" for w, x, y, z in lines]
+        rule = "-" * len(text[0])
+        return "\n".join([text[0], rule, *text[1:-1], rule, text[-1]])
+
+    def _repr_html_(self) -> str:
+        rows = ""
+        for line in [HEAD, *self.rows]:
+            tag = "th" if line in (HEAD, self.rows[-1]) else "td"
+            sides = zip(("left", "left", "right", "right"), line, strict=True)
+            cells = (f'<{tag} style="text-align: {s}">{escape(t)}' for s, t in sides)
+            rows += f"<tr>{''.join(cells)}</tr>"
+        return f"<table>{rows}</table>"
+
+
+def shape_table(model: nn.Module, shape: Shape, *, depth: int | None = None) -> Table:
+    """What each layer puts out for one example, its parameters and multiply-adds.
+
+    Args:
+        model: the network, or a block of it; it is not touched.
+        shape: of one example, (C, H, W) or (C,), without the batch.
+        depth: show the single layers (None), or the blocks at this depth; 1 shows
+            what the network itself is made of.
+
+    Raises:
+        CourseError: a layer cannot take what it gets.
+    """
+    calls, parameters, multiply_adds = trace(model, shape, depth=depth)
+    rows = [("input", _text((1, *shape)), "0", "0")]
+    for call in calls:
+        single = not list(call.module.children())
+        kind = type(call.module).__name__ if single else ""
+        label = f"{call.name} {kind}".strip() or type(call.module).__name__
+        counts = f"{call.parameters:,}", f"{call.multiply_adds:,}"
+        rows.append((label, _text(call.output), *counts))
+    others = parameters - sum(call.parameters for call in calls)
+    between = multiply_adds - sum(call.multiply_adds for call in calls)
+    if others or between:
+        rows.append(("not in a layer above", "", f"{others:,}", f"{between:,}"))
+    rows.append(("total", "", f"{parameters:,}", f"{multiply_adds:,}"))
+    return Table(tuple(rows), parameters, multiply_adds)
+
+
+def totals(model: nn.Module, shape: Shape) -> tuple[int, int]:
+    """Parameters of the network, and its multiply-adds for one example of `shape`."""
+    return trace(model, shape)[1:]
+
+
+def trace(
+    model: nn.Module, shape: Shape, *, depth: int | None = None
+) -> tuple[list[Call], int, int]:
+    """The layers in the order they run, with all parameters and multiply-adds.
+
+    Nothing is computed: a copy in eval mode runs on the meta device, where tensors
+    have a shape and no values. Parameters used twice count once.
+    """
+    model = _on_meta(model)
+    names = {module: name for name, module in model.named_modules()}
+    shown = set(_at_depth(model, math.inf if depth is None else depth))
+    seen: set[nn.Parameter] = set()
+    running: list[tuple[nn.Module, int, object]] = []
+    calls: list[Call] = []
+
+    def enter(module: nn.Module, inputs: tuple) -> None:
+        running.append((module, counter.get_total_flops(), inputs))
+
+    def leave(module: nn.Module, inputs: tuple, output: Tensor) -> None:
+        _, before, _ = running.pop()
+        if module in shown:
+            new = set(module.parameters()) - seen
+            seen.update(new)
+            # One multiply-add is two operations of torch's counter.
+            work = (counter.get_total_flops() - before) // 2
+            size = sum(p.numel() for p in new)
+            calls.append(Call(names[module], module, _shape(output), size, work))
+
+    for module in model.modules():
+        module.register_forward_pre_hook(enter)
+        module.register_forward_hook(leave)
+    counter = FlopCounterMode(display=False)
+    try:
+        with counter, torch.no_grad():
+            model(torch.empty(1, *shape, device="meta"))
+    except (RuntimeError, ValueError, NotImplementedError, IndexError) as error:
+        module, _, inputs = running[-1]
+        where = f"{names[module] or 'of the network'} ({type(module).__name__})"
+        raise CourseError(_misfit(where, module, _shape(inputs), error)) from error
+    parameters = sum(p.numel() for p in model.parameters())
+    return calls, parameters, counter.get_total_flops() // 2
+
+
+def _on_meta(model: nn.Module) -> nn.Module:
+    """A copy in eval mode without values; large weights are not copied on the way."""
+    memo = {}
+    for tensor in [*model.parameters(), *model.buffers()]:
+        empty = torch.empty_like(tensor, device="meta")
+        is_parameter = isinstance(tensor, nn.Parameter)
+        memo[id(tensor)] = nn.Parameter(empty, False) if is_parameter else empty
+    return copy.deepcopy(model, memo).eval().float()
+
+
+def _at_depth(module: nn.Module, depth: float) -> Iterator[nn.Module]:
+    """The blocks `depth` steps down, or single layers that end above."""
+    children = list(module.children())
+    if not children or depth == 0:
+        yield module
+    for child in children if depth > 0 else ():
+        # A list of modules never runs itself, so it is no step.
+        is_list = isinstance(child, (nn.ModuleList, nn.ModuleDict))
+        yield from _at_depth(child, depth - (not is_list))
+
+
+def _misfit(where: str, module: nn.Module, got: Shape, error: Exception) -> str:
+    keys = ("in_channels", "in_features", "num_features")
+    wanted = [f"{key}={getattr(module, key)}" for key in keys if hasattr(module, key)]
+    expects = f" and expects {wanted[0]}" if wanted else ""
+    return (
+        f"Layer {where} got an input of shape {_text(got)}{expects}:"
+        f" {str(error).rstrip('.')}. Give the shape of one example, (C, H, W), for"
+        " which the network was built, or change this layer."
+    )
+
+
+def _shape(value: object) -> Shape:
+    """The shape of a tensor, or of the first one in a tuple."""
+    while isinstance(value, (tuple, list)) and value:
+        value = value[0]
+    return tuple(value.shape) if isinstance(value, Tensor) else ()
+
+
+def _text(shape: Shape) -> str:
+    return f"({', '.join(map(str, shape))})"
+
+
+def receptive_field(layers: nn.Module | Iterable[nn.Module]) -> int:
+    """Side of the square of input pixels that one value after these layers sees.
+
+    A kernel of side k adds (k - 1) steps; a step is the product of the strides before.
+    Padding moves the square and does not change its size.
+
+    Args:
+        layers: layers that follow one another, such as `vgg.features`; not a network
+            with branches, for which `receptive_field_by_gradient` stands.
+
+    Raises:
+        CourseError: a layer sees the whole input, whatever its size.
+    """
+    side, step = 1, 1
+    chain = [layers] if isinstance(layers, nn.Module) else layers
+    for layer in (module for top in chain for module in top.modules()):
+        if isinstance(layer, nn.Linear) or "Adaptive" in type(layer).__name__:
+            raise CourseError(
+                f"{type(layer).__name__} sees the whole image: stop before it."
+            )
+        if hasattr(layer, "kernel_size"):
+            kernel, stride, dilation = (
+                value[0] if isinstance(value, tuple) else value
+                for value in (
+                    layer.kernel_size,
+                    layer.stride,
+                    getattr(layer, "dilation", 1),
+                )
+            )
+            side += (kernel - 1) * dilation * step
+            step *= stride
+    return side
+
+
+def receptive_field_by_gradient(
+    model: nn.Module, shape: Shape, layer: str
+) -> tuple[int, int]:
+    """Height and width of the input that the middle value of a layer's output sees.
+
+    The gradient of that value is not 0 exactly where it looks. To let nothing hide it,
+    a copy of the network gets equal positive weights, and averages in place of maxima.
+
+    Args:
+        model: any network, branches and shortcuts too.
+        shape: (C, H, W); the square is cut off at the borders of a small image.
+        layer: a name as in `shape_table`.
+    """
+    model = copy.deepcopy(model).double().cpu()
+    for module in list(model.modules()):
+        if hasattr(module, "reset_running_stats"):
+            module.reset_running_stats()
+        for name, child in module.named_children():
+            if isinstance(child, nn.MaxPool2d):
+                sizes = child.kernel_size, child.stride, child.padding, child.ceil_mode
+                setattr(module, name, nn.AvgPool2d(*sizes))
+    for name, parameter in model.named_parameters():
+        fan_in = parameter[0].numel() if parameter.dim() > 1 else 1
+        parameter.data.fill_(0.0 if name.endswith("bias") else 1 / fan_in)
+    image = torch.ones(1, *shape, dtype=torch.float64, requires_grad=True)
+    with _watched(model, [layer]) as outputs:
+        model(image)
+    maps = outputs[layer]
+    middle = maps[..., maps.shape[-2] // 2, maps.shape[-1] // 2]
+    [slopes] = torch.autograd.grad(middle.sum(), image)
+    rows, columns = (slopes[0].sum(0) > 0).nonzero().T
+    return int(rows.max() - rows.min()) + 1, int(columns.max() - columns.min()) + 1
+
+
+@contextmanager
+def _watched(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
+    """Name -> latest output, in eval mode; afterwards the network is as it was."""
+    modules = dict(model.named_modules())
+    for name in layers:
+        if name not in modules:
+            known = ", ".join(filter(None, modules))
+            raise CourseError(f"There is no layer {name!r}. Choose among: {known}.")
+    outputs: dict[str, Tensor] = {}
+
+    def keep(name: str):
+        def hook(module: nn.Module, inputs: tuple, output: Tensor) -> Tensor:
+            outputs.pop(name, None)  # the latest one stands last
+            outputs[name] = output
+            # Passed on as a copy: a ReLU that works in place would change the map.
+            return output.clone() if isinstance(output, Tensor) else output
+
+        return hook
+
+    modes = [(module, module.training) for module in model.modules()]
+    hooks = [modules[name].register_forward_hook(keep(name)) for name in layers]
+    try:
+        model.eval()
+        yield outputs
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for module, mode in modes:
+            module.training = mode
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next((p.device for p in model.parameters()), torch.device("cpu"))
 
 
 def feature_maps(
@@ -43,87 +296,27 @@ def feature_maps(
 
     Returns:
         Name -> output on the CPU, with the batch's axis only if the image has it.
-
-    Raises:
-        CourseError: a layer does not exist, or the image is not float.
     """
-    if not image.is_floating_point():
-        raise CourseError(
-            f"The image is {image.dtype}; the network takes the floats that a loader"
-            " gives, normalised as in training."
-        )
     if layers is None:
-        convolutions = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-        layers = [n for n, m in model.named_modules() if isinstance(m, convolutions)]
+        named = model.named_modules()
+        layers = [name for name, module in named if isinstance(module, nn.Conv2d)]
     layers = [layers] if isinstance(layers, str) else layers
     batch = image if image.dim() == 4 else image[None]
-    with _recorded(model, layers) as outputs:
+    with _watched(model, layers) as outputs, torch.no_grad():
         model(batch.to(_device(model)))
-    return {n: maps if image.dim() == 4 else maps[0] for n, maps in outputs.items()}
+    whole = image.dim() == 4
+    return {name: (m if whole else m[0]).cpu() for name, m in outputs.items()}
 
 
 def features(model: nn.Module, loader: Iterable, layer: str) -> tuple[Tensor, Tensor]:
-    """What one layer puts out for every example of a loader, and the labels.
-
-    Returns:
-        Features (N, D), flattened, and labels (N,), on the CPU.
-
-    Raises:
-        CourseError: the layer does not exist, or the loader is empty.
-    """
-    outputs, labels = [], []
-    with _recorded(model, [layer]) as recorded:
+    """What a layer puts out for every example (N, D), flattened, and labels (N,)."""
+    found, labels = [], []
+    with _watched(model, [layer]) as outputs, torch.no_grad():
         for images, some_labels in loader:
             model(images.to(_device(model)))
-            outputs.append(recorded[layer].flatten(1))
+            found.append(outputs[layer].flatten(1).cpu())
             labels.append(some_labels.cpu())
-    if not outputs:
-        raise CourseError("The loader gives no batch: its set is empty.")
-    return torch.cat(outputs), torch.cat(labels)
-
-
-@contextmanager
-def _recorded(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
-    """Keep the layers' latest outputs, in eval mode; leave the model as it was."""
-    modules = _modules(model, layers)
-    outputs: dict[str, Tensor] = {}
-
-    def keep(name: str):
-        # A copy: a ReLU that works in place would change the map afterwards.
-        return lambda module, inputs, output: outputs.__setitem__(
-            name, output.detach().clone().cpu()
-        )
-
-    named = zip(layers, modules, strict=True)
-    hooks = [(module, keep(name)) for name, module in named]
-    with _hooked(hooks), evaluating(model), torch.no_grad():
-        yield outputs
-
-
-@contextmanager
-def _hooked(hooks: Iterable[tuple[nn.Module, Callable]]) -> Iterator[None]:
-    """Let modules call (module, inputs, output) -> None or another output, for now."""
-    handles = [module.register_forward_hook(hook) for module, hook in hooks]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _modules(model: nn.Module, layers: Sequence[str]) -> list[nn.Module]:
-    """The layers of these names."""
-    modules = dict(model.named_modules())
-    missing = [name for name in layers if name not in modules]
-    if missing:
-        known = ", ".join(name for name in modules if name)
-        raise CourseError(f"There is no layer {missing[0]!r}. Choose among: {known}.")
-    return [modules[name] for name in layers]
-
-
-def _device(model: nn.Module) -> torch.device:
-    parameter = next(model.parameters(), None)
-    return torch.device("cpu") if parameter is None else parameter.device
+    return torch.cat(found), torch.cat(labels)
 
 
 def grad_cam(
@@ -146,32 +339,22 @@ def grad_cam(
     Returns:
         (N, H, W), from 0 to 1, on the CPU; 0 everywhere where nothing speaks for it.
 
-    Raises:
-        CourseError: the layer does not exist or gives no maps, or there is no such
-            class.
-
     Source: Selvaraju et al. 2017, Eq. 1 and 2.
     """
     images = images.to(_device(model)).detach()
     layer = layer or _last_maps(model, images[:1])
-    kept: list[Tensor] = []
-
-    def keep(module: nn.Module, inputs: tuple, output: Tensor) -> Tensor:
-        kept.append(output)
-        return output.clone()  # a ReLU that works in place would change the map
-
-    hooks = [(module, keep) for module in _modules(model, [layer])]
-    with _hooked(hooks), evaluating(model), torch.enable_grad():
+    with _watched(model, [layer]) as outputs, torch.enable_grad():
         # The images ask for a gradient, in case no weight does.
         logits = model(images.requires_grad_())
-        scores = logits.gather(1, _classes(target, logits)[:, None])
-        [slopes] = torch.autograd.grad(scores.sum(), kept[-1:])
-    maps = kept[-1].detach()
+        chosen = logits.argmax(1) if target is None else torch.as_tensor(target)
+        classes = chosen.to(logits.device).long().expand(len(logits))
+        scores = logits.gather(1, classes[:, None])
+        maps = outputs[layer]
+        [slopes] = torch.autograd.grad(scores.sum(), maps)
     if maps.dim() != 4:
-        raise CourseError(
-            f"{layer!r} gives {tuple(maps.shape)}, no maps: choose a layer before."
-        )
-    heat = (slopes.mean((2, 3), keepdim=True) * maps).sum(1, keepdim=True).relu()
+        raise CourseError(f"{layer!r} gives {_text(tuple(maps.shape))}, no maps.")
+    heat = (slopes.mean((2, 3), keepdim=True) * maps.detach()).sum(1, keepdim=True)
+    heat = heat.relu()
     heat = heat / heat.amax((2, 3), keepdim=True).clamp(min=1e-12)
     size = tuple(images.shape[2:])
     return interpolate(heat, size, mode="bilinear", align_corners=False)[:, 0].cpu()
@@ -179,39 +362,20 @@ def grad_cam(
 
 def _last_maps(model: nn.Module, images: Tensor) -> str:
     """The last layer that gives maps of more than one place: what is classified."""
-    names: list[str] = []
-
-    def note(name: str):
-        def hook(module: nn.Module, inputs: tuple, output: object) -> None:
-            maps = isinstance(output, Tensor) and output.dim() == 4
-            if maps and output.shape[2:].numel() > 1:
-                names.append(name)
-
-        return hook
-
-    hooks = [(module, note(name)) for name, module in model.named_modules() if name]
-    with _hooked(hooks), evaluating(model), torch.no_grad():
+    names = [name for name, _ in model.named_modules() if name]
+    with _watched(model, names) as outputs, torch.no_grad():
         model(images)
-    if not names:
-        raise CourseError("No layer gives maps of more than one place.")
-    return names[-1]
-
-
-def _classes(target: int | Sequence[int] | Tensor | None, logits: Tensor) -> Tensor:
-    """The class of each image, int64 (N,)."""
-    n, k = logits.shape
-    if target is None:
-        return logits.argmax(1)
-    classes = torch.as_tensor(target, device=logits.device).long().expand(n)
-    if not 0 <= int(classes.min()) <= int(classes.max()) < k:
-        raise CourseError(f"target={target} is none of the classes 0 to {k - 1}.")
-    return classes
+    shapes = {name: _shape(output) for name, output in outputs.items()}
+    for name, shape in reversed(shapes.items()):
+        if len(shape) == 4 and shape[2] * shape[3] > 1:
+            return name
+    raise CourseError("No layer gives maps of more than one place.")
 
 
 def most_wrong(
     logits: Tensor, labels: Tensor, n: int = 16
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The mistakes that the network was most confident of.
+    """The at most n mistakes that the network was most confident of.
 
     Args:
         logits: (N, K).
@@ -220,7 +384,7 @@ def most_wrong(
 
     Returns:
         Indices of the examples, predicted classes, and confidences as fractions, most
-        confident first; shorter than n where there are fewer mistakes.
+        confident first.
     """
     confidence, predicted = logits.softmax(dim=1).max(dim=1)
     wrong = (predicted != labels).nonzero().flatten()
@@ -230,31 +394,18 @@ def most_wrong(
 
 
 def embedding(features: Tensor, method: str = "pca", *, seed: int = 0) -> Tensor:
-    """The examples as points in the plane, near each other where features are alike.
+    """The examples as points (N, 2) in the plane, near where features are alike.
 
     Args:
         features: (N, ...), flattened here.
         method: "pca", the two directions of largest variance, or "tsne", which keeps
             neighbours together; its distances between groups mean nothing.
         seed: of t-SNE's draws.
-
-    Returns:
-        Points (N, 2).
-
-    Raises:
-        CourseError: the method is unknown, or there are fewer than 3 examples.
     """
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
-    if method not in ("pca", "tsne"):
-        raise CourseError(f"There is no embedding {method!r}: choose 'pca' or 'tsne'.")
     values = features.detach().cpu().flatten(1).double().numpy()
-    if len(values) < 3 or values.shape[1] < 2:
-        raise CourseError(
-            f"Features {values.shape} are too few for a plane: give at least 3 examples"
-            " with at least 2 features each."
-        )
     # PCA first also for t-SNE: 50 directions keep the neighbours and save time.
     wanted = 2 if method == "pca" else min(50, *values.shape)
     points = PCA(wanted, random_state=seed).fit_transform(values)

@@ -44,9 +44,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from teaching import diagrams, sliders
-from teaching.check import check
-from utils import course, data, look, plot
+from teaching import check, diagrams, kernels, sliders
+from utils import course, data, look, pictures, plot
 from utils.train import evaluate, fit, predict
 
 run = course.start(seed=0)
@@ -68,7 +67,7 @@ digits.train.images[0, 0, 4:26:2, 4:26:2]
 label = digits.train.labels[0]
 alike = digits.train.images[digits.train.labels == label]
 title = f"The first was a {label}. Which rule covers all sixteen?"
-plot.image_grid(alike[:16], title=title);
+pictures.image_grid(alike[:16], title=title);
 
 # %% [markdown] slide="notes"
 # Strokes lean, bend, break and touch. Nobody has written down a rule that covers all
@@ -87,8 +86,8 @@ others = digits.train.images[digits.train.labels != label][:5000].float()
 distances = (others - first).flatten(1).norm(dim=1) / 255
 titles = [f"a {label}", f"moved: {(moved - first).norm() / 255:.1f} away"]
 titles += [f"another digit: {distances.min():.1f} away"]
-pictures = torch.stack([first, moved, others[distances.argmin()]]) / 255
-plot.image_grid(pictures, titles, title="Which one is nearer to the first, in pixels?");
+three = torch.stack([first, moved, others[distances.argmin()]]) / 255
+pictures.image_grid(three, titles, title="Which is nearer to the first, in pixels?");
 
 # %% [markdown]
 # The moved digit lies farther from itself than a different digit does.
@@ -184,16 +183,17 @@ by_torch
 # %%
 # alt: A digit and what four kernels make of it: its left and right edges, its upper and
 # alt: lower edges, a blurred copy, and its outline.
-kernels = {
+detectors = {
     "left − right": [[1, 0, -1], [1, 0, -1], [1, 0, -1]],
     "upper − lower": [[1, 1, 1], [0, 0, 0], [-1, -1, -1]],
     "mean": [[1 / 9] * 3] * 3,
     "centre − around": [[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]],
 }
 digit = digits.train[0][0]
-maps = [F.conv2d(digit, torch.tensor([[k]]) * 1.0) for k in kernels.values()]
+maps = [F.conv2d(digit, torch.tensor([[k]]) * 1.0) for k in detectors.values()]
 shown = [(m / m.abs().max() + 1) / 2 for m in [digit, *maps]]
-plot.image_grid(shown, ["digit", *kernels], title="What does each kernel look for?");
+title = "What does each kernel look for?"
+pictures.image_grid(shown, ["digit", *detectors], title=title);
 
 # %% [markdown]
 # Nine numbers find an edge anywhere in the image. A linear layer from 784 pixels to as
@@ -263,7 +263,7 @@ for n, k, p, s in [(28, 5, 0, 1), (28, 5, 2, 1), (32, 3, 1, 2), (227, 11, 0, 4)]
 # alt: second place: four across and four down, so the output is 4 × 4. The last column
 # alt: and the last row of zeros are hatched: no window reaches them.
 ranges = {"image": (4, 12), "kernel": (1, 7), "stride": (1, 4), "padding": (0, 3)}
-sliders.explore(plot.windows, **ranges)
+sliders.explore(kernels.windows, **ranges)
 
 # %% [markdown] slide="notes"
 # No padding does: it adds 2p, an even number, and 8 − 3 is odd. An image of 7 or 9
@@ -596,7 +596,7 @@ plot.curves(history, title=title);
 # %%
 # alt: Six kernels of five by five weights, each with a red and a blue region.
 title = "What has the first layer learned to look for?"
-plot.filters(lenet.c1[0], columns=6, title=title);
+pictures.filters(lenet.c1[0], columns=6, title=title);
 
 # %% slide="subslide"
 # alt: Feature maps of one digit in four layers: strokes and edges in C1 and S2, coarse
@@ -604,7 +604,7 @@ plot.filters(lenet.c1[0], columns=6, title=title);
 inputs, labels = next(iter(digits.val.loader(1)))
 maps = look.feature_maps(lenet, inputs[0], ["c1", "s2", "c3", "s4"])
 title = f"From strokes to parts: a {labels.item()} in four layers"
-plot.feature_maps(maps, title=title);
+pictures.feature_maps(maps, title=title);
 
 # %% [markdown]
 # C1 still shows the digit, by its edges. In S4 each number sums up a region of the
@@ -624,11 +624,11 @@ titles = [
 ]
 wrong = (logits.argmax(dim=1) != labels).sum()
 title = f"{wrong} of {len(labels):,} validation digits are misread; the surest mistakes"
-plot.image_grid(digits.val.images[worst], titles, columns=6, title=title);
+pictures.image_grid(digits.val.images[worst], titles, columns=6, title=title);
 
 # %% slide="subslide"
 # alt: Table of true against predicted digits, in percent; nearly all on the diagonal.
-plot.confusion(logits, labels, digits.classes);
+pictures.confusion(logits, labels, digits.classes);
 
 # %% [markdown] slide="subslide"
 # **Does it bear a shift better than pixels do?** We move the validation digits to the
@@ -694,7 +694,7 @@ plot.bars(errors, xlabel=label, highlight="LeNet-5, ours", title=title);
 # alt: Eight small photographs with their class names.
 first = photos.train.images[:8]
 names = [photos.classes[label] for label in photos.train.labels[:8]]
-plot.image_grid(first, names, title="Could you name all of them at this size?");
+pictures.image_grid(first, names, title="Could you name all of them at this size?");
 
 # %% [markdown] slide="subslide"
 # A block, and the network made of it: 8 and 16 filters, then one linear layer.

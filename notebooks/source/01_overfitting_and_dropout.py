@@ -44,9 +44,8 @@ import matplotlib.pyplot as plt
 import torch
 from torch import nn
 
-from teaching import sliders
-from teaching.check import check
-from utils import course, data, look, plot
+from teaching import check, sliders
+from utils import course, data, look, pictures, plot
 from utils.train import History, evaluate, fit, predict, train_epoch
 
 run = course.start(seed=0)
@@ -808,7 +807,7 @@ for weight in first.values():
     largest = weight.norm(dim=1).argsort(descending=True)[:8]
     rows.append(weight[largest].view(-1, 1, 28, 28))
 title = "First layer: nothing (top), dropout (middle), weight decay (bottom)"
-plot.filters(torch.cat(rows), columns=8, title=title);
+pictures.filters(torch.cat(rows), columns=8, title=title);
 
 # %% slide="subslide"
 never = digits.train.images.flatten(1).amax(dim=0) == 0  # pixels without ink, ever

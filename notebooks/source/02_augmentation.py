@@ -42,9 +42,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from teaching import diagrams, sliders
-from teaching.check import check
-from utils import augment, course, data, look, plot
+from teaching import check, diagrams, sliders
+from utils import augment, course, data, look, pictures, plot
 from utils.models import LeNet5
 from utils.models.small import conv_pool
 from utils.train import evaluate, fit, predict
@@ -63,16 +62,16 @@ seeds = range(course.pick(tiny=2, small=3, full=3))
 # %% tags=["hide-input"]
 seven = ["●●●●", "   ●", "  ● ", " ●  ", " ●  "]
 places = {"a 7": (1, 1, 1), "moved: a 7": (0, 2, 1), "mirrored: a 7?": (1, 1, -1)}
-pictures = []
+chosen = []
 for label, (top, left, step) in places.items():
     cells = [[None] * 6 for _ in range(7)]
     for row, text in enumerate(seven):
         for column, mark in enumerate(text[::step]):
             cells[top + row][left + column] = None if mark == " " else mark
-    pictures.append(diagrams.grid(cells, label=label, alt=label))
+    chosen.append(diagrams.grid(cells, label=label, alt=label))
 diagrams.beside(
-    *(pictures[0], "draw: 1 up, 1 right →", pictures[1]),
-    *("draw: mirror →", pictures[2]),
+    *(chosen[0], "draw: 1 up, 1 right →", chosen[1]),
+    *("draw: mirror →", chosen[2]),
     alt="A seven made of cells. Moved by one cell up and one to the right it is a seven"
     " still; mirrored it is no digit.",
 )
@@ -103,7 +102,7 @@ views = F.interpolate(five, size=(224, 224), mode="bilinear").expand(5, -1, -1, 
 generator = torch.Generator().manual_seed(0)
 for change in (jitter, augment.HorizontalFlip(), augment.Rotation(20)):
     views = change(views, generator)
-plot.image_grid(views, columns=5, title="Five views of one 5. Which would you accept?");
+pictures.image_grid(views, columns=5, title="Which of these 5s would you accept?");
 
 # %% [markdown] slide="subslide"
 # **The jitter does nothing.** Hue and saturation say how far a pixel is from grey. A
@@ -131,7 +130,7 @@ first = [int((digits.train.labels == d).nonzero()[0]) for d in range(10)]
 ten = digits.train.images[first]
 rows = torch.cat([ten, ten.flip(3), ten.flip(2, 3)])
 titles = [f"a {d}" for d in range(10)] + ["mirrored"] * 10 + ["turned"] * 10
-plot.image_grid(rows, titles, columns=10, title="Which columns keep their label?");
+pictures.image_grid(rows, titles, columns=10, title="Which columns keep their label?");
 
 # %% [markdown]
 # 0, 1 and 8 survive the mirror. 2, 3, 5 and 7 become signs that nobody writes. And half
@@ -299,7 +298,7 @@ plot.bars(read, highlight="as they are", title=title);
 half_turn = digits.val.loader(500, augment=tests["turned by 180°"])
 logits, labels = predict(upright, half_turn)
 title = "After half a turn: which digits become another digit?"
-plot.confusion(logits, labels, digits.classes, title=title);
+pictures.confusion(logits, labels, digits.classes, title=title);
 
 # %% [markdown]
 # A 6 becomes a 9 and a 9 a 6: here the network is right, and our label is wrong. What a
@@ -495,7 +494,7 @@ loader = photos.train.subset(8).loader(8, augment=crop_flip, normalize=False)
 epochs = [next(iter(loader))[0].cpu() for _ in range(2)]
 titles = [f"epoch {epoch + 1}" for epoch in range(2) for _ in range(8)]
 title = "The same eight labels, never the same image"
-plot.image_grid(torch.cat(epochs), titles, title=title);
+pictures.image_grid(torch.cat(epochs), titles, title=title);
 
 # %% [markdown] slide="slide"
 # ## Assemble: a small network for photographs
@@ -647,7 +646,7 @@ for mix in (augment.MixUp(alpha=1), augment.CutMix(alpha=1)):
 # alt: Six photographs mixed with partners: in the first row overlaid, in the second with
 # alt: a pasted rectangle; above each the shares of the two classes.
 title = "Above mixup, below CutMix: what would you call them?"
-plot.image_grid(mixed, titles, columns=6, title=title);
+pictures.image_grid(mixed, titles, columns=6, title=title);
 
 # %% [markdown] slide="subslide"
 # The share that an image keeps, λ, is drawn for each pair from Beta(α, α). It mixes
@@ -778,7 +777,7 @@ print("equal, pixel by pixel")
 whole_batch = v2.Compose([v2.RandomCrop(32, padding=4), v2.RandomHorizontalFlip()])
 torch.manual_seed(0)
 rows = torch.cat([eight, whole_batch(eight)])
-plot.image_grid(rows, title="Below, v2 on the batch: what do all have in common?");
+pictures.image_grid(rows, title="Below, v2 on the batch: what do all have in common?");
 
 # %%
 copies = photo.expand(1000, -1, -1, -1)
@@ -874,7 +873,7 @@ def show_views(name):
     between = (middles - middles.mean(dim=0)).norm(dim=1).mean()
     ratio = f"{within / between:.2f} times as far as photographs"
     title = f"Recipe: {name}. Views of one photograph scatter {ratio}"
-    plot.scatter(look.embedding(features), labels, photos.classes, title=title)
+    pictures.scatter(look.embedding(features), labels, photos.classes, title=title)
 
 # %% slide="subslide"
 # alt: Forty views of each of ten photographs as points: the ten groups overlap.
@@ -893,11 +892,11 @@ show_views("crop and flip");
 # network trained without augmentation, below those of the one trained with it.
 
 # %%
-pictures, titles = [], []
+chosen, titles = [], []
 for name in recipes:
     logits, labels = predict(trained[name, few][0][0], photos.val.loader(500))
     for i, guess, sure in zip(*look.most_wrong(logits, labels, 6), strict=True):
-        pictures.append(photos.val.images[i])
+        chosen.append(photos.val.images[i])
         true, read = photos.classes[labels[i]], photos.classes[guess]
         titles.append(f"{true}\nread {read}\n{sure:.0%} sure")
 
@@ -905,7 +904,7 @@ for name in recipes:
 # alt: Twelve photographs, each with the true class, the class that was read, and how sure
 # alt: the network was.
 title = "Above the recipe as they are, below crop and flip"
-plot.image_grid(pictures, titles, columns=6, title=title);
+pictures.image_grid(chosen, titles, columns=6, title=title);
 
 # %% [markdown] slide="subslide"
 # How sure is it of *all* validation photographs, and how often is it right?

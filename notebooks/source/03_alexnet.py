@@ -48,13 +48,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from teaching import diagrams
-from teaching.check import check
-from utils import course, data, look, plot
+from teaching import check, diagrams
+from utils import course, data, look, pictures, plot
 from utils.augment import HorizontalFlip, RandomCrop
+from utils.look import trace
 from utils.models import LeNet5, alexnet_2012
 from utils.models.common import check_images, check_stem, scaled
-from utils.sizes import trace
 from utils.train import evaluate, fit, predict
 
 run = course.start(seed=0)
@@ -907,7 +906,7 @@ trained_kernels = small_alexnet.stem.conv[0].weight.detach().cpu()
 rows = [first_kernels, trained_kernels, trained_kernels - first_kernels]
 kernels = torch.cat([row[:8] for row in rows])
 title = "First kernels: before training, after it, and what training added"
-plot.filters(kernels, columns=min(8, len(first_kernels)), title=title);
+pictures.filters(kernels, columns=min(8, len(first_kernels)), title=title);
 
 # %% slide="subslide"
 before, after, added = (row.flatten(1).norm(dim=1) for row in rows)
@@ -933,7 +932,7 @@ names |= {"conv 3": "features.2", "conv 5": "features.4"}
 outputs = look.feature_maps(small_alexnet, photo[0], list(names.values()))
 shown = {name: outputs[layer] for name, layer in names.items()}
 title = f"A {photos.classes[label[0]]}: outlines first, then coarse spots"
-plot.feature_maps(shown, title=title);
+pictures.feature_maps(shown, title=title);
 
 # %% [markdown] slide="subslide"
 # The paper's Figure 4 asks for neighbours: which training photographs have the most
@@ -949,13 +948,13 @@ chosen = [(labels == c).nonzero()[0].item() for c in (0, 7, 8)]  # three classes
 # %% tags=["hide-input"] slide="subslide"
 # alt: Three validation photographs, each followed by the seven training photographs that
 # alt: are nearest in the last hidden layer, with their classes.
-pictures, titles = [], []
+neighbours, titles = [], []
 for i in chosen:
-    pictures += [watched.images[i], *bank.images[nearest[i]]]
+    neighbours += [watched.images[i], *bank.images[nearest[i]]]
     titles += [photos.classes[labels[i]].upper()]
     titles += [photos.classes[c] for c in bank_labels[nearest[i]]]
 title = "Left: asked. Right: nearest in the last hidden layer"
-plot.image_grid(pictures, titles, title=title);
+pictures.image_grid(neighbours, titles, title=title);
 
 # %% slide="subslide"
 def flat(images):

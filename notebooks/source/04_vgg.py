@@ -47,15 +47,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from teaching import diagrams, sliders
-from teaching.check import check
-from utils import course, data, look, plot
+from teaching import check, diagrams, kernels, sliders
+from utils import course, data, look, pictures, plot
 from utils.course import CourseError
+from utils.look import trace
 from utils.models import alexnet
 from utils.models.alexnet import LocalResponseNorm
 from utils.models.common import check_images, scaled
 from utils.models.vgg import vgg
-from utils.sizes import trace
 from utils.train import evaluate, fit, predict
 
 run = course.start(seed=0)
@@ -102,8 +101,8 @@ for name, net in pair.items():
     convs = [m.kernel_size[0] for m in net.modules() if isinstance(m, nn.Conv2d)]
     layers = len(convs) + sum(isinstance(m, nn.Linear) for m in net.modules())
     parameters, work = look.totals(net, (3, 224, 224))
-    kernels = ", ".join(map(str, sorted(set(convs), reverse=True)))
-    print(f"{name:8}{layers:8}  {kernels:9}{parameters:14,}{work:16,}")
+    sides = ", ".join(map(str, sorted(set(convs), reverse=True)))
+    print(f"{name:8}{layers:8}  {sides:9}{parameters:14,}{work:16,}")
 
 # %% [markdown]
 # Twice the layers, 2.3 times the parameters, and **22 times the work**. In the
@@ -128,12 +127,12 @@ def conv(k, channels=8):
     return nn.Conv2d(channels, channels, k, padding=k // 2)
 
 
-for kernels in ([3], [3, 3], [3, 3, 3], [7], [3, 3, 3, 3, 3], [11]):
-    stack = nn.Sequential(*[conv(k) for k in kernels])
-    last = str(len(kernels) - 1)
+for sides in ([3], [3, 3], [3, 3, 3], [7], [3, 3, 3, 3, 3], [11]):
+    stack = nn.Sequential(*[conv(k) for k in sides])
+    last = str(len(sides) - 1)
     formula = look.receptive_field(stack)
     seen = look.receptive_field_by_gradient(stack, (8, 21, 21), last)
-    print(f"{kernels!s:16} formula {formula:2}   by gradient {seen[0]:2} × {seen[1]}")
+    print(f"{sides!s:16} formula {formula:2}   by gradient {seen[0]:2} × {seen[1]}")
 
 # %% [markdown]
 # Three reach 7, as the slides say; five reach AlexNet's 11. The gradient of one output
@@ -147,7 +146,7 @@ for kernels in ([3], [3, 3], [3, 3, 3], [7], [3, 3, 3, 3, 3], [11]):
 # alt: Rows of dots from one value at the top to the pixels at the bottom. Behind three
 # alt: 3 × 3 layers it looks at 3 values, these at 5, and these at 7 pixels of a row.
 ranges = {"layers": (1, 5), "kernel": [1, 3, 5, 7], "stride": (1, 2)}
-sliders.explore(plot.receptive_field, **ranges)
+sliders.explore(kernels.receptive_field, **ranges)
 
 # %% [markdown] slide="notes"
 # Five of 3 × 3 see 1 + 5 · 2 = 11. Of 5 × 5 two see 9 and three see 13. With stride 2
@@ -207,10 +206,10 @@ fig.suptitle(title, x=0.01, ha="left");
 print(f"{'':12}{'C = 64':>12}{'C = 256':>12}{'C = 512':>12}")
 counts = {}
 with torch.device("meta"):
-    for kernels in ([3, 3, 3], [7]):
-        stacks = [[conv(k, c) for k in kernels] for c in (64, 256, 512)]
-        counts[len(kernels)] = [sum(m.weight.numel() for m in s) for s in stacks]
-        print(f"{kernels!s:12}" + "".join(f"{n:12,}" for n in counts[len(kernels)]))
+    for sides in ([3, 3, 3], [7]):
+        stacks = [[conv(k, c) for k in sides] for c in (64, 256, 512)]
+        counts[len(sides)] = [sum(m.weight.numel() for m in s) for s in stacks]
+        print(f"{sides!s:12}" + "".join(f"{n:12,}" for n in counts[len(sides)]))
 assert counts == {n: [w * c * c for c in (64, 256, 512)] for n, w in ((3, 27), (1, 49))}
 print(f"49 C² / 27 C² = {49 / 27:.2f}")
 
@@ -775,7 +774,7 @@ images, labels = next(iter(photos.val.loader(100)))
 photo = images[0].cpu()
 blocks = look.feature_maps(net, photo, [f"features.{i}" for i in range(3)])
 title = "Behind each block: 16 × 16, 8 × 8, 4 × 4. What is it?"
-plot.feature_maps(blocks, title=title);
+pictures.feature_maps(blocks, title=title);
 
 # %% slide="subslide"
 # alt: The photo itself, and beside it the mean over all channels behind each block, at
@@ -783,8 +782,8 @@ plot.feature_maps(blocks, title=title);
 means = [maps.mean(dim=0, keepdim=True) for maps in blocks.values()]
 means = [(m - m.min()) / (m.max() - m.min() + 1e-9) for m in means]
 titles = [photos.classes[labels[0]], *(f"block {i}: mean" for i in (1, 2, 3))]
-pictures = [photos.val.images[0] / 255, *means]
-plot.image_grid(pictures, titles, title="The photo, and where the channels answer");
+chosen = [photos.val.images[0] / 255, *means]
+pictures.image_grid(chosen, titles, title="The photo, and where the channels answer");
 
 # %% [markdown]
 # Left to right the place gets coarser and the contrast larger. Behind the third block 16
@@ -802,8 +801,8 @@ titles = [
     f"{names[labels[i]]}, not {names[guess]} ({p:.0%})"
     for i, guess, p in zip(indices, guesses, sure, strict=True)
 ]
-pictures = photos.val.subset(len(labels)).images[indices]
-plot.image_grid(pictures, titles, columns=5, title="Sure, and wrong");
+chosen = photos.val.subset(len(labels)).images[indices]
+pictures.image_grid(chosen, titles, columns=5, title="Sure, and wrong");
 
 # %% [markdown] slide="slide"
 # ## Against the paper

@@ -46,8 +46,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from teaching.check import check
-from utils import course, data, look, plot
+from teaching import check
+from utils import course, data, look, pictures, plot
 from utils.augment import HorizontalFlip
 from utils.models import alexnet_2012, googlenet_bn
 from utils.models.alexnet import LocalResponseNorm
@@ -775,7 +775,7 @@ where = {f"stage3.inception3b.{name}": name for name in names}
 maps = look.feature_maps(model, images[3], list(where))
 named = {where[name].removeprefix("branch_"): m for name, m in maps.items()}
 title = f"Module 3b looks at a {photos.classes[labels[3]]}: which rows show edges?"
-plot.feature_maps(named, columns=8, title=title);
+pictures.feature_maps(named, columns=8, title=title);
 
 # %% [markdown] slide="subslide"
 # **Take one branch away.** A hook replaces its output by zeros, and we read the

@@ -49,7 +49,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from teaching.check import check
+from teaching import check
 from utils import course, data, look, plot
 from utils.course import CourseError
 from utils.models.vgg import vgg

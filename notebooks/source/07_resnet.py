@@ -46,10 +46,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from experiments.profile import epoch_profile
-from teaching import diagrams
-from teaching.check import check
-from utils import augment, course, data, look, plot
+from experiments.profile import epoch_profile, shares
+from teaching import check, diagrams
+from utils import augment, course, data, look, pictures, plot
 from utils.course import CourseError
 from utils.models import build
 from utils.models.common import check_images
@@ -511,7 +510,7 @@ parts = epoch_profile(
 # alt: One bar, an epoch of ResNet-20, split into input, forward, backward, optimizer and
 # alt: evaluation. Backward is the longest part, forward the next; the others are short.
 title = f"{sum(parts.values()):,.3g} s an epoch: where do they go?"
-plot.shares(parts, title=title);
+shares(parts, title=title);
 
 # %% tags=["timed"]
 backward = parts["backward"] / parts["forward"]

@@ -59,9 +59,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 from torchvision import models
 
-from teaching import diagrams
-from teaching.check import check
-from utils import augment, course, data, look, plot
+from teaching import check, diagrams
+from utils import augment, course, data, look, pictures, plot
 from utils.course import CourseError
 from utils.models import build
 from utils.models.transfer import Transfer, pretrained
@@ -358,7 +357,7 @@ print(f"features {tuple(known[0].shape)} and {tuple(unseen[0].shape)} in {once:.
 directions = torch.pca_lowrank(unseen[0], q=2)[2]
 points = unseen[0] @ directions
 title = "Nobody told this network about our classes. Are they apart?"
-plot.scatter(points, unseen[1], photos.classes, title=title);
+pictures.scatter(points, unseen[1], photos.classes, title=title);
 
 # %% slide="subslide" tags=["timed"]
 head_steps = course.pick(tiny=60, small=800, full=2000)
@@ -746,7 +745,7 @@ print(f"{right:.0%} of {len(val)} validation photos right; one is {1 / len(val):
 chances, guesses = my_head.cpu()(mine_unseen[0][:6]).softmax(dim=1).max(dim=1)
 titles = [f"{classes[g]} {c:.0%}" for c, g in zip(chances, guesses, strict=True)]
 title = f"{len(train)} photos of our own, and seconds of training"
-plot.image_grid(val.images[:6], titles, columns=6, title=title);
+pictures.image_grid(val.images[:6], titles, columns=6, title=title);
 
 # %% [markdown] slide="subslide"
 # **What goes wrong with folders.** A text file among the photos, and a single class:

@@ -51,9 +51,8 @@ from torchvision import transforms
 from torchvision.transforms.functional import pil_to_tensor
 
 from experiments import leaderboard
-from teaching import diagrams
-from teaching.check import check
-from utils import augment, course, data, look, plot
+from teaching import check, diagrams
+from utils import augment, course, data, look, pictures, plot
 from utils.models import build
 from utils.models.transfer import Transfer, pretrained
 from utils.train import evaluate, fit, predict
@@ -100,7 +99,7 @@ for part in parts:
 few = photos.train.subset(8)
 names = [classes[label] for label in few.labels]
 title = "What would you look at, to tell them apart?"
-plot.image_grid(few.images, names, title=title);
+pictures.image_grid(few.images, names, title=title);
 
 # %% [markdown] slide="notes"
 # Asirra was a CAPTCHA: telling cats from dogs was thought to be easy for people and
@@ -176,7 +175,7 @@ shown = [wide, ways["squashed"](wide), ways["cut"](wide)]
 shown += [tall, ways["squashed"](tall), ways["cut"](tall)]
 names = ["wide", "squashed", "cut", "tall", "squashed", "cut"]
 title = "Thin, fat, or without its borders?"
-plot.image_grid(shown, names, columns=6, title=title);
+pictures.image_grid(shown, names, columns=6, title=title);
 
 # %% [markdown]
 # Our loader cuts: shorter side to `size`, then the central square. It does so **once**,
@@ -443,7 +442,7 @@ print(f"one standard error at 94% of {n} photos: {standard_error(0.94, n):.1%}")
 one = photos.train.take(torch.full((8,), 2))
 turn = [augment.Rotation(90)]
 views, _ = next(iter(one.loader(8, augment=turn, normalize=False, seed=run.seed)))
-plot.image_grid(views, columns=8, title="Which of these would be in an album?");
+pictures.image_grid(views, columns=8, title="Which of these would be in an album?");
 
 # %% [markdown] slide="subslide"
 # Half of the training photos teach a head, upright or turned; the other half judges it,
@@ -540,7 +539,7 @@ for name, theirs in slides.items():
 # %%
 # alt: Table of true against predicted classes on the test photos, in percent of a row and
 # alt: in counts.
-plot.confusion(logits, labels, classes);
+pictures.confusion(logits, labels, classes);
 
 # %% [markdown] slide="slide"
 # ## The mistakes it is surest of
@@ -554,7 +553,7 @@ titles = [
     f"{classes[guess]}? {p:.0%}" for guess, p in zip(guesses, sure, strict=True)
 ]
 title = "Each label says the other animal. Do you see why?"
-plot.image_grid(photos.test.images[wrong], titles, columns=7, title=title);
+pictures.image_grid(photos.test.images[wrong], titles, columns=7, title=title);
 
 # %% [markdown]
 # **Are they all mistakes?** Look for one where the network is right, and the label wrong.
@@ -613,7 +612,7 @@ heat = cams(some, predicted[some])
 # alt: where the network looks: at scale small mostly heads, ears and muzzles.
 titles = [f"{classes[labels[i]]}, {confidence[i]:.0%}" for i in some]
 title = "Right: does it look at the animal?"
-plot.image_grid(photos.test.images[some], titles, columns=8, title=title, heat=heat);
+pictures.image_grid(photos.test.images[some], titles, title=title, heat=heat);
 
 # %% [markdown] slide="subslide"
 # **Without a gradient?** In our network an average and a linear head follow the maps.
@@ -642,7 +641,7 @@ titles += [f"{classes[k]}!" for k in labels[worst]]
 heat = torch.cat([cams(worst, predicted[worst]), cams(worst, labels[worst])])
 twice = photos.test.images[worst].repeat(2, 1, 1, 1)
 title = "Wrong: it saw something. What?"
-plot.image_grid(twice, titles, columns=len(worst), title=title, heat=heat);
+pictures.image_grid(twice, titles, columns=len(worst), title=title, heat=heat);
 
 # %% [markdown] slide="notes"
 # Selvaraju and others, 2017. Read such a picture with care: it has as few places as the
@@ -661,7 +660,7 @@ plot.image_grid(twice, titles, columns=len(worst), title=title, heat=heat);
 # alt: The test photos as points in a plane, cats and dogs in two clouds that touch;
 # alt: circled mistakes lie mostly along the border, some within the other cloud.
 points = look.embedding(features, "tsne", seed=run.seed)
-ax = plot.scatter(points, labels, classes, title="Where do the mistakes lie?")
+ax = pictures.scatter(points, labels, classes, title="Where do the mistakes lie?")
 ring = {"s": 70, "facecolors": "none", "edgecolors": "black", "linewidths": 1.2}
 ax.scatter(*points[~right].T, label="mistake", **ring)
 ax.figure.legends[0].remove()
@@ -678,15 +677,16 @@ ax.figure.legend(loc="outside right center", markerscale=1.2);
 # column would you sort by?
 
 # %% check=True slide="skip"
-board = results.leaderboard(results.runs(), "Dogs vs. Cats")
-results.Table(board)
+board = leaderboard.leaderboard(leaderboard.runs(), "Dogs vs. Cats")
+leaderboard.Table(board)
 
 # %% tags=["hide-input"]
 # alt: Test accuracy of the recorded runs, best first: a circle for each seed, a diamond
 # alt: for their mean, and the slides' numbers for AlexNet and ResNet-34 as dotted lines.
 names = ("AlexNet", "ResNet-34")
 references = {f"slides' {name}": slides[name] for name in names}
-plot.leaderboard(board, reference=references, title="How near to the slides?");
+scores = leaderboard.scores(board)
+plot.spread(scores, reference=references, title="How near to the slides?");
 
 # %% [markdown] slide="subslide"
 # What differs, and in whose favour?
@@ -736,7 +736,7 @@ def classify(images):
 # %% slide="subslide"
 # alt: One photo, with the network's answer and its confidence.
 p, k = classify([photo])[0].max(dim=0)
-plot.image_grid([cut(photo)], [f"{classes[k]}, {p:.1%}"], columns=1);
+pictures.image_grid([cut(photo)], [f"{classes[k]}, {p:.1%}"], columns=1);
 
 # %% [markdown] slide="slide"
 # ## A softmax must answer
@@ -759,13 +759,13 @@ for limit in (0.9, 0.99):
 # alt: the animal that the network names and its confidence.
 p, k = answers.max(dim=1)
 chosen_ones = [*range(6), 100, 101]
-pictures = [cut(image) for image in strangers[:6]] + [grey, noise]
+strange = [cut(image) for image in strangers[:6]] + [grey, noise]
 kinds = [others.classes[others.labels[i]] for i in neither[:6]] + ["grey", "noise"]
 titles = [
     f"{kind}\n{classes[k[i]]}, {p[i]:.0%}"
     for kind, i in zip(kinds, chosen_ones, strict=True)
 ]
-plot.image_grid(pictures, titles, columns=8, title="Cat, or dog?");
+pictures.image_grid(strange, titles, columns=8, title="Cat, or dog?");
 
 # %% [markdown]
 # The two probabilities sum to 1, whatever comes in. They answer "*given that it is one

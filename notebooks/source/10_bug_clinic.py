@@ -48,9 +48,9 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision import transforms
 
-from teaching.check import check
+from teaching import check
 from teaching.checks.lecture_10 import patient
-from utils import augment, course, data, look, plot
+from utils import augment, course, data, look, pictures, plot
 from utils.models import TwoLayerCNN
 from utils.models.vgg import CONFIGS
 from utils.train import evaluate, predict
@@ -465,7 +465,7 @@ chart["labels shuffled"] = read(models["labels shuffled"])
 # alt: Eight digits from the loader with their labels above; most labels are wrong.
 images, labels = next(iter(stray))
 title = "Would you learn to read from this?"
-plot.image_grid(images[:8], labels[:8].tolist(), vmin=-0.5, vmax=3, title=title);
+pictures.image_grid(images[:8], labels[:8].tolist(), vmin=-0.5, vmax=3, title=title);
 
 # %% [markdown]
 # A few pairs can always be learned by heart, wrong ones too. Only an eye that can read
@@ -586,7 +586,7 @@ chosen = [int((unseen.labels == digit).nonzero()[0]) for digit in (0, 1, 2, 3, 5
 plain = unseen.images[chosen]
 both = torch.cat([plain, plain.flip(3)])
 title = "Which of the mirrored ones still have their label?"
-plot.image_grid(both, columns=7, title=title);
+pictures.image_grid(both, columns=7, title=title);
 
 # %% [markdown]
 # An augmentation is a claim: *this change keeps the label*. For a cat it does, for a 2
@@ -894,7 +894,7 @@ near, nearest = apart.min(dim=1)
 pairs = torch.cat([shown, mixed.images[nearest]])
 titles = ["test"] * 8 + [f"{distance:.1f}" for distance in near]
 title = "Test digits, and the nearest in training: how far apart?"
-plot.image_grid(pairs, titles, columns=8, title=title);
+pictures.image_grid(pairs, titles, columns=8, title=title);
 
 # %% slide="subslide"
 others = unseen.take(torch.arange(n, len(unseen)))

@@ -18,8 +18,8 @@ from teaching.checks import (
     expect_number,
     expect_numbers,
 )
+from utils.look import totals
 from utils.models.googlenet import TABLE_1, Inception, NaiveInception, Widths
-from utils.sizes import totals
 
 BUDGET, LEAST, NARROWEST = 120e6, 110e6, 16  # multiply-adds, and channels
 BRANCHES = ("1×1", "3×3", "5×5", "pooling")

@@ -30,8 +30,8 @@ from utils import data
 from utils.course import CourseError
 from utils.datasets import cifar, readers
 from utils.datasets.sources import Zip
+from utils.look import Table
 from utils.models import weights
-from utils.sizes import Table
 from utils.train import History
 from utils.training import checkpoint, generators
 
@@ -347,7 +347,7 @@ def test_names_with_html_in_them_are_shown_as_they_are(tmp_path):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such names there")
 def test_a_class_may_be_called_anything(tmp_path):
-    from utils import plot
+    from utils import pictures
 
     names = ("<b>cat</b>", "a$b$", "$\\frac$", "50 %")
     for name in names:
@@ -356,12 +356,14 @@ def test_a_class_may_be_called_anything(tmp_path):
             path.parent.mkdir(exist_ok=True)
             Image.new("RGB", (8, 8), "red").save(path)
     splits = data.image_folder(tmp_path, 8)
-    figure = plot.image_grid(
+    figure = pictures.image_grid(
         splits.train.images[:4], [splits.classes[i] for i in range(4)]
     )
     figure.figure.canvas.draw()
     logits = torch.eye(len(splits.classes))
-    shown = plot.confusion(logits, torch.arange(len(splits.classes)), splits.classes)
+    shown = pictures.confusion(
+        logits, torch.arange(len(splits.classes)), splits.classes
+    )
     shown.figure.canvas.draw()
 
 

@@ -1,7 +1,7 @@
-"""Pictures on a grid: images, filters, feature maps, and the table of confusions.
+"""Pictures on a grid: images, filters, feature maps, confusions, and embedded examples.
 
-Import them from `utils.plot`. Each grid is one axes measured in inches, so that
-nothing overlaps, whatever the number of pictures and the length of their titles.
+Each grid is one axes measured in inches, so that nothing overlaps, whatever the number
+of pictures and the length of their titles.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from matplotlib.colors import Normalize
 from torch import Tensor, nn
 
 from utils.course import CourseError
+from utils.plot import PALETTE, headline
 
 WIDTH = 7.0  # inches: what fits a slide and a page
 LARGEST = 1.9  # inches: side of a single picture
@@ -46,26 +47,20 @@ def image_grid(
         titles: a short text above each image; long ones wrap.
         columns: how many stand in a row.
         title: above the grid.
-        vmin: the value shown black; give it and `vmax` to show normalised images.
-        vmax: the value shown white.
+        vmin, vmax: the values shown black and white; give them for normalised images.
         heat: (N, H, W) in [0, 1], as `look.grad_cam` gives it, laid over the images.
 
     Raises:
-        CourseError: there is no image, the channels are not 1 or 3, titles or heat maps
-            are fewer or more, or values lie outside [0, 1] and no `vmin`, `vmax` says
-            how.
+        CourseError: an image has not 1 or 3 channels, or its values lie outside [0, 1]
+            and no `vmin`, `vmax` says how; titles or heat maps are fewer or more.
     """
-    pictures = [_picture(image, vmin, vmax) for image in images]
+    shown = [_picture(image, vmin, vmax) for image in images]
+    for what, given in (("titles", titles), ("heat maps", heat)):
+        if given is not None and len(given) != len(shown):
+            raise CourseError(f"Give {len(shown)} {what}, one an image: {len(given)}.")
     if heat is not None:
-        if [tuple(h.shape) for h in heat] != [p.shape[:2] for p in pictures]:
-            raise CourseError("Give one heat map (H, W) for each image, of its size.")
-        pictures = list(map(_heated, pictures, heat))
-    if titles is not None and len(titles) != len(pictures):
-        raise CourseError(
-            f"There are {len(titles)} titles for {len(pictures)} images:"
-            " give one for each."
-        )
-    return _grid(pictures, titles, columns, title, Normalize(0, 1), "gray")
+        shown = list(map(_heated, shown, heat))
+    return _grid(shown, titles, columns, title, Normalize(0, 1), "gray")
 
 
 def filters(
@@ -93,10 +88,9 @@ def filters(
     limit = kernels.abs().max().clamp(min=1e-12).item()
     if kernels.shape[1] == 3:
         return image_grid(kernels / (2 * limit) + 0.5, columns=columns, title=title)
-    norm = Normalize(-limit, limit)
-    return _grid(
-        list(kernels[:, 0].numpy()), None, columns, title, norm, "RdBu_r", bar="weight"
-    )
+    scale = Normalize(-limit, limit), "RdBu_r"
+    shown = list(kernels[:, 0].numpy())
+    return _grid(shown, None, columns, title, *scale, bar="weight")
 
 
 def feature_maps(
@@ -117,19 +111,18 @@ def feature_maps(
     if isinstance(maps, Tensor):
         stack = _maps("These maps", maps)
         norm = Normalize(stack.min(), stack.max())
-        return _grid(
-            list(stack), None, columns, title, norm, "viridis", bar="activation"
-        )
+        shown = list(stack)
+        return _grid(shown, None, columns, title, norm, "viridis", bar="activation")
     layers = {name: _maps(name, layer) for name, layer in maps.items()}
     margin = 1.0
     side = (WIDTH - margin) / columns
-    figure_height = len(layers) * side
-    ax, top = _canvas(figure_height, title)
+    ax, top = _canvas(len(layers) * side, title)
     for row, (name, stack) in enumerate(layers.items()):
         y = top - (row + 1) * side
         norm = Normalize(stack.min(), stack.max())
         for column, channel in enumerate(stack[:columns]):
-            _place(ax, channel, margin + column * side, y, side, side, norm, "viridis")
+            cell = margin + column * side, y, side, side
+            _place(ax, channel, cell, norm, "viridis")
         size = "×".join(map(str, stack.shape))
         ax.text(0.03, y + side / 2, f"{name}\n{size}", va="center", fontsize=10)
     return ax
@@ -151,40 +144,35 @@ def confusion(
         title: by default the share of right answers.
 
     Raises:
-        CourseError: the names do not fit the logits, or a label is no class.
+        CourseError: the names do not fit the logits.
     """
     size = len(classes)
-    if logits.dim() != 2 or logits.shape[1] != size:
+    if logits.shape[1:] != (size,):
         raise CourseError(
             f"Logits of shape {tuple(logits.shape)} do not fit {size} class names:"
             " give (N, K) logits and K names."
         )
-    if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < size:
-        raise CourseError(f"A label lies outside 0 to {size - 1}: check the labels.")
     pairs = labels.cpu().long() * size + logits.argmax(1).cpu()
     counts = torch.bincount(pairs, minlength=size**2).view(size, size).numpy()
     examples = counts.sum(1, keepdims=True)
     percent = 100 * counts / np.maximum(examples, 1)
-
     _, ax = plt.subplots(figsize=(WIDTH, min(3.5, 1.6 + 0.42 * size)))
     # White for 0: most cells are empty, and the mistakes should stand out.
     ax.imshow(percent, vmin=0, vmax=100, cmap="Blues", aspect="auto")
     if size <= 15:
         _write_cells(ax, counts, percent)
     rows = [f"{name} ({n})" for name, n in zip(classes, examples[:, 0], strict=True)]
-    ticks, small = range(size), 10 if size <= 12 else 8
-    ax.set_yticks(ticks, rows, fontsize=small, parse_math=False)
-    long = sum(len(name) for name in classes) > 48
-    tilt = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if long else {}
-    ax.set_xticks(ticks, classes, fontsize=small, parse_math=False, **tilt)
+    words = {"fontsize": 10 if size <= 12 else 8, "parse_math": False}
+    ax.set_yticks(range(size), rows, **words)
+    if sum(map(len, classes)) > 48:
+        words |= {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
+    ax.set_xticks(range(size), classes, **words)
     ax.set(xlabel="predicted class", ylabel="true class (examples)")
     ax.grid(False)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    right = counts.trace() / max(counts.sum(), 1)
-    ax.set_title(
-        title or f"{100 * right:.1f} % of {counts.sum():,} right; cells in % of a row"
-    )
+    right = f"{100 * counts.trace() / max(counts.sum(), 1):.1f} % of {counts.sum():,}"
+    ax.set_title(title or f"{right} right; cells in % of a row")
     return ax
 
 
@@ -196,10 +184,9 @@ def _write_cells(ax: Axes, counts: np.ndarray, percent: np.ndarray) -> None:
             text = f"{value:.0f}" if value >= 0.95 else "<1"
             if len(counts) <= 4:
                 text = f"{value:.1f} %\n({count})"
+            middle = {"ha": "center", "va": "center", "fontsize": 10}
             color = "white" if value > 55 else "black"
-            ax.text(
-                column, row, text, ha="center", va="center", color=color, fontsize=10
-            )
+            ax.text(column, row, text, color=color, **middle)
 
 
 def _picture(image: Any, vmin: float | None, vmax: float | None) -> np.ndarray:
@@ -260,21 +247,14 @@ def _grid(
     height = width * min(max(p.shape[0] / p.shape[1] for p in pictures), 1.5)
     texts, size = _wrapped(titles or [""] * len(pictures), width - GAP)
     head = LINE * max(t.count("\n") + bool(t) for t in texts)
-    rows = math.ceil(len(pictures) / columns)
-    ax, top = _canvas(rows * (height + head), title)
+    ax, top = _canvas(math.ceil(len(pictures) / columns) * (height + head), title)
+    words = {"ha": "center", "va": "bottom", "fontsize": size}
+    words["parse_math"] = False  # a class may be called $x$
     for i, (picture, text) in enumerate(zip(pictures, texts, strict=True)):
         row, column = divmod(i, columns)
         x, y = column * width, top - (row + 1) * (height + head)
-        _place(ax, picture, x, y, width, height, norm, cmap)
-        ax.text(
-            x + width / 2,
-            y + height,
-            text,
-            ha="center",
-            va="bottom",
-            fontsize=size,
-            parse_math=False,  # a class may be called $x$
-        )
+        _place(ax, picture, (x, y, width, height), norm, cmap)
+        ax.text(x + width / 2, y + height, text, **words)
     if bar:
         _scale_bar(ax, columns * width + 0.1, top, norm, cmap, bar)
     return ax
@@ -294,31 +274,18 @@ def _canvas(height: float, title: str | None) -> tuple[Axes, float]:
 
 
 def _place(
-    ax: Axes,
-    picture: np.ndarray,
-    x: float,
-    y: float,
-    width: float,
-    height: float,
-    norm: Normalize,
-    cmap: str,
+    ax: Axes, picture: np.ndarray, cell: tuple, norm: Normalize, cmap: str
 ) -> None:
     """Draw one picture in its cell, as large as its own shape allows."""
+    x, y, width, height = cell
     rows, columns = picture.shape[:2]
-    room_x, room_y = width - GAP, height - GAP
-    scale = min(room_x / columns, room_y / rows)
+    scale = min((width - GAP) / columns, (height - GAP) / rows)
     half_x, half_y = columns * scale / 2, rows * scale / 2
     middle_x, middle_y = x + width / 2, y + height / 2
     box = (middle_x - half_x, middle_x + half_x, middle_y - half_y, middle_y + half_y)
-    small = max(rows, columns) <= 64
-    ax.imshow(
-        picture,
-        extent=box,
-        norm=norm,
-        cmap=cmap,
-        interpolation="nearest" if small else "antialiased",
-        aspect="auto",
-    )
+    how = "nearest" if max(rows, columns) <= 64 else "antialiased"
+    style = {"norm": norm, "cmap": cmap, "interpolation": how, "aspect": "auto"}
+    ax.imshow(picture, extent=box, **style)
     ax.set(xlim=ax.get_xlim(), ylim=ax.get_ylim())
 
 
@@ -347,3 +314,21 @@ def _wrapped(titles: Sequence[object], width: float) -> tuple[list[str], float]:
         for text in texts
     ]
     return filled, size
+
+
+def scatter(
+    points: Tensor, labels: Tensor, classes: Sequence[str], *, title: str | None = None
+) -> Axes:
+    """Show points (N, 2) as `look.embedding` gives, in their classes' (N,) colours."""
+    fig, ax = plt.subplots(figsize=(7, 3.5))
+    colors, markers = [*PALETTE.values(), "#8C510A"], "osD^vP*X<>"
+    edge = {"linewidths": 0.3, "edgecolors": "black", "alpha": 0.8}
+    for i, name in enumerate(classes):
+        style = {"color": colors[i % 10], "marker": markers[i % 10], "label": name}
+        ax.scatter(*points[labels == i].T, s=14, **style, **edge)
+    ax.set(xticks=[], yticks=[])
+    ax.grid(False)
+    ax.spines[:].set_visible(False)
+    fig.legend(loc="outside right center", markerscale=1.6)
+    headline(fig, title)
+    return ax

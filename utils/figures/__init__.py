@@ -1,1 +1,0 @@
-"""What `plot` and `diagram` are made of: curves, pictures, grids, one style."""
