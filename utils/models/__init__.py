@@ -36,6 +36,7 @@ from utils.models.resnet import (
     resnet152,
 )
 from utils.models.small import TwoLayerCNN
+from utils.models.speedrun import speedrun as speedrun_net
 from utils.models.vgg import (
     VGG,
     vgg11,
@@ -84,6 +85,7 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "plain44": plain44,
     "plain56": plain56,
     "plain110": plain110,
+    "speedrun": speedrun_net,
 }
 
 __all__ = [
