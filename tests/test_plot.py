@@ -454,7 +454,6 @@ def test_receptive_fields_grow_by_the_formula():
     [
         (lambda: plot.curves(SimpleNamespace(rows=[])), "no epoch"),
         (lambda: plot.curves({}), "no epoch"),
-        (lambda: plot.curves({"a": history(3, val=False)}), "'a' has no val_loss"),
         (lambda: pictures.image_grid(torch.rand(2, 4, 8, 8)), "1 or 3 channels"),
         (lambda: pictures.image_grid(torch.rand(2, 3, 8, 8), ["one"]), "2 titles"),
         (lambda: pictures.image_grid(torch.rand(0, 3, 8, 8)), "no image"),

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,8 +21,7 @@ Shape = tuple[int, ...]
 HEAD = ("layer", "output", "parameters", "multiply-adds")
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """One run of one layer: what came out, and what it took."""
 
     name: str
@@ -33,13 +33,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Table:
-    """A network's layers in the order they run; shown as text or as HTML.
-
-    Attributes:
-        rows: layer, output, parameters and multiply-adds, already as text.
-        parameters: of the whole network, each counted once.
-        multiply_adds: for one example.
-    """
+    """A network's layers in the order they run, and its totals for one example."""
 
     rows: tuple[tuple[str, str, str, str], ...]
     parameters: int
@@ -68,11 +62,8 @@ def shape_table(model: nn.Module, shape: Shape, *, depth: int | None = None) -> 
     Args:
         model: the network, or a block of it; it is not touched.
         shape: of one example, (C, H, W) or (C,), without the batch.
-        depth: show the single layers (None), or the blocks at this depth; 1 shows
-            what the network itself is made of.
-
-    Raises:
-        CourseError: a layer cannot take what it gets.
+        depth: of the blocks to show, 1 for what the network itself is made of; None
+            for the single layers.
     """
     calls, parameters, multiply_adds = trace(model, shape, depth=depth)
     rows = [("input", _text((1, *shape)), "0", "0")]
@@ -102,6 +93,9 @@ def trace(
 
     Nothing is computed: a copy in eval mode runs on the meta device, where tensors
     have a shape and no values. Parameters used twice count once.
+
+    Raises:
+        CourseError: a layer cannot take what it gets; the message names it.
     """
     model = _on_meta(model)
     names = {module: name for name, module in model.named_modules()}
@@ -188,11 +182,8 @@ def receptive_field(layers: nn.Module | Iterable[nn.Module]) -> int:
     Padding moves the square and does not change its size.
 
     Args:
-        layers: layers that follow one another, such as `vgg.features`; not a network
-            with branches, for which `receptive_field_by_gradient` stands.
-
-    Raises:
-        CourseError: a layer sees the whole input, whatever its size.
+        layers: they follow one another, as in `vgg.features`; for a network with
+            branches take `receptive_field_by_gradient`.
     """
     side, step = 1, 1
     chain = [layers] if isinstance(layers, nn.Module) else layers
@@ -202,17 +193,14 @@ def receptive_field(layers: nn.Module | Iterable[nn.Module]) -> int:
                 f"{type(layer).__name__} sees the whole image: stop before it."
             )
         if hasattr(layer, "kernel_size"):
-            kernel, stride, dilation = (
-                value[0] if isinstance(value, tuple) else value
-                for value in (
-                    layer.kernel_size,
-                    layer.stride,
-                    getattr(layer, "dilation", 1),
-                )
-            )
-            side += (kernel - 1) * dilation * step
-            step *= stride
+            dilation = _side(getattr(layer, "dilation", 1))
+            side += (_side(layer.kernel_size) - 1) * dilation * step
+            step *= _side(layer.stride)
     return side
+
+
+def _side(value: int | tuple[int, ...]) -> int:
+    return value[0] if isinstance(value, tuple) else value
 
 
 def receptive_field_by_gradient(
@@ -222,11 +210,7 @@ def receptive_field_by_gradient(
 
     The gradient of that value is not 0 exactly where it looks. To let nothing hide it,
     a copy of the network gets equal positive weights, and averages in place of maxima.
-
-    Args:
-        model: any network, branches and shortcuts too.
-        shape: (C, H, W); the square is cut off at the borders of a small image.
-        layer: a name as in `shape_table`.
+    The borders of an image (C, H, W) cut off what lies outside.
     """
     model = copy.deepcopy(model).double().cpu()
     for module in list(model.modules()):
@@ -287,15 +271,12 @@ def _device(model: nn.Module) -> torch.device:
 def feature_maps(
     model: nn.Module, image: Tensor, layers: str | Sequence[str] | None = None
 ) -> dict[str, Tensor]:
-    """What the layers put out for an image, in eval mode.
+    """Name -> what the layer puts out for an image, in eval mode, on the CPU.
 
     Args:
         model: the network; it keeps its mode, and no hook stays behind.
         image: float, normalised as in training; (C, H, W), or a batch (N, C, H, W).
         layers: names as in `shape_table`; by default every convolution.
-
-    Returns:
-        Name -> output on the CPU, with the batch's axis only if the image has it.
     """
     if layers is None:
         named = model.named_modules()
@@ -332,12 +313,9 @@ def grad_cam(
 
     Args:
         model: the network; its mode, its weights and their gradients stay as they are.
-        images: float (N, C, H, W), normalised as in training.
+        images: float (N, C, H, W), normalised as in training; the maps are (N, H, W).
         layer: by default the last one with maps, before they are averaged.
         target: the class, one for all images or one for each; the predicted one.
-
-    Returns:
-        (N, H, W), from 0 to 1, on the CPU; 0 everywhere where nothing speaks for it.
 
     Source: Selvaraju et al. 2017, Eq. 1 and 2.
     """
@@ -375,12 +353,7 @@ def _last_maps(model: nn.Module, images: Tensor) -> str:
 def most_wrong(
     logits: Tensor, labels: Tensor, n: int = 16
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The at most n mistakes that the network was most confident of.
-
-    Args:
-        logits: (N, K).
-        labels: (N,), class indices.
-        n: how many at most.
+    """The n mistakes, or fewer, that logits (N, K) were most confident of.
 
     Returns:
         Indices of the examples, predicted classes, and confidences as fractions, most
@@ -396,11 +369,8 @@ def most_wrong(
 def embedding(features: Tensor, method: str = "pca", *, seed: int = 0) -> Tensor:
     """The examples as points (N, 2) in the plane, near where features are alike.
 
-    Args:
-        features: (N, ...), flattened here.
-        method: "pca", the two directions of largest variance, or "tsne", which keeps
-            neighbours together; its distances between groups mean nothing.
-        seed: of t-SNE's draws.
+    The method is "pca", the two directions of largest variance, or "tsne", which keeps
+    neighbours together; its distances between groups mean nothing.
     """
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE

@@ -58,6 +58,9 @@ MODEL_COLORS = {
 OTHERS = "reddish purple", "orange", "sky blue", "black", "bluish green", "blue"
 UNITS = {"loss": "loss (nats)", "accuracy": "accuracy (%)"}
 SPLITS = {"train": ("training", TRAIN, "-"), "val": ("validation", VALIDATION, "--")}
+# A number at the right of what it belongs to.
+BESIDE = {"va": "center", "zorder": 5, "textcoords": "offset points"}
+BESIDE |= {"bbox": {"facecolor": "white", "edgecolor": "none", "pad": 1}}
 Rows = list[dict[str, Any]]
 
 
@@ -84,9 +87,9 @@ def curves(
     """Show how loss and accuracy change from epoch to epoch; one axes, or an array.
 
     Args:
-        history: one `History`: training solid, validation dashed, best epoch marked.
-            A list of them, one for each seed: thin lines, their mean, and a band from
-            smallest to largest. A dict {label: history or list}: one split of several.
+        history: one `History`: training solid, validation dashed, best epoch marked. A
+            list of them, one a seed: mean, thin lines and their band. A dict {label:
+            history or list}: one split of several runs.
         kept: runs of results/ behind it, as bands from the smallest to the largest
             seed: a list of records or histories; for a dict of runs a dict, too.
         metric: "loss", "accuracy" or "both", side by side.
@@ -96,9 +99,6 @@ def curves(
             column such as "val_accuracy" to a value or to points {epoch: value}.
         paper_label: what to call it.
         panels: give each run of a dict its own axes; needs one metric.
-
-    Raises:
-        CourseError: a history holds no epoch, or lacks the split that is compared.
     """
     runs, behind = _runs(history), {} if kept is None else _runs(kept)
     compared = isinstance(history, Mapping) and not panels
@@ -124,26 +124,20 @@ def curves(
 
 
 def _runs(history: Any) -> dict[str, list[Rows]]:
-    """Label -> the rows of each seed."""
+    """Label -> the rows of each seed; of a record, too, as results/ holds it."""
     runs = {}
-    named = history if isinstance(history, Mapping) else {"": history}
-    for label, run in named.items():
-        one = not isinstance(run, (list, tuple)) or _are_rows(run)
-        runs[label] = [_rows(seed) for seed in ([run] if one else run)]
+    for label, run in (
+        history if isinstance(history, Mapping) else {"": history}
+    ).items():
+        seeds = run if isinstance(run, (list, tuple)) else [run]
+        seeds = [
+            one["history"]["rows"] if isinstance(one, Mapping) else one.rows
+            for one in seeds
+        ]
+        runs[label] = [list(rows) for rows in seeds]
     if not runs or not all(map(all, runs.values())):
         raise CourseError("A history holds no epoch: train for one at least.")
     return runs
-
-
-def _are_rows(run: Sequence) -> bool:
-    return isinstance(run[0], Mapping) and "epoch" in run[0]
-
-
-def _rows(run: Any) -> Rows:
-    """The rows of a history, or of a record as the files in results/ hold it."""
-    if isinstance(run, Mapping):
-        run = run["history"]["rows"]
-    return list(getattr(run, "rows", run))
 
 
 def _axes(count: int, *, share: bool, lines: int) -> np.ndarray:
@@ -192,13 +186,12 @@ def _one_split(ax: Axes, runs: dict, kept: dict, kind: str, split: str) -> list[
     dots = all(len(rows) <= 16 for seeds in runs.values() for rows in seeds)
     for i, label in enumerate(dict.fromkeys([*runs, *kept])):
         color = color_of(label, i)
-        for old in [kept[label]] if label in kept else []:
-            ends += _line(ax, *_values(old, column), f"{label}, kept", color, style="")
-        for seeds in [runs[label]] if label in runs else []:
-            drawn = _line(ax, *_values(seeds, column), label, color, dots=dots)
-            if not drawn:
-                raise CourseError(f"Run {label!r} has no {column}: was it measured?")
-            ends += drawn
+        if label in kept:
+            values = _values(kept[label], column)
+            ends += _line(ax, *values, f"{label}, kept", color, style="")
+        if label in runs:
+            values = _values(runs[label], column)
+            ends += _line(ax, *values, label, color, dots=dots)
     ax.set_ylabel(f"{SPLITS[split][0]} {UNITS[kind]}")
     return ends
 
@@ -246,8 +239,7 @@ def _mark(ax: Axes, epoch: float, value: float, kind: str, *, brief: bool) -> No
 
 def _references(ax: Axes, papers: Mapping[str, Any], kind: str, name: str) -> list[End]:
     """What papers report of this kind: {column: value or points}."""
-    ends = []
-    parts = {"train": ", training", "val": ", validation", "test": ", test"}
+    ends, parts = [], {"train": ", training", "val": ", validation", "test": ", test"}
     for column, value in papers.items():
         if column.endswith(kind) and value is not None:
             label = name + parts.get(column.split("_")[0], "")
@@ -296,8 +288,7 @@ def band(
         x: (P,), such as numbers of examples; on a scale of ratios where they grow more
             than tenfold.
         ys: {label: values}, or the values of one line: (S, P) for S seeds, or (P,).
-        xlabel: what x is, with its unit.
-        ylabel: what y is; with "(%)" the values are fractions.
+        xlabel, ylabel: what is shown; with "(%)" the values are fractions.
         title: what the figure shows.
         paper: a value to compare with, or points {x: y}; `paper_label` names it.
         log: let equal steps up mean equal factors.
@@ -335,11 +326,8 @@ def _apart(x: Sequence[float], scale: Any) -> list[float]:
     return kept[::-1]
 
 
-Numbers = Mapping[str, float | Sequence[float]]
-
-
 def bars(
-    values: Numbers,
+    values: Mapping[str, float | Sequence[float]],
     *,
     xlabel: str = "accuracy (%)",
     reference: float | Mapping[str, float] | None = None,
@@ -356,55 +344,45 @@ def bars(
         highlight: the label to stand out.
         title: what the figure shows.
     """
-    ax, scale = _rows_of(list(values), xlabel, reference, title)
-    for i, (label, value) in enumerate(values.items()):
-        numbers = np.atleast_1d(np.asarray(value, dtype=float)) * scale
+    ax, rows = _rows(values, xlabel, reference, title)
+    for i, (label, numbers) in enumerate(rows.items()):
         mean, low, high = numbers.mean(), numbers.min(), numbers.max()
         color = MODEL_COLORS.get(label, PALETTE["sky blue"])
         ax.barh(i, mean, 0.62, color=HIGHLIGHT if label == highlight else color)
         if high > low:
             ax.plot([low, high], [i, i], color="black", marker="|", linewidth=1.2)
-        text = f"{mean:.1f}" if scale == 100 else _short(mean)
-        _number_beside(ax, text, (max(mean, high), i))
+        ax.annotate(_short(mean, xlabel), (max(mean, high), i), (7, 0), **BESIDE)
     ax.grid(False)
     return ax
 
 
 def spread(
-    values: Numbers,
+    values: Mapping[str, float | Sequence[float]],
     *,
     xlabel: str = "test accuracy (%)",
     reference: float | Mapping[str, float] | None = None,
     title: str | None = None,
 ) -> Axes:
-    """Compare numbers over seeds: a circle for each seed, a diamond for their mean.
+    """Compare numbers as `bars` does: a circle for each seed, a diamond for the mean.
 
     There are no bars, so no zero: what counts are the differences, and some are small.
-
-    Args:
-        values: {label: numbers over seeds}.
-        xlabel, reference, title: as for `bars`.
     """
-    ax, scale = _rows_of(list(values), xlabel, reference, title)
-    for i, value in enumerate(values.values()):
-        seeds = np.atleast_1d(np.asarray(value, dtype=float)) * scale
+    ax, rows = _rows(values, xlabel, reference, title)
+    for i, seeds in enumerate(rows.values()):
         ax.plot(seeds, [i] * len(seeds), "o", color=TRAIN, ms=6, mfc="none")
         ax.plot(seeds.mean(), i, "D", color=TRAIN, ms=7)
-        text = f"{seeds.mean():.1f}" if scale == 100 else _short(seeds.mean())
-        _number_beside(ax, text, (1, i), ("axes fraction", "data"))
+        at = {"xycoords": ("axes fraction", "data")}
+        ax.annotate(_short(seeds.mean(), xlabel), (1, i), (7, 0), **BESIDE, **at)
     ax.margins(x=0.12)
     return ax
 
 
-def _rows_of(
-    names: Sequence[str],
-    xlabel: str,
-    reference: float | Mapping[str, float] | None,
-    title: str | None,
-) -> tuple[Axes, int]:
-    """A row for each name, from the top; dotted lines down through all; the scale."""
+def _rows(
+    values: Mapping[str, Any], xlabel: str, reference: Any, title: str | None
+) -> tuple[Axes, dict[str, np.ndarray]]:
+    """A row for each label, from the top; dotted lines down through all; numbers."""
     scale = 100 if xlabel.endswith("(%)") else 1
-    _, ax = plt.subplots(figsize=(7, 0.9 + 0.36 * len(names)))
+    _, ax = plt.subplots(figsize=(7, 0.9 + 0.36 * len(values)))
     lines = reference if isinstance(reference, Mapping) else {"paper": reference}
     for row, (label, value) in enumerate(lines.items()):
         if value is not None:
@@ -413,22 +391,18 @@ def _rows_of(
             place = {"xycoords": ("data", "axes fraction"), "color": PAPER}
             place |= {"textcoords": "offset points", "ha": "center", "fontsize": 10}
             ax.annotate(text, (scale * value, 1), (0, 3 + 13 * row), **place)
-    ax.set_yticks(range(len(names)), names)
-    ax.set(xlabel=xlabel, ylim=(len(names) - 0.5, -0.5))
+    ax.set_yticks(range(len(values)), values)
+    ax.set(xlabel=xlabel, ylim=(len(values) - 0.5, -0.5))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda number, _: _short(number)))
     ax.tick_params(axis="y", length=0)
     headline(ax.figure, title)
-    return ax, scale
+    numbers = {n: scale * np.atleast_1d(np.array(v, float)) for n, v in values.items()}
+    return ax, numbers
 
 
-def _number_beside(ax: Axes, text: str, at: tuple, coords: Any = "data") -> None:
-    """A number at the right of what it belongs to."""
-    style = {"va": "center", "zorder": 5, "textcoords": "offset points"}
-    style["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-    ax.annotate(text, at, (7, 0), xycoords=coords, **style)
-
-
-def _short(number: float) -> str:
+def _short(number: float, label: str = "") -> str:
+    if label.endswith("(%)"):
+        return f"{number:.1f}"
     return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"
 
 
@@ -472,8 +446,7 @@ def label_ends(ax: Axes, ends: Sequence[End]) -> None:
     ys = moved_apart([y for _, y in where], heights, box.y0, box.y1)
     for end, text, (x, old), new in zip(ends, texts, where, ys, strict=True):
         far = abs(new - old) > 4 * pixel or box.x1 - x > 0.1 * box.width
-        line = {"arrowstyle": "-", "color": end.color, "lw": 0.7, "shrinkA": 1}
-        line |= {"shrinkB": 3, "relpos": (0, 0.5)}
+        line = {"arrowstyle": "-", "color": end.color, "lw": 0.7, "relpos": (0, 0.5)}
         away = ScaledTranslation((12 if far else 6) / 72, 0, ax.figure.dpi_scale_trans)
         ax.annotate(
             text,

@@ -7,8 +7,8 @@ LOOK = (
         "receptive-field",
         "a kernel adds its whole side to the receptive field",
         "look",
-        "(kernel - 1) * dilation",
-        "kernel * dilation",
+        "(_side(layer.kernel_size) - 1) * dilation",
+        "_side(layer.kernel_size) * dilation",
         "look",
     ),
     Mutant(
