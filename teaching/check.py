@@ -74,6 +74,9 @@ class Checker:
             return "unanswered", f"not answered yet{detail}"
         except Wrong as error:
             hints = error.hints or ["This is not it yet."]
+            if len(hints) == 1:  # a second try gets a second hint: what is asked for
+                asked = (EXERCISES[name].__doc__ or "").split("\n")[0]
+                hints = [*hints, f"Asked for: {asked}"] if asked else hints
             return "wrong", " ".join(hints[: self._tries.get(name, 0) + 1])
         except (Exception, SystemExit) as error:
             if "ellipsis" in str(error):

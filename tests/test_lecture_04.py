@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import torch
 from torch import nn
@@ -81,13 +82,20 @@ def slim(**options):
     return three(width=1 / 8, **options)
 
 
+def trained(*losses, lr=1e-3):
+    """The history of a run with these training losses."""
+    rows = [{"epoch": i + 1, "train_loss": x, "lr": lr} for i, x in enumerate(losses)]
+    return SimpleNamespace(rows=rows)
+
+
+RUNS = [trained(2.31, 2.3), trained(2.1, 1.9)]
 SOLUTIONS = {
     "04.1": (5, 45 * 4096, 121 * 4096),
     "04.2": (HE_IN, HE_OUT),
     "04.3": lambda: (one(), three()),
     "04.4": pool_by(windows),
     "04.5": borrow,
-    "04.6": (E, [2.3, 1.9]),
+    "04.6": (E, RUNS),
 }
 MISTAKES = [
     ("04.1", (4, 45 * 4096, 121 * 4096), r"\(a\) 4: four see 9"),
@@ -119,14 +127,18 @@ MISTAKES = [
     ("04.5", lambda: lambda e, a: borrow(e, a, blocks=5), "first three blocks alone"),
     ("04.5", lambda: spoil, "neither what it was nor A's"),
     ("04.5", lambda: lambda e, a: a, "Return the deep network"),
-    ("04.6", ("E", [2.3, 1.9]), "Write the list yourself"),
-    ("04.6", (OTHERS["D"], [2.3, 1.9]), "This is D"),
-    ("04.6", (OTHERS["four blocks"], [2.3, 1.9]), "4 blocks"),
-    ("04.6", (OTHERS["19 convolutions"], [2.3, 1.9]), "19 counts the three linear"),
-    ("04.6", (OTHERS["short"], [2.3, 1.9]), "18 layers with weights"),
-    ("04.6", (OTHERS["wide"], [2.3, 1.9]), "channels are others"),
-    ("04.6", ((64, 128), [2.3, 1.9]), "one tuple of channels for each block"),
-    ("04.6", (E, [2.3, -1.0]), "no loss in nats"),
+    ("04.6", ("E", RUNS), "Write the list yourself"),
+    ("04.6", (OTHERS["D"], RUNS), "This is D"),
+    ("04.6", (OTHERS["four blocks"], RUNS), "4 blocks"),
+    ("04.6", (OTHERS["19 convolutions"], RUNS), "19 counts the three linear"),
+    ("04.6", (OTHERS["short"], RUNS), "18 layers with weights"),
+    ("04.6", (OTHERS["wide"], RUNS), "channels are others"),
+    ("04.6", ((64, 128), RUNS), "one tuple of channels for each block"),
+    ("04.6", (E, [2.3, 1.9]), "2.3 is no run.*what fit"),
+    ("04.6", (E, [RUNS[0], trained(2.0, 1.5, 1.2)]), "3 epochs: two"),
+    ("04.6", (E, [trained(2.3, 2.3, lr=0.1), RUNS[1]]), "lr=0.1: take Adam"),
+    ("04.6", (E, [RUNS[0]] * 2), "Both are one run.*batch_norm"),
+    ("04.1", 4, "Give 3 values.*Asked for: How many 3x3"),
 ]
 
 

@@ -983,23 +983,23 @@ check("04.5", borrow)
 #
 # Our slides' assignment. Write VGG-19 as a list of your own, `my_list`, without looking
 # at `CONFIGS`. Train it on `few` for two epochs, at `width`, with one linear layer and
-# Adam at 0.001, without BatchNorm and with it. `losses` are the two training losses of
-# the second epoch, in nats, in this order.
+# Adam at 0.001, without BatchNorm and with it. `histories` are what `fit` returns, in
+# this order.
 
 # %%
 # solution
 my_list = ((64,) * 2, (128,) * 2, (256,) * 4, (512,) * 4, (512,) * 4)
-losses = []
+histories = []
 for norm in (False, True):
     torch.manual_seed(run.seed)
     options = {"stem": "cifar", "hidden": (), "width": width}
     model = vgg(my_list, 10, batch_norm=norm, **options)
     loader = few.loader(64, shuffle=True)
     adam = {"optimizer": "adam", "lr": 1e-3, "progress": False}
-    losses.append(fit(model, loader, epochs=2, **adam)["train_loss"][-1])
+    histories.append(fit(model, loader, epochs=2, **adam))
 
 # %%
-check("04.6", (my_list, losses))
+check("04.6", (my_list, histories))
 
 # %% [markdown]
 # **Explain:** why do two epochs say little about VGG-19's worth, and what do they say

@@ -230,23 +230,34 @@ def _check_loan(
 
 @exercise("04.6")
 def vgg19(answer: Any) -> str:
-    """VGG-19 as a list, and its training loss after two epochs, plain and with norm."""
+    """VGG-19 as a list, and what `fit` returns for two epochs, plain and with norm."""
     _parts(answer, 2)
-    config, losses = answer
+    config, histories = answer
     if isinstance(config, str):
         raise Wrong("Write the list yourself: a tuple of channels for each block.")
     _check_list(config)
-    _parts(losses, 2)
-    for loss in losses:
-        if isinstance(loss, (str, bool)) or callable(loss) or loss is None:
-            raise Wrong(f"A loss is a number of nats, not {describe(loss)}.")
-        if not 0 < float(loss) < 100:
-            raise Wrong(
-                f"{float(loss):.3g} is no loss in nats.",
-                'fit(...)["train_loss"][-1] is the last epoch\'s.',
-            )
-    plain, norm = (float(loss) for loss in losses)
+    _parts(histories, 2)
+    for history in histories:
+        _check_run(history)
+    plain, norm = (history.rows[-1]["train_loss"] for history in histories)
+    if plain == norm:
+        raise Wrong("Both are one run.", "vgg(my_list, 10, batch_norm=True, ...)")
     return f"{plain:.2f} nats without, {norm:.2f} with BatchNorm; 2.30 is chance."
+
+
+def _check_run(history: Any) -> None:
+    """Reject what is no run of two epochs with Adam at 0.001."""
+    rows = getattr(history, "rows", None)
+    if not rows:
+        said = f"{describe(history)} is no run: a number can come from anywhere."
+        raise Wrong(said, "Give what fit(...) returns, for each of the two networks.")
+    if len(rows) != 2:
+        raise Wrong(f"This run has {len(rows)} epochs: two are asked for.")
+    if any(abs(row["lr"] - 1e-3) > 1e-9 for row in rows):
+        raise Wrong(
+            f"This run began an epoch with lr={rows[-1]['lr']:g}: take Adam at 0.001.",
+            'fit(..., optimizer="adam", lr=1e-3), with a constant schedule.',
+        )
 
 
 def _check_list(config: Any) -> None:
