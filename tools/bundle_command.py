@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tools.bundle import check, pack
-from utils import printing
+from utils import files
 from utils.course import CourseError
 
 ABOUT = """\
@@ -24,7 +24,7 @@ then names that folder, or a copy of it, and everything runs at any scale.
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    printing.print_anything()
+    files.print_anything()
     parser = _parser()
     options = parser.parse_args(words)
     if options.command is None:
@@ -33,7 +33,7 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         if options.command == "check":
             bad = check(options.folder)
-            print(*map(printing.shown, bad), sep="\n", end="\n" * bool(bad))
+            print(*map(files.shown, bad), sep="\n", end="\n" * bool(bad))
             return 1 if bad else 0
         missing = pack(options.dest, online=not options.offline)
     except CourseError as error:

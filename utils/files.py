@@ -1,28 +1,27 @@
-"""Files that are replaced as a whole: a reader finds the old one or the new."""
+"""Files that are replaced as a whole, and text from outside on any terminal."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
-import stat
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-PATIENT = os.name == "nt"  # it replaces no file that is open elsewhere
-PAUSES = (0.1, 0.3, 1.0, 2.0)  # seconds until such a file is tried again
+# Seconds until a file that is open elsewhere, in a virus scanner say, is tried again.
+PAUSES = (0.1, 0.3, 1.0, 2.0, 0.0) if os.name == "nt" else (0.0,)
+LONGEST = 500  # characters that a line shows of a text from outside
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Open a file to write that takes the place of `path` once the block is left well.
 
-    By then it is on the disk, and so is its folder's entry: a kill or a power cut at
-    any moment leaves the old file or the new one, and at most a `<name>.part`, which
-    the next writing takes over. One process at a time writes to a path. A symbolic link
-    stays, and the file that it leads to is replaced.
+    By then it is on the disk: a kill or a power cut at any moment leaves the old file
+    or the new one, and at most a `<name>.part`, which the next writing takes over.
 
     Raises:
         OSError: the disk is full, the folder takes no file, or what is there is no
@@ -34,58 +33,44 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        _replace(part, path)
+        for pause in PAUSES:
+            try:
+                part.replace(path)
+                break
+            except PermissionError:
+                if not pause:
+                    raise
+                time.sleep(pause)
     finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
-    _force(path.parent)
+        part.unlink(missing_ok=True)
+    if os.name != "nt":  # the folder's entry, too
+        entries = os.open(path.parent, os.O_RDONLY)
+        os.fsync(entries)
+        os.close(entries)
 
 
 def replaceable(path: Path) -> tuple[Path, Path]:
-    """The file that would be replaced, at the end of all links, and its `.part`.
+    """The file that would be replaced, at the end of a link, and its `.part`.
 
     Raises:
-        OSError: one of them is there and is no regular file, or has no possible name.
-            A folder cannot be replaced, and a device, which an administrator can
-            replace, is needed by others.
+        OSError: one of them is there and is no regular file, but a folder or a device.
     """
-    path = Path(os.path.realpath(path)) if path.is_symlink() else path
-    _require_regular(path)
-    part = path.with_name(f"{path.name}.part")
-    _require_regular(part)
-    return path, part
+    path = path.resolve() if path.is_symlink() else path
+    both = path, path.with_name(f"{path.name}.part")
+    for each in both:
+        if each.exists() and not each.is_file():
+            raise OSError(errno.EEXIST, "what is there is no regular file", str(each))
+    return both
 
 
-def _require_regular(path: Path) -> None:
-    try:
-        mode = path.lstat().st_mode
-    except FileNotFoundError:
-        return
-    if not stat.S_ISREG(mode):
-        text = "what is there is no regular file"
-        raise OSError(errno.EEXIST, text, str(path))
+def shown(text: str) -> str:
+    """A text from outside in one line: no terminal acts on it, and it is not long."""
+    if len(text) > LONGEST:
+        text = f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
-def _replace(part: Path, path: Path) -> None:
-    """Give the file its name.
-
-    What opens files on Windows, such as a virus scanner or a client that copies a
-    folder to the cloud, lets go of them in moments.
-    """
-    for pause in PAUSES if PATIENT else ():
-        try:
-            part.replace(path)
-            return
-        except PermissionError:
-            time.sleep(pause)
-    part.replace(path)
-
-
-def _force(folder: Path) -> None:
-    """Put the entries of a folder on the disk, where the system lets us open one."""
-    with contextlib.suppress(OSError):
-        entries = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(entries)
-        finally:
-            os.close(entries)
+def print_anything() -> None:
+    """Let stdout print "?" for what its encoding lacks, such as ✓ on Windows."""
+    if reconfigure := getattr(sys.stdout, "reconfigure", None):
+        reconfigure(errors="replace")

@@ -1,9 +1,8 @@
-"""The train loop of the course: three functions that read from top to bottom."""
+"""The train loop of the course: four functions that read from top to bottom."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -11,18 +10,14 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.amp import GradScaler
 from torch.optim import Optimizer
 
+from utils import course, recipe
+from utils.batches import Pass, check_weights, evaluating, look_ahead
+from utils.checkpoint import Checkpoint, Weights, held_back
 from utils.course import CourseError
-from utils.training import recipe
-from utils.training.checkpoint import Checkpoint
-from utils.training.claims import sole_run
-from utils.training.history import History
-from utils.training.interrupts import held_back
-from utils.training.parallel import average_buffers, parallel
-from utils.training.precision import Precision, layout, make_precision, place
-from utils.training.progress import Progress
-from utils.training.tally import EMPTY, Metrics, Tally, check_weights, evaluating
+from utils.history import History, Metrics, Progress
 
 __all__ = ["History", "Metrics", "evaluate", "fit", "predict", "train_epoch"]
 
@@ -37,22 +32,18 @@ def train_epoch(
     *,
     loss_function: LossFunction = F.cross_entropy,
     scheduler: Any = None,
-    precision: str | Precision = "auto",
-    device: torch.device | str | None = None,
+    scaler: GradScaler | None = None,
 ) -> Metrics:
     """Train for one pass; the metrics are means while the weights still move."""
-    device = place(model, device)
-    precision = make_precision(precision, device)
-    scaler = precision.scaler
     model.train()
-    with Tally(loader, device, layout(model, device)) as batches:
+    with Pass(model, loader) as batches:
+        scaler = scaler or recipe.make_scaler(batches.device)
         for images, labels in batches:
-            with precision.autocast():
-                logits = model(images)
-            batches.check(logits, labels)
-            loss = loss_function(logits.float(), labels)
+            logits = batches.forward(images)
+            batches.check(logits)
+            loss = loss_function(logits, labels)
             optimizer.zero_grad()
-            scaler.scale(loss).backward(batches.share(loss))
+            scaler.scale(loss).backward()
             scaler.step(optimizer)
             scaler.update()
             if scheduler is not None:
@@ -61,27 +52,31 @@ def train_epoch(
     return batches.metrics()
 
 
-def evaluate(
-    model: nn.Module,
-    loader: Batches,
-    *,
-    precision: str | Precision = "auto",
-    device: torch.device | str | None = None,
-) -> Metrics:
+def evaluate(model: nn.Module, loader: Batches) -> Metrics:
     """Loss and accuracy in evaluation mode; the model's own mode is put back after."""
-    device = place(model, device)
-    precision = make_precision(precision, device)
-    with Tally(loader, device, layout(model, device)) as batches, evaluating(model):
+    with Pass(model, loader) as batches, evaluating(model):
         for images, labels in batches:
-            with torch.inference_mode(), precision.autocast():
-                logits = model(images)
-            batches.check(logits, labels)
-            loss = F.cross_entropy(logits.float(), labels)
-            batches.add(loss, logits, labels)
+            with torch.inference_mode():
+                logits = batches.forward(images)
+            batches.check(logits)
+            batches.add(F.cross_entropy(logits, labels), logits, labels)
     return batches.metrics()
 
 
-@sole_run
+def predict(model: nn.Module, loader: Batches) -> tuple[Tensor, Tensor]:
+    """The logits (N, K) and the labels (N,) of a whole set, on the CPU.
+
+    They come in the loader's order: pass one that does not shuffle to match images.
+    """
+    logits, targets = [], []
+    with Pass(model, loader) as batches, evaluating(model):
+        for images, labels in batches:
+            with torch.inference_mode():
+                logits.append(batches.forward(images))
+            targets.append(labels.argmax(1) if labels.ndim == 2 else labels)
+    return torch.cat(logits).cpu(), torch.cat(targets).cpu()
+
+
 def fit(
     model: nn.Module,
     train_loader: Batches,
@@ -89,26 +84,19 @@ def fit(
     *,
     epochs: int,
     lr: float | None = None,
-    optimizer: str | Optimizer = "sgd",
-    momentum: float = 0.9,
-    weight_decay: float = 0.0,
+    optimizer: str | Optimizer | Callable[..., Optimizer] = "sgd",
     schedule: recipe.Schedule = "constant",
-    label_smoothing: float = 0.0,
     loss_function: LossFunction | None = None,
     patience: int | None = None,
-    monitor: str = "val_accuracy",
     keep_best: bool = True,
     name: str = "model",
     checkpoint: str | Path | None = None,
     resume: bool = False,
-    precision: str | Precision = "auto",
-    log_dir: str | Path | None = None,
     progress: bool = True,
-    device: torch.device | str | None = None,
 ) -> History:
     """Train, validate after every epoch, and leave the model ready to predict.
 
-    Inside `distributed.joined()` the processes of torchrun train it together.
+    It computes on the fastest device here, in the format of `recipe.use_precision`.
     Interrupting it (Ctrl-C, or the notebook's stop button) returns as usual, with the
     whole epochs so far. It waits for a checkpoint that is being written.
 
@@ -116,29 +104,23 @@ def fit(
         history = fit(LeNet5(), train, val, epochs=5, lr=0.05, schedule="onecycle")
 
     Args:
-        model: returns logits (N, num_classes); moved to `device`, left in eval mode.
+        model: returns logits (N, num_classes); moved to the device, left in eval mode.
         train_loader: any iterable of (images, labels) that can be read once an epoch.
         val_loader: the same for the validation set; None trains without one.
         epochs: passes over the training set, those before a resumption included.
         lr: the highest learning rate; None: 0.1 for SGD, 0.001 for Adam and AdamW.
-        optimizer: "sgd", "adam", "adamw" or your own, which then brings its lr.
-        momentum: of SGD alone.
-        weight_decay: of all weights, biases too.
+        optimizer: "sgd" (momentum 0.9), "adam", "adamw"; or your own, an optimizer or
+            a function such as `partial(torch.optim.SGD, lr=0.1, weight_decay=5e-4)`.
         schedule: "constant", "onecycle", "cosine", "step", "plateau", or a function
             from the optimizer to a scheduler that is stepped once an epoch.
-        label_smoothing: fraction of the training targets spread over all classes.
         loss_function: what training minimises in place of cross-entropy, such as
-            `googlenet_loss(model)`; validation is measured in cross-entropy always.
-        patience: stop after so many epochs in a row without a better `monitor`.
-        monitor: "val_accuracy" or "val_loss", what decides which epoch is best.
-        keep_best: end with the weights of the best epoch, where there is validation.
+            `nn.CrossEntropyLoss(label_smoothing=0.1)`; validation is always plain.
+        patience: stop after so many epochs in a row without a better val_accuracy.
+        keep_best: end with the weights of the most accurate epoch on validation.
         name: of the run, in tables and figures.
         checkpoint: a file that holds the whole state after every epoch.
         resume: go on from that file exactly where it stopped; with no file, begin.
-        precision: "auto" (mixed where the device computes in it), or a format's name.
-        log_dir: a folder for TensorBoard's event files.
         progress: one line an epoch, or one live table in a notebook.
-        device: where to train; None: the fastest here.
 
     Returns:
         One row for each whole epoch.
@@ -147,66 +129,60 @@ def fit(
         CourseError: arguments, data and model do not fit, the loss is not finite, or
             memory or the disk is full. It says what to do; the last checkpoint stays.
     """
-    recipe.check_request(
-        epochs, schedule, patience, monitor, val_loader, checkpoint, resume
-    )
-    if loss_function is not None and label_smoothing:
-        raise CourseError("Smooth the labels in your loss_function, not in fit too.")
-    device = place(model, device)
-    precision = make_precision(precision, device)
-    optimizer = recipe.make_optimizer(optimizer, model, lr, momentum, weight_decay)
-    settings = recipe.describe(optimizer, schedule, epochs, train_loader)
-    settings |= {"label_smoothing": label_smoothing, "keep_best": keep_best}
-    settings |= {"loss": "cross-entropy" if loss_function is None else "own"}
-    settings |= {"monitor": monitor, "validation": val_loader is not None}
-    scheduler = recipe.make_scheduler(
-        schedule, optimizer, epochs, train_loader, monitor
-    )
-    if loss_function is None:
-        loss_function = partial(F.cross_entropy, label_smoothing=label_smoothing)
-
-    history, best, saved = History(name=name, monitor=monitor), None, None
+    if epochs < 1:
+        raise CourseError(f"epochs={epochs}: train for at least one.")
+    if val_loader is None and (patience is not None or schedule == "plateau"):
+        raise CourseError("patience and plateau watch val_accuracy: pass a val_loader.")
+    device, bare = recipe.place(model), recipe.unwrapped(model)
+    optimizer = recipe.make_optimizer(optimizer, bare, lr)
+    scheduler = recipe.make_scheduler(schedule, optimizer, epochs, train_loader)
+    scaler = recipe.make_scaler(device)
+    if val_loader is not None:
+        look_ahead(model, val_loader)
+    best: Weights | None = None
+    history, saved = History(), None
     if checkpoint is not None:
-        parts = (model, optimizer, scheduler, precision.scaler, train_loader)
-        saved = Checkpoint(Path(checkpoint).expanduser(), *parts, settings=settings)
-        if resume and saved.exists():
-            history, best = saved.load()
-            history.name = name
-    watch = Progress(history, epochs, show=progress, log_dir=log_dir)
-    learner = parallel(model, device)  # the model itself on one process
-
+        parts = (optimizer, scheduler, scaler)
+        saved = Checkpoint(course.expanded(checkpoint), bare, parts, train_loader)
+        history, best = saved.begin(
+            resume=resume,
+            schedule="own" if callable(schedule) else schedule,
+            epochs=epochs if schedule in recipe.PLANNED else None,
+            loss="cross-entropy" if loss_function is None else "own",
+            validation=val_loader is not None,
+            keep_best=keep_best,
+        )
+    history.name = name
+    watch = Progress(history, epochs, show=progress)
     try:
-        for epoch in range(len(history.rows) + 1, epochs + 1):
-            if patience is not None and history.waited >= patience:
-                history.stopped = "early"
-                break
-            begin, rate = perf_counter(), optimizer.param_groups[0]["lr"]
-            train = train_epoch(
-                learner,
-                train_loader,
-                optimizer,
-                loss_function=loss_function,
-                scheduler=scheduler if schedule in recipe.STEPWISE else None,
-                precision=precision,
-                device=device,
-            )
-            speed = train.examples / (perf_counter() - begin)
-            average_buffers(model)
-            check_weights(model)
-            val = None
-            if val_loader is not None:
-                val = evaluate(model, val_loader, precision=precision, device=device)
-            times = {"seconds": perf_counter() - begin, "images_per_second": speed}
-            with held_back():  # an epoch counts whole, or not at all
-                history.add(train, val, lr=rate, **times)
-                if keep_best and val is not None and history.best["epoch"] == epoch:
-                    state = model.state_dict()
-                    best = {k: w.detach().clone() for k, w in state.items()}
-                if scheduler is not None and schedule not in recipe.STEPWISE:
-                    recipe.step_epoch(scheduler, history.rows[-1][history.watched])
-                if saved is not None:
-                    saved.save(history, best)
-                watch.update()
+        with recipe.arranged(model, recipe.layout(model, device)):
+            for epoch in range(len(history.rows) + 1, epochs + 1):
+                if patience is not None and history.waited >= patience:
+                    history.stopped = "early"
+                    break
+                begin, rate = perf_counter(), optimizer.param_groups[0]["lr"]
+                train = train_epoch(
+                    model,
+                    train_loader,
+                    optimizer,
+                    loss_function=loss_function or F.cross_entropy,
+                    scheduler=scheduler if schedule in recipe.STEPWISE else None,
+                    scaler=scaler,
+                )
+                speed = train.examples / (perf_counter() - begin)
+                check_weights(bare)
+                val = None if val_loader is None else evaluate(model, val_loader)
+                times = {"seconds": perf_counter() - begin, "images_per_second": speed}
+                with held_back():  # an epoch counts whole, or not at all
+                    history.add(train, val, lr=rate, **times)
+                    if keep_best and val is not None and history.best["epoch"] == epoch:
+                        state = bare.state_dict()
+                        best = {k: w.detach().clone() for k, w in state.items()}
+                    if scheduler is not None and schedule not in recipe.STEPWISE:
+                        recipe.step_epoch(scheduler, history.rows[-1])
+                    if saved is not None:
+                        saved.save(history, best)
+                    watch.update()
     except KeyboardInterrupt:
         history.stopped = "interrupted" if len(history.rows) < epochs else ""
     except CourseError as error:
@@ -214,38 +190,14 @@ def fit(
     finally:
         with held_back(dropped=True):  # nothing is left to stop
             if best is not None:
-                model.load_state_dict(best)
+                bare.load_state_dict(best)
                 history.kept = history.best["epoch"]
             model.eval()
             watch.close()
     return history
 
 
-def predict(
-    model: nn.Module,
-    loader: Batches,
-    *,
-    precision: str | Precision = "auto",
-    device: torch.device | str | None = None,
-) -> tuple[Tensor, Tensor]:
-    """The logits (N, K) and the labels (N,) of a whole set, on the CPU.
+if __name__ == "__main__":  # stored records name it; the command has moved
+    import runpy
 
-    They come in the loader's order: pass one that does not shuffle to match images.
-    """
-    device = place(model, device)
-    precision = make_precision(precision, device)
-    logits, targets = [], []
-    with Tally(loader, device, layout(model, device)) as batches, evaluating(model):
-        for images, labels in batches:
-            with torch.inference_mode(), precision.autocast():
-                logits.append(model(images).float())
-            targets.append(labels.argmax(1) if labels.ndim == 2 else labels)
-    if not logits:
-        raise CourseError(EMPTY)
-    return torch.cat(logits).cpu(), torch.cat(targets).cpu()
-
-
-if __name__ == "__main__":
-    from experiments.train import main
-
-    raise SystemExit(main())
+    runpy.run_module("experiments.train", run_name="__main__", alter_sys=True)

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from utils import printing
+from utils import files
 from utils.course import CourseError
 
 SHOWN = 5  # problems that a message names
@@ -41,10 +41,10 @@ class Findings:
         Raises:
             CourseError: there are bad files, and `skip_bad` is False.
         """
-        place = printing.shown(str(path))
+        place = files.shown(str(path))
         bad, more = len(self.problems), len(self.problems) - SHOWN
         first = self.problems[:SHOWN]
-        named = [printing.shown(f"{path}{os.sep}{line}") for line in first]
+        named = [files.shown(f"{path}{os.sep}{line}") for line in first]
         named += [f"and {more} more"] if more > 0 else []
         if bad and not skip_bad:
             listed = "".join(f"\n  {line}" for line in named)
@@ -57,4 +57,4 @@ class Findings:
         if self.animations:
             more = len(self.animations) - 1
             others = f" So it is with {more} more." if more else ""
-            print(printing.shown(f"{path}{os.sep}{self.animations[0]}") + others)
+            print(files.shown(f"{path}{os.sep}{self.animations[0]}") + others)

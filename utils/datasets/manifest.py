@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 
 import pooch
 
-from utils import course, files, printing
+from utils import course, files
 from utils.course import CourseError
 from utils.datasets import cache
 
@@ -121,7 +121,7 @@ def problems(folder: Path, sums: Sums) -> list[str]:
     """What is wrong with listed files: a line each, beginning with the name."""
     found = []
     for name, sha256 in sums.items():
-        path, shown = folder / name, printing.shown(name)
+        path, shown = folder / name, files.shown(name)
         try:
             if not path.is_file():
                 found.append(f"{shown} is missing")

@@ -14,7 +14,12 @@ from utils.course import CourseError
 from utils.datasets import manifest
 from utils.datasets.download import Remote, fetch
 from utils.datasets.loader import Splits
-from utils.training import tensors
+<<<<<<< HEAD
+from utils import checkpoint
+=======
+from experiments import record
+from utils import checkpoint
+>>>>>>> cfc1e59 (Rebuild the training room: train, recipe, history, checkpoint and one pass over a loader)
 
 OURS = course.ROOT / "data" / "weights"
 FOLDER = "weights"  # in the data folder
@@ -131,7 +136,7 @@ def load(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise CourseError(f"There is no file {path}. Check its name and folder.")
     try:
-        found = tensors.load(path)
+        found = checkpoint.read(path)
     # What torch raises depends on the bytes; whatever it is, the file is at fault.
     except Exception as error:
         raise CourseError(

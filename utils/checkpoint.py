@@ -1,0 +1,273 @@
+"""Everything a run needs to go on exactly where it stopped, in one file."""
+
+from __future__ import annotations
+
+import pickle
+import random
+import signal
+import threading
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from utils import files
+from utils.course import CourseError
+from utils.history import History
+
+FORMAT = "cnn-course checkpoint 2"
+KEPT = "It was left as it is; name another file to start anew."
+WRITES = True  # of several processes that train together, torchrun lets one write
+
+Weights = dict[str, Tensor]
+
+
+@dataclass
+class Checkpoint:
+    """The file of one run, and the parts whose state goes into it.
+
+    Attributes:
+        path: the file; replaced as a whole after every epoch, never half written.
+        model: whose weights it holds; not a wrapper of it.
+        parts: optimizer, scheduler and scaler: what has a `state_dict`, or None.
+        loader: of the training set, whose order goes on.
+    """
+
+    path: Path
+    model: nn.Module
+    parts: tuple[Any, ...]
+    loader: Any
+
+    def begin(self, *, resume: bool, **more: Any) -> tuple[History, Weights | None]:
+        """The epochs so far and the best weights; every part is as `save` found it.
+
+        Args:
+            resume: go on with the run that is there.
+            more: what a resumed run must share besides the settings of the parts.
+
+        Raises:
+            CourseError: the file cannot be written, holds an earlier run that shall not
+                go on, is damaged, or belongs to another model or to other settings.
+        """
+        self.settings = plain(self.settings_now() | more)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            files.replaceable(self.path)
+            with TemporaryFile(dir=self.path.parent):
+                pass
+        except OSError as error:
+            raise CourseError(
+                f"The checkpoint {self.path} cannot be written ({error.strerror}). Name"
+                " a file in a folder that takes some, such as 'runs/model.pt'."
+            ) from None
+        if not self.path.exists():
+            return History(), None
+        if not resume:
+            raise CourseError(
+                f"{self.path} holds an earlier run. Go on with it by resume=True; or"
+                " name another file, or move this one, to start anew."
+            )
+        state = read(self.path)
+        if not isinstance(state, dict) or state.get("format") != FORMAT:
+            raise CourseError(
+                f"{self.path} is no checkpoint of this `fit`; weights alone are for"
+                f" load_state_dict. {KEPT}"
+            )
+        try:
+            self.check(state)
+            with held_back():  # never half the old state and half the new
+                self.restore(state)
+            return History(**state["history"]), state["best"]
+        except CourseError:
+            raise
+        except Exception as error:  # a hand-made file can hold anything anywhere
+            raise CourseError(f"{self.path} does not fit: {error!r}. {KEPT}") from None
+
+    def save(self, history: History, best: Weights | None) -> None:
+        """Write the state at the end of an epoch, with the best weights so far."""
+        state = {
+            "format": FORMAT,
+            "settings": self.settings,
+            "history": history.to_dict(),
+            "model": self.model.state_dict(),
+            "best": best,
+            "parts": [part and part.state_dict() for part in self.parts],
+            "loader": loader_state(self.loader),
+            "random": random_state(),
+        }
+        if WRITES:
+            write(self.path, plain(state))
+
+    def settings_now(self) -> dict[str, Any]:
+        """What the parts are set to before the first step."""
+        optimizer, scheduler, _ = self.parts
+        group = optimizer.param_groups[0]
+        lr = group.get("max_lr", group.get("initial_lr", group["lr"]))
+        settings = {"optimizer": type(optimizer).__name__, "lr": lr}
+        settings |= {k: group.get(k) for k in ("momentum", "betas", "weight_decay")}
+        settings["batch_size"] = getattr(self.loader, "batch_size", None)
+        settings["batches"] = len(self.loader) if hasattr(self.loader, "__len__") else 0
+        for name, weight in self.model.named_parameters():
+            settings[f"requires_grad of {name}"] = weight.requires_grad
+        for name, value in (scheduler.state_dict() if scheduler else {}).items():
+            settings[f"{name} of the schedule"] = value
+        return settings
+
+    def check(self, state: dict[str, Any]) -> None:
+        """Raise a `CourseError` unless shapes and settings agree; it names three."""
+        here, there = (
+            {n: tuple(w.shape) for n, w in weights.items()}
+            for weights in (self.model.state_dict(), state["model"])
+        )
+        pairs = {f"shape of {n}": (there.get(n), here.get(n)) for n in here | there}
+        then = state["settings"]
+        pairs |= {k: (then.get(k, now), now) for k, now in self.settings.items()}
+        changed = [
+            f"{k} was {a!r} and is {b!r}" for k, (a, b) in pairs.items() if a != b
+        ]
+        if changed:
+            raise CourseError(
+                f"{self.path} was trained otherwise: {'; '.join(changed[:3])}. Resume"
+                " with the same model and values, or name another file to start anew."
+            )
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Give every part its state; the model last, once all others have taken it."""
+        for part, saved in zip(self.parts, state["parts"], strict=True):
+            if part and saved:  # a scaler that is off on this or that device has none
+                part.load_state_dict(saved)
+        restore_loader(self.loader, state["loader"])
+        restore_random(state["random"])
+        self.model.load_state_dict(state["model"])
+
+
+def read(path: Path) -> Any:
+    """What `torch.save` wrote, on the CPU; code in it is never run.
+
+    Raises:
+        CourseError: the file is truncated, damaged, foreign or not to be trusted.
+    """
+    try:
+        if zipfile.is_zipfile(path):  # torch does not look at the checksums it wrote
+            with zipfile.ZipFile(path) as archive:
+                if damaged := archive.testzip():
+                    raise zipfile.BadZipFile(f"{damaged} has changed on the disk")
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise CourseError(
+            f"{path} was not opened: it holds more than tensors and numbers (a whole"
+            f" model?), and could run a stranger's code. {KEPT}"
+        ) from None
+    except Exception as error:  # bytes at random can raise anything
+        raise CourseError(f"{path} cannot be read ({error!r}). {KEPT}") from None
+
+
+def write(path: Path, state: dict[str, Any]) -> None:
+    """Replace the file by one with this state.
+
+    Raises:
+        CourseError: it could not be written; the previous file is as it was.
+    """
+    try:
+        with files.replacing(path) as file:
+            torch.save(state, file)
+    except (OSError, RuntimeError) as error:
+        # torch's own writer raises a RuntimeError that does not know why
+        why = error if isinstance(error, OSError) else "the disk is probably full"
+        raise CourseError(
+            f"The checkpoint {path} could not be written: {why}. The previous one is"
+            " intact, as far as its folder is. Make room or bring the folder back, then"
+            " go on with resume=True."
+        ) from None
+
+
+def plain(value: Any) -> Any:
+    """The value in the types that `torch.load(weights_only=True)` takes in any version.
+
+    Raises:
+        CourseError: it holds something else, which no checkpoint could give back.
+    """
+    if isinstance(value, Mapping):  # a Counter among them
+        return {plain(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(plain, value))
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is not None and not isinstance(value, Tensor | bool | int | float | str):
+        raise CourseError(
+            f"A checkpoint cannot keep the {type(value).__name__} in the state of the"
+            " optimizer or schedule. Use torch's own, or train without checkpoint=."
+        )
+    return value
+
+
+def loader_state(loader: Any) -> dict[str, Any]:
+    """What decides the order of the loader's next pass."""
+    generator = getattr(loader, "generator", None)
+    drawn = generator.get_state() if isinstance(generator, torch.Generator) else None
+    return {"epoch": getattr(loader, "epoch", None), "generator": drawn}
+
+
+def restore_loader(loader: Any, state: dict[str, Any]) -> None:
+    """Set the loader back to where `loader_state` found it."""
+    if state["epoch"] is not None:
+        loader.epoch = state["epoch"]
+    if state["generator"] is not None:
+        loader.generator.set_state(state["generator"])
+
+
+def random_state() -> dict[str, Any]:
+    """The state of every global random generator, as numbers and tensors."""
+    kind, keys, *rest = cast(tuple, np.random.get_state())  # noqa: NPY002
+    state: dict[str, Any] = {
+        "torch": torch.get_rng_state(),
+        "python": random.getstate(),
+        "numpy": (kind, keys.tolist(), *rest),
+    }
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state_all()
+    if torch.backends.mps.is_available():
+        state["mps"] = torch.mps.get_rng_state()
+    return state
+
+
+def restore_random(state: dict[str, Any]) -> None:
+    """Set the generators back, those of a GPU where this machine has as many."""
+    torch.set_rng_state(state["torch"])
+    random.setstate(state["python"])
+    np.random.set_state(state["numpy"])  # noqa: NPY002
+    if len(state.get("cuda", ())) == torch.cuda.device_count() > 0:
+        torch.cuda.set_rng_state_all(state["cuda"])
+    if "mps" in state and torch.backends.mps.is_available():
+        torch.mps.set_rng_state(state["mps"])
+
+
+@contextmanager
+def held_back(*, dropped: bool = False) -> Iterator[None]:
+    """Hold Ctrl-C and the stop button back until the block has come to its end.
+
+    Outside the main thread, which alone is interrupted, nothing changes.
+
+    Args:
+        dropped: an interrupt that came does not count at all.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    main = threading.current_thread() is threading.main_thread()
+    if not main or not callable(handler):
+        yield
+        return
+    came: list[tuple[int, Any]] = []
+    signal.signal(signal.SIGINT, lambda *interrupt: came.append(interrupt))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if came and not dropped:
+        handler(*came[-1])

@@ -1,1 +1,0 @@
-"""What `train` is made of: recipe, precision, tally, history, progress, checkpoints."""
