@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -73,6 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.device == "cuda" and not torch.cuda.is_available():
         print("There is no GPU here: leave --device cuda out.", file=sys.stderr)
         return 2
+    if options.device == "cpu":  # where `fit` would take the GPU
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     settings = Settings(
         torch.device(options.device),
         options.clock,

@@ -6,6 +6,7 @@ from torch import nn
 
 from benchmarks.measure import Watch
 from benchmarks.work import PADDING, Work
+from utils import recipe
 from utils.augment import HorizontalFlip, RandomCrop
 from utils.data import ImageSet
 from utils.datasets.loader import Loader
@@ -45,15 +46,12 @@ def train(
     precision: str = "float32",
 ) -> None:
     """Train and evaluate with one call."""
-    with watch:
+    with watch, recipe.use_precision(precision):
         fit(
             model,
             *loaders(work, seed),
             epochs=work.epochs,
             lr=work.lr,
-            momentum=work.momentum,
             keep_best=False,
-            precision=precision,
             progress=False,
-            device=work.device,
         )

@@ -27,7 +27,7 @@ from benchmarks.measure import Arm, Group, Timing, Watch
 from benchmarks.networks import small
 from benchmarks.settings import Settings
 from benchmarks.work import Work
-from utils import data
+from utils import data, recipe
 from utils.data import ImageSet, Splits
 from utils.models import resnet18
 from utils.train import fit
@@ -114,20 +114,19 @@ def by_us(
     work: Work, model: nn.Module, seed: int, *, precision: str = "auto"
 ) -> Course:
     """`fit` with the number format that is native here."""
-    history = fit(
-        model,
-        *ours.loaders(work, seed),
-        epochs=work.epochs,
-        lr=work.lr,
-        momentum=work.momentum,
-        weight_decay=DECAY,
-        schedule="onecycle",
-        label_smoothing=SMOOTHING,
-        keep_best=False,
-        precision=precision,
-        progress=False,
-        device=work.device,
-    )
+    settings = {"momentum": work.momentum, "weight_decay": DECAY, "fused": True}
+    with recipe.use_precision(precision):
+        history = fit(
+            model,
+            *ours.loaders(work, seed),
+            epochs=work.epochs,
+            lr=work.lr,
+            optimizer=partial(SGD, **settings),
+            schedule="onecycle",
+            loss_function=nn.CrossEntropyLoss(label_smoothing=SMOOTHING),
+            keep_best=False,
+            progress=False,
+        )
     return Course(list(accumulate(history["seconds"])), list(history["val_accuracy"]))
 
 

@@ -14,8 +14,9 @@ from benchmarks.measure import Arm, Group, Target, Watch
 from benchmarks.networks import NETWORKS
 from benchmarks.settings import Settings
 from benchmarks.work import Work, synthetic
+from utils import recipe
+from utils.recipe import native_formats
 from utils.train import evaluate
-from utils.training.precision import native_formats
 
 Train = Callable[[Work, nn.Module, int, Watch], None]
 SIZES = {"tiny": (500, 5000), "small": (200, 2000)}  # images: quick, whole
@@ -115,8 +116,8 @@ def evaluation(network: str, work: Work, settings: Settings) -> Group:
         return decks.evaluate(model, naive, work.device)
 
     def by_us(model: nn.Module) -> float:
-        metrics = evaluate(model, batches, precision="float32", device=work.device)
-        return metrics.accuracy
+        with recipe.use_precision("float32"):
+            return evaluate(model, batches).accuracy
 
     def arm(name: str, accuracy: Callable[[nn.Module], float]) -> Arm:
         model, passes = work.model(seed=0), 1 if network == "small" else 3

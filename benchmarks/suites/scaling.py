@@ -13,6 +13,7 @@ from benchmarks.measure import Arm, Group, Target, Timing, Watch
 from benchmarks.networks import tiny
 from benchmarks.settings import Settings
 from benchmarks.work import synthetic
+from utils import recipe
 from utils.course import ROOT, CourseError
 from utils.train import fit
 
@@ -42,17 +43,9 @@ def arm(n: int, settings: Settings) -> Arm:
 
     def run(watch: Watch, turn: int) -> int:
         model = tiny()
-        with watch:
+        with watch, recipe.use_precision("float32"):
             batches = ours.loader(data, 128, seed=turn, device=where)
-            fit(
-                model,
-                batches,
-                epochs=1,
-                lr=0.02,
-                precision="float32",
-                progress=False,
-                device=settings.device,
-            )
+            fit(model, batches, epochs=1, lr=0.02, progress=False)
         return n
 
     return Arm(title(n), run)

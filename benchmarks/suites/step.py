@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from benchmarks.measure import Arm, Group, Timing, Watch
 from benchmarks.networks import NETWORKS
 from benchmarks.settings import Settings
 from benchmarks.work import SIDE
-from utils.training.precision import make_precision, native_formats
+from utils.recipe import DTYPES, native_formats
 
 BATCH = 128
 STEPS = {"tiny": (5, 60), "small": (1, 6), "resnet20": (1, 3)}  # quick, whole
@@ -111,7 +112,12 @@ def make_step(how: Habits, network: str, device: torch.device) -> Callable[[], N
     images = torch.randn(BATCH, 3, SIDE, SIDE).to(device, memory_format=how.layout)
     labels = torch.randint(10, (BATCH,)).to(device)
     optimizer = SGD(model.parameters(), lr=0.01, momentum=0.9, **how.optimizer)
-    autocast = make_precision(how.precision, device).autocast
+    autocast = partial(
+        torch.autocast,
+        device.type,
+        DTYPES[how.precision],
+        enabled=how.precision != "float32",
+    )
     forward = torch.compile(model) if how.compiled else model
 
     def step() -> None:

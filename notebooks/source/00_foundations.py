@@ -45,7 +45,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from teaching import check, diagrams, kernels, sliders
-from utils import course, data, look, pictures, plot
+from utils import course, data, look, pictures, plot, recipe
 from utils.train import evaluate, fit, predict
 
 run = course.start(seed=0)
@@ -549,7 +549,8 @@ print("Predicted class: {guess}, true label: {seven}")
 
 # %%
 loader, model, _, sgd = start_afresh()
-same = fit(model, loader, optimizer=sgd, epochs=2, precision="float32", progress=False)
+with recipe.use_precision("float32"):
+    same = fit(model, loader, optimizer=sgd, epochs=2, progress=False)
 for ours, theirs in zip(losses, same["train_loss"], strict=True):
     print(f"by hand {ours:.5f}, fit {theirs:.5f} nats")
     assert math.isclose(ours, theirs, rel_tol=0.01)

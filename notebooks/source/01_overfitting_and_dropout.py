@@ -38,6 +38,7 @@
 
 # %% slide="skip"
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import matplotlib.pyplot as plt
@@ -282,8 +283,7 @@ for name, sizes in networks.items():
     torch.manual_seed(run.seed)
     model = mlp(*sizes)
     adam = {"optimizer": "adam", "lr": 0.01, "keep_best": False}
-    adam |= {"epochs": course.pick(tiny=300, small=600, full=600)}
-    adam |= {"monitor": "val_loss", "progress": False}
+    adam |= {"epochs": course.pick(tiny=300, small=600, full=600), "progress": False}
     fits[name] = model, fit(model, [few], [unseen], **adam)
 
 # %% tags=["hide-input"] slide="subslide"
@@ -325,15 +325,15 @@ def verdict(history, reachable):
     last = history.rows[-1]
     if last["train_loss"] > reachable:
         return "underfit"
-    if last["val_loss"] > 1.2 * history.best["val_loss"]:
+    if last["val_loss"] > 1.2 * min(history["val_loss"]):
         return "overfit"
     return "normal"
 
 
-reachable = min(history.best["val_loss"] for _, history in fits.values())
+reachable = min(min(history["val_loss"]) for _, history in fits.values())
 print(f"{'loss (nats)':18}training  validation  at its best")
 for name, (_, history) in fits.items():
-    row, best = history.rows[-1], history.best["val_loss"]
+    row, best = history.rows[-1], min(history["val_loss"])
     losses = f"{row['train_loss']:8.3f}{row['val_loss']:12.3f}{best:13.3f}"
     print(f"{name:18}{losses}  {verdict(history, reachable)}")
 
@@ -365,14 +365,15 @@ epochs = course.pick(tiny=15, small=60, full=60)
 torch.manual_seed(run.seed)
 wide_net = wide()
 thousand = digits.train.subset(1000).loader(50, shuffle=True)
-recipe = {"epochs": epochs, "lr": 0.01, "monitor": "val_loss", "progress": False}
+recipe = {"epochs": epochs, "lr": 0.01, "progress": False}
 overfit = fit(wide_net, thousand, val_loader, keep_best=False, **recipe)
 print(f"parameters: {sum(p.numel() for p in wide_net.parameters()):,}")
 
 # %% slide="subslide"
 # alt: Loss and accuracy on 1,000 training digits and on validation digits. The training
 # alt: loss goes to zero. The validation loss turns early; its accuracy flattens out.
-title = f"The validation loss is lowest in epoch {overfit.best['epoch']}. And then?"
+lowest = min(overfit.rows, key=lambda row: row["val_loss"])["epoch"]
+title = f"The validation loss is lowest in epoch {lowest}. And then?"
 plot.curves(overfit, title=title);
 
 # %%
@@ -448,7 +449,7 @@ for n, accuracy, column in zip(sizes, by_size, zip(*plain, strict=True), strict=
 # ## Remedy 2: a validation set
 #
 # The slides' second remedy: keep the model that does best on the validation set.
-# **Early stopping** ends the run when the validation loss has not improved for some
+# **Early stopping** ends the run when the validation accuracy has not improved for some
 # epochs, the *patience*, and takes the best weights back.
 
 # %%
@@ -470,12 +471,11 @@ for name, model, history in (
 
 # %% [markdown]
 # Early stopping saves epochs. Compare the columns: what it repairs is the *loss*, that
-# is the sureness. The accuracy it leaves about as it was, or a little lower: at the
-# lowest loss the network still settles some digits.
+# is the confidence in wrong answers. The accuracy it leaves about as it was.
 
 # %% [markdown] slide="notes"
-# So decide first what counts. `fit(..., monitor="val_accuracy")` would keep the most
-# accurate epoch, `monitor="val_loss"` the one whose probabilities can be trusted most.
+# So decide first what counts. `fit` keeps the most accurate epoch; the one of the
+# lowest validation loss is the one whose probabilities can be trusted most.
 # A doctor's assistant that is sure of its mistakes is worse than one that hesitates.
 
 # %% [markdown] slide="slide"
@@ -732,7 +732,8 @@ for name, (build, decay) in remedies.items():
         torch.manual_seed(seed)
         model, few = build(), digits.train.subset(1000, seed=seed)
         loader = few.loader(50, shuffle=True, seed=seed)
-        settings = {"weight_decay": decay, "keep_best": False, "name": name}
+        sgd = partial(torch.optim.SGD, momentum=0.9, weight_decay=decay)
+        settings = {"optimizer": sgd, "keep_best": False, "name": name}
         runs[name].append(fit(model, loader, val_loader, **recipe, **settings))
         nets[name].append(model)
 

@@ -41,6 +41,7 @@
 
 # %% slide="skip"
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import matplotlib.pyplot as plt
@@ -866,7 +867,8 @@ size, count, rounds = course.pick(
 )
 views = course.pick(tiny=(), small=(), full=(RandomCrop(4), HorizontalFlip()))
 loader = photos.train.subset(count).loader(size, augment=views, shuffle=True)
-recipe = {"lr": 0.01, "momentum": 0.9, "weight_decay": 5e-4, "schedule": "plateau"}
+sgd = partial(torch.optim.SGD, lr=0.01, momentum=0.9, weight_decay=5e-4)
+recipe = {"optimizer": sgd, "schedule": "plateau"}
 recipe |= {"epochs": rounds, "name": "AlexNet", "progress": False}
 history = fit(small_alexnet, loader, watched.loader(500), **recipe)
 

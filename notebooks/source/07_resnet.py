@@ -40,6 +40,7 @@
 
 # %% slide="skip"
 from dataclasses import replace
+from functools import partial
 
 import matplotlib.pyplot as plt
 import torch
@@ -116,8 +117,9 @@ few = photos.train.subset(n)
 small_images = F.adaptive_avg_pool2d(few.images.float(), side).round().byte()
 known = replace(few, images=small_images)
 batch_size = course.pick(tiny=16, small=32, full=128)
+sgd = partial(torch.optim.SGD, momentum=0.9, weight_decay=1e-4)
 recipe = {"lr": course.pick(tiny=0.05, small=0.05, full=0.1), "schedule": "onecycle"}
-recipe |= {"weight_decay": 1e-4, "epochs": course.pick(tiny=2, small=30, full=60)}
+recipe |= {"epochs": course.pick(tiny=2, small=30, full=60), "optimizer": sgd}
 recipe |= {"progress": False}
 
 # %% slide="subslide"
@@ -975,7 +977,7 @@ train_loader = many.loader(64, augment=mirrored_crops, shuffle=True)
 val_loader = photos.val.subset(course.pick(tiny=100, small=2000, full=None)).loader(500)
 torch.manual_seed(run.seed)
 resnet20 = cifar_resnet(3, width=width)
-settings = {"lr": 0.1, "schedule": "onecycle", "weight_decay": 1e-4}
+settings = {"lr": 0.1, "schedule": "onecycle", "optimizer": sgd}
 settings |= {"progress": False}
 epochs = course.pick(tiny=1, small=6, full=164)
 history = fit(resnet20, train_loader, val_loader, epochs=epochs, **settings)

@@ -49,6 +49,7 @@ import tempfile
 import textwrap
 import warnings
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -368,7 +369,8 @@ def train_head(features, labels, decay, seed=0):
     torch.manual_seed(seed)
     head = nn.Linear(features.shape[1], int(labels.max()) + 1)
     batches = DataLoader(TensorDataset(features, labels), 50, shuffle=True)
-    recipe = {"lr": 0.001, "schedule": "onecycle", "weight_decay": decay}
+    sgd = partial(torch.optim.SGD, lr=0.001, momentum=0.9, weight_decay=decay)
+    recipe = {"optimizer": sgd, "schedule": "onecycle"}
     epochs = max(1, head_steps // len(batches))
     return head, fit(head, batches, epochs=epochs, progress=False, **recipe)
 

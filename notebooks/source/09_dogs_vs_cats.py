@@ -39,6 +39,7 @@
 
 # %% slide="skip"
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -263,7 +264,8 @@ for networks, size in ((wide_nets, 224), (narrow, 32)):
 # %%
 networks = course.pick(tiny=narrow, small=narrow, full=wide_nets)
 source = course.pick(tiny="cifar10", small="cifar10", full="imagenet")
-recipe = {"optimizer": "adamw", "weight_decay": 0.05, "schedule": "onecycle"}
+adamw = partial(torch.optim.AdamW, weight_decay=0.05)
+recipe = {"optimizer": adamw, "schedule": "onecycle"}
 recipe |= {"lr": course.pick(tiny=1e-3, small=1e-3, full=1e-4)}
 recipe |= {"epochs": course.pick(tiny=1, small=2, full=10), "progress": False}
 batch_size = course.pick(tiny=32, small=32, full=128)
@@ -379,9 +381,9 @@ def train_head(features, labels, *, val=None, seed=run.seed):
     torch.manual_seed(seed)
     head = nn.Linear(features.shape[1], len(classes))
     loader = DataLoader(TensorDataset(features, labels), 64, shuffle=True)
-    settings = {"lr": 1e-3, "weight_decay": 0.1, "schedule": "onecycle"}
-    settings |= {"epochs": 30, "monitor": "val_loss" if val else "val_accuracy"}
-    fit(head, loader, val, optimizer="adamw", progress=False, **settings)
+    adamw = partial(torch.optim.AdamW, lr=1e-3, weight_decay=0.1)
+    settings = {"epochs": 30, "optimizer": adamw, "schedule": "onecycle"}
+    fit(head, loader, val, progress=False, **settings)
     return head
 
 # %%
@@ -483,7 +485,7 @@ views = [augment.RandomResizedCrop(scale=(0.5, 1.0)), augment.HorizontalFlip()]
 train_loader = photos.train.loader(batch_size, augment=views, shuffle=True)
 val_loader = photos.val.loader(100)
 settings = {"epochs": course.pick(tiny=1, small=2, full=8), "schedule": "onecycle"}
-settings |= {"optimizer": optimizer, "monitor": "val_loss", "progress": False}
+settings |= {"optimizer": optimizer, "progress": False}
 history = fit(model, train_loader, val_loader, **settings)
 
 # %% slide="subslide"

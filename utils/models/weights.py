@@ -9,17 +9,11 @@ from typing import Any
 from torch import Tensor
 
 from experiments import record
-from utils import course
+from utils import checkpoint, course
 from utils.course import CourseError
 from utils.datasets import manifest
 from utils.datasets.download import Remote, fetch
 from utils.datasets.loader import Splits
-<<<<<<< HEAD
-from utils import checkpoint
-=======
-from experiments import record
-from utils import checkpoint
->>>>>>> cfc1e59 (Rebuild the training room: train, recipe, history, checkpoint and one pass over a loader)
 
 OURS = course.ROOT / "data" / "weights"
 FOLDER = "weights"  # in the data folder
