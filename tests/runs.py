@@ -99,7 +99,6 @@ def run(
         model,
         loader,
         list(zip(images.split(40), labels.split(40), strict=True)),
-        device="cpu",
         checkpoint=file,
         **{"epochs": EPOCHS, "progress": False, **RUNS[kind], **changes},
     )

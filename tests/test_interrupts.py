@@ -13,7 +13,7 @@ import torch
 from runs import EPOCHS, assert_equal_runs, run
 from torch import nn
 
-from utils.training.interrupts import held_back
+from utils.checkpoint import held_back
 
 
 def press() -> None:

@@ -66,7 +66,7 @@ def test_the_trained_network_stays_as_it_was():
     before = {name: tensor.clone() for name, tensor in trained.state_dict().items()}
     model = Transfer(trained, 2)
     images, labels = torch.randn(8, 3, 32, 32), torch.arange(8) % 2
-    fit(model, [(images, labels)], epochs=1, lr=0.1, progress=False, device="cpu")
+    fit(model, [(images, labels)], epochs=1, lr=0.1, progress=False)
     assert trained.fc.out_features == 10
     for name, tensor in trained.state_dict().items():
         torch.testing.assert_close(tensor, before[name], rtol=0, atol=0)
@@ -81,7 +81,7 @@ def test_a_frozen_body_does_not_move_and_the_head_does(name):
     ]
     before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
     images, labels = torch.randn(8, 3, 32, 32), torch.arange(8) % 2
-    fit(model, [(images, labels)], epochs=2, lr=0.1, progress=False, device="cpu")
+    fit(model, [(images, labels)], epochs=2, lr=0.1, progress=False)
     changed = [key for key, t in model.state_dict().items() if not t.equal(before[key])]
     assert changed == ["head.weight", "head.bias"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import random
 import signal
 import threading
@@ -36,16 +35,16 @@ class Checkpoint:
     Attributes:
         path: the file; replaced as a whole after every epoch, never half written.
         model: whose weights it holds; not a wrapper of it.
-        parts: optimizer, scheduler and scaler: what has a `state_dict`, or None.
+        parts: optimizer, scheduler or None, and scaler, which have a `state_dict`.
         loader: of the training set, whose order goes on.
     """
 
     path: Path
     model: nn.Module
-    parts: tuple[Any, ...]
+    parts: tuple[Any, Any, Any]
     loader: Any
 
-    def begin(self, *, resume: bool, **more: Any) -> tuple[History, Weights | None]:
+    def begin(self, resume: bool, **more: Any) -> tuple[History, Weights | None]:
         """The epochs so far and the best weights; every part is as `save` found it.
 
         Args:
@@ -56,7 +55,7 @@ class Checkpoint:
             CourseError: the file cannot be written, holds an earlier run that shall not
                 go on, is damaged, or belongs to another model or to other settings.
         """
-        self.settings = plain(self.settings_now() | more)
+        self.settings = plain(settings(self.model, *self.parts[:2], self.loader) | more)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             files.replaceable(self.path)
@@ -75,23 +74,22 @@ class Checkpoint:
                 " name another file, or move this one, to start anew."
             )
         state = read(self.path)
-        if not isinstance(state, dict) or state.get("format") != FORMAT:
-            raise CourseError(
-                f"{self.path} is no checkpoint of this `fit`; weights alone are for"
-                f" load_state_dict. {KEPT}"
-            )
         try:
+            if state["format"] != FORMAT:
+                raise KeyError(FORMAT)
             self.check(state)
             with held_back():  # never half the old state and half the new
                 self.restore(state)
             return History(**state["history"]), state["best"]
         except CourseError:
             raise
-        except Exception as error:  # a hand-made file can hold anything anywhere
-            raise CourseError(f"{self.path} does not fit: {error!r}. {KEPT}") from None
+        except Exception as error:  # weights alone, or what was made by hand
+            raise CourseError(
+                f"{self.path} is no checkpoint of this `fit` ({error!r}). {KEPT}"
+            ) from None
 
     def save(self, history: History, best: Weights | None) -> None:
-        """Write the state at the end of an epoch, with the best weights so far."""
+        """Write the state at the end of an epoch, or say why; the old file stays."""
         state = {
             "format": FORMAT,
             "settings": self.settings,
@@ -102,39 +100,28 @@ class Checkpoint:
             "loader": loader_state(self.loader),
             "random": random_state(),
         }
-        if WRITES:
-            write(self.path, plain(state))
-
-    def settings_now(self) -> dict[str, Any]:
-        """What the parts are set to before the first step."""
-        optimizer, scheduler, _ = self.parts
-        group = optimizer.param_groups[0]
-        lr = group.get("max_lr", group.get("initial_lr", group["lr"]))
-        settings = {"optimizer": type(optimizer).__name__, "lr": lr}
-        settings |= {k: group.get(k) for k in ("momentum", "betas", "weight_decay")}
-        settings["batch_size"] = getattr(self.loader, "batch_size", None)
-        settings["batches"] = len(self.loader) if hasattr(self.loader, "__len__") else 0
-        for name, weight in self.model.named_parameters():
-            settings[f"requires_grad of {name}"] = weight.requires_grad
-        for name, value in (scheduler.state_dict() if scheduler else {}).items():
-            settings[f"{name} of the schedule"] = value
-        return settings
+        try:
+            if WRITES:
+                write(self.path, plain(state))
+        except (OSError, RuntimeError) as error:
+            # torch's own writer raises a RuntimeError that does not know why
+            why = error if isinstance(error, OSError) else "the disk is probably full"
+            raise CourseError(
+                f"The checkpoint {self.path} could not be written: {why}. The previous"
+                " one is intact, as far as its folder is. Make room or bring the folder"
+                " back, then go on with resume=True."
+            ) from None
 
     def check(self, state: dict[str, Any]) -> None:
-        """Raise a `CourseError` unless shapes and settings agree; it names three."""
-        here, there = (
-            {n: tuple(w.shape) for n, w in weights.items()}
-            for weights in (self.model.state_dict(), state["model"])
-        )
-        pairs = {f"shape of {n}": (there.get(n), here.get(n)) for n in here | there}
-        then = state["settings"]
-        pairs |= {k: (then.get(k, now), now) for k, now in self.settings.items()}
-        changed = [
-            f"{k} was {a!r} and is {b!r}" for k, (a, b) in pairs.items() if a != b
-        ]
-        if changed:
+        """Raise a `CourseError` unless shapes and settings agree."""
+        now, then = self.settings, state["settings"]
+        here, there = shapes(self.model.state_dict()), shapes(state["model"])
+        pairs = {name: (there.get(name), here.get(name)) for name in there | here}
+        pairs |= {name: (then.get(name, value), value) for name, value in now.items()}
+        other = [f"{k} was {a!r} and is {b!r}" for k, (a, b) in pairs.items() if a != b]
+        if other:
             raise CourseError(
-                f"{self.path} was trained otherwise: {'; '.join(changed[:3])}. Resume"
+                f"{self.path} was trained otherwise: {'; '.join(other[:3])}. Resume"
                 " with the same model and values, or name another file to start anew."
             )
 
@@ -148,6 +135,32 @@ class Checkpoint:
         self.model.load_state_dict(state["model"])
 
 
+def settings(model: nn.Module, optimizer: Any, scheduler: Any, loader: Any) -> dict:
+    """What decides how a run goes on, before its first step."""
+    group = optimizer.param_groups[0]
+    lr = group.get("max_lr", group.get("initial_lr", group["lr"]))
+    found = {"optimizer": type(optimizer).__name__, "lr": lr}
+    found |= {k: group.get(k) for k in ("momentum", "betas", "weight_decay")}
+    found["batch_size"] = getattr(loader, "batch_size", None)
+    found["batches"] = len(loader) if hasattr(loader, "__len__") else None
+    for name, weight in model.named_parameters():
+        found[f"requires_grad of {name}"] = weight.requires_grad
+    for name, value in (scheduler.state_dict() if scheduler else {}).items():
+        found[f"{name} of the schedule"] = value
+    return found
+
+
+def shapes(weights: Weights) -> dict[str, tuple[int, ...]]:
+    """The shape of each weight, by a name that a message can show."""
+    return {f"the shape of {k}": tuple(weight.shape) for k, weight in weights.items()}
+
+
+def write(path: Path, state: dict[str, Any]) -> None:
+    """Replace the file by one with this state, or leave it as it is."""
+    with files.replacing(path) as file:
+        torch.save(state, file)
+
+
 def read(path: Path) -> Any:
     """What `torch.save` wrote, on the CPU; code in it is never run.
 
@@ -157,34 +170,16 @@ def read(path: Path) -> Any:
     try:
         if zipfile.is_zipfile(path):  # torch does not look at the checksums it wrote
             with zipfile.ZipFile(path) as archive:
-                if damaged := archive.testzip():
-                    raise zipfile.BadZipFile(f"{damaged} has changed on the disk")
+                # What is marked as a folder it takes for memory as it happens to be.
+                folders = any(each.external_attr & 16 for each in archive.infolist())
+                if folders or archive.testzip():
+                    raise zipfile.BadZipFile
         return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise CourseError(
-            f"{path} was not opened: it holds more than tensors and numbers (a whole"
-            f" model?), and could run a stranger's code. {KEPT}"
-        ) from None
     except Exception as error:  # bytes at random can raise anything
-        raise CourseError(f"{path} cannot be read ({error!r}). {KEPT}") from None
-
-
-def write(path: Path, state: dict[str, Any]) -> None:
-    """Replace the file by one with this state.
-
-    Raises:
-        CourseError: it could not be written; the previous file is as it was.
-    """
-    try:
-        with files.replacing(path) as file:
-            torch.save(state, file)
-    except (OSError, RuntimeError) as error:
-        # torch's own writer raises a RuntimeError that does not know why
-        why = error if isinstance(error, OSError) else "the disk is probably full"
         raise CourseError(
-            f"The checkpoint {path} could not be written: {why}. The previous one is"
-            " intact, as far as its folder is. Make room or bring the folder back, then"
-            " go on with resume=True."
+            f"{path} was not opened: it is damaged or cut short, or holds more than"
+            f" tensors and numbers, such as a whole model ({type(error).__name__})."
+            f" {KEPT}"
         ) from None
 
 
@@ -253,10 +248,7 @@ def restore_random(state: dict[str, Any]) -> None:
 def held_back(*, dropped: bool = False) -> Iterator[None]:
     """Hold Ctrl-C and the stop button back until the block has come to its end.
 
-    Outside the main thread, which alone is interrupted, nothing changes.
-
-    Args:
-        dropped: an interrupt that came does not count at all.
+    They reach the main thread alone. `dropped`: one that came does not count at all.
     """
     handler = signal.getsignal(signal.SIGINT)
     main = threading.current_thread() is threading.main_thread()

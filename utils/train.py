@@ -145,7 +145,7 @@ def fit(
         parts = (optimizer, scheduler, scaler)
         saved = Checkpoint(course.expanded(checkpoint), bare, parts, train_loader)
         history, best = saved.begin(
-            resume=resume,
+            resume,
             schedule="own" if callable(schedule) else schedule,
             epochs=epochs if schedule in recipe.PLANNED else None,
             loss="cross-entropy" if loss_function is None else "own",

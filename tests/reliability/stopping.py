@@ -21,8 +21,7 @@ from runs import run, set_seed
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from utils import train
-from utils.training import checkpoint
+from utils import checkpoint, train
 
 PHASES = ("outside", "step", "evaluation", "writing", "between")  # of fit
 EXAMPLES = 256
@@ -131,9 +130,7 @@ def go_on(folder: Path, model: nn.Module) -> None:
     set_seed(5)
     images = torch.randn(64, 1, 8, 8)
     labels = images.mean((1, 2, 3)).gt(0).long()
-    history = train.fit(
-        model, [(images, labels)], epochs=1, lr=0.01, progress=False, device="cpu"
-    )
+    history = train.fit(model, [(images, labels)], epochs=1, lr=0.01, progress=False)
     torch.save(history.rows, folder / "again.pt")
 
 

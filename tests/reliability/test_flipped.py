@@ -12,9 +12,9 @@ import torch
 from runs import run
 from stopping import same
 
+from utils import checkpoint
 from utils.course import CourseError
 from utils.models import weights
-from utils.training import checkpoint
 
 READERS: dict[str, Callable[[Path], Any]] = {
     "checkpoint": checkpoint.read,

@@ -25,8 +25,8 @@ from runs import EPOCHS, RUNS, assert_equal_runs, net, run, set_seed
 from stopping import PHASES, Child, flat, go_on, kill, left, same, state, timeless
 
 from tools.execute import running
+from utils import checkpoint
 from utils.course import CourseError
-from utils.training import checkpoint
 
 WORK = ("step", "evaluation", "writing")
 AIMS = (*WORK, "any moment")
@@ -228,7 +228,7 @@ def test_a_folder_that_vanishes_costs_no_checkpoint(moment, tmp_path, monkeypatc
 
     with monkeypatch.context() as patch:
         patch.setattr(module, name, unmount)
-        with pytest.raises(CourseError, match=r"Epoch 3: .*Its folder is gone"):
+        with pytest.raises(CourseError, match=r"Epoch 3: .*as far as its folder is"):
             run("epoch-sgd", mount / "run.pt", resume=True, **kept)
     away.rename(mount)
     assert (mount / "run.pt").read_bytes() == good

@@ -90,7 +90,7 @@ def test_with_workers(workers: int) -> None:
         loader = DataLoader(
             examples_, 16, shuffle=True, generator=draw, num_workers=workers
         )
-        train.fit(model, loader, epochs=2, lr=0.05, progress=False, device="cpu")
+        train.fit(model, loader, epochs=2, lr=0.05, progress=False)
         return model.state_dict()
 
     assert same(weights(workers), weights(0))
