@@ -451,7 +451,7 @@ def test_it_is_found_within_fifty_steps() -> None:
     loader = Counting(batches(10, size=5) * 150)
     with pytest.raises(CourseError, match="at step 52,"):
         fit(spoil(after=51), loader, epochs=1, lr=0.01)
-    assert loader.steps == 100
+    assert loader.steps == 100 + 52  # and looked for a reason in the images
 
 
 def test_weights_that_the_last_step_spoilt_are_found_and_the_best_come_back() -> None:

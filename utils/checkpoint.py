@@ -168,12 +168,13 @@ def read(path: Path) -> Any:
         CourseError: the file is truncated, damaged, foreign or not to be trusted.
     """
     try:
-        if zipfile.is_zipfile(path):  # torch does not look at the checksums it wrote
-            with zipfile.ZipFile(path) as archive:
-                # What is marked as a folder it takes for memory as it happens to be.
-                folders = any(each.external_attr & 16 for each in archive.infolist())
-                if folders or archive.testzip():
-                    raise zipfile.BadZipFile
+        with zipfile.ZipFile(path) as archive:  # torch writes checksums, and reads none
+            first, *_ = members = archive.infolist()
+            # What is marked as a folder it takes for memory as it happens to be; what
+            # lies before a zip, for its old formats.
+            odd = first.header_offset or any(x.external_attr & 16 for x in members)
+            if odd or archive.testzip():
+                raise zipfile.BadZipFile
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # bytes at random can raise anything
         raise CourseError(

@@ -106,8 +106,8 @@ class History:
 
     def table(self) -> list[list[str]]:
         """Headings, then at most 12 epochs as text: first, best, last, some between."""
-        n = len(self.rows)
-        shown = {1 + round(i * (n - 1) / min(n, 10)) for i in range(min(n, 10) + 1)}
+        n, some = len(self.rows), max(1, min(len(self.rows), 10))
+        shown = {1 + round(i * (n - 1) / some) for i in range(some + 1)}
         best = self.best["epoch"] if self.validated else None
         columns = [c for c in COLUMNS if self.validated or not c.startswith("val_")]
         table = [[COLUMNS[c][0] for c in columns]]

@@ -35,10 +35,7 @@ if __name__ == "__main__":
 
 with guided:
     import numpy as np
-    import torch
     from PIL import Image
-    from torch import nn
-    from torch.amp import GradScaler
 
     from experiments import leaderboard
     from utils import course
@@ -54,9 +51,6 @@ with guided:
     )
     from utils.datasets.findings import Findings
     from utils.datasets.sources import Zip
-    from utils.training import checkpoint
-    from utils.training.history import History
-    from utils.training.tally import Metrics
 
 MEMORY = Path("/dev/shm")
 
@@ -120,40 +114,6 @@ def photo_zip(data: bytes) -> None:
         with contextlib.suppress(CourseError):  # the others are still of use
             file = archive.open(photo)
             readers.decode_photo(file, photo.name, size=4, tell=str)
-
-
-def saved_run(data: bytes) -> None:
-    """A checkpoint: whole files, and pickles within sound ones; the first byte says."""
-    kind, data = data[:1], data[1:]
-    if kind and kind[0] % 2:
-        data = repacked(data)
-    path = written(data, "run.pt")
-    checkpoint.read(path)  # where most end, before there is anything to train
-    run, _ = parts(path)
-    history, best = run.load()
-    assert isinstance(history, History)
-    # Training goes on: nothing that was loaded may stop it, or lead out of its memory.
-    run.model(torch.ones(1, 2)).sum().backward()
-    run.optimizer.step()
-    run.model.load_state_dict(best or run.model.state_dict())
-    repr(history)
-    np.random.rand(2000)  # noqa: NPY002
-    torch.rand(2000)
-
-
-def parts(path: Path) -> tuple[checkpoint.Checkpoint, History]:
-    """A run that has trained for one step, which was its only epoch."""
-    model = nn.Linear(2, 2)
-    optimizer = torch.optim.Adam(model.parameters(), 0.1, fused=True)
-    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 10)
-    scaler = GradScaler("cpu", enabled=False)
-    changing = (model, optimizer, scheduler, scaler, [])
-    run = checkpoint.Checkpoint(path, *changing, settings={"lr": 0.1})
-    model(torch.ones(1, 2)).sum().backward()
-    optimizer.step()
-    history, metrics = History(name="run"), Metrics(0.5, 0.5, 1)
-    history.add(metrics, metrics, lr=0.1, seconds=1.0, images_per_second=1.0)
-    return run, history
 
 
 def record(data: bytes) -> None:
@@ -244,34 +204,6 @@ def zip_seeds() -> list[bytes]:
     return made
 
 
-@functools.cache
-def saved() -> bytes:
-    """A whole checkpoint, as `fit` writes it."""
-    run, history = parts(scratch() / "good.pt")
-    run.save(history, run.model.state_dict())
-    return run.path.read_bytes()
-
-
-def repacked(pickled: bytes) -> bytes:
-    """The checkpoint with another pickle, in a zip without a fault."""
-    file = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(saved())) as old, zipfile.ZipFile(file, "w") as new:
-        for name in old.namelist():
-            content = pickled if name.endswith("data.pkl") else old.read(name)
-            new.writestr(name, content)
-    return file.getvalue()
-
-
-def saved_seeds() -> list[bytes]:
-    with zipfile.ZipFile(io.BytesIO(saved())) as archive:
-        name = next(n for n in archive.namelist() if n.endswith("data.pkl"))
-        inner = archive.read(name)
-    old = io.BytesIO()
-    state = {"format": checkpoint.FORMAT, "settings": {}, "model": {}}
-    torch.save(state, old, _use_new_zipfile_serialization=False)
-    return [b"\1" + inner, b"\0" + saved(), b"\0" + old.getvalue()]
-
-
 def record_seeds() -> list[bytes]:
     paths = sorted((ROOT / "results").glob("*.json"))[::20]
     made = []
@@ -323,7 +255,6 @@ TARGETS: dict[str, Target] = {
     "cifar": (cifar_batch, cifar_seeds),
     "image_folder": (image_folder, photo_seeds),
     "zip": (photo_zip, zip_seeds),
-    "checkpoint": (saved_run, saved_seeds),
     "results": (record, record_seeds),
     "manifest": (checksums, checksum_seeds),
     "pixels": (decoded_photos, pixel_seeds),

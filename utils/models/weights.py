@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from experiments import record
-from utils import checkpoint, course
+from utils import course
 from utils.course import CourseError
 from utils.datasets import manifest
 from utils.datasets.download import Remote, fetch
@@ -130,7 +131,7 @@ def load(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise CourseError(f"There is no file {path}. Check its name and folder.")
     try:
-        found = checkpoint.read(path)
+        found = torch.load(path, map_location="cpu", weights_only=True)
     # What torch raises depends on the bytes; whatever it is, the file is at fault.
     except Exception as error:
         raise CourseError(

@@ -155,8 +155,8 @@ TRAIN = (
         "flipped-bit",
         "a checkpoint with a flipped bit is taken",
         "checkpoint",
-        "if folders or archive.testzip():",
-        "if folders:",
+        "if odd or archive.testzip():",
+        "if odd:",
         "checkpoint",
     ),
     Mutant(
