@@ -56,7 +56,7 @@ def replaceable(path: Path) -> tuple[Path, Path]:
         OSError: one of them is there and is no regular file, but a folder or a device.
     """
     path = path.resolve() if path.is_symlink() else path
-    both = path, path.with_name(f"{path.name}.part")
+    both = path, Path(f"{path}.part")
     for each in both:
         if each.exists() and not each.is_file():
             raise OSError(errno.EEXIST, "what is there is no regular file", str(each))
