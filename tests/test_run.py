@@ -230,29 +230,6 @@ def test_a_widget_leaves_its_picture_alone():
     assert "widgets" not in nb.metadata
 
 
-def test_rendering_keeps_the_picture_of_an_interactive_figure(root):
-    widget = """
-# %%
-# alt: A white square.
-import sys
-sys.path.insert(0, COURSE)
-import matplotlib.pyplot as plt
-from teaching import sliders
-def square(side=1):
-    return plt.figure(figsize=(side, side))
-sliders.explore(square, side=(1, 3))
-"""
-    path = root / "notebooks/source/90_good.py"
-    text = widget.replace("COURSE", repr(str(ROOT)))
-    path.write_text(path.read_text() + text)
-    assert render.main(["90", "--scale", "tiny"], root) == 0
-    nb = nbformat.read(root / "notebooks/90_good.ipynb", 4)
-    [output] = nb.cells[-1].outputs
-    assert set(output.data) == {"image/png", "text/plain"}
-    assert output.metadata["image/png"]["alt"] == "A white square."
-    assert build.check_all(build.lectures(["90"], root), root) == []
-
-
 def test_figures_shrink_and_stay_as_they_look():
     rng = np.random.default_rng(0)
     smooth = np.linspace(60, 180, 300) + rng.normal(0, 4, (200, 300))

@@ -6,7 +6,9 @@ import json
 import shutil
 import urllib.request
 
+import nbformat
 import pytest
+from nbformat import v4
 
 from labserver import DIRECT, assert_private, jupyterlab
 from utils.course import ROOT
@@ -57,6 +59,26 @@ FAULTS = """() => {
   return found;
 }"""
 
+SLIDER = """
+import sys
+sys.path.insert(0, "..")
+import matplotlib.pyplot as plt
+from teaching import sliders
+
+def strip(width=2):
+    if width > 3:
+        raise ValueError("too wide")
+    return plt.figure(figsize=(width, 1), dpi=100)
+
+sliders.explore(strip, width=(1, 4))
+"""
+# Shown as large as it was drawn: not stretched, and not cut.
+WIDTH = """width => {
+  const image = document.querySelector(".jp-OutputArea img");
+  return image && image.naturalWidth == width && image.clientWidth == width
+    && image.clientHeight == image.naturalHeight;
+}"""
+
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
@@ -66,7 +88,7 @@ def lab(tmp_path_factory):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, course / name)
     with jupyterlab(course, home, "--expose-app-in-browser") as info:
-        yield info
+        yield info | {"course": course}
 
 
 @pytest.fixture(scope="module")
@@ -84,15 +106,21 @@ def test_the_server_is_for_this_machine_and_its_user_alone(lab):
 def test_a_notebook_runs_from_top_to_bottom(lab, context, notebook, thorough):
     if not thorough and notebook.stem not in FEW:
         pytest.skip("nbval runs it, too; --thorough opens each")
-    page = context.new_page()
-    page.set_default_timeout(120_000)
-    page.goto(f"{lab['url']}lab/tree/{notebook.name}?token={lab['token']}&reset")
-    page.wait_for_selector(".jp-Notebook .jp-CodeCell")
-    page.evaluate(RUN)
+    page = executed(lab, context, notebook.name)
     complaints = page.evaluate(FAULTS)
     page.close(run_before_unload=False)
     end_kernels(lab)
     assert not complaints, "\n".join(complaints)
+
+
+def executed(lab, context, name):
+    """A page with a notebook, all of whose cells have run."""
+    page = context.new_page()
+    page.set_default_timeout(120_000)
+    page.goto(f"{lab['url']}lab/tree/{name}?token={lab['token']}&reset")
+    page.wait_for_selector(".jp-Notebook .jp-CodeCell")
+    page.evaluate(RUN)
+    return page
 
 
 def end_kernels(lab) -> None:
@@ -104,3 +132,19 @@ def end_kernels(lab) -> None:
     for kernel in kernels:
         one = f"{every}/{kernel['id']}"
         DIRECT.open(urllib.request.Request(one, headers=headers, method="DELETE"))
+
+
+def test_a_slider_moves_the_picture(lab, context):
+    nb = v4.new_notebook(cells=[v4.new_code_cell(SLIDER)])
+    nb.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+    nbformat.write(nb, lab["course"] / "notebooks" / "widget.ipynb")
+    page = executed(lab, context, "widget.ipynb")
+    page.wait_for_function(WIDTH, arg=200)
+    slider = page.locator(".noUi-handle")
+    slider.press("ArrowRight")
+    page.wait_for_function(WIDTH, arg=300)
+    slider.press("ArrowRight")
+    page.get_by_text("ValueError: too wide").wait_for()
+    assert page.evaluate(WIDTH, 300)
+    page.close(run_before_unload=False)
+    end_kernels(lab)

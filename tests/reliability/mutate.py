@@ -22,13 +22,14 @@ import report
 from mutants import MUTANTS, Mutant
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("utils", "tests", "data", "results", "README.md", "pyproject.toml")
+ROOMS = ("utils", "teaching", "experiments", "tools")
+PARTS = (*ROOMS, "tests", "data", "results", "README.md", "pyproject.toml")
 SECONDS = 900  # for the tests of one file; a fault that hangs them is caught, too
 
 
 @contextmanager
 def copied() -> Iterator[Path]:
-    """A copy of what the tests of `utils` need, without what was downloaded."""
+    """A copy of what the tests need, without what was downloaded."""
     listed = ["git", "-C", str(ROOT), "ls-files", "-co", "--exclude-standard", "-z"]
     done = subprocess.run([*listed, *PARTS], capture_output=True, check=True, text=True)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
@@ -73,7 +74,7 @@ def plant(mutant: Mutant, text: str) -> str:
     if text.count(mutant.old) != 1:
         count = text.count(mutant.old)
         raise ValueError(
-            f"{mutant.name}: utils/{mutant.file}.py holds its text {count} times."
+            f"{mutant.name}: {mutant.path} holds its text {count} times."
             " The code has changed: bring mutants/ up to date."
         )
     return text.replace(mutant.old, mutant.new)
@@ -85,7 +86,7 @@ def judge(root: Path, mutant: Mutant) -> str:
     Raises:
         RuntimeError: the fault keeps the tests from running, so it proves nothing.
     """
-    path = root / "utils" / f"{mutant.file}.py"
+    path = root / mutant.path
     text = path.read_text(encoding="utf-8")
     path.write_text(plant(mutant, text), encoding="utf-8")
     try:

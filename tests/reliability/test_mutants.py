@@ -14,7 +14,7 @@ FEW = ("running-biased", "momentum")  # what CI plants
 def test_each_fault_still_has_its_place() -> None:
     assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS) >= 30
     for mutant in MUTANTS:
-        text = (ROOT / "utils" / f"{mutant.file}.py").read_text("utf-8")
+        text = (ROOT / mutant.path).read_text("utf-8")
         ast.parse(plant(mutant, text))
         for name in mutant.tests.split():
             assert (ROOT / "tests" / f"test_{name}.py").is_file()

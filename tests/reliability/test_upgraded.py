@@ -1,4 +1,4 @@
-"""The course forces no upgrade, and works where processes are spawned.
+"""The course forces no upgrade.
 
 That it survives one is what `matrix.py` shows, and CI with the same versions.
 """
@@ -17,11 +17,6 @@ from pathlib import Path
 import matrix
 import pytest
 import report
-import torch
-from torch.utils.data import DataLoader
-
-from utils import data
-from utils.datasets import store
 
 REQUIREMENTS = report.ROOT / "requirements.txt"
 LIMITS = matrix.limits("oldest").splitlines()
@@ -87,17 +82,3 @@ def test_pip_keeps_the_torch_that_is_there(tmp_path, thorough, keep):
         assert not new & TORCH
     figure = f"beside torch 2.4 and 2.6, pip installs {len(new)} packages and no torch"
     keep("pip", figure, installed=len(new))
-
-
-def test_batches_are_fetched_by_spawned_processes():
-    examples = data.mnist(source="embedded").train.subset(64)
-    loader = DataLoader(
-        store._Examples(examples),
-        batch_sampler=list(torch.arange(64).split(16)),
-        collate_fn=tuple,
-        num_workers=2,
-        multiprocessing_context="spawn",
-    )
-    images, labels = zip(*loader, strict=True)
-    assert torch.equal(torch.cat(images), examples.images)
-    assert torch.equal(torch.cat(labels), examples.labels)

@@ -12,7 +12,8 @@ class Mutant:
     Attributes:
         name: short, for the command line.
         what: the fault in words.
-        file: of `utils`, without the ending: "models/vgg".
+        file: without the ending, of `utils` where no other room is named: "models/vgg",
+            "teaching/check".
         old: the text as it stands, once in the file.
         new: what stands there with the fault.
         tests: the test files that guard it, as "vgg" for tests/test_vgg.py.
@@ -26,3 +27,9 @@ class Mutant:
     new: str
     tests: str
     missed: bool = False
+
+    @property
+    def path(self) -> str:
+        """The file, as seen from the course's folder."""
+        rooms = ("teaching/", "experiments/", "tools/")
+        return f"{'' if self.file.startswith(rooms) else 'utils/'}{self.file}.py"
