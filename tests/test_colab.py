@@ -71,6 +71,7 @@ def test_in_a_clone_it_shows_nothing_and_sets_the_path(tmp_path):
     for name in ("utils", "tools"):
         (tmp_path / name).mkdir()
     shutil.copy(ROOT / "tools/colab.py", tmp_path / "tools")
+    (tmp_path / "utils/__init__.py").touch()
     (tmp_path / "utils/course.py").write_text("print('the course of this clone')")
     folder = tmp_path / "notebooks/solutions"
     folder.mkdir(parents=True)

@@ -37,7 +37,7 @@ runpy.run_path([*files, "cnn-course/tools/colab.py"][0])["settle"]()"""
 
 def setup(repository: str) -> str:
     """The code of the first cell, for a course published at `repository`."""
-    return SETUP.format(origin=quote(repository or "unpublished", safe=":/@"))
+    return SETUP.format(origin=quote(repository or "unpublished", safe=":/@%"))
 
 
 def settle(root: Path = ROOT) -> None:

@@ -45,8 +45,7 @@ def jupyterlab(folder: Path, home: Path, *options: str) -> Iterator[dict]:
     """
     private = {f"JUPYTER_{x}_DIR": str(home / x) for x in ("CONFIG", "DATA", "RUNTIME")}
     env = os.environ | private | {"CNN_COURSE_SCALE": "tiny", "OMP_NUM_THREADS": "1"}
-    root = getattr(os, "geteuid", lambda: 1)() == 0
-    command = [*recipe("lab"), *options, "--no-browser", *["--allow-root"][:root]]
+    command = [*recipe("lab"), *options, "--no-browser"]
     with open(home / "log", "wb") as log:
         server = subprocess.Popen(command, cwd=folder, env=env, stderr=log)
     try:
