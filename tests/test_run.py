@@ -275,6 +275,7 @@ def test_nbval_runs_all_and_fails_where_it_should(root):
         ("91_bad.ipynb", "1"),
         ("92_odd.ipynb", "0"),  # uses what a library is about to drop
         ("92_odd.ipynb", "1"),  # survives its interrupt
+        ("solutions/91_bad.ipynb", "1"),
         ("solutions/94_blank.ipynb", "8"),  # a solution that is none
     ], done.stdout
     assert "use b" in done.stdout
