@@ -1,8 +1,9 @@
-"""Self-checks of lecture 00: sizes, parameters, softmax and gradients."""
+"""Self-checks of lecture 00: sizes, parameters, softmax, a step, gradients."""
 
 from __future__ import annotations
 
-import math
+import copy
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -108,26 +109,64 @@ def _short(row: Tensor) -> str:
 
 
 @exercise("00.4")
-def doubled_softmax(answer: Any) -> str:
-    """The least loss of 100 classes if the model ends in a softmax."""
-    expect_number(
-        answer,
-        math.log(1 + 99 / math.e),
-        unit="nats",
-        misconceptions={
-            0: "so low comes the loss of logits; these lie between 0 and 1.",
-            math.log(1 + 9 / math.e): "this is the least loss of ten classes.",
-            math.log(1 + 100 / math.e): "how many wrong classes are there beside it?",
-            math.log(100): "this is the loss of equal scores; the best one is lower.",
-            math.log(math.e + 99): "this is the loss of a sure and wrong network.",
-            math.log(99 / math.e): "the right class is part of the sum too.",
-            math.e / (math.e + 99): "this is the probability; its cost is −ln of it.",
-            -math.log(1 + 99 / math.e): "the size is right, the sign is not.",
-        },
-        hint="The best scores are 1 for the right class and 0 for 99 others. What"
-        " does the loss's softmax make of them, and what is −ln of that?",
-    )
-    return f"of {math.log(100):.3f} nats at the start, only 0.983 can be learned."
+def training_step(function: Any) -> str:
+    """Two steps of gradient descent on a network of two layers."""
+    hint = "The order: zero_grad, loss, backward, then p -= lr * p.grad for all p."
+    for name, expected, found in _two_steps(function):
+        if not torch.allclose(expected["right"], found, atol=1e-6):
+            for reason, wrong in expected.items():
+                if reason != "right" and torch.allclose(wrong, found, atol=1e-6):
+                    raise Wrong(f"{name}: {reason}", hint)
+            gap = (expected["right"] - found).abs().max()
+            raise Wrong(f"{name}: the parameters are off by up to {gap:.2g}.", hint)
+    return "two steps, both equal to those of torch.optim.SGD."
+
+
+def _two_steps(function: Any) -> Iterator[tuple[str, dict[str, Tensor], Tensor]]:
+    """After each step: right parameters, those of known mistakes, those found."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 3))
+    double, lr, kept = copy.deepcopy(model), 0.5, torch.zeros(())
+    for name in ("first step", "second step"):
+        images, labels = torch.randn(8, 1, 2, 3), torch.randint(3, (8,))
+        start = _flat(double.parameters())
+        loss = F.cross_entropy(double(images), labels)
+        gradient = _flat(torch.autograd.grad(loss, list(double.parameters())))
+        returned = call(function, model, images, labels, lr, copied=False)
+        _returns_loss(returned, loss, F.cross_entropy(model(images), labels))
+        last = torch.cat([torch.zeros(35), torch.ones(18)])  # of the second layer
+        yield (
+            name,
+            {
+                "right": start - lr * gradient,
+                "no parameter has moved.": start,
+                "it went uphill: subtract the gradient.": start + lr * gradient,
+                "the learning rate is missing.": start - gradient,
+                "the loss is a mean over the batch, not a sum.": start
+                - lr * 8 * gradient,
+                "only the last layer has moved.": start - lr * last * gradient,
+                "only the first layer has moved.": start - lr * (1 - last) * gradient,
+                "the gradient of the step before is still in it: clear it first.": start
+                - lr * (gradient + kept),
+            },
+            _flat(model.parameters()),
+        )
+        with torch.no_grad():
+            for p, moved in zip(double.parameters(), model.parameters(), strict=True):
+                p.copy_(moved)
+        kept = gradient
+
+
+def _returns_loss(returned: Any, before: Tensor, after: Tensor) -> None:
+    """Accept the loss before the step, as a number or a tensor of one element."""
+    if isinstance(returned, (str, bool, type)) or callable(returned):
+        raise Wrong(f"It returns {describe(returned)}, not the loss.")
+    known = {after.item(): "this is the loss after the step; return the one before."}
+    expect_number(returned, before.item(), unit="nats", misconceptions=known)
+
+
+def _flat(tensors: Iterable[Tensor]) -> Tensor:
+    return torch.cat([t.detach().flatten() for t in tensors])
 
 
 @exercise("00.5")
@@ -151,25 +190,6 @@ def three_layers(answer: Any) -> str:
 
 
 @exercise("00.6")
-def four_sigmoids(answer: Any) -> str:
-    """The largest factor on a gradient through four sigmoids."""
-    expect_number(
-        answer,
-        1 / 256,
-        misconceptions={
-            0.25: "this is one sigmoid; a gradient passes four.",
-            1.0: "gradients along a path are multiplied, not added.",
-            0.25**3: "count again: C1, C3, C5 and F6 have an activation each.",
-            0.25**5: "count again: the output layer has no activation.",
-            0.5**4: "0.5 is the sigmoid's value at 0; its gradient there is 0.25.",
-            256: "this is by how much it shrinks at least; the factor is 1 over it.",
-        },
-        hint="The chain rule multiplies: what is the sigmoid's largest gradient?",
-    )
-    return "at most 1/256; where a sigmoid is saturated, far less."
-
-
-@exercise("00.7")
 def gradient_at_c1(function: Any) -> str:
     """Mean gradient of C1 under three activations, on a batch of noise."""
     torch.manual_seed(1)
