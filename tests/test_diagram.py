@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from teaching import diagrams
+from teaching import architectures, diagrams
 from teaching.diagrams import Stage
 from teaching.svg import FONT, PAGE, text_width
 from utils.course import CourseError
@@ -28,6 +28,16 @@ RESNET = [
     Stage("dropout", "dropout 0.5", 512),
     Stage("linear", "linear", 1000),
 ]
+ARCHITECTURES = (
+    architectures.residual_block,
+    architectures.bottleneck,
+    architectures.inception,
+    architectures.two_towers,
+    architectures.resnet34_beside_plain34_and_vgg19,
+    architectures.transfer,
+    architectures.norm_axes,
+    architectures.dropout_thinned,
+)
 ALL_KINDS = [Stage(kind, kind, 16, 8) for kind in diagrams.COLORS]
 
 
@@ -54,6 +64,8 @@ def boxes(root):
         diagrams.network([Stage("conv", "conv 3×3", 512, 224)] * 23),
         diagrams.from_model(LeNet5(), (1, 28, 28), title="LeNet-5"),
         diagrams.from_model(TwoLayerCNN(), (3, 32, 32)),
+        *(draw() for draw in ARCHITECTURES),
+        architectures.inception(naive=True),
     ],
 )
 def test_words_do_not_overlap_and_fit_the_page(picture):
@@ -69,6 +81,21 @@ def test_words_do_not_overlap_and_fit_the_page(picture):
     for one, other in combinations(places, 2):
         apart = one[1] <= other[0] or other[1] <= one[0]
         assert apart or one[3] <= other[2] or other[3] <= one[2]
+
+
+@pytest.mark.parametrize("draw", ARCHITECTURES, ids=lambda draw: draw.__name__)
+def test_an_architecture_is_told_in_words(draw):
+    picture = draw()
+    root = parse(picture)
+    assert root.get("aria-label") == picture.alt
+    assert 100 < len(picture.alt) < 330
+    assert float(root.get("width")) == PAGE
+
+
+def test_the_three_networks_have_their_layers():
+    root = parse(architectures.resnet34_beside_plain34_and_vgg19())
+    layers = [r for r in root.findall(f"{SVG}rect") if r.get("rx")]
+    assert len(layers) == 19 + 34 + 34
 
 
 def test_a_picture_comes_with_words():
