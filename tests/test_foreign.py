@@ -89,6 +89,21 @@ def test_any_way_to_flatten_trains_as_in_plain_torch(way: str) -> None:
     ours(batches()[0][0])  # nothing that was done to it outlasts the calls
 
 
+def test_grey_images_are_flattened_by_view_too() -> None:
+    class Grey(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3)
+            self.last = nn.Linear(64, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.second(self.first(x))
+            return self.last(x.view(x.size(0), -1))
+
+    grey = [(images[:, :1], labels) for images, labels in batches()]
+    fit(Grey(), grey, grey, epochs=1)
+
+
 def test_a_network_is_as_it_was_after_an_error() -> None:
     model = Own(lambda net, x: net.last(x))
     with pytest.raises(CourseError):

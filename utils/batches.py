@@ -96,7 +96,8 @@ class Pass:
             buffer.data.copy_(value)
         self.layout = torch.contiguous_format
         self.stack.enter_context(recipe.arranged(self.model, self.layout))
-        return self._logits(images.contiguous())
+        # A copy: with one channel both orders count as contiguous, and torch keeps one.
+        return self._logits(images.clone(memory_format=torch.contiguous_format))
 
     def _logits(self, images: Tensor) -> Tensor:
         half = self.format != torch.float32

@@ -56,7 +56,7 @@ LOOK = (
     Mutant(
         "deviation",
         "the spread over the seeds is that of a population",
-        "results",
+        "experiments/leaderboard",
         "stdev(values):.2f",
         "(stdev(values) * (1 - 1 / len(values)) ** 0.5):.2f",
         "results",
@@ -64,7 +64,7 @@ LOOK = (
     Mutant(
         "tolerance",
         "a check takes numbers that are off by a tenth",
-        "exercises/__init__",
+        "teaching/checks/__init__",
         "tolerance: float = 1e-3",
         "tolerance: float = 1e-1",
         "check",
@@ -72,7 +72,7 @@ LOOK = (
     Mutant(
         "parameters",
         "a check takes a network with too many parameters",
-        "exercises/__init__",
+        "teaching/checks/__init__",
         "parameters is not None and count != parameters",
         "parameters is not None and count < parameters",
         "check",
@@ -81,7 +81,7 @@ LOOK = (
     Mutant(
         "blank",
         "a half-answered exercise counts as answered",
-        "check",
+        "teaching/check",
         "return not answer or any(is_blank(part) for part in parts)",
         "return not answer or all(is_blank(part) for part in parts)",
         "check",
