@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from utils import course
 from utils.augment import RandomCrop, RandomResizedCrop
-from utils.augment.geometry import cut
+from utils.augment import cut
 from utils.datasets import maps
 from utils.datasets.shard import WHOLE, Shard, draw
 
