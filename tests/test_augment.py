@@ -147,13 +147,6 @@ def test_rotation_equals_torchvision(shape, channels):
     assert_near(rotation.apply(images, angles), expected)
 
 
-def test_rotation_by_a_quarter_turn_is_counter_clockwise():
-    images = float_images(2, 1, 8, 8)
-    turned = Rotation(90).apply(images, torch.tensor([90.0, -90.0]))
-    assert_near(turned[0], torch.rot90(images[0], 1, (1, 2)))
-    assert_near(turned[1], torch.rot90(images[1], -1, (1, 2)))
-
-
 @pytest.mark.parametrize("size", [None, 1, 16, 40])
 @pytest.mark.parametrize("shape", [(20, 28), (32, 32)])
 def test_resized_crop_equals_torchvision(size, shape):
@@ -388,14 +381,10 @@ def test_jitter_factors_and_orders():
     _, counts = order.unique(dim=0, return_counts=True)
     assert len(counts) == 24  # all orders of four operations, equally often
     assert stats.chisquare(counts).pvalue > 0.001
-
-
-def test_jitter_draws_only_the_operations_in_use():
-    jitter = ColorJitter(contrast=0.5, hue=0.5)
-    order, _ = jitter.draw(torch.empty(50, 3, 4, 4), rng())
-    assert {tuple(row) for row in order.tolist()} == {(1, 3), (3, 1)}
-    order, _ = jitter.draw(torch.empty(50, 1, 4, 4), rng())
-    assert order.unique().tolist() == [1]
+    for channels, used in ((3, [(1, 3), (3, 1)]), (1, [(1,)])):
+        images = torch.empty(50, channels, 1, 1)
+        order, _ = ColorJitter(contrast=0.5, hue=0.5).draw(images, rng())
+        assert order.unique(dim=0).tolist() == list(map(list, used))
 
 
 def test_cutout_centres_lie_anywhere():
@@ -460,17 +449,12 @@ def test_computed_pixels_are_float_between_0_and_1(augmentation):
     assert augmentation(float_images().double(), rng()).dtype == torch.float64
 
 
-def test_mixing_dtypes():
-    images, labels = uint8_images(), probabilities()
-    assert MixUp()(images, labels, rng())[0].dtype == torch.float32
-    assert CutMix()(images, labels, rng())[0].dtype == torch.uint8
-    assert CutMix()(images, labels, rng())[1].dtype == torch.float32
-
-
 @pytest.mark.parametrize("mixing", MIXING, ids=str)
 def test_mixed_labels_are_still_probabilities(mixing):
-    images = float_images(500, 1, 8, 8)
-    labels = mixing(images, probabilities(500), rng())[1]
+    images = uint8_images(500, 1, 8, 8)
+    mixed, labels = mixing(images, probabilities(500), rng())
+    assert mixed.dtype == (torch.uint8 if isinstance(mixing, CutMix) else torch.float32)
+    assert labels.dtype == torch.float32
     assert_near(labels.sum(1), torch.ones(500))
     assert labels.min() >= 0
     assert ((labels > 0).sum(1) == 2).any()

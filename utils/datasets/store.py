@@ -19,8 +19,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from utils import course
-from utils.augment import RandomCrop, RandomResizedCrop
-from utils.augment import cut
+from utils.augment import RandomCrop, RandomResizedCrop, cut
 from utils.datasets import maps
 from utils.datasets.shard import WHOLE, Shard, draw
 
