@@ -348,14 +348,14 @@ def test_looking_ahead_changes_no_number() -> None:
 # --- networks and images outside the errors that explain ------------------------------
 
 RETURNED: dict[str, Callable[[Tensor], Any]] = {
-    "a tuple": lambda logits: (logits, logits),
-    "a dict": lambda logits: {"logits": logits},
-    "a NoneType": lambda logits: None,
-    "a SimpleNamespace": lambda logits: SimpleNamespace(logits=logits),
-    "a list": lambda logits: [logits],
-    "a float": lambda logits: 0.5,
-    r"shape \(16, 3, 1, 1\)": lambda logits: logits[:, :, None, None],
-    r"shape \(48,\)": lambda logits: logits.flatten(),
+    "tuple": lambda logits: (logits, logits),
+    "dict": lambda logits: {"logits": logits},
+    "NoneType": lambda logits: None,
+    "SimpleNamespace": lambda logits: SimpleNamespace(logits=logits),
+    "list": lambda logits: [logits],
+    "float": lambda logits: 0.5,
+    r"torch.Size\(\[16, 3, 1, 1\]\)": lambda logits: logits[:, :, None, None],
+    r"torch.Size\(\[48\]\)": lambda logits: logits.flatten(),
 }
 
 

@@ -32,9 +32,8 @@ def reduce_sums(*sums: float) -> list[float]:
 class Pass:
     """The batches of one pass on the device, and what the model made of them.
 
-    Losses and hits stay on the device until the pass ends: reading one each step would
-    make a GPU wait. As a context it turns what a reader can cause and repair (memory,
-    a batch of one) into a `CourseError`, and leaves the filters in their own order.
+    Losses and hits stay there until it ends: reading one each step would make a GPU
+    wait. What a reader can cause and repair (memory, say) becomes a `CourseError`.
     """
 
     def __init__(self, model: nn.Module, loader: Iterable[Any]) -> None:
@@ -72,8 +71,8 @@ class Pass:
             )
         if not step:
             raise CourseError(
-                "The loader gave no batch. Is its set empty, or smaller than one batch"
-                " with drop_last=True? A generator can be read once only: pass a list."
+                "The loader gave no batch: its set is empty, or smaller than one batch"
+                " with drop_last=True; or it is a generator, which can be read once."
             )
 
     def forward(self, images: Tensor) -> Tensor:
@@ -103,9 +102,8 @@ class Pass:
         half = self.format != torch.float32
         with torch.autocast(self.device.type, self.format, enabled=half):
             logits = self.model(images)
-        if not isinstance(logits, Tensor) or logits.ndim != 2:
-            shape = getattr(logits, "shape", None)
-            what = f"shape {tuple(shape)}" if shape else f"a {type(logits).__name__}"
+        if getattr(logits, "ndim", None) != 2:
+            what = getattr(logits, "shape", type(logits).__name__)
             raise CourseError(
                 f"The model returned {what}, not logits (N, num_classes). Let forward"
                 " return the output of its last Linear layer alone; build a network of"
@@ -128,8 +126,8 @@ class Pass:
             if low < 0 or high >= outputs:
                 raise CourseError(
                     f"Label {low if low < 0 else high} for a model of {outputs}"
-                    " outputs. Labels count from 0 to num_classes - 1: build the model"
-                    " with the num_classes of the data, or correct the labels."
+                    " outputs: labels count from 0 to num_classes - 1. Correct them, or"
+                    " build the model with the num_classes of the data."
                 )
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
@@ -175,7 +173,7 @@ def check_batch(batch: Any) -> tuple[Tensor, Tensor]:
     if not pair or not all(isinstance(part, Tensor) and part.ndim for part in batch):
         raise CourseError(
             "The loader must give pairs (images, labels) of tensors. For a data set"
-            " pass its loader: images.loader(batch_size) or a torch DataLoader."
+            " pass its loader(batch_size), or a torch DataLoader."
         )
     images, labels = batch
     if not images.is_floating_point():
@@ -212,14 +210,11 @@ def explain(error: BaseException | None, images: Tensor) -> str | None:
         return f"Out of memory with a batch of {size}: try batch_size={size // 2}."
     if isinstance(error, ValueError) and "more than 1 value per channel" in text:
         return (
-            "A batch of one example: batch normalisation needs two or more to train on."
-            " Pass drop_last=True to the training loader, or another batch size."
+            "A batch of one, and batch norm needs two: pass the loader drop_last=True."
         )
     if isinstance(error, RuntimeError) and re.search(OTHER_SIZE, text):
-        return (
-            f"The network is built for other images than these, {(*images.shape[1:],)}"
-            f" (C, H, W). Build it for them, or resize them. torch says: {text}"
-        )
+        shape = tuple(images.shape[1:])
+        return f"The network is built for other images than these, {shape}: {text}"
     return None
 
 

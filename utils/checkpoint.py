@@ -47,20 +47,14 @@ class Checkpoint:
     def begin(self, resume: bool, **more: Any) -> tuple[History, Weights | None]:
         """The epochs so far and the best weights; every part is as `save` found it.
 
-        Args:
-            resume: go on with the run that is there.
-            more: what a resumed run must share besides the settings of the parts.
-
-        Raises:
-            CourseError: the file cannot be written, holds an earlier run that shall not
-                go on, is damaged, or belongs to another model or to other settings.
+        Or a `CourseError`: the file cannot be written, holds an earlier run that shall
+        not go on, is damaged, or is of another model or other settings, or `more`.
         """
         self.settings = plain(settings(self.model, *self.parts[:2], self.loader) | more)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             files.replaceable(self.path)
-            with TemporaryFile(dir=self.path.parent):
-                pass
+            TemporaryFile(dir=self.path.parent).close()
         except OSError as error:
             raise CourseError(
                 f"The checkpoint {self.path} cannot be written ({error.strerror}). Name"
@@ -114,10 +108,11 @@ class Checkpoint:
 
     def check(self, state: dict[str, Any]) -> None:
         """Raise a `CourseError` unless shapes and settings agree."""
-        now, then = self.settings, state["settings"]
-        here, there = shapes(self.model.state_dict()), shapes(state["model"])
-        pairs = {name: (there.get(name), here.get(name)) for name in there | here}
-        pairs |= {name: (then.get(name, value), value) for name, value in now.items()}
+        then, there, here = state["settings"], state["model"], self.model.state_dict()
+        pairs = {k: (then.get(k, now), now) for k, now in self.settings.items()}
+        for name in there | here:
+            shapes = (getattr(w.get(name), "shape", None) for w in (there, here))
+            pairs[f"the shape of {name}"] = tuple(s and tuple(s) for s in shapes)
         other = [f"{k} was {a!r} and is {b!r}" for k, (a, b) in pairs.items() if a != b]
         if other:
             raise CourseError(
@@ -141,18 +136,12 @@ def settings(model: nn.Module, optimizer: Any, scheduler: Any, loader: Any) -> d
     lr = group.get("max_lr", group.get("initial_lr", group["lr"]))
     found = {"optimizer": type(optimizer).__name__, "lr": lr}
     found |= {k: group.get(k) for k in ("momentum", "betas", "weight_decay")}
-    found["batch_size"] = getattr(loader, "batch_size", None)
     found["batches"] = len(loader) if hasattr(loader, "__len__") else None
     for name, weight in model.named_parameters():
         found[f"requires_grad of {name}"] = weight.requires_grad
     for name, value in (scheduler.state_dict() if scheduler else {}).items():
         found[f"{name} of the schedule"] = value
     return found
-
-
-def shapes(weights: Weights) -> dict[str, tuple[int, ...]]:
-    """The shape of each weight, by a name that a message can show."""
-    return {f"the shape of {k}": tuple(weight.shape) for k, weight in weights.items()}
 
 
 def write(path: Path, state: dict[str, Any]) -> None:
@@ -162,11 +151,7 @@ def write(path: Path, state: dict[str, Any]) -> None:
 
 
 def read(path: Path) -> Any:
-    """What `torch.save` wrote, on the CPU; code in it is never run.
-
-    Raises:
-        CourseError: the file is truncated, damaged, foreign or not to be trusted.
-    """
+    """What `torch.save` wrote, on the CPU; code in it is never run."""
     try:
         with zipfile.ZipFile(path) as archive:  # torch writes checksums, and reads none
             first, *_ = members = archive.infolist()
@@ -178,18 +163,13 @@ def read(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # bytes at random can raise anything
         raise CourseError(
-            f"{path} was not opened: it is damaged or cut short, or holds more than"
-            f" tensors and numbers, such as a whole model ({type(error).__name__})."
-            f" {KEPT}"
+            f"{path} was not opened ({type(error).__name__}): it is damaged or cut"
+            f" short, or holds more than tensors, such as a whole model. {KEPT}"
         ) from None
 
 
 def plain(value: Any) -> Any:
-    """The value in the types that `torch.load(weights_only=True)` takes in any version.
-
-    Raises:
-        CourseError: it holds something else, which no checkpoint could give back.
-    """
+    """The value in types that `weights_only=True` takes in any version of torch."""
     if isinstance(value, Mapping):  # a Counter among them
         return {plain(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

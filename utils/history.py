@@ -106,7 +106,8 @@ class History:
 
     def table(self) -> list[list[str]]:
         """Headings, then at most 12 epochs as text: first, best, last, some between."""
-        n, some = len(self.rows), max(1, min(len(self.rows), 10))
+        n = len(self.rows)
+        some = 10 if n > 12 else max(1, n)
         shown = {1 + round(i * (n - 1) / some) for i in range(some + 1)}
         best = self.best["epoch"] if self.validated else None
         columns = [c for c in COLUMNS if self.validated or not c.startswith("val_")]
