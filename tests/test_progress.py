@@ -146,7 +146,7 @@ def test_the_end_is_told_where_there_is_something_to_say(capsys, tmp_path) -> No
 
 
 def test_a_line_outside_a_notebook() -> None:
-    shown = Progress(made_up(3), 10, show=True)
+    shown = Progress(made_up(3), 10, show=False)
     assert shown.line().startswith("LeNet <5>  epoch  3/10  train loss 0.3333,")
 
 

@@ -49,6 +49,10 @@ class Pass:
 
     def __enter__(self) -> Pass:
         self.stack.enter_context(recipe.arranged(self.model, self.layout))
+        own = getattr(self.loader, "memory_format", None)  # of the course's own loader
+        if own:
+            self.stack.callback(setattr, self.loader, "memory_format", own)
+            self.loader.memory_format = self.layout  # type: ignore[attr-defined]
         return self
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:

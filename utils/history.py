@@ -134,23 +134,15 @@ class Progress:
         ipython = sys.modules.get("IPython")  # else no notebook can be there
         if show and ipython and hasattr(ipython.get_ipython(), "kernel"):
             self.handle = ipython.display.display(history, display_id=True)
-        elif show and history.rows:
-            print(f"Resumed after epoch {len(history.rows)}.", flush=True)
+        elif history.rows:
+            self.say(f"Resumed after epoch {len(history.rows)}.")
 
-    def update(self) -> None:
-        """Show the epoch that the history has just gained."""
+    def say(self, text: str, *, always: bool = False) -> None:
+        """Show the history as it is now, or outside a notebook this line."""
         if self.handle is not None:
             self.handle.update(self.history)
-        elif self.show:
-            print(self.line(), flush=True)
-
-    def close(self) -> None:
-        """Say how the run ended; an interruption even where nothing else is shown."""
-        stopped = self.history.stopped
-        if self.handle is not None:
-            self.handle.update(self.history)
-        elif stopped == "interrupted" or (self.show and stopped):
-            print(self.history.remark(), flush=True)
+        elif text and (self.show or always):
+            print(text, flush=True)
 
     def line(self) -> str:
         """The last epoch in one line."""

@@ -182,7 +182,7 @@ def fit(
                         recipe.step_epoch(scheduler, history.rows[-1])
                     if saved is not None:
                         saved.save(history, best)
-                    watch.update()
+                    watch.say(watch.line())
     except KeyboardInterrupt:
         history.stopped = "interrupted" if len(history.rows) < epochs else ""
     except CourseError as error:
@@ -193,7 +193,8 @@ def fit(
                 bare.load_state_dict(best)
                 history.kept = history.best["epoch"]
             model.eval()
-            watch.close()
+            text = history.remark() if history.stopped else ""
+            watch.say(text, always=history.stopped == "interrupted")
     return history
 
 
