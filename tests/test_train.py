@@ -529,7 +529,9 @@ def test_empty_loaders() -> None:
         fit(net(), batches(), [], epochs=1)
     with pytest.raises(CourseError, match="no batch"):
         predict(net(), [])
-    with pytest.raises(CourseError, match=r"Epoch 2: .*generator, which can be read once"):
+    with pytest.raises(
+        CourseError, match=r"Epoch 2: .*generator, which can be read once"
+    ):
         fit(net(), iter(batches()), epochs=2)
 
 
