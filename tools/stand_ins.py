@@ -1,6 +1,8 @@
-"""Drawings of CIFAR-10's ten classes: the stand-in for a machine with no network.
+"""Draw the stand-ins for a machine with no network: `python -m tools.stand_ins`.
 
-Those of cats and dogs, drawn larger, stand in for photos of them.
+They are drawings of CIFAR-10's ten classes, and larger ones of cats and dogs. They lie
+in `data/stand-ins`, on sheets, where `utils/data.py` reads them: drawn once, the same
+everywhere.
 
 A subject is drawn in coordinates of its own: the origin in its middle, x forward, y
 down, both from about -100 to 100. Shapes are written as SVG writes a polygon's points,
@@ -11,17 +13,15 @@ another, and one version of Pillow draws the same pixels everywhere.
 
 from __future__ import annotations
 
+import json
 import math
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-import numpy as np
-import torch
 from PIL import Image, ImageDraw
-from torch import Tensor
 
-from utils.course import CourseError
+from utils import data
 
 Colour = tuple[int, ...]
 Point = tuple[float, float]
@@ -366,7 +366,13 @@ SUBJECTS = {  # how far it leans (radians), and what is behind: above/below a ho
     truck: (0.12, "wall/road sky/road wood/road sky/grass grass wall sky"),
 }
 CLASSES = tuple(subject.__name__ for subject in SUBJECTS)
-CATS_AND_DOGS = ("cat", "dog")
+QUALITY, COLUMNS = 90, 50  # of WebP; drawings in a row of a sheet
+SHEETS = {  # classes, how many drawings, from which seed, how large
+    "cifar10-train": (CLASSES, 5_000, 0, 32),
+    "cifar10-test": (CLASSES, 1_000, 1, 32),
+    "cats_and_dogs-train": (data.ANIMALS, 1_600, 0, 64),
+    "cats_and_dogs-test": (data.ANIMALS, 400, 1, 64),
+}
 
 
 def background(image: Image.Image, pen: Pen, scene: str) -> None:
@@ -434,14 +440,7 @@ def draw(label: int, *, seed: int, index: int, size: int = 32) -> Image.Image:
 
     Returns:
         An RGB image.
-
-    Raises:
-        CourseError: no such class, or no such size.
     """
-    if not 0 <= label < len(CLASSES):
-        raise CourseError(f"label={label} is no class. Give 0 to {len(CLASSES) - 1}.")
-    if size < 1:
-        raise CourseError(f"size={size} pixels holds no drawing. Give 1 or more.")
     rng = random.Random(f"{seed}-{label}-{index}")  # a string: the same everywhere
     subject, (lean, scenes) = list(SUBJECTS.items())[label]
     side = size * OVERSAMPLING
@@ -457,46 +456,37 @@ def draw(label: int, *, seed: int, index: int, size: int = 32) -> Image.Image:
     return photograph(image.reduce(OVERSAMPLING), rng)
 
 
-def cifar10(n: int, *, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """The first `n` drawings of an endless set; of every ten, each is of another class.
-
-    Args:
-        n: how many; the classes' counts differ by one at most.
-        seed: which set; each is the same whatever `n` is.
-
-    Returns:
-        Images, uint8 `(n, 3, 32, 32)`, and labels, int64 `(n,)`.
-
-    Raises:
-        CourseError: `n` is negative.
-    """
-    return _drawings(n, seed, list(range(len(CLASSES))), 32)
-
-
-def cats_and_dogs(n: int, *, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """As many cats as dogs, in larger drawings; the arguments are those of `cifar10`.
-
-    Returns:
-        Images, uint8 `(n, 3, 64, 64)`, and labels, int64 `(n,)`: 0 a cat, 1 a dog.
-
-    Raises:
-        CourseError: `n` is negative.
-    """
-    return _drawings(n, seed, [CLASSES.index(name) for name in CATS_AND_DOGS], 64)
-
-
-def _drawings(
-    n: int, seed: int, subjects: list[int], size: int
-) -> tuple[Tensor, Tensor]:
-    if n < 0:
-        raise CourseError(f"n={n} drawings cannot be made. Give 0 or more.")
-    order = random.Random(f"{seed}-order")
-    labels: list[int] = []
+def labels(n: int, seed: int, classes: int) -> list[int]:
+    """Which class each of `n` drawings shows: of every ten, each is of another one."""
+    order, labels = random.Random(f"{seed}-order"), []
     while len(labels) < n:
-        labels += order.sample(range(len(subjects)), len(subjects))
-    images = np.empty((n, size, size, 3), np.uint8)
-    for index, label in enumerate(labels[:n]):
-        drawing = draw(subjects[label], seed=seed, index=index, size=size)
-        images[index] = np.asarray(drawing)
-    stacked = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
-    return stacked, torch.tensor(labels[:n], dtype=torch.int64)
+        labels += order.sample(range(classes), classes)
+    return labels[:n]
+
+
+def draw_sheet(classes: tuple[str, ...], n: int, seed: int, size: int) -> tuple:
+    """Drawings side by side, row by row, on one image; and their labels."""
+    numbers = labels(n, seed, len(classes))
+    sheet = Image.new("RGB", (COLUMNS * size, n // COLUMNS * size))
+    for index, label in enumerate(numbers):
+        subject = CLASSES.index(classes[label])
+        drawing = draw(subject, seed=seed, index=index, size=size)
+        row, column = divmod(index, COLUMNS)
+        sheet.paste(drawing, (column * size, row * size))
+    return sheet, numbers
+
+
+def main() -> None:
+    """Draw all the sheets, and write down what is on them."""
+    data.STAND_INS.mkdir(parents=True, exist_ok=True)
+    written = {}
+    for name, (classes, n, seed, size) in SHEETS.items():
+        sheet, numbers = draw_sheet(classes, n, seed, size)
+        sheet.save(data.STAND_INS / f"{name}.webp", quality=QUALITY, method=6)
+        written[name] = "".join(map(str, numbers))
+    text = json.dumps(written, indent=1) + "\n"
+    (data.STAND_INS / "labels.json").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

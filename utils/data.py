@@ -2,35 +2,372 @@
 
 A set is taken from the disk (`course.data_dir()`), or downloaded, or, where there is no
 network, replaced by a stand-in, which one printed line says. `data/README.md` tells
-where the sets come from and how they lie on the disk. `python -m utils.data` packs them
-for a room without network.
+where the sets come from and how they lie on the disk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+import hashlib
+import json
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from PIL import Image
+from torch import Generator, Tensor
+from torch.nn import functional as F
+from torch.utils.data import Dataset
 
-from utils import course
-from utils.datasets import download, manifest, photos, places, standins
-from utils.datasets.cifar import read_cifar10
-from utils.datasets.decoded import Part, decode, require_size
-from utils.datasets.folders import read_folder, require_all
-from utils.datasets.loader import ImageSet, Splits, balanced_order
-from utils.datasets.readers import read_idx
-from utils.datasets.standins import Images, Parts
+from utils import course, download, photos
+from utils.augment import Mixing, RandomCrop, RandomResizedCrop
+from utils.course import CourseError
+from utils.download import DownloadError
+from utils.photos import Part
 
 SOURCES = ("auto", "real", "embedded")
-GARMENTS = (
-    *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
-    *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
-)
+STAND_INS = course.ROOT / "data" / "stand-ins"
+OBJECTS = ("airplane", "automobile", "bird", "cat", "deer")
+OBJECTS += ("dog", "frog", "horse", "ship", "truck")
+ANIMALS = ("cat", "dog")
+SCANS_TEST = 297  # of scikit-learn's 1,797 digits
+CACHED = 2**19  # numbers; in float32, 2 MB: they stay in the processor's cache
+PADDED = 2**30  # bytes, at most, that are padded on the CPU as a whole
+WHOLE = RandomCrop(0)  # picks images as they are
+Parts = dict[str, Part]  # of "train", "test", and "val" if it comes apart
+
+
+# Images in memory, and batches of them
+
+
+def balanced_order(labels: Tensor, *, seed: int = 0) -> Tensor:
+    """Shuffle so that every beginning holds the classes in their overall proportions.
+
+    The random bits are PCG64's own, which NumPy keeps the same in all its versions:
+    one seed gives one order everywhere.
+
+    Args:
+        labels: int64 (N,).
+
+    Returns:
+        A permutation of 0 to N - 1, int64 (N,).
+    """
+    y = labels.numpy()
+    shuffled = np.argsort(np.random.PCG64(abs(seed)).random_raw(len(y)), kind="stable")
+    y = y[shuffled]
+    counts = np.bincount(y)
+    rank = np.empty(len(y))  # of each example within its class
+    starts = np.cumsum(counts) - counts
+    rank[np.argsort(y, kind="stable")] = np.arange(len(y)) - starts.repeat(counts)
+    # Each class spread evenly over (0, 1), and then all merged.
+    place = (rank + 0.5) / counts[y]
+    return torch.from_numpy(shuffled[np.argsort(place, kind="stable")])
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet(Dataset):
+    """Images with their labels; one by one it gives (float image in [0, 1], label).
+
+    Args:
+        images: uint8 (N, C, H, W), on the CPU; channels_last order loads fastest. They
+            may be a map of a file.
+        labels: int64 (N,), numbers of the classes.
+        classes: their names.
+        mean, std: per channel, of values in [0, 1], measured on the training set.
+        name: of the data set, e.g. "CIFAR-10".
+        real: False for a stand-in.
+
+    Raises:
+        CourseError: the parts do not fit together.
+    """
+
+    images: Tensor
+    labels: Tensor
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    name: str = "images"
+    real: bool = True
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.images[index].float() / 255, int(self.labels[index])
+
+    def take(self, indices: Tensor) -> ImageSet:
+        """The examples with these numbers, in this order; indices are int64 (n,).
+
+        They are a view where the numbers follow one another, and else a copy.
+        """
+        start, n = int(indices[0]) if len(indices) else -1, len(indices)
+        rows: Tensor | slice = indices
+        if 0 <= start <= len(self) - n and indices.equal(torch.arange(n) + start):
+            rows = slice(start, start + n)
+        return replace(self, images=self.images[rows], labels=self.labels[rows])
+
+    def subset(self, n: int | None, *, seed: int = 0) -> ImageSet:
+        """`n` examples, the classes in the proportions of the whole set.
+
+        With one seed, a smaller subset is a part of every larger one.
+
+        Args:
+            n: how many; None, or more than there are, gives all.
+            seed: which ones.
+        """
+        if n is None or n >= len(self):
+            return self
+        return self.take(balanced_order(self.labels, seed=seed)[:n])
+
+    def raw(self) -> ImageSet:
+        """The same images for looking at: a loader leaves their values in [0, 1]."""
+        c = len(self.mean)
+        return replace(self, mean=(0.0,) * c, std=(1.0,) * c)
+
+    def loader(self, batch_size: int, **options) -> Loader:
+        """Batches of these images; the options are those of `Loader`."""
+        return Loader(self, batch_size, **options)
+
+
+def _check(data: ImageSet) -> None:
+    """Refuse parts that do not fit together, before they fail far from their cause."""
+    images, labels, k = data.images, data.labels, len(data.classes)
+    problem = ""
+    if images.dtype != torch.uint8 or images.ndim != 4:
+        problem = (
+            f"images are uint8 (N, C, H, W), not {images.dtype} {tuple(images.shape)}."
+            " Scale them to 0 to 255, use .to(torch.uint8), and add the channel with"
+            " images[:, None] where it is missing."
+        )
+    elif not len(images):
+        problem = "there are no images. Check where they come from."
+    elif labels.dtype != torch.int64 or labels.shape != (len(images),):
+        problem = (
+            f"{len(images)} images need {len(images)} labels, int64 (N,), not"
+            f" {labels.dtype} {tuple(labels.shape)}. Check that both come from the same"
+            " files; labels.long() gives int64."
+        )
+    elif labels.min() < 0 or labels.max() >= k:
+        problem = (
+            f"labels run from {labels.min()} to {labels.max()}, but {k} classes are"
+            f" numbered 0 to {k - 1}. Start the labels at 0, or name all the classes."
+        )
+    elif not len(data.mean) == len(data.std) == images.shape[1] or min(data.std) <= 0:
+        problem = (
+            f"{images.shape[1]} channels need as many means and positive standard"
+            f" deviations, not {data.mean} and {data.std}."
+        )
+    if problem:
+        raise CourseError(f"{data.name}: {problem}")
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The three parts of a data set: `train, val, test, classes = splits`."""
+
+    train: ImageSet
+    val: ImageSet
+    test: ImageSet
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return self.train.classes
+
+    def __iter__(self) -> Iterator:
+        return iter((self.train, self.val, self.test, self.classes))
+
+
+class Loader:
+    """Batches of an image set on the device: augmented, then float, then normalised.
+
+    Gives images, float32 (B, C, H, W), channels_last where C > 1, and labels, int64
+    (B,), or probabilities, float (B, K), once MixUp or CutMix has mixed them.
+
+    The set waits on the device as uint8, padded for a random crop that comes first, and
+    each batch's crops are cut out of it. One that is too large for that stays where it
+    is, a map of a file for instance, and each batch is fetched; the batches are the
+    same.
+
+    Args:
+        data: the images.
+        batch_size: examples in a batch; the last one may be smaller.
+        augment: called in turn as `images = augmentation(images, generator)`.
+        shuffle: draw a new order in every pass.
+        seed: what all draws follow from, together with `epoch`.
+        drop_last: leave a smaller last batch out.
+        device: where the batches lie; None takes `course.device()`.
+
+    Attributes:
+        epoch: which pass comes next, from 0. Set it, and the pass repeats.
+
+    Raises:
+        CourseError: the arguments give no batch.
+    """
+
+    def __init__(
+        self,
+        data: ImageSet,
+        batch_size: int,
+        *,
+        augment: Sequence[Callable] = (),
+        shuffle: bool = False,
+        seed: int = 0,
+        drop_last: bool = False,
+        device: torch.device | str | None = None,
+    ) -> None:
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise CourseError(
+                f"batch_size={batch_size!r} is no number of examples. Use 1 or more."
+            )
+        if drop_last and len(data) < batch_size:
+            raise CourseError(
+                f"drop_last leaves no batch: {len(data)} examples do not fill one of"
+                f" {batch_size}. Use a smaller batch_size, or drop_last=False."
+            )
+        if not isinstance(augment, Sequence) or not all(map(callable, augment)):
+            raise CourseError(
+                "augment is a list of augmentations, such as [RandomCrop(4),"
+                f" HorizontalFlip()], not {augment!r}."
+            )
+        self.data, self.batch_size, self.augment = data, batch_size, tuple(augment)
+        self.shuffle, self.seed, self.drop_last, self.epoch = (
+            shuffle,
+            seed,
+            drop_last,
+            0,
+        )
+        self.device = torch.device(device or course.device())
+        self._images: Tensor | None = None  # once they are placed
+        self._affine: dict[tuple, tuple[Tensor, Tensor]] = {}
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return self.data.classes
+
+    @property
+    def num_examples(self) -> int:
+        """How many examples one pass gives."""
+        n = len(self.data)
+        return n - n % self.batch_size if self.drop_last else n
+
+    def __len__(self) -> int:
+        return math.ceil(self.num_examples / self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        # Its own generator: looking at a batch changes no other random number.
+        seed = np.random.SeedSequence([abs(self.seed), self.epoch]).generate_state(1)
+        generator = torch.Generator(self.device).manual_seed(int(seed[0]))
+        self.epoch += 1
+        if self._images is None:
+            self._place()
+        return self._batches(generator)
+
+    def _batches(self, generator: Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        n = len(self.data)
+        if self.shuffle:
+            order = torch.randperm(n, generator=generator, device=self.device)
+        else:
+            order = torch.arange(n, device=self.device)
+        for i in order.split(self.batch_size)[: len(self)]:
+            images, labels = self._cut(i, generator), self._labels[i]
+            for augmentation in self.augment[bool(self._crop) :]:
+                if isinstance(augmentation, Mixing):
+                    labels = self._probabilities(labels)
+                    images, labels = augmentation(images, labels, generator)
+                else:
+                    images = augmentation(images, generator)
+            yield self._to_float(images), labels
+
+    def _place(self) -> None:
+        """Put the set on the device, if there is room.
+
+        A crop that comes first is then cut out of it; its exact type counts, since a
+        subclass may crop in its own way.
+        """
+        first = self.augment[0] if self.augment else None
+        crop = first if type(first) in (RandomCrop, RandomResizedCrop) else None
+        images, border = self.data.images, crop.padding if crop else 0
+        n, c, h, w = images.shape
+        needed = n * c * (h + 2 * border) * (w + 2 * border)
+        self._labels, self._crop = self.data.labels.to(self.device), crop
+        # On the CPU, without a border, images are used where they are.
+        copied = border or images.device != self.device
+        if copied and needed > room(self.device):
+            self._crop = None  # it crops what is fetched, as any augmentation does
+        else:
+            images = images.to(self.device)
+            images = F.pad(images, [border] * 4) if border else images
+        self._images = images
+
+    def _cut(self, i: Tensor, generator: Generator) -> Tensor:
+        """The images `i`, cropped if the crop comes first: uint8 (B, C, H, W)."""
+        if self._crop:
+            shape = (len(i), *self.data.images.shape[1:])
+            like = self._images.new_empty(()).expand(shape)  # a view of one number
+            params = self._crop.draw(like, generator)
+            return self._crop.pick(self._images, i, params)
+        i = i.to(self._images.device)
+        corner = torch.zeros_like(i)
+        return WHOLE.pick(self._images, i, (corner, corner)).to(self.device)
+
+    def _probabilities(self, labels: Tensor) -> Tensor:
+        """Class numbers (B,) as float (B, K), 1 for the class; (B, K) stays."""
+        if labels.ndim == 2:
+            return labels
+        return F.one_hot(labels, len(self.classes)).float()
+
+    def _to_float(self, images: Tensor) -> Tensor:
+        """Turn images (B, C, H, W) into float32, and normalise them."""
+        _, c, h, w = images.shape
+        largest = 255 if images.dtype == torch.uint8 else 1
+        layout = torch.channels_last if c > 1 else torch.contiguous_format
+        if (h, w, largest) not in self._affine:
+            mean, std = torch.tensor(self.data.mean), torch.tensor(self.data.std)
+            # One value per pixel: broadcasting over channels_last is ten times slower.
+            self._affine[h, w, largest] = tuple(
+                t.view(1, c, 1, 1)
+                .expand(1, c, h, w)
+                .contiguous(memory_format=layout)
+                .to(self.device)
+                for t in (1 / (largest * std), -mean / std)
+            )
+        scale, shift = self._affine[h, w, largest]
+        result = torch.empty_like(images, dtype=torch.float32, memory_format=layout)
+        # Some images at a time, which stay in the processor's cache; a GPU takes all.
+        some = len(images) if images.is_cuda else max(1, CACHED // (c * h * w))
+        for part, values in zip(result.split(some), images.split(some), strict=True):
+            part.copy_(values).mul_(scale).add_(shift)
+        return result
+
+
+def room(device: torch.device) -> float:
+    """Bytes that a set may take: half of what is free on a GPU, and else PADDED."""
+    if device.type != "cuda":
+        return PADDED
+    # What torch holds back for later use is free for us as well.
+    held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return (torch.cuda.mem_get_info(device)[0] + held) / 2
+
+
+# The data sets
+
+
+class Images(NamedTuple):
+    """A set of images: its name, its classes, and the function that reads it."""
+
+    name: str
+    classes: tuple[str, ...]
+    read: Callable[[], Parts]
 
 
 def mnist(*, source: str = "auto", val_fraction: float = 0.1, seed: int = 0) -> Splits:
@@ -48,8 +385,8 @@ def mnist(*, source: str = "auto", val_fraction: float = 0.1, seed: int = 0) -> 
 
     Source: LeCun et al. 1998.
     """
-    real = Images("MNIST", standins.DIGITS.classes, _read_mnist)
-    return _load(real, standins.DIGITS, source, {"val": val_fraction}, seed)
+    real = Images("MNIST", DIGITS.classes, partial(_read_idx, "MNIST"))
+    return _load(real, DIGITS, source, {"val": val_fraction}, seed)
 
 
 def fashion_mnist(
@@ -61,8 +398,11 @@ def fashion_mnist(
 
     Source: Xiao et al. 2017.
     """
-    real = Images("Fashion-MNIST", GARMENTS, _read_fashion_mnist)
-    return _load(real, standins.DIGITS, source, {"val": val_fraction}, seed)
+    from torchvision.datasets import FashionMNIST
+
+    garments = tuple(FashionMNIST.classes)
+    real = Images("Fashion-MNIST", garments, partial(_read_idx, "FashionMNIST"))
+    return _load(real, DIGITS, source, {"val": val_fraction}, seed)
 
 
 def cifar10(
@@ -74,8 +414,11 @@ def cifar10(
 
     Source: Krizhevsky 2009.
     """
-    real = Images("CIFAR-10", standins.DRAWINGS.classes, _read_cifar10)
-    return _load(real, standins.DRAWINGS, source, {"val": val_fraction}, seed)
+    real = Images("CIFAR-10", OBJECTS, _read_cifar10)
+    drawn = Images(
+        "6,000 drawings of its classes", OBJECTS, lambda: _drawn("cifar10", 32)
+    )
+    return _load(real, drawn, source, {"val": val_fraction}, seed)
 
 
 def dogs_vs_cats(
@@ -89,9 +432,9 @@ def dogs_vs_cats(
     """Photos of cats and of dogs, about 12,500 each, brought to one size.
 
     The shorter side of each photo becomes `size` pixels, and its central square is
-    kept. That is done once: later runs take the squares from the cache, which holds 4.9
-    GB at 256 pixels, and map it into memory. Files that are no photos are left out, and
-    one line says so. The stand-in is drawn, 64 pixels wide: 1,600 and 400.
+    kept. That is done once: later runs map the squares, 4.9 GB at 256 pixels, from a
+    file in the data folder's `cache`. Files that are no photos are left out, and one
+    line says so. The stand-in is drawn, 64 pixels wide: 1,600 and 400.
 
     Args:
         size: side of the squares, in pixels.
@@ -105,13 +448,11 @@ def dogs_vs_cats(
 
     Source: Elson et al. 2007.
     """
-    require_size(size)
-    read = partial(_read_dogs_vs_cats, size, seed)
-    drawings = standins.CATS_AND_DOGS
-    drawings = drawings._replace(read=partial(drawings.read, size))
+    real = Images("Dogs vs. Cats", ANIMALS, partial(_read_dogs_vs_cats, size, seed))
+    drawn = partial(_drawn, "cats_and_dogs", size)
+    drawn = Images("2,000 drawings of cats and dogs", ANIMALS, drawn)
     fractions = {"val": val_fraction, "test": test_fraction}
-    real = Images("Dogs vs. Cats", photos.CLASSES, read)
-    return _load(real, drawings, source, fractions, seed)
+    return _load(real, drawn, source, fractions, seed)
 
 
 def image_folder(
@@ -139,10 +480,14 @@ def image_folder(
     Raises:
         CourseError: the folder or a class is missing or empty, or files are no images.
     """
-    path = course.expanded(path)
-    parts, classes = read_folder(path, size, skip_bad=skip_bad, seed=seed)
+    path = course.expanded(path).resolve()
+    found, classes = photos.in_folder(path)
+    # Another folder of the same name is another set.
+    address = hashlib.sha256(str(path).encode("utf-8", "surrogateescape")).hexdigest()
+    slug = re.sub(r"\W", "_", path.name, flags=re.ASCII)
+    parts = _decoded(found, size, f"{slug}_{address[:8]}", seed, skip_bad=skip_bad)
     fractions = {"val": val_fraction, "test": test_fraction}
-    return _split(Images(path.resolve().name, classes, lambda: parts), fractions, seed)
+    return _split(Images(path.name, classes, lambda: parts), fractions, seed)
 
 
 DATASETS: dict[str, Callable[..., Splits]] = {
@@ -163,22 +508,18 @@ def load(name: str, **options) -> Splits:
     for known, function in DATASETS.items():
         if known.replace("_", "") == plain:
             return function(**options)
-    raise course.CourseError(
+    raise CourseError(
         f"There is no data set {name!r}. Choose one of {', '.join(DATASETS)}, or use"
         " image_folder(path) for images of your own."
     )
 
 
 def _load(
-    real: Images,
-    stand_in: Images,
-    source: str,
-    fractions: dict[str, float],
-    seed: int,
+    real: Images, drawn: Images, source: str, fractions: dict[str, float], seed: int
 ) -> Splits:
     """The real set or its stand-in, as `source` and the scale say."""
     if source not in SOURCES:
-        raise course.CourseError(
+        raise CourseError(
             f"source={source!r} is none of {', '.join(SOURCES)}. Leave it out for the"
             " real images where they can be had."
         )
@@ -189,93 +530,42 @@ def _load(
     else:
         try:
             return _split(real, fractions, seed)
-        except download.DownloadError as error:
+        except DownloadError as error:
             if source == "real":
                 raise
             why = f"{error.reason}; data/README.md says how to get the real images"
-    print(f"Stand-in: {stand_in.name} in place of {real.name} ({why}).")
-    stand_in = stand_in._replace(name=f"{real.name} (stand-in)")
-    return _split(stand_in, fractions, seed, real=False)
-
-
-def _read_mnist() -> Parts:
-    return _read_idx("MNIST", download.MNIST)
-
-
-def _read_fashion_mnist() -> Parts:
-    return _read_idx("FashionMNIST", download.FASHION_MNIST)
-
-
-def _read_idx(name: str, files: Sequence[download.Remote]) -> Parts:
-    """Training and test images with their labels, out of four files."""
-    paths = places.idx(course.data_dir(), name, files, online=_online())
-    arrays = [read_idx(path, n) for path, n in zip(paths, (3, 1, 3, 1), strict=True)]
-    train, train_labels, test, test_labels = arrays
-    for path, images in zip(paths[::2], (train, test), strict=True):
-        if images.shape[1:] != (28, 28) or not len(images):
-            raise course.CourseError(
-                f"{path} holds {' x '.join(map(str, images.shape))} pixels, where"
-                " images of 28 x 28 belong. Delete it: it is then downloaded."
-            )
-    train, test = train[:, None], test[:, None]  # (N, 1, H, W)
-    return {"train": (train, train_labels), "test": (test, test_labels)}
-
-
-def _read_cifar10() -> Parts:
-    """The batch files, or the archive, or images by class."""
-    path = places.cifar10(course.data_dir(), online=_online())
-    if path.name != places.CIFAR10_IMAGES:
-        return read_cifar10(path)
-    parts, classes = read_folder(path, 32)
-    if classes != standins.DRAWINGS.classes or "test" not in parts:
-        raise course.CourseError(
-            f"{path} is not CIFAR-10: it needs the folders train and test, and in each"
-            f" of them {', '.join(standins.DRAWINGS.classes)}. Complete it, or remove"
-            " it: the set is then downloaded."
-        )
-    return parts
-
-
-def _read_dogs_vs_cats(size: int, seed: int) -> Parts:
-    """The photos that are there, or Microsoft's; what is no photo is left out."""
-    manifest.verify(photos.FOLDER)
-    found = photos.find(course.data_dir() / photos.FOLDER, online=_online())
-    decoded = decode(found, size, "dogs_vs_cats", seed=seed)
-    decoded.findings.report(found.path, skip_bad=True)
-    parts = decoded.parts(ordered=True)
-    for part, arrays in parts.items():
-        require_all(photos.CLASSES, arrays.labels, found.path, part)
-    return parts
-
-
-def _online() -> bool:
-    """Whether what is not on the disk may be downloaded."""
-    return course.scale() != "tiny"
+    print(f"Stand-in: {drawn.name} in place of {real.name} ({why}).")
+    drawn = drawn._replace(name=f"{real.name} (stand-in)")
+    return _split(drawn, fractions, seed, real=False)
 
 
 def _split(
     images: Images, fractions: dict[str, float], seed: int, *, real: bool = True
 ) -> Splits:
     """Take the parts that are not there from train, and measure mean and std on it."""
-    parts = {part: Part(*arrays) for part, arrays in images.read().items()}
-    fractions = {part: f for part, f in fractions.items() if part not in parts}
+    parts = images.read()
     sets = {part: _image_set(images, arrays, real) for part, arrays in parts.items()}
     train, moments = sets["train"], parts["train"].moments
     order = balanced_order(train.labels, seed=seed)
     if moments is not None:  # they lie in their order already
         order = torch.arange(len(train))
     for part, fraction in fractions.items():
+        if part in parts:
+            continue
         if not 0 < fraction < 1:
-            raise course.CourseError(
+            raise CourseError(
                 f"{part}_fraction={fraction} is no fraction of the training images."
                 " Use a number between 0 and 1, such as 0.1."
             )
         n = max(1, round(len(train) * fraction))
         sets[part], order = train.take(order[:n]), order[n:]
-    if len(order) == 0:
-        raise course.CourseError(
-            f"{images.name}: {len(train)} images are too few to train, validate and"
-            " test on. Add some, or lower the fractions for validation and test."
+    counts = train.labels[order].bincount(minlength=len(images.classes)).tolist()
+    lost = [name for name, n in zip(images.classes, counts, strict=True) if not n]
+    if lost:
+        raise CourseError(
+            f"{images.name}: of {len(train)} images, too few are left to train on: none"
+            f" of {', '.join(lost)}. Add some, or lower the fractions for validation"
+            " and test."
         )
     sets["train"] = train.take(order)
     if moments is None:
@@ -313,7 +603,92 @@ def _from_moments(
     """What `_measure` gives, from each image's sums (N, 2, C) over so many pixels."""
     total = moments.sum(0) / (len(moments) * pixels)
     mean = total[0] / 255
-    std = np.sqrt((total[1] / 255**2 - mean**2).clip(0))
-    return tuple(mean.round(4).tolist()), tuple(
-        round(s, 4) or 1.0 for s in std.tolist()
-    )
+    std = np.sqrt((total[1] / 255**2 - mean**2).clip(0)).round(4)
+    return tuple(mean.round(4).tolist()), tuple(s or 1.0 for s in std.tolist())
+
+
+# Reading them
+
+
+def _read_idx(name: str) -> Parts:
+    from torchvision import datasets
+
+    root = download.bring_idx(name).parent.parent
+    parts = {}
+    for part in ("train", "test"):
+        found = getattr(datasets, name)(root, train=part == "train")
+        parts[part] = Part(found.data.numpy()[:, None], found.targets.numpy())
+    return parts
+
+
+def _read_cifar10() -> Parts:
+    from torchvision.datasets import CIFAR10
+
+    root = download.bring_cifar10().parent
+    parts = {}
+    for part in ("train", "test"):
+        found = CIFAR10(root, train=part == "train")
+        images = found.data.transpose(0, 3, 1, 2)
+        parts[part] = Part(images, np.array(found.targets, np.int64))
+    return parts
+
+
+def _read_dogs_vs_cats(size: int, seed: int) -> Parts:
+    found = photos.dogs_vs_cats(course.data_dir() / "dogs_vs_cats")
+    return _decoded(found, size, "dogs_vs_cats", seed, skip_bad=True)
+
+
+def _decoded(
+    source: photos.Source, size: int, name: str, seed: int, *, skip_bad: bool
+) -> Parts:
+    """Decoded photos, those of train in the order in which this seed divides them."""
+    train = [photo for photo in source.photos if photo.part == "train"]
+    labels = torch.tensor([photo.label for photo in train])
+    order = balanced_order(labels, seed=seed) if train else ()
+    others = [p for part in ("val", "test") for p in source.photos if p.part == part]
+    source = source._replace(photos=[*(train[i] for i in order), *others])
+    return photos.decoded(source, size, f"{name}-{seed}", skip_bad=skip_bad)
+
+
+def _digits() -> Parts:
+    """scikit-learn's 1,797 scans of handwritten digits, brought into MNIST's shape.
+
+    Each scan of 8x8 pixels fills the central 20x20 of 28x28, as MNIST's digits do.
+
+    Source: Alpaydin and Kaynak 1998; the scans are the test part of UCI's Optdigits.
+    """
+    from sklearn.datasets import load_digits  # takes most of a second to import
+
+    scans = load_digits()
+    ink = np.round(scans.images * (255 / 16)).astype(np.uint8)  # 0 to 16 in the file
+    images = np.zeros((len(ink), 1, 28, 28), np.uint8)
+    for image, scan in zip(images, ink, strict=True):
+        large = Image.fromarray(scan).resize((20, 20), Image.Resampling.BICUBIC)
+        image[0, 4:24, 4:24] = large
+    labels = scans.target.astype(np.int64)
+    order = balanced_order(torch.from_numpy(labels)).numpy()
+    parts = {"train": order[SCANS_TEST:], "test": order[:SCANS_TEST]}
+    return {part: Part(images[i], labels[i]) for part, i in parts.items()}
+
+
+def _drawn(name: str, size: int) -> Parts:
+    """Drawings that lie beside the code, on sheets, brought to a size if need be."""
+    labels = json.loads((STAND_INS / "labels.json").read_text())
+    parts = {}
+    for part in ("train", "test"):
+        digits = np.array(list(labels[f"{name}-{part}"]), np.int64)
+        with Image.open(STAND_INS / f"{name}-{part}.webp") as sheet:
+            pixels = np.asarray(sheet.convert("RGB"))
+        side = math.isqrt(pixels.size // 3 // len(digits))
+        rows, columns = (extent // side for extent in pixels.shape[:2])
+        drawings = pixels.reshape(rows, side, columns, side, 3).swapaxes(1, 2)
+        drawings = drawings.reshape(-1, side, side, 3)
+        if side != size:
+            bilinear = ((size, size), Image.Resampling.BILINEAR)
+            resized = (Image.fromarray(one).resize(*bilinear) for one in drawings)
+            drawings = np.stack([np.asarray(one) for one in resized])
+        parts[part] = Part(drawings.transpose(0, 3, 1, 2), digits)
+    return parts
+
+
+DIGITS = Images("1,797 scanned digits of scikit-learn", tuple("0123456789"), _digits)

