@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from utils import augment, data
 from utils.course import CourseError
-from utils.datasets.loader import ImageSet, Loader, Splits
+from utils.data import ImageSet, Loader, Splits
 from utils.look import features
 from utils.models import MODELS, build
 from utils.models.googlenet import GoogLeNet, googlenet_loss
@@ -111,7 +111,7 @@ def make_model(
 
 def val_loader(options: argparse.Namespace, images: ImageSet) -> Loader:
     """The images to be measured on, in large batches."""
-    return images.loader(512, device=options.device, shard=distributed.shard())
+    return images.loader(512, device=options.device)
 
 
 def read_option(text: str) -> tuple[str, Any]:
@@ -162,7 +162,6 @@ def train_loader(options: argparse.Namespace, images: ImageSet) -> Loader:
         shuffle=True,
         seed=options.seed,
         device=options.device,
-        shard=distributed.shard(),
     )
 
 

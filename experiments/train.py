@@ -18,7 +18,7 @@ from experiments import record, request
 from experiments.options import SEEDS, read_options
 from utils import course, files, printing
 from utils.course import CourseError
-from utils.datasets.loader import Splits
+from utils.data import Splits
 from utils.look import totals
 from utils.train import evaluate, fit
 from utils.training import distributed

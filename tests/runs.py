@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from utils import train
 from utils.augment import MixUp, RandomCrop
-from utils.datasets.loader import ImageSet, Loader
+from utils.data import ImageSet, Loader
 from utils.train import History
 
 EPOCHS = 5

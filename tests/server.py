@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-from utils.datasets.download import Remote
+from utils.download import Remote
 
 CONTENT = random.Random(0).randbytes(100_000)
 NAME = "images.gz"

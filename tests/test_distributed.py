@@ -30,8 +30,8 @@ from benchmarks import allreduce  # noqa: E402
 from experiments.options import read_options  # noqa: E402
 from utils import augment  # noqa: E402
 from utils.course import CourseError  # noqa: E402
+from utils.data import ImageSet  # noqa: E402
 from utils.datasets import store  # noqa: E402
-from utils.datasets.loader import ImageSet  # noqa: E402
 from utils.models import build  # noqa: E402
 from utils.models.batchnorm import BatchNorm2d  # noqa: E402
 from utils.models.googlenet import googlenet, googlenet_loss  # noqa: E402

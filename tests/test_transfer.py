@@ -11,7 +11,7 @@ from torch import nn
 
 from utils import course, data
 from utils.course import CourseError
-from utils.datasets.download import DownloadError
+from utils.download import DownloadError
 from utils.models import build, weights
 from utils.models.transfer import Transfer, pretrained, without_head
 from utils.train import evaluate, fit

@@ -1,80 +1,71 @@
-"""Pack all data sets and weights of the course into a folder, for a classroom."""
+"""Pack all data sets and weights of the course for a room without network.
+
+    python -m tools.bundle pack /media/stick/course-data
+
+packs what lies in CNN_COURSE_DATA (or data/), downloads what is missing, and writes a
+list of checksums, as `sha256sum --check` reads it. On each machine of the room,
+CNN_COURSE_DATA then names that folder, or a copy of it, and everything runs at any
+scale. `python -m tools.bundle check FOLDER` verifies every byte of a copy.
+"""
 
 from __future__ import annotations
 
-import hashlib
+import argparse
+import re
 import shutil
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
+import pooch
 from tqdm import tqdm
 
-from utils import course
+from utils import course, download, photos
 from utils.course import CourseError
-from utils.datasets import download, manifest, photos, places
-from utils.datasets.sources import Zip, files
-from utils.files import replacing
+from utils.files import print_anything, replacing, shown
+from utils.models import weights
 
-RESERVE = 2**20  # bytes for the list of checksums
+NAME = "SHA256SUMS"
+LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
 # Whose weights for ImageNet the lectures use, at one of the scales.
 IMAGENET = ("squeezenet1_1", "alexnet", "vgg16", "resnet34", "googlenet")
+Find = Callable[[bool], list[Path]]  # takes whether it may download
 
 
-class Item(NamedTuple):
-    """One data set, or the weights of one network.
+def items(root: Path) -> dict[str, Find]:
+    """All that the lectures use beside what comes with the course: name -> files."""
 
-    `find` gives its files, all below the data folder. It takes that folder, and whether
-    it may download what is not there.
-    """
+    def idx(name: str, online: bool) -> list[Path]:
+        return sorted(download.bring_idx(name, online=online).glob("*ubyte*"))
 
-    name: str
-    find: Callable[[Path, bool], list[Path]]
+    def cifar10(online: bool) -> list[Path]:
+        return sorted(download.bring_cifar10(online=online).iterdir())
 
+    def dogs_vs_cats(online: bool) -> list[Path]:
+        found = photos.dogs_vs_cats(root / "dogs_vs_cats", online=online)
+        if found.path.is_file():
+            return [found.path]
+        return [found.path / photo.name for photo in found.photos]
 
-def _idx(name: str, files: Sequence[download.Remote], root: Path, online: bool):
-    return places.idx(root, name, files, online=online)
+    def imagenet(name: str, online: bool) -> list[Path]:
+        folder = root / weights.FOLDER
+        return [weights.find_imagenet(name, folder, online=online)]
 
-
-def _cifar10(root: Path, online: bool) -> list[Path]:
-    found = places.cifar10(root, online=online)
-    return sorted(files(found)) if found.is_dir() else [found]
-
-
-def _dogs_vs_cats(root: Path, online: bool) -> list[Path]:
-    manifest.verify(photos.FOLDER)
-    source = photos.find(root / photos.FOLDER, online=online)
-    if isinstance(source, Zip):
-        return [source.path]
-    return [source.open(photo) for photo in source.photos]
-
-
-def _imagenet(name: str, root: Path, online: bool) -> list[Path]:
-    from utils.models import weights  # here: it takes a second to import
-
-    return [weights.find_imagenet(name, root / weights.FOLDER, online=online)]
-
-
-def items() -> list[Item]:
-    """All that the lectures use beside what comes with the course itself."""
-    mnist, fashion = download.MNIST, download.FASHION_MNIST
-    return [
-        Item("MNIST", partial(_idx, "MNIST", mnist)),
-        Item("Fashion-MNIST", partial(_idx, "FashionMNIST", fashion)),
-        Item("CIFAR-10", _cifar10),
-        Item("Dogs vs. Cats", _dogs_vs_cats),
-        *(Item(f"ImageNet: {name}", partial(_imagenet, name)) for name in IMAGENET),
-    ]
+    return {
+        "MNIST": partial(idx, "MNIST"),
+        "Fashion-MNIST": partial(idx, "FashionMNIST"),
+        "CIFAR-10": cifar10,
+        "Dogs vs. Cats": dogs_vs_cats,
+        **{f"ImageNet: {name}": partial(imagenet, name) for name in IMAGENET},
+    }
 
 
 def pack(dest: Path, *, online: bool = True) -> dict[str, CourseError]:
     """Pack everything that can be had into a bundle, and say so line by line.
 
     Each file is copied whole or not at all, and the list of checksums is written after
-    each data set. So a bundle that was interrupted is completed by packing once more,
-    and one that is there is brought up to date. Files that are no part of it stay.
+    each data set. So a bundle that was interrupted is completed by packing once more.
 
     Args:
         dest: a new or empty folder, or a bundle.
@@ -87,132 +78,151 @@ def pack(dest: Path, *, online: bool = True) -> dict[str, CourseError]:
         CourseError: `dest` holds other things, has too little room, or takes no file.
     """
     root, dest = course.data_dir().absolute(), course.expanded(dest).absolute()
-    sums = _open(dest, root)
-    found, missing = _collect(root, online)
-    _require_room(dest, root, [path for paths in found.values() for path in paths])
-    manifest.write(dest, sums)
-    for name, paths in found.items():
-        new = 0
-        for path in tqdm(paths, name, file=sys.stderr, delay=1, leave=False):
-            place = path.relative_to(root).as_posix()
-            sums[place], copied = _place(path, dest / place, sums.get(place))
-            new += copied
-        manifest.write(dest, sums)
-        _say(name, f"{_amount(paths)}{'' if new else ', there already'}")
-    for name, error in missing.items():
-        _say(name, f"MISSING: {getattr(error, 'reason', str(error))}")
+    missing: dict[str, CourseError] = {}
+    try:
+        sums = _open(dest, root)
+        for name, find in items(root).items():
+            try:
+                paths = find(online)
+            except CourseError as error:
+                missing[name] = error
+                print(
+                    f"{name:24}MISSING: {getattr(error, 'reason', error)}", flush=True
+                )
+                continue
+            _require_room(dest, root, paths)
+            for path in tqdm(paths, name, file=sys.stderr, delay=1, leave=False):
+                place = path.relative_to(root).as_posix()
+                sums[place] = _copy(path, dest / place)
+            lines = (f"{sha256}  {place}\n" for place, sha256 in sorted(sums.items()))
+            with replacing(dest / NAME) as file:
+                file.write("".join(lines).encode("utf-8", "surrogateescape"))
+            size = sum(path.stat().st_size for path in paths) / 1e6
+            print(f"{name:24}{len(paths):>7,} files {size:>9,.1f} MB", flush=True)
+    except OSError as error:
+        raise CourseError(
+            f"{error.filename or dest} cannot be written ({error.strerror}). What is"
+            " packed stays: make room, or name another folder, and pack once more."
+        ) from error
     return missing
+
+
+def _open(dest: Path, root: Path) -> dict[str, str]:
+    """Make the folder, if need be; the list of what it has already: name -> SHA-256."""
+    if dest.resolve() == root.resolve():
+        raise CourseError(
+            f"{dest} is the data folder itself, which is what is packed. Name another."
+        )
+    dest.mkdir(parents=True, exist_ok=True)
+    if (dest / NAME).is_file():
+        return read(dest)
+    if any(not path.name.startswith(NAME) for path in dest.iterdir()):
+        raise CourseError(
+            f"{dest} holds other things, and no bundle. Nothing was changed: name a new"
+            " or an empty folder."
+        )
+    return {}
+
+
+def _require_room(dest: Path, root: Path, paths: list[Path]) -> None:
+    new = (p for p in paths if not (dest / p.relative_to(root)).is_file())
+    needed, free = sum(p.stat().st_size for p in new), shutil.disk_usage(dest).free
+    if needed > free:
+        raise CourseError(
+            f"{dest} needs {needed / 1e6:,.0f} MB more, and {free / 1e6:,.0f} MB are"
+            " free. Free some space, or name a folder on another disk."
+        )
+
+
+def _copy(source: Path, target: Path) -> str:
+    """Copy a file, unless it is there; its SHA-256."""
+    sha256 = pooch.file_hash(str(source))
+    if not target.is_file() or pooch.file_hash(str(target)) != sha256:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with source.open("rb") as original, replacing(target) as copy:
+            shutil.copyfileobj(original, copy, 2**20)
+    return sha256
+
+
+def read(folder: Path) -> dict[str, str]:
+    """A bundle's list: name -> SHA-256.
+
+    Raises:
+        CourseError: the folder is no bundle, or its list is damaged.
+    """
+    if not (folder / NAME).is_file():
+        raise CourseError(
+            f"{folder} is no bundle: it has no {NAME}. Make one:"
+            f" python -m tools.bundle pack {folder}"
+        )
+    text, sums = (folder / NAME).read_text("utf-8", errors="surrogateescape"), {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        found = LINE.fullmatch(line)
+        if not found:
+            raise CourseError(
+                f"{folder / NAME} is damaged: line {number} is no checksum with a name."
+                " Copy the bundle again."
+            )
+        sums[found[2]] = found[1]
+    return sums
 
 
 def check(folder: Path) -> list[str]:
     """What is wrong with a bundle, each line beginning with a file's name.
 
-    Everything is read, whatever was verified before.
-
     Raises:
-        CourseError: the folder is no bundle.
+        CourseError: the folder is no bundle, or its list is damaged.
     """
-    sums = manifest.read(folder)
-    if sums is None:
-        raise CourseError(
-            f"{folder} is no bundle: it has no {manifest.NAME}. Make one:"
-            f" python -m utils.data bundle {folder}"
-        )
-    found = manifest.problems(folder, sums)
-    right = len(sums) - len(found)
+    sums, bad = read(folder), []
+    for name, sha256 in sums.items():
+        if not (folder / name).is_file():
+            bad.append(f"{shown(name)} is missing")
+        elif pooch.file_hash(str(folder / name)) != sha256:
+            bad.append(f"{shown(name)} is not as it was packed (its SHA-256 differs)")
+    right = len(sums) - len(bad)
     print(f"{right:,} of {len(sums):,} files in {folder} are as they were packed.")
-    return found
+    return bad
 
 
-def _open(dest: Path, root: Path) -> manifest.Sums:
-    """Make the folder, if need be; the list of what it has already.
-
-    Raises:
-        CourseError: it is no place for a bundle.
-    """
-    if dest.resolve() == root.resolve():
-        raise CourseError(
-            f"{dest} is the data folder itself, which is what is packed. Name another."
-        )
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    print_anything()
+    options = _parser().parse_args(words)
     try:
-        dest.mkdir(parents=True, exist_ok=True)
-        sums = manifest.read(dest)
-        killed = f"{manifest.NAME}.part"  # what the first writing may have left
-        if sums is None and any(path.name != killed for path in dest.iterdir()):
-            raise CourseError(
-                f"{dest} holds other things, and no bundle. Nothing was changed: name a"
-                " new or an empty folder."
-            )
-    except OSError as error:
-        raise CourseError(
-            f"{dest} takes no bundle ({error.strerror}). Name another folder."
-        ) from error
-    return sums or {}
+        if options.command == "check":
+            bad = check(options.folder)
+            print(*bad, sep="\n", end="\n" * bool(bad))
+            return 1 if bad else 0
+        missing = pack(options.folder, online=not options.offline)
+    except CourseError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nInterrupted. What is done stays: the same command goes on.")
+        return 130
+    print(f"\nThe bundle is in {options.folder}. Set CNN_COURSE_DATA to that folder.")
+    if missing:
+        print("\nMissing; a stand-in takes the place of each, and one line says so:")
+        for name, why in missing.items():
+            print(f"\n{name}: {why}")
+    return 1 if missing else 0
 
 
-def _collect(
-    root: Path, online: bool
-) -> tuple[dict[str, list[Path]], dict[str, CourseError]]:
-    """The files of each item, downloaded where they must be; and why others are not."""
-    found, missing = {}, {}
-    for item in items():
-        try:
-            found[item.name] = item.find(root, online)
-        except CourseError as error:
-            missing[item.name] = error
-    return found, missing
-
-
-def _require_room(dest: Path, root: Path, paths: list[Path]) -> None:
-    needed = RESERVE
-    for path in paths:
-        there, size = dest / path.relative_to(root), path.stat().st_size
-        needed += size * (not there.is_file() or there.stat().st_size != size)
-    free = shutil.disk_usage(dest).free
-    if needed > free:
-        raise CourseError(
-            f"The bundle needs {needed / 1e6:,.0f} MB more in {dest}, and"
-            f" {free / 1e6:,.0f} MB are free there. Free some space, or name a folder"
-            " on another disk. Nothing was changed."
-        )
-
-
-def _place(source: Path, target: Path, listed: str | None) -> tuple[str, bool]:
-    """Copy a file, unless it is there; its SHA-256, and whether it was copied.
-
-    Raises:
-        CourseError: another file is in its place, or the disk takes no more.
-    """
-    digest = hashlib.sha256()
-    if target.is_file():
-        sha256 = manifest.sha256_of(source)
-        if manifest.sha256_of(target) == sha256:
-            return sha256, False
-        if listed is None:  # nobody packed it
-            raise CourseError(
-                f"{target} is in the way: it is another file than {source}, and no part"
-                " of the bundle. Move it elsewhere, and pack once more."
-            )
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with source.open("rb") as original, replacing(target) as copy:
-            while block := original.read(2**20):
-                digest.update(block)
-                copy.write(block)
-    except OSError as error:
-        raise CourseError(
-            f"{source} cannot be copied to {target} ({error.strerror}). What is packed"
-            " stays: make room, or name another folder, and pack once more."
-        ) from error
-    return digest.hexdigest(), True
-
-
-def _amount(paths: list[Path]) -> str:
-    size = sum(path.stat().st_size for path in paths)
-    return (
-        f"{len(paths):>7,} file{'s' if len(paths) > 1 else ' '}{size / 1e6:>9,.1f} MB"
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.bundle",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    commands = parser.add_subparsers(dest="command", required=True)
+    add = commands.add_parser("pack", help="pack data sets, weights and checksums")
+    add.add_argument("folder", type=Path, help="new or empty, or an earlier bundle")
+    text = "download nothing: pack what is here"
+    add.add_argument("--offline", action="store_true", help=text)
+    add = commands.add_parser("check", help="verify every file of a bundle")
+    add.add_argument("folder", type=Path, help="the bundle, or a copy of one")
+    return parser
 
 
-def _say(name: str, text: str) -> None:
-    print(f"{name:24}{text}", flush=True)
+if __name__ == "__main__":
+    raise SystemExit(main())

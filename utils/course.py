@@ -78,11 +78,19 @@ def data_dir() -> Path:
     """The folder of the data sets: `CNN_COURSE_DATA`, or `data/` of the course.
 
     Raises:
-        CourseError: the system does not let us look whether it is there.
+        CourseError: the variable names no folder, or one that is closed to us.
     """
-    if named := os.environ.get("CNN_COURSE_DATA"):
-        return expanded(named, "CNN_COURSE_DATA")
-    return expanded(ROOT / "data", "The data folder")
+    # Windows' `set NAME="D:\data"` makes the quotes a part of the value.
+    named = os.environ.get("CNN_COURSE_DATA", "").strip().strip("\"'")
+    if not named:
+        return expanded(ROOT / "data", "The data folder")
+    folder = expanded(named, "CNN_COURSE_DATA")
+    if not folder.is_dir():
+        raise CourseError(
+            f"CNN_COURSE_DATA names a folder that does not exist: {str(folder)!r}."
+            " Create it or correct the path; unset, the course uses its own data/."
+        )
+    return folder
 
 
 def expanded(path: str | Path, what: str = "The path") -> Path:
@@ -165,12 +173,7 @@ def start(seed: int = 0) -> Run:
         CourseError: `CNN_COURSE_SCALE` or `CNN_COURSE_DATA` names nothing usable.
     """
     run = Run(device=device(), scale=scale(), seed=seed)
-    folder = data_dir()
-    if os.environ.get("CNN_COURSE_DATA") and not folder.is_dir():
-        raise CourseError(
-            f"CNN_COURSE_DATA names a folder that does not exist: {str(folder)!r}."
-            " Create it or correct the path; unset, the course uses its own data/."
-        )
+    data_dir()  # a wrong one is named before the work begins
     set_seed(seed)
     use_style()
     where = (

@@ -269,7 +269,7 @@ class Loader:
         generator = torch.Generator(self.device).manual_seed(int(seed[0]))
         self.epoch += 1
         if self._images is None:
-            self._place()
+            self._place(room(self.device))
         return self._batches(generator)
 
     def _batches(self, generator: Generator) -> Iterator[tuple[Tensor, Tensor]]:
@@ -288,8 +288,8 @@ class Loader:
                     images = augmentation(images, generator)
             yield self._to_float(images), labels
 
-    def _place(self) -> None:
-        """Put the set on the device, if there is room.
+    def _place(self, room: float) -> None:
+        """Put the set on the device, if it takes no more than this room, in bytes.
 
         A crop that comes first is then cut out of it; its exact type counts, since a
         subclass may crop in its own way.
@@ -302,7 +302,7 @@ class Loader:
         self._labels, self._crop = self.data.labels.to(self.device), crop
         # On the CPU, without a border, images are used where they are.
         copied = border or images.device != self.device
-        if copied and needed > room(self.device):
+        if copied and needed > room:
             self._crop = None  # it crops what is fetched, as any augmentation does
         else:
             images = images.to(self.device)

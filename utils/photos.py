@@ -30,8 +30,7 @@ from tqdm import tqdm
 
 from utils import course, download
 from utils.course import CourseError
-from utils.files import replacing
-from utils.printing import shown
+from utils.files import replacing, shown
 
 STEMS = {
     "train": {"train", "training"},

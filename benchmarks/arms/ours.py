@@ -8,8 +8,7 @@ from benchmarks.measure import Watch
 from benchmarks.work import PADDING, Work
 from utils import recipe
 from utils.augment import HorizontalFlip, RandomCrop
-from utils.data import ImageSet
-from utils.datasets.loader import Loader
+from utils.data import ImageSet, Loader
 from utils.train import fit
 
 

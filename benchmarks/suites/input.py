@@ -11,9 +11,7 @@ from benchmarks.arms import airbench, decks, ours, tensors
 from benchmarks.measure import Arm, Group, Target, Watch
 from benchmarks.settings import Settings
 from benchmarks.work import synthetic
-from utils.data import ImageSet
-from utils.datasets.loader import Loader
-from utils.datasets.store import Fetched
+from utils.data import ImageSet, Loader
 
 BATCH = 128
 Make = Callable[[ImageSet, int], Any]
@@ -52,7 +50,7 @@ def workers(one: Callable[..., Arm], settings: Settings) -> Arm:
 def fetched(data: ImageSet, batch_size: int, *, device: str) -> Loader:
     """Our loader as it reads a set that is too large to be padded as a whole."""
     loader = ours.loader(data, batch_size, device=device)
-    loader._store = Fetched(data, loader._crop, loader.device)
+    loader._place(room=0)
     return loader
 
 

@@ -490,7 +490,7 @@ print(len(views.unique(dim=0)), "different images from 8 copies")
 # alt: Eight photographs, and below them the same eight in the next epoch: cropped and
 # alt: mirrored in another way.
 crop_flip = (augment.RandomCrop(4), augment.HorizontalFlip())
-loader = photos.train.subset(8).loader(8, augment=crop_flip, normalize=False)
+loader = photos.train.subset(8).raw().loader(8, augment=crop_flip)
 epochs = [next(iter(loader))[0].cpu() for _ in range(2)]
 titles = [f"epoch {epoch + 1}" for epoch in range(2) for _ in range(8)]
 title = "The same eight labels, never the same image"

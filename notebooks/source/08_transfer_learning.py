@@ -692,7 +692,7 @@ print(f"repaired:     {evaluate(victim, unseen_loader).accuracy:.1%} right")
 # from 0 to 1, and then with mean and deviation 0.5:
 
 # %%
-raw = unseen_photos.loader(200, normalize=False)
+raw = unseen_photos.raw().loader(200)
 halves = [((images - 0.5) / 0.5, labels) for images, labels in raw]
 for name, batches in {
     "as trained": unseen_loader,

@@ -443,7 +443,7 @@ print(f"one standard error at 94% of {n} photos: {standard_error(0.94, n):.1%}")
 # alt: are black, and in some views the animal seems to climb a wall.
 one = photos.train.take(torch.full((8,), 2))
 turn = [augment.Rotation(90)]
-views, _ = next(iter(one.loader(8, augment=turn, normalize=False, seed=run.seed)))
+views, _ = next(iter(one.raw().loader(8, augment=turn, seed=run.seed)))
 pictures.image_grid(views, columns=8, title="Which of these would be in an album?");
 
 # %% [markdown] slide="subslide"

@@ -27,7 +27,7 @@ from teaching.checks.clinic.leaks import check_positions, positions
 from teaching.checks.clinic.validation import Recorder, check_seen
 from utils import course
 from utils.course import CourseError
-from utils.datasets.loader import ImageSet, Loader
+from utils.data import ImageSet, Loader
 from utils.models.small import TwoLayerCNN
 
 CURVES = {

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from utils import course
 from utils.course import CourseError
-from utils.datasets.download import DownloadError
+from utils.download import DownloadError
 from utils.models import MODELS, build, weights
 from utils.models.porting import last_layers, load_torchvision
 from utils.models.weights import Weights

@@ -7,7 +7,7 @@ stay whole.
 
 
 def _shorten() -> None:
-    from utils.datasets.loader import Loader
+    from utils.data import Loader
 
     batches, length = Loader.__iter__, Loader.__len__
 
