@@ -51,6 +51,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if begin:
             said = 0 if kind == "liar" else begin
             self.send_header("Content-Range", f"bytes {said}-/{len(body)}")
+        if kind == "page":
+            self.send_header("Content-Type", "text/html; charset=utf-8")
         if kind != "nameless":
             self.send_header("Content-Length", str(len(body) - begin))
         self.end_headers()
@@ -76,10 +78,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.wfile.write(body[i : i + 2_500])
                 time.sleep(0.05)
         elif kind in ("truncated", "breaks"):
-            self.wfile.write(body[:some] if some > 1_000 else body)
+            self.wfile.write(body[:some] if some > 3_000 else body)
         elif kind == "reset":
-            self.wfile.write(body[:some] if some > 1_000 else body)
-            if some > 1_000:
+            self.wfile.write(body[:some] if some > 3_000 else body)
+            if some > 3_000:
                 now = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, now)
                 self.connection.close()
@@ -110,10 +112,10 @@ class Server(http.server.ThreadingHTTPServer):
     def url(self, kind: str) -> str:
         return f"http://127.0.0.1:{self.server_port}/{kind}/{NAME}"
 
-    def remote(self, *kinds: str, size: int | None = None) -> Remote:
+    def remote(self, *kinds: str) -> Remote:
         """The file, at mirrors of these kinds."""
         digest = hashlib.sha256(CONTENT).hexdigest()
-        return Remote(NAME, digest, tuple(map(self.url, kinds)), size)
+        return Remote(NAME, digest, tuple(map(self.url, kinds)))
 
     def kinds(self) -> list[str]:
         """The kinds that were asked, in order."""

@@ -448,6 +448,7 @@ def dogs_vs_cats(
 
     Source: Elson et al. 2007.
     """
+    photos.require_size(size)
     real = Images("Dogs vs. Cats", ANIMALS, partial(_read_dogs_vs_cats, size, seed))
     drawn = partial(_drawn, "cats_and_dogs", size)
     drawn = Images("2,000 drawings of cats and dogs", ANIMALS, drawn)

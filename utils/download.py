@@ -5,6 +5,7 @@ Whatever is there is compared with its published checksum, each time.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
 import shutil
@@ -26,6 +27,7 @@ CONNECT, ANSWER = 5, 20  # seconds to wait for a connection, and for the next by
 PATIENCE, SLOW = 15, 100_000  # after so many seconds, fewer bytes a second are too few
 TRIES, PAUSE = 20, 1  # of a mirror that breaks off, and seconds between them
 QUIET = 60  # after so many seconds without a byte, nobody writes to a part any more
+LOOK = {"unit": "B", "unit_scale": True, "leave": False, "delay": 1}  # of the bar
 MIRRORS = {
     "MNIST": (
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -151,7 +153,9 @@ def _try_mirrors(remote: Remote, path: Path) -> dict[str, str]:
                     pooch.retrieve(url, None, path.name, path.parent, downloader=get)
                     return {}
                 except requests.RequestException as error:
-                    failures[url] = "breaks off" if begun else "no connection"
+                    failures[url] = (
+                        "breaks off" if part.stat().st_size else "no connection"
+                    )
                     if (answer := error.response) is not None:
                         failures[url] = f"answers {answer.status_code} {answer.reason}"
                 except ValueError as error:
@@ -163,11 +167,14 @@ def _try_mirrors(remote: Remote, path: Path) -> dict[str, str]:
                     break
                 time.sleep(PAUSE)
     except OSError as error:  # the disk: another mirror would not help
-        part.unlink(missing_ok=True)  # a full one needs the room
+        with contextlib.suppress(OSError):
+            part.unlink()  # a full one needs the room
         why = f"{path.parent} cannot be written to ({error.strerror or 'closed'})"
         failures = {remote.urls[0]: why}
     finally:
-        if part.exists():  # the next run need not wait
+        if path.is_file():  # another process may have been faster
+            part.unlink(missing_ok=True)
+        elif part.is_file():  # the next run need not wait
             os.utime(part, (0, 0))
     return failures
 
@@ -193,11 +200,14 @@ def _download(
             place = got.headers.get("Content-Range", "")
             begun = begun if place.startswith(f"bytes {begun}-") else 0
             total = begun + int(got.headers.get("Content-Length", -begun))
-            with part.open("r+b") as file, tqdm(total=total or None, delay=1) as bar:
+            with (
+                part.open("r+b") as file,
+                tqdm(desc=remote.name, total=total or None, **LOOK) as bar,
+            ):
                 bar.update(begun)
                 file.seek(begun)
                 file.truncate()
-                for block in got.iter_content(2**16):
+                for block in got.iter_content(2**11):  # what is cut off is lost
                     file.write(block)
                     bar.update(len(block))
                     seconds = time.monotonic() - began

@@ -50,7 +50,7 @@ LEVELS = np.arange(256)
 SHOWN = 5  # problems that a message names
 AHEAD = 64  # photos that are decoded before their turn
 SPARE = 2**28  # bytes that are left free on the disk: others need some, too
-FEW_LEVELS = 64  # of 256: a set that uses fewer has hardly any contrast
+FEW_LEVELS = 60  # of 256: a set that uses fewer has hardly any contrast
 FOREIGN = (  # how files begin that lie beside photos, and what they are
     (rb".{4}ftyp(hei|hev|mif1|msf1)", "HEIC: convert to JPEG or install pillow-heif"),
     (rb".{4}ftypavi", "AVIF: convert to JPEG or install a newer pillow"),
@@ -348,6 +348,12 @@ def _problem(error: Exception, file: Path | IO[bytes] | None) -> str:
     return "no image, or of a kind unknown to Pillow; convert it, or leave it out"
 
 
+def require_size(size: int) -> None:
+    """Raise a `CourseError` unless this is a side in pixels."""
+    if not isinstance(size, int) or size < 1:
+        raise CourseError(f"size={size!r} is no side in pixels. Use 1 or more.")
+
+
 def decoded(
     source: Source, size: int, name: str, *, skip_bad: bool = False
 ) -> dict[str, Part]:
@@ -361,8 +367,7 @@ def decoded(
     Raises:
         CourseError: files are no images, or there is no room for the pixels.
     """
-    if not isinstance(size, int) or size < 1:
-        raise CourseError(f"size={size!r} is no side in pixels. Use 1 or more.")
+    require_size(size)
     lines = [
         Image.__version__,
         *("\0".join(map(str, photo)) for photo in source.photos),
