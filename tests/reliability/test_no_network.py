@@ -15,11 +15,10 @@ import torch
 
 from tools import bundle
 from utils.course import ROOT, CourseError
-from utils.datasets import manifest
 from utils.models import weights
 
 LECTURES = [path.stem[:2] for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))]
-TESTS = ("readers", "course", "data", "photos", "weights", "lenet", "check", "train")
+TESTS = ("loader", "course", "data", "photos", "weights", "lenet", "check", "train")
 REAL = Path(os.environ.get("CNN_COURSE_DATA", "no folder"))
 STAND_IN = r"Stand-in: [^<\n]+ in place of ([^(<\n]+?) \("
 ALONE = 'ip link set lo up && exec "$@"'  # in a network with nothing but itself
@@ -156,7 +155,7 @@ def test_a_bundle_is_enough_for_the_lectures(
     missing = bundle.pack(dest, online=False)
     assert set(missing) <= {"Fashion-MNIST"}
     shutil.rmtree(root)
-    sums = manifest.read(dest)
+    sums = bundle.read(dest)
     packed = sum((dest / name).stat().st_size for name in sums)
     env = {"CNN_COURSE_DATA": str(dest), "CNN_COURSE_SCALE": "small"}
     offline.python("-c", LOAD, **env)  # decodes the photos

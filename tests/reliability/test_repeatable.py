@@ -16,8 +16,7 @@ from runs import RUNS, assert_equal_runs, examples, net, run, set_seed
 from stopping import same, timeless
 from torch.utils.data import DataLoader, TensorDataset
 
-from utils import course, data, train
-from utils.datasets import decoded
+from utils import course, data, photos, train
 
 COMMAND = "--stand-in --batch-size 64 --seed 3 --schedule onecycle --device cpu"
 LENET = "--model lenet5 --data mnist --epochs 2 --augment crop mixup"
@@ -105,7 +104,7 @@ def test_with_threads_that_decode(tmp_path: Path, monkeypatch) -> None:
         Image.fromarray(pixels).save(file)
     found = []
     for threads in (1, 4):
-        monkeypatch.setattr(decoded, "_cores", lambda threads=threads: threads)
+        monkeypatch.setattr(photos.os, "cpu_count", lambda n=threads: n)
         (tmp_path / f"cache{threads}").mkdir()
         monkeypatch.setenv("CNN_COURSE_DATA", str(tmp_path / f"cache{threads}"))
         splits = data.image_folder(tmp_path / "photos", 32, seed=1)
