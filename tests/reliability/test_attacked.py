@@ -17,7 +17,7 @@ import samples
 import torch
 
 from experiments import leaderboard
-from tools import pages
+from tools.run import write_page
 from utils import checkpoint, data
 from utils.course import CourseError
 from utils.look import Table
@@ -141,9 +141,8 @@ def test_names_with_html_in_them_are_shown_as_they_are(tmp_path):
         nbformat.v4.new_output("execute_result", {"text/plain": f"({HOSTILE!r},)"}),
         nbformat.v4.new_output("error", ename="E", evalue=HOSTILE, traceback=[HOSTILE]),
     ]
-    pages.write(
-        nbformat.v4.new_notebook(cells=[cell]), tmp_path / "page.html", tmp_path
-    )
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    write_page(notebook, tmp_path / "page.html", tmp_path)
     shown.append((tmp_path / "page.html").read_text(encoding="utf-8"))
     for page in shown:
         assert "<script>alert" not in page
