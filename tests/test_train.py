@@ -324,6 +324,9 @@ def test_schedules_follow_torchs() -> None:
             lr_scheduler.OneCycleLR, max_lr=0.1, total_steps=32, cycle_momentum=False
         ),
         "cosine": partial(lr_scheduler.CosineAnnealingLR, T_max=32),
+        "linear": partial(
+            lr_scheduler.LinearLR, start_factor=1.0, end_factor=0.0, total_iters=32
+        ),
     }.items():
         optimizer = SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
         scheduler, expected = build(optimizer), []
@@ -567,7 +570,7 @@ def test_small_integer_labels_are_taken() -> None:
     [
         ({"epochs": 0}, "at least one"),
         ({"optimizer": "sdg"}, "take sgd, adam, adamw"),
-        ({"schedule": "linear"}, "take constant, onecycle, cosine"),
+        ({"schedule": "cyclic"}, "take constant, onecycle, cosine"),
         ({"patience": 2}, "pass a val_loader"),
         ({"schedule": "plateau"}, "pass a val_loader"),
     ],

@@ -19,7 +19,7 @@ from utils.course import CourseError
 
 DTYPES = {name: getattr(torch, name) for name in ("float32", "bfloat16", "float16")}
 OPTIMIZERS = {"sgd": partial(SGD, lr=0.1, momentum=0.9), "adam": Adam, "adamw": AdamW}
-STEPWISE = ("onecycle", "cosine")  # move the learning rate after every step
+STEPWISE = ("onecycle", "cosine", "linear")  # move the learning rate after every step
 PLANNED = (*STEPWISE, "step")  # depend on how many epochs there will be
 SCHEDULES = ("constant", *PLANNED, "plateau")
 SETTING = {"precision": "auto"}  # of the whole course: see `use_precision`
@@ -185,6 +185,8 @@ def make_scheduler(
     steps = epochs * max(1, len(loader)) if choice in STEPWISE else 0
     if choice == "cosine":
         return lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    if choice == "linear":  # down to 0
+        return lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=steps)
     if choice == "onecycle":
         # Departure from Smith (2018): the momentum stays where the caller set it.
         rates = [group["lr"] for group in optimizer.param_groups]

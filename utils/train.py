@@ -111,8 +111,8 @@ def fit(
         lr: the highest learning rate; None: 0.1 for SGD, 0.001 for Adam and AdamW.
         optimizer: "sgd" (momentum 0.9), "adam", "adamw"; or your own, an optimizer or
             a function such as `partial(torch.optim.SGD, lr=0.1, weight_decay=5e-4)`.
-        schedule: "constant", "onecycle", "cosine", "step", "plateau", or a function
-            from the optimizer to a scheduler that is stepped once an epoch.
+        schedule: "constant", "onecycle", "cosine", "linear", "step", "plateau", or a
+            function from the optimizer to a scheduler, stepped once an epoch.
         loss_function: what training minimises in place of cross-entropy, such as
             `nn.CrossEntropyLoss(label_smoothing=0.1)`; validation is always plain.
         patience: stop after so many epochs in a row without a better val_accuracy.
