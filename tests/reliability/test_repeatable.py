@@ -32,7 +32,8 @@ def test_twice_in_one_process(kind: str) -> None:
 def trained(folder: Path, words: str, **env: str) -> tuple[dict, dict]:
     """Train with the course's command in a process of its own: record and weights."""
     folder.mkdir()
-    command = [sys.executable, "-m", "experiments.train", *words.split(), *COMMAND.split()]
+    words = f"{words} {COMMAND}"
+    command = [sys.executable, "-m", "experiments.train", *words.split()]
     command += ["--out", str(folder), "--save", str(folder / "weights.pt")]
     env = {"CNN_COURSE_SCALE": "tiny", "OMP_NUM_THREADS": "1", **env}
     subprocess.run(
