@@ -289,7 +289,9 @@ def test_outputs_are_carried_over_where_only_names_moved(root, capsys):
     change(root, "plot([0, 1])", "plot.line([0, 1])")
     change(root, "# # A demo", "# # The demo")
     assert build.main(["--carry-over", "plot has moved"], root) == 0
-    assert "dropped" not in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "kept, though its code changed: plot.line([0, 1]);" in out
+    assert "dropped" not in out
     nb = nbformat.read(page(root), as_version=4)
     assert find(nb, "plot.line").outputs == find(before, "plot(").outputs
     assert nb.metadata.course.carried.reason == "plot has moved"

@@ -140,7 +140,7 @@ def build(source: Path, *, solutions: bool, root: Path, carried: str = "") -> st
     """
     path = target(source, solutions=solutions)
     new, old = notebook(source, solutions=solutions, root=root), outputs.load(path)
-    lost = outputs.carry_outputs(new, old, anyway=bool(carried)) if old else []
+    said = outputs.carry_outputs(new, old, anyway=bool(carried)) if old else []
     if carried and "course" in new.metadata:
         code = outputs.code_hash(new)
         utils = outputs.utils_hash(new, root, source.name[:2])
@@ -151,7 +151,7 @@ def build(source: Path, *, solutions: bool, root: Path, carried: str = "") -> st
         outputs.write(new, path)
         done = "built"
     lines = [f"{path.relative_to(root).as_posix()}: {done}"]
-    lines += [f"    output dropped, its code changed: {line}" for line in lost]
+    lines += [f"    output {line}" for line in said]
     return "\n".join(lines)
 
 

@@ -9,7 +9,7 @@ import hashlib
 import io
 import os
 from collections.abc import Iterator
-from difflib import SequenceMatcher
+from difflib import get_close_matches
 from pathlib import Path
 
 import nbformat
@@ -19,6 +19,7 @@ from PIL import Image
 WIDGET = "application/vnd.jupyter.widget-view+json"
 # Without the ending, JupyterLab's "Executable Script" would be a .txt.
 LANGUAGE = {"name": "python", "file_extension": ".py", "mimetype": "text/x-python"}
+ALIKE = 0.75  # the share of its text that a cell keeps where names moved
 ROOMS = ("utils", "teaching")  # what a notebook's outputs may depend on
 
 
@@ -74,35 +75,44 @@ def carry_outputs(
     Args:
         new: freshly built; changed in place.
         old: with outputs.
-        anyway: also those of changed code, where the cell has kept its id or stands
-            between the same neighbours: for names that moved, and nothing else.
+        anyway: also those of changed code, where the cell has kept its id or nearly
+            all of its text: for names that moved, and nothing else.
 
     Returns:
-        The first lines of the cells whose outputs are dropped: their code changed.
+        A line for each output that is dropped, or kept, though its code changed.
     """
     before = {cell.get("id"): cell for cell in code_cells(old)}
-    renamed = replaced(code_cells(new), code_cells(old)) if anyway else {}
-    kept = []
+    moved = renamed(code_cells(new), code_cells(old)) if anyway else {}
+    kept, said = [], []
     for cell in code_cells(new):
-        same = before.get(renamed.get(cell.id, cell.id))
+        same = before.get(moved.get(cell.id, cell.id))
         if same and (anyway or same.source == cell.source or is_setup(cell)):
             cell.outputs = copy.deepcopy(same.outputs)
             cell.execution_count = same.execution_count
             kept.append(same.get("id"))
+            if cell.outputs and cell.source != same.source and not is_setup(cell):
+                said.append(f"kept, though its code changed: {first_line(cell)}")
     describe_figures(new)
     if "course" in old.metadata:
         new.metadata.course = old.metadata.course
     lost = [c for c in code_cells(old) if c.outputs and c.get("id") not in kept]
-    return [cell.source.partition("\n")[0] for cell in lost]
+    return said + [f"dropped, its code changed: {first_line(cell)}" for cell in lost]
 
 
-def replaced(new: list[NotebookNode], old: list[NotebookNode]) -> dict[str, str]:
-    """Id of a new cell -> id of the one that it stands in place of."""
-    ids = [[cell.get("id") for cell in cells] for cells in (old, new)]
+def first_line(cell: NotebookNode) -> str:
+    """What names a cell."""
+    return cell.source.partition("\n")[0]
+
+
+def renamed(new: list[NotebookNode], old: list[NotebookNode]) -> dict[str, str]:
+    """Id of a changed cell -> id of the old cell whose code is nearly the same."""
+    known = [{cell.get("id") for cell in cells} for cells in (new, old)]
+    left = {cell.source: cell.id for cell in old if cell.get("id") not in known[0]}
     pairs = {}
-    for kind, a, b, c, d in SequenceMatcher(None, *ids, autojunk=False).get_opcodes():
-        if kind == "replace" and b - a == d - c:
-            pairs |= dict(zip(ids[1][c:d], ids[0][a:b], strict=True))
+    for cell in new:
+        if cell.id not in known[1]:
+            for source in get_close_matches(cell.source, left, 1, ALIKE):
+                pairs[cell.id] = left.pop(source)
     return pairs
 
 
