@@ -62,7 +62,6 @@ from torchvision import models
 
 from teaching import check, diagrams
 from utils import augment, course, data, look, pictures, plot
-from utils.course import CourseError
 from utils.models import build
 from utils.models.transfer import Transfer, pretrained
 from utils.train import evaluate, fit, predict
@@ -761,7 +760,7 @@ for name in ("airplane", "horse"):
 for place in (broken, path / classes[0]):
     try:
         data.image_folder(place, side)
-    except CourseError as error:
+    except course.CourseError as error:
         print(str(error).replace(f"{place.parent}{os.sep}", ""), end="\n\n")
 
 # %% [markdown]
