@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from utils import recipe
-from utils.checkpoint import loader_state, random_state, restore_loader, restore_random
+from utils.checkpoint import random_state, restore_random
 from utils.course import CourseError
 from utils.history import Metrics
 
@@ -229,15 +229,14 @@ def look_ahead(model: nn.Module, loader: Iterable[Any]) -> None:
     """
     if isinstance(loader, Iterator):  # it can be read once only
         return
-    drawn, order = random_state(), loader_state(loader)
+    drawn = random_state(loader)
     try:
         with Pass(model, loader) as batches, evaluating(model), torch.no_grad():
             for images, _ in batches:
                 batches.check(batches.forward(images[:2]))
                 break
     finally:
-        restore_loader(loader, order)
-        restore_random(drawn)
+        restore_random(drawn, loader)
 
 
 @contextmanager

@@ -35,7 +35,7 @@ class Checkpoint:
     Attributes:
         path: the file; replaced as a whole after every epoch, never half written.
         model: whose weights it holds; not a wrapper of it.
-        parts: optimizer, scheduler or None, and scaler, which have a `state_dict`.
+        parts: optimizer, scheduler or None, and scaler.
         loader: of the training set, whose order goes on.
     """
 
@@ -73,7 +73,11 @@ class Checkpoint:
                 raise KeyError(FORMAT)
             self.check(state)
             with held_back():  # never half the old state and half the new
-                self.restore(state)
+                for part, saved in zip(self.parts, state["parts"], strict=True):
+                    if part and saved:  # a scaler that is off somewhere has none
+                        part.load_state_dict(saved)
+                restore_random(state["random"], self.loader)
+                self.model.load_state_dict(state["model"])  # once all else has fitted
             return History(**state["history"]), state["best"]
         except CourseError:
             raise
@@ -83,7 +87,7 @@ class Checkpoint:
             ) from None
 
     def save(self, history: History, best: Weights | None) -> None:
-        """Write the state at the end of an epoch, or say why; the old file stays."""
+        """Write the state at the end of an epoch, or say why not; the old file stays."""
         state = {
             "format": FORMAT,
             "settings": self.settings,
@@ -91,8 +95,7 @@ class Checkpoint:
             "model": self.model.state_dict(),
             "best": best,
             "parts": [part and part.state_dict() for part in self.parts],
-            "loader": loader_state(self.loader),
-            "random": random_state(),
+            "random": random_state(self.loader),
         }
         try:
             if WRITES:
@@ -120,15 +123,6 @@ class Checkpoint:
                 " with the same model and values, or name another file to start anew."
             )
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Give every part its state; the model last, once all others have taken it."""
-        for part, saved in zip(self.parts, state["parts"], strict=True):
-            if part and saved:  # a scaler that is off on this or that device has none
-                part.load_state_dict(saved)
-        restore_loader(self.loader, state["loader"])
-        restore_random(state["random"])
-        self.model.load_state_dict(state["model"])
-
 
 def settings(model: nn.Module, optimizer: Any, scheduler: Any, loader: Any) -> dict:
     """What decides how a run goes on, before its first step."""
@@ -136,6 +130,7 @@ def settings(model: nn.Module, optimizer: Any, scheduler: Any, loader: Any) -> d
     lr = group.get("max_lr", group.get("initial_lr", group["lr"]))
     found = {"optimizer": type(optimizer).__name__, "lr": lr}
     found |= {k: group.get(k) for k in ("momentum", "betas", "weight_decay")}
+    found["schedule"] = scheduler and type(scheduler).__name__
     found["batches"] = len(loader) if hasattr(loader, "__len__") else None
     for name, weight in model.named_parameters():
         found[f"requires_grad of {name}"] = weight.requires_grad
@@ -184,37 +179,21 @@ def plain(value: Any) -> Any:
     return value
 
 
-def loader_state(loader: Any) -> dict[str, Any]:
-    """What decides the order of the loader's next pass."""
-    generator = getattr(loader, "generator", None)
-    drawn = generator.get_state() if isinstance(generator, torch.Generator) else None
-    return {"epoch": getattr(loader, "epoch", None), "generator": drawn}
-
-
-def restore_loader(loader: Any, state: dict[str, Any]) -> None:
-    """Set the loader back to where `loader_state` found it."""
-    if state["epoch"] is not None:
-        loader.epoch = state["epoch"]
-    if state["generator"] is not None:
-        loader.generator.set_state(state["generator"])
-
-
-def random_state() -> dict[str, Any]:
-    """The state of every global random generator, as numbers and tensors."""
+def random_state(loader: Any = None) -> dict[str, Any]:
+    """The state of every global random generator, and of a loader's order."""
     kind, keys, *rest = cast(tuple, np.random.get_state())  # noqa: NPY002
-    state: dict[str, Any] = {
-        "torch": torch.get_rng_state(),
-        "python": random.getstate(),
-        "numpy": (kind, keys.tolist(), *rest),
-    }
+    state = {"torch": torch.get_rng_state(), "python": random.getstate()}
+    state |= {"numpy": (kind, keys.tolist(), *rest)}
     if torch.cuda.is_available():
         state["cuda"] = torch.cuda.get_rng_state_all()
     if torch.backends.mps.is_available():
         state["mps"] = torch.mps.get_rng_state()
-    return state
+    if isinstance(getattr(loader, "generator", None), torch.Generator):
+        state["loader"] = loader.generator.get_state()
+    return state | {"epoch": getattr(loader, "epoch", None)}
 
 
-def restore_random(state: dict[str, Any]) -> None:
+def restore_random(state: dict[str, Any], loader: Any = None) -> None:
     """Set the generators back, those of a GPU where this machine has as many."""
     torch.set_rng_state(state["torch"])
     random.setstate(state["python"])
@@ -223,6 +202,10 @@ def restore_random(state: dict[str, Any]) -> None:
         torch.cuda.set_rng_state_all(state["cuda"])
     if "mps" in state and torch.backends.mps.is_available():
         torch.mps.set_rng_state(state["mps"])
+    if "loader" in state:
+        loader.generator.set_state(state["loader"])
+    if state["epoch"] is not None:
+        loader.epoch = state["epoch"]
 
 
 @contextmanager
@@ -232,8 +215,7 @@ def held_back(*, dropped: bool = False) -> Iterator[None]:
     They reach the main thread alone. `dropped`: one that came does not count at all.
     """
     handler = signal.getsignal(signal.SIGINT)
-    main = threading.current_thread() is threading.main_thread()
-    if not main or not callable(handler):
+    if threading.current_thread() is not threading.main_thread() or not handler:
         yield
         return
     came: list[tuple[int, Any]] = []
@@ -242,5 +224,5 @@ def held_back(*, dropped: bool = False) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, handler)
-    if came and not dropped:
+    if came and not dropped and callable(handler):
         handler(*came[-1])

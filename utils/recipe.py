@@ -20,8 +20,7 @@ from utils.course import CourseError
 DTYPES = {name: getattr(torch, name) for name in ("float32", "bfloat16", "float16")}
 OPTIMIZERS = {"sgd": partial(SGD, lr=0.1, momentum=0.9), "adam": Adam, "adamw": AdamW}
 STEPWISE = ("onecycle", "cosine", "linear")  # move the learning rate after every step
-PLANNED = (*STEPWISE, "step")  # depend on how many epochs there will be
-SCHEDULES = ("constant", *PLANNED, "plateau")
+SCHEDULES = ("constant", *STEPWISE, "step", "plateau")
 SETTING = {"precision": "auto"}  # of the whole course: see `use_precision`
 PLATEAU = 3  # epochs without improvement after which "plateau" divides by 10
 

@@ -97,8 +97,7 @@ def fit(
     """Train, validate after every epoch, and leave the model ready to predict.
 
     It computes on the fastest device here, in the format of `recipe.use_precision`.
-    Interrupting it (Ctrl-C, or the notebook's stop button) returns as usual, with the
-    whole epochs so far. It waits for a checkpoint that is being written.
+    Interrupting it (Ctrl-C, the notebook's stop button) returns the whole epochs so far.
 
         train, val = splits.train.loader(128, shuffle=True), splits.val.loader(512)
         history = fit(LeNet5(), train, val, epochs=5, lr=0.05, schedule="onecycle")
@@ -122,9 +121,6 @@ def fit(
         resume: go on from that file exactly where it stopped; with no file, begin.
         progress: one line an epoch, or one live table in a notebook.
 
-    Returns:
-        One row for each whole epoch.
-
     Raises:
         CourseError: arguments, data and model do not fit, the loss is not finite, or
             memory or the disk is full. It says what to do; the last checkpoint stays.
@@ -144,14 +140,9 @@ def fit(
     if checkpoint is not None:
         parts = (optimizer, scheduler, scaler)
         saved = Checkpoint(course.expanded(checkpoint), bare, parts, train_loader)
-        history, best = saved.begin(
-            resume,
-            schedule="own" if callable(schedule) else schedule,
-            epochs=epochs if schedule in recipe.PLANNED else None,
-            loss="cross-entropy" if loss_function is None else "own",
-            validation=val_loader is not None,
-            keep_best=keep_best,
-        )
+        more = {"own loss": loss_function is not None, "keep_best": keep_best}
+        more["validation"] = val_loader is not None
+        history, best = saved.begin(resume, **more)
     history.name = name
     watch = Progress(history, epochs, show=progress)
     try:

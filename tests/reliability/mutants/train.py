@@ -131,7 +131,7 @@ TRAIN = (
         "resumed-random",
         "a resumed run draws the random numbers of the beginning again",
         "checkpoint",
-        '        restore_random(state["random"])\n',
+        '                restore_random(state["random"], self.loader)\n',
         "",
         "checkpoint",
     ),
