@@ -87,7 +87,7 @@ class Checkpoint:
             ) from None
 
     def save(self, history: History, best: Weights | None) -> None:
-        """Write the state at the end of an epoch, or say why not; the old file stays."""
+        """Write the state at the end of an epoch, or say why; the old file stays."""
         state = {
             "format": FORMAT,
             "settings": self.settings,

@@ -97,7 +97,7 @@ def fit(
     """Train, validate after every epoch, and leave the model ready to predict.
 
     It computes on the fastest device here, in the format of `recipe.use_precision`.
-    Interrupting it (Ctrl-C, the notebook's stop button) returns the whole epochs so far.
+    Interrupting it (Ctrl-C, a notebook's stop button) returns the whole epochs so far.
 
         train, val = splits.train.loader(128, shuffle=True), splits.val.loader(512)
         history = fit(LeNet5(), train, val, epochs=5, lr=0.05, schedule="onecycle")
