@@ -149,7 +149,7 @@ def test_subset_is_balanced_nested_and_repeats():
 # Loader: without augmentation
 
 
-def test_batches_are_normalised_and_channels_last():
+def test_batches_are_normalised_and_in_the_order_asked_for():
     data = image_set()
     loader = data.loader(16, device="cpu")
     assert (len(loader), loader.num_examples, loader.classes) == (4, 50, CLASSES)
@@ -158,7 +158,11 @@ def test_batches_are_normalised_and_channels_last():
     assert torch.equal(torch.cat(labels), data.labels)
     torch.testing.assert_close(torch.cat(images), normalized(data.images))
     assert images[0].dtype == torch.float32
-    assert images[0].is_contiguous(memory_format=torch.channels_last)
+    assert images[0].is_contiguous()  # what any network can take
+    loader.memory_format = torch.channels_last
+    for before, (after, _) in zip(images, loader, strict=True):
+        assert torch.equal(before, after)
+        assert after.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_raw_images_stay_in_0_to_1():

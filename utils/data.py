@@ -189,8 +189,8 @@ class Splits:
 class Loader:
     """Batches of an image set on the device: augmented, then float, then normalised.
 
-    Gives images, float32 (B, C, H, W), channels_last where C > 1, and labels, int64
-    (B,), or probabilities, float (B, K), once MixUp or CutMix has mixed them.
+    Gives images, float32 (B, C, H, W), and labels, int64 (B,), or probabilities, float
+    (B, K), once MixUp or CutMix has mixed them.
 
     The set waits on the device as uint8, padded for a random crop that comes first, and
     each batch's crops are cut out of it. One that is too large for that stays where it
@@ -208,6 +208,7 @@ class Loader:
 
     Attributes:
         epoch: which pass comes next, from 0. Set it, and the pass repeats.
+        memory_format: of the images; `fit` asks for channels_last, which is faster.
 
     Raises:
         CourseError: the arguments give no batch.
@@ -247,6 +248,7 @@ class Loader:
         )
         self.device = torch.device(device or course.device())
         self._images: Tensor | None = None  # once they are placed
+        self.memory_format = torch.contiguous_format
         self._affine: dict[tuple, tuple[Tensor, Tensor]] = {}
 
     @property
@@ -330,18 +332,19 @@ class Loader:
         """Turn images (B, C, H, W) into float32, and normalise them."""
         _, c, h, w = images.shape
         largest = 255 if images.dtype == torch.uint8 else 1
-        layout = torch.channels_last if c > 1 else torch.contiguous_format
-        if (h, w, largest) not in self._affine:
+        layout = self.memory_format if c > 1 else torch.contiguous_format
+        key = (h, w, largest, layout)
+        if key not in self._affine:
             mean, std = torch.tensor(self.data.mean), torch.tensor(self.data.std)
             # One value per pixel: broadcasting over channels_last is ten times slower.
-            self._affine[h, w, largest] = tuple(
+            self._affine[key] = tuple(
                 t.view(1, c, 1, 1)
                 .expand(1, c, h, w)
                 .contiguous(memory_format=layout)
                 .to(self.device)
                 for t in (1 / (largest * std), -mean / std)
             )
-        scale, shift = self._affine[h, w, largest]
+        scale, shift = self._affine[key]
         result = torch.empty_like(images, dtype=torch.float32, memory_format=layout)
         # Some images at a time, which stay in the processor's cache; a GPU takes all.
         some = len(images) if images.is_cuda else max(1, CACHED // (c * h * w))

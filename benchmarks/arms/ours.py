@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import nn
 
 from benchmarks.measure import Watch
@@ -22,9 +23,11 @@ def loader(
 ) -> Loader:
     """The lectures' loader, with their crop and flip or with nothing at all."""
     changes = [RandomCrop(PADDING), HorizontalFlip()] if augment else []
-    return data.loader(
+    made = data.loader(
         batch_size, augment=changes, shuffle=augment, seed=seed, device=device
     )
+    made.memory_format = torch.channels_last  # as `fit` asks for
+    return made
 
 
 def loaders(work: Work, seed: int) -> tuple[Loader, Loader]:
