@@ -17,8 +17,8 @@ AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 IN_DATA := $(if $(DATA),--data "$(DATA)")
 
 .DEFAULT_GOAL := help
-.PHONY: help run lab present slides site test lint notebooks check render results bench \
-    reliability matrix clean
+.PHONY: help run lab present slides site test lint notebooks check render experiments \
+    results bench reliability matrix clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -62,6 +62,9 @@ notebooks: .venv/dev  ## build the notebooks and their solutions from notebooks/
 render: SCALE = small
 render: .venv/dev  ## execute the notebooks and keep their outputs (SCALE, DATA, N)
 	$(BIN)/python -m tools.render --scale $(SCALE) $(IN_DATA) $(N)
+
+experiments: .venv/run  ## train the runs that results/ keeps; a stopped plan goes on (hours)
+	$(BIN)/python -m experiments.plan
 
 results: .venv/dev  ## fill the tables of README and website from results/ and the notebooks
 	$(BIN)/python -m experiments.leaderboard

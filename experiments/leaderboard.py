@@ -1,4 +1,4 @@
-"""Tables of the recorded runs: what `python -m utils.train --out results` wrote.
+"""Tables of the recorded runs: what `python -m experiments.train --out results` wrote.
 
 python -m experiments.leaderboard            fill the tables of the pages from results/
 python -m experiments.leaderboard --check    fail where a table differs from the files
@@ -17,7 +17,8 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from experiments import record, schema
+from experiments import record
+from experiments.runs import PLAN
 from utils import course
 from utils.course import CourseError
 
@@ -63,11 +64,7 @@ def read(path: Path) -> Record:
         CourseError: it is no record, or something is missing in it.
     """
     run = record.read(path)
-    if place := schema.misfit(run, schema.RECORD):
-        raise CourseError(
-            f"{path} is no whole record of a run: {place} is missing, or not what it"
-            " should be. Run its command again, or remove it."
-        )
+    record.check(path, run)
     return run
 
 
@@ -109,14 +106,16 @@ class Row:
         start = self.runs[0].get("start")
         if not start:
             return "random"
-        how = "frozen" if start["frozen"] else "fine-tuned"
-        return f"{WEIGHTS.get(start['weights'], start['weights'])}, {how}"
+        how = "frozen" if start.get("frozen") else "fine-tuned"
+        source = str(start.get("weights"))
+        return f"{WEIGHTS.get(source, source)}, {how}"
 
     def cells(self) -> dict[str, str]:
         """Heading -> text, as the tables show it."""
         first = self.runs[0]
         model, machine = first["model"], first["machine"]
         memory = [peak for run in self.runs if (peak := run.get("peak_memory_bytes"))]
+        spent = [s / 60 for run in self.runs if (s := run.get("processor_seconds"))]
         count = machine["threads"]
         threads = f", {count} thread{'s' * (count > 1)}"
         together = first.get("processes") or 1
@@ -130,6 +129,7 @@ class Row:
             "epochs": f"{len(first['history']['rows'])}",
             "test accuracy (%)": self.accuracy(),
             "seeds": f"{len(self.runs)}",
+            "CPU minutes": f"{mean(spent):,.1f}" if spent else "",
             "s/epoch": f"{min(self.epochs('seconds')):,.3g}",
             "images/s": f"{max(self.epochs('images_per_second')):,.0f}",
             "memory (GB)": f"{max(memory) / 1e9:.1f}" if memory else "",
@@ -151,15 +151,23 @@ def title(model: str, options: dict[str, Any]) -> str:
     return text + (f" ({', '.join(parts)})" if parts else "")
 
 
-def leaderboard(found: Iterable[Record], data: str) -> list[Row]:
-    """The runs on one data set, by name, the best mean test accuracy first."""
+def rows(found: Iterable[Record], table: str) -> list[Row]:
+    """The tested runs of a table, by name, the best mean test accuracy first.
+
+    Args:
+        found: all the records.
+        table: a purpose of the plan, as "scoreboard"; or the name of a data set, for
+            the runs on it that no purpose of the plan has.
+    """
+    planned = {run.name: run.purposes for run in PLAN}
     named: dict[str, list[Record]] = defaultdict(list)
     for run in found:
-        tested = run.get("test_accuracy") is not None
-        if tested and run["data"]["name"] == data:
+        of = planned.get(run["name"], (run["data"]["name"],))
+        tested = run.get("test_accuracy") is not None and "diverged" not in run
+        if tested and table in of:
             named[run["name"]].append(run)
-    rows = [Row(tuple(same)) for same in named.values()]
-    return sorted(rows, key=lambda row: -row.average("test_accuracy"))
+    found = [Row(tuple(same)) for same in named.values()]
+    return sorted(found, key=lambda row: -row.average("test_accuracy"))
 
 
 def scores(rows: Sequence[Row]) -> dict[str, list[float]]:
@@ -184,10 +192,13 @@ class Table:
         cells = [{k: _line(t) for k, t in row.cells().items()} for row in rows]
         if not cells:
             raise CourseError(
-                "No run is recorded for this table: python -m utils.train --out results"
+                "No run is recorded for this table: python -m experiments.train --out"
+                " results makes one, and make experiments those of the plan."
             )
         same = [key for key in OPTIONAL if len({row[key] for row in cells}) == 1]
-        self.rows = [{k: t for k, t in row.items() if k not in same} for row in cells]
+        empty = [key for key in cells[0] if not any(row[key] for row in cells)]
+        left = {key for key in cells[0] if key not in (*same, *empty)}
+        self.rows = [{k: t for k, t in row.items() if k in left} for row in cells]
         common = [OPTIONAL[key].format(cells[0][key]) for key in same]
         self.caption = f"In each row: {'; '.join(common)}." if common else ""
 
@@ -231,7 +242,7 @@ def fill(text: str, found: list[Record]) -> str:
     """A page with its marked tables made anew: `<!-- results: CIFAR-10 -->`."""
 
     def table(match: re.Match) -> str:
-        return match[1] + Table(leaderboard(found, match[2])).markdown() + match[3]
+        return match[1] + Table(rows(found, match[2])).markdown() + match[3]
 
     return MARKED.sub(table, text)
 

@@ -1,39 +1,42 @@
-"""Where the time of an epoch goes."""
+"""Where the time of an epoch goes, and a bar of its parts."""
 
 from __future__ import annotations
 
 import copy
-import os
-from collections.abc import Iterator, Mapping
-from functools import partial
+from collections.abc import Mapping
 from itertools import islice
-from typing import Any
+from time import perf_counter
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 import torch.nn.functional as F
 from matplotlib.axes import Axes
-from torch import Tensor, nn
-from torch.autograd import DeviceType
-from torch.profiler import ProfilerActivity, profile, record_function
+from torch import nn
 
-from utils import plot
+from utils import plot, recipe
+from utils.batches import Pass
 from utils.train import Batches, evaluate, train_epoch
-from utils.training.precision import make_precision, place
-from utils.training.recipe import make_optimizer
 
-# What torch calls the beginning of an event, and the part of the epoch it belongs to.
-PARTS = {
-    "input": "input",
-    "forward": "forward",
-    "autograd::engine": "backward",
-    "Optimizer.": "optimizer",
-    "evaluation": "evaluation",
-}
 COLORS = "bluish green", "sky blue", "blue", "orange", "reddish purple"
-# Else it writes a line into the notebook whenever it begins and ends.
-os.environ.setdefault("KINETO_LOG_LEVEL", "99")
+PARTS = ("input", "forward", "backward", "optimizer", "evaluation")
+
+
+class Clock:
+    """Seconds by part of an epoch; it waits for what a GPU still has to do."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.seconds = dict.fromkeys(PARTS, 0.0)
+        self.last = perf_counter()
+
+    def lap(self, part: str) -> None:
+        """The time since the last lap went into this part."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        now = perf_counter()
+        self.seconds[part] += now - self.last
+        self.last = now
 
 
 def epoch_profile(
@@ -43,10 +46,8 @@ def epoch_profile(
     *,
     optimizer: str = "sgd",
     batches: int = 10,
-    precision: str = "auto",
-    device: torch.device | str | None = None,
 ) -> dict[str, float]:
-    """Seconds that each part of an epoch takes, by torch's profiler.
+    """Seconds that each part of an epoch takes, by a clock between the parts.
 
     The first batches are timed, and stand for the whole epoch. A copy of the model is
     trained: its weights stay.
@@ -58,78 +59,37 @@ def epoch_profile(
         train_loader, val_loader: as for `fit`; they have a length.
         optimizer: "sgd", "adam" or "adamw".
         batches: of each loader that are timed, after two to warm up.
-        precision: as for `fit`.
-        device: where to train; None: the fastest here.
 
     Returns:
-        Seconds of input, forward (the loss too), backward, optimizer and evaluation:
-        of the processor, or of the GPU if that computes.
+        Seconds of input, forward (the loss too), backward, optimizer and evaluation.
 
     Raises:
         CourseError: a loader gives no batch.
     """
     learner = copy.deepcopy(model)
-    device = place(learner, device)
-    settings: dict[str, Any] = {"precision": make_precision(precision, device)}
-    settings["device"] = device
-    chosen = make_optimizer(optimizer, learner, lr=1e-3, momentum=0.9, weight_decay=0.0)
-    train = partial(train_epoch, _Marked(learner), optimizer=chosen, **settings)
-    train(list(islice(train_loader, 2)))
+    device = recipe.place(learner)
+    chosen = recipe.make_optimizer(optimizer, learner, 1e-3)
+    train_epoch(learner, list(islice(train_loader, 2)), chosen)
 
-    activities = [ProfilerActivity.CPU]
-    if device.type == "cuda":
-        activities.append(ProfilerActivity.CUDA)
-    seconds = dict.fromkeys(PARTS.values(), 0.0)
-    with profile(activities=activities) as trained:
-        train(_marked(islice(train_loader, batches)), loss_function=_marked_loss)
-    with profile(activities=activities) as judged, record_function("evaluation"):
-        evaluate(learner, islice(val_loader, batches), **settings)
-    for timed, loader in ((trained, train_loader), (judged, val_loader)):
-        times = len(loader) / min(batches, len(loader))  # type: ignore[arg-type]
-        for part, spent in _by_part(timed, device).items():
-            seconds[part] += spent * times
-    return seconds
-
-
-class _Marked(nn.Module):
-    """A model whose forward pass the profiler finds under that name."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: Tensor) -> Tensor:
-        with record_function("forward"):
-            return self.model(images)
-
-
-def _marked_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    with record_function("forward"):
-        return F.cross_entropy(logits, labels)
-
-
-def _marked(batches: Iterator[Any]) -> Iterator[Any]:
-    """The same batches, each one's making marked as input."""
-    while True:
-        with record_function("input"):
-            batch = next(batches, None)
-        if batch is None:
-            return
-        yield batch
-
-
-def _by_part(timed: profile, device: torch.device) -> dict[str, float]:
-    """Seconds of the outermost events, summed by the part they belong to."""
-    seconds = dict.fromkeys(PARTS.values(), 0.0)
-    gpu = device.type == "cuda"
-    for event in timed.events() or ():
-        if event.cpu_parent is not None or event.device_type != DeviceType.CPU:
-            continue
-        spent = event.device_time_total if gpu else event.cpu_time_total
-        for begin, part in PARTS.items():
-            if event.name.startswith(begin):
-                seconds[part] += spent / 1e6  # the profiler counts microseconds
-    return seconds
+    clock, learner = Clock(device), learner.train()
+    with Pass(learner, islice(train_loader, batches)) as timed:
+        for images, labels in timed:
+            clock.lap("input")
+            loss = F.cross_entropy(timed.forward(images), labels)
+            clock.lap("forward")
+            chosen.zero_grad()
+            loss.backward()
+            clock.lap("backward")
+            chosen.step()
+            clock.lap("optimizer")
+    clock.last = perf_counter()
+    evaluate(learner, islice(val_loader, batches))
+    clock.lap("evaluation")
+    spent = clock.seconds
+    for part in PARTS:
+        loader = val_loader if part == "evaluation" else train_loader
+        spent[part] *= len(loader) / min(batches, len(loader))  # type: ignore[arg-type]
+    return spent
 
 
 def shares(

@@ -6,19 +6,37 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
-from utils import course, files, printing
+from utils import course, files
 from utils.course import ROOT, CourseError
 
 FORMAT = 1  # of the files; another number means that the keys changed
+NEEDED: dict[str, Any] = {  # by the tables
+    **dict.fromkeys(("name", "machine.device", "data.name", "model.name"), str),
+    **dict.fromkeys(("seed", "machine.threads"), int),
+    **dict.fromkeys(("model.parameters", "model.multiply_adds"), int),
+    "data.real": bool,
+    "model.options": dict,
+    "history.rows": list,
+    **dict.fromkeys(("images_per_second", "seconds"), float),
+    **dict.fromkeys(("test_accuracy", "processor_seconds"), float),
+    "data.shape": tuple,
+    "peak_memory_bytes": int,
+    "processes": int,
+    "start": dict,
+}
+OPTIONAL = ("test_accuracy", "processor_seconds", "peak_memory_bytes", "processes")
+OPTIONAL += ("start",)
+UNFINISHED = ("history.rows", "images_per_second", "seconds")
 
 
 def write(path: Path, record: dict[str, Any]) -> None:
@@ -48,7 +66,7 @@ def make_place(path: Path) -> None:
         files.replaceable(path)
     except OSError as error:
         raise CourseError(
-            f"{printing.shown(str(path))} cannot be written ({error.strerror}). Name"
+            f"{files.shown(str(path))} cannot be written ({error.strerror}). Name"
             " another file."
         ) from error
 
@@ -65,7 +83,7 @@ def make_folder(path: Path) -> None:
             pass
     except OSError as error:
         raise CourseError(
-            f"{printing.shown(str(path))} takes no files ({error.strerror}). Choose"
+            f"{files.shown(str(path))} takes no files ({error.strerror}). Choose"
             " another folder."
         ) from error
 
@@ -74,10 +92,10 @@ def read(path: Path) -> dict[str, Any]:
     """The record in a file.
 
     Raises:
-        CourseError: it is no record, or one of another format.
+        CourseError: it is no record, one of another format, or lacks what tables need.
     """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
     except (OSError, ValueError, RecursionError) as error:
         raise CourseError(
             f"{path} is no record of a run ({error}). Make it again, or remove it."
@@ -89,6 +107,56 @@ def read(path: Path) -> dict[str, Any]:
             " again, or remove it."
         )
     return record
+
+
+def _refuse(number: str) -> NoReturn:
+    raise ValueError(f"{number} is no result")
+
+
+def check(path: Path, run: dict[str, Any]) -> None:
+    """Raise a `CourseError` unless a record holds what the tables are made of."""
+    optional = (*OPTIONAL, *UNFINISHED) if "diverged" in run else OPTIONAL
+    for place, kind in NEEDED.items():
+        value: Any = run
+        for key in place.split("."):
+            value = value.get(key) if isinstance(value, dict) else None
+        if value is None and place in optional:
+            continue
+        if (isinstance(value, bool) and kind is not bool) or not value_of(kind, value):
+            raise CourseError(
+                f"{path} is no whole record of a run: {place} is missing, or not what"
+                " it should be. Run its command again, or remove it."
+            )
+
+
+def value_of(kind: Any, value: Any) -> bool:
+    """Whether a value is of a kind; numbers of a reasonable size, lists not empty."""
+    if kind is tuple:  # of pixels
+        return isinstance(value, list) and bool(value) and value_of(int, value[-1])
+    if kind is list:  # of the epochs
+        rows = value if isinstance(value, list) else []
+        return bool(rows) and all(
+            isinstance(row, dict) and value_of(float, row.get(column))
+            for row in rows
+            for column in ("seconds", "images_per_second")
+        )
+    if kind is float or kind is int:
+        known = isinstance(value, int if kind is int else int | float)
+        return known and abs(value) < 1e18
+    return isinstance(value, kind)
+
+
+def words(command: str) -> list[str]:
+    """The words of a record's command, after the module; older ones name utils.train.
+
+    Raises:
+        CourseError: it is no such command.
+    """
+    found = shlex.split(command)
+    try:
+        return found[found.index("-m") + 2 :]
+    except ValueError:
+        raise CourseError(f"{command!r} is no command of the course.") from None
 
 
 def machine(device: torch.device) -> dict[str, Any]:

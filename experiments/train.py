@@ -1,31 +1,27 @@
-"""`fit` from the command line: `python -m utils.train --model lenet5 --data mnist`."""
+"""`fit` from the command line: `python -m experiments.train --help`."""
 
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import torch
 from torch import nn
 
-from experiments import record, request
-from experiments.options import SEEDS, read_options
-from utils import course, files, printing
+from experiments import record, request, torchrun
+from utils import course, files, recipe
 from utils.course import CourseError
 from utils.data import Splits
+from utils.history import History, percent
 from utils.look import totals
+from utils.models.transfer import pretrained
 from utils.train import evaluate, fit
-from utils.training import distributed
-from utils.training.history import History, percent
-from utils.training.parallel import check_device
-from utils.training.precision import make_precision
-from utils.training.sync_batchnorm import synchronise
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,11 +31,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0, or 2 for a request that cannot be met, 130 for a run that
         was interrupted. Only a complete run is recorded.
     """
-    printing.print_anything()
     words = sys.argv[1:] if arguments is None else list(arguments)
+    files.print_anything()
     try:
-        with distributed.joined():
-            run(distributed.from_first(lambda: read_options(words)))
+        with torchrun.joined():
+            options = request.read_options(words)
+            with use_device(options):
+                run(options)
     except CourseError as error:
         print(error, file=sys.stderr)
         return 2
@@ -49,63 +47,59 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+@contextmanager
+def use_device(options: argparse.Namespace) -> Iterator[None]:
+    """Compute inside where `--device` says: `fit` takes what `course.device` says."""
+    request.check_device(options)
+    with ExitStack() as back:
+        back.callback(setattr, course, "device", course.device)
+        course.device = lambda: options.device
+        with recipe.use_precision(options.precision):
+            recipe.number_format(options.device)  # refuses one that is emulated
+            yield
+
+
 def run(options: argparse.Namespace) -> None:
     """Train, measure, and write what is to stay."""
     file = options.out and options.out / f"{options.name}-seed{options.seed}.json"
-    check(options, file)
+    file = file if torchrun.rank() == 0 else None
+    request.check(options, file)
     # All ranks take the weights of the first; each draws its own dropout.
-    course.set_seed((options.seed + distributed.rank()) % SEEDS)
-    with distributed.one_first():
-        trained = request.trained(options)
+    course.set_seed((options.seed + torchrun.rank()) % 2**32)
+    with torchrun.one_first():
+        trained = options.weights and pretrained(options.model, options.weights)
         splits = request.read_images(options, trained)
     model, built_with = request.make_model(options, splits.train, trained)
-    if options.sync_batchnorm:
-        synchronise(model)
+    described = describe(options, model, splits, built_with)
+    model.to(options.device)
     begin = perf_counter()
-    learner, loaders = request.loaders(options, model, splits)
+    learner, *loaders = request.make_loaders(options, model, splits)
     preparation = perf_counter() - begin
-    recipe = request.recipe(options, learner)
-    history = fit(learner, *loaders, name=options.name, **recipe)
+    settings = request.make_recipe(options, learner)
+    with torchrun.shared(learner, settings["checkpoint"]) as (learner, checkpoint):
+        settings["checkpoint"] = checkpoint
+        begin, worked = perf_counter(), process_time()
+        try:
+            history = fit(learner, *loaders, name=options.name, **settings)
+        except CourseError as error:
+            if file and "finite" in str(error):  # that it diverged is a result
+                record.write(file, described | {"diverged": str(error)})
+            raise
+        busy = (process_time() - worked) / (perf_counter() - begin)
     if history.stopped == "interrupted":
         raise KeyboardInterrupt
-    result = result_of(options, model, splits, history)
-    if not distributed.is_first():
+    result = described | result_of(options, model, splits, history)
+    if torchrun.rank() > 0:
         return
-    result = describe(options, model, splits, built_with) | result
-    result |= {"seconds": round(preparation + sum(history["seconds"]), 1)}
+    seconds = sum(history["seconds"])  # those before a resumption, too
+    result |= {"processor_seconds": round(busy * seconds, 1)}
+    result |= {"seconds": round(preparation + seconds, 1)}
     result |= {"history": history.to_dict()}
+    if options.save:
+        save_weights(model, options.save, half=options.half)
     if file:
         record.write(file, result)
     report(result, file)
-    if options.save:
-        save_weights(model, options.save)
-
-
-def check(options: argparse.Namespace, file: Path | None) -> None:
-    """Refuse what would otherwise fail, or destroy something, after the training."""
-    results = (course.ROOT / "results").resolve()
-    if file and options.stand_in and results in file.resolve().parents:
-        raise CourseError(
-            f"{results} holds results on real images alone. Choose another --out."
-        )
-    chosen = str(course.device()) if options.device is None else options.device
-    try:
-        device = torch.device(chosen)
-        torch.zeros(1, device=device).item()  # "meta" has tensors, but no numbers
-    except (RuntimeError, AssertionError) as error:  # torch raises both
-        raise CourseError(
-            f"--device {shlex.quote(chosen)} cannot be used here"
-            f" ({str(error).splitlines()[0]}). Leave it out for the fastest one."
-        ) from error
-    check_device(device)
-    if not distributed.is_first():  # it writes no file
-        return
-    for path in filter(None, (file, options.save, options.checkpoint)):
-        record.make_place(path)
-    if file and file.exists() and not options.overwrite:
-        raise CourseError(
-            f"{file} exists. Pass --overwrite to replace it, or another --name."
-        )
 
 
 def describe(
@@ -117,8 +111,6 @@ def describe(
     """What was run, on which images, and where."""
     shape = tuple(splits.train.images.shape[1:])
     parameters, multiply_adds = totals(model, shape)
-    device = torch.device(options.device or course.device())
-    sizes = {"parameters": parameters, "multiply_adds": multiply_adds}
     images = {
         "name": splits.train.name,
         "real": splits.train.real,
@@ -126,9 +118,9 @@ def describe(
     }
     for key in ("mean", "std", "classes"):
         images[key] = list(getattr(splits.train, key))
-    parts = ("train", "val", "test")
-    images |= {part: len(getattr(splits, part)) for part in parts}
-    dtype = make_precision(options.precision, device).dtype
+    images |= {part: len(getattr(splits, part)) for part in ("train", "val", "test")}
+    dtype = recipe.number_format(options.device)
+    sizes = {"parameters": parameters, "multiply_adds": multiply_adds}
     return {
         "format": record.FORMAT,
         "name": options.name,
@@ -136,11 +128,10 @@ def describe(
         "commit": record.commit(),
         "seed": options.seed,
         "scale": course.scale(),
-        "machine": record.machine(device),
+        "machine": record.machine(options.device),
         "precision": str(dtype).removeprefix("torch."),
-        "processes": distributed.size(),
+        "processes": torchrun.size(),
         "batch_size": options.batch_size,
-        "sync_batchnorm": options.sync_batchnorm,
         "start": start_of(options),
         "data": images,
         "model": {"name": options.model, "options": built_with, **sizes},
@@ -161,25 +152,28 @@ def result_of(
     """How well the kept weights do: fractions, nats, images a second, and bytes."""
     result: dict[str, Any] = {}
     for part in ("val",) if options.no_test else ("val", "test"):
-        loader = request.val_loader(options, getattr(splits, part))
-        settings = {"precision": options.precision, "device": options.device}
-        metrics = evaluate(model, loader, **settings)
+        images = torchrun.part(getattr(splits, part))
+        metrics = evaluate(model, images.loader(512, device=options.device))
         result |= {f"{part}_loss": metrics.loss, f"{part}_accuracy": metrics.accuracy}
-    device = torch.device(options.device or course.device())
     speed = median(history["images_per_second"])
     result["images_per_second"] = round(speed, 1)
-    peak = record.peak_memory(device)  # of all processes together
-    result["peak_memory_bytes"] = peak and int(distributed.summed(peak)[0])
+    result["peak_memory_bytes"] = record.peak_memory(options.device)
     return result
 
 
-def save_weights(model: nn.Module, path: Path) -> None:
+def save_weights(model: nn.Module, path: Path, *, half: bool) -> None:
     """Write the state dict, on the CPU, for `load_state_dict`.
+
+    Args:
+        half: in float16, which `load_state_dict` takes as well; counts stay whole.
 
     Raises:
         CourseError: there is no room, or no permission.
     """
     weights = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
+    if half:
+        floats = {k for k, w in weights.items() if w.is_floating_point()}
+        weights |= {name: weights[name].half() for name in floats}
     try:
         with files.replacing(path) as file:
             torch.save(weights, file)
@@ -198,3 +192,7 @@ def report(result: dict[str, Any], file: Path | None) -> None:
         f" {result['model']['parameters']:,} parameters, {result['seconds']:.0f} s"
         + (f"; {file}" if file else "")
     )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

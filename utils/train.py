@@ -189,7 +189,5 @@ def fit(
     return history
 
 
-if __name__ == "__main__":  # stored records name it; the command has moved
-    import runpy
-
-    runpy.run_module("experiments.train", run_name="__main__", alter_sys=True)
+if __name__ == "__main__":  # older records of runs name it
+    raise SystemExit("The command has moved: python -m experiments.train --help")

@@ -521,8 +521,7 @@ saved = parts["input"] / sum(parts.values())
 print(f"an input that cost nothing would save {saved:.1%} of the epoch")
 
 # %% [markdown] slide="notes"
-# `torch.profiler` times every operation of a few batches; `utils/profile.py` adds them
-# up. Backward computes two products for each one of the forward pass: the gradient of
+# `experiments/profile.py` reads a clock between the parts of a few batches. Backward computes two products for each one of the forward pass: the gradient of
 # the weights, and that of the layer's input. By that count it takes twice the time; the
 # measured ratio may lie well below, for time depends on more than the number of
 # products. Whoever wants a faster epoch begins with the longest part: a loader that is

@@ -679,7 +679,7 @@ ax.figure.legend(loc="outside right center", markerscale=1.2);
 # column would you sort by?
 
 # %% check=True slide="skip"
-board = leaderboard.leaderboard(leaderboard.runs(), "Dogs vs. Cats")
+board = leaderboard.rows(leaderboard.runs(), "Dogs vs. Cats")
 leaderboard.Table(board)
 
 # %% tags=["hide-input"]

@@ -35,7 +35,7 @@ from utils.models.resnet import (
     resnet110,
     resnet152,
 )
-from utils.models.small import TwoLayerCNN
+from utils.models.small import TwoLayerCNN, kernel_net
 from utils.models.speedrun import speedrun as speedrun_net
 from utils.models.vgg import (
     VGG,
@@ -54,6 +54,7 @@ from utils.models.vgg import (
 # The names of the modules `alexnet`, `googlenet` and `vgg` stay those of the modules.
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "two_layer_cnn": TwoLayerCNN,
+    "kernel_net": kernel_net,
     "lenet5": LeNet5,
     "alexnet": alexnet.alexnet,
     "alexnet_2012": alexnet_2012,
@@ -107,6 +108,7 @@ __all__ = [
     "googlenet",
     "googlenet_bn",
     "googlenet_torchvision",
+    "kernel_net",
     "load_torchvision",
     "plain20",
     "plain32",

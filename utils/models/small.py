@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -39,3 +41,26 @@ class TwoLayerCNN(nn.Module):
         x = self.layer1(x)  # (N, 8, 16, 16)
         x = self.layer2(x)  # (N, 16, 8, 8)
         return self.fc(torch.flatten(x, 1))  # (N, num_classes)
+
+
+def kernel_net(
+    num_classes: int = 10,
+    in_channels: int = 3,
+    *,
+    kernels: Sequence[int] = (3, 3),
+    widths: Sequence[int] = (32, 64, 128),
+) -> nn.Sequential:
+    """Blocks of convolutions with these kernels, which differ in nothing else.
+
+    Shape: (N, in_channels, H, W) -> (N, num_classes), logits
+    Source: Simonyan and Zisserman 2015, Sec. 2.3: three 3x3 in place of one 7x7.
+    """
+    layers: list[nn.Module] = []
+    for width in widths:  # each block ends at half the side
+        for size in kernels:
+            conv = nn.Conv2d(in_channels, width, size, padding=size // 2, bias=False)
+            layers += [conv, nn.BatchNorm2d(width), nn.ReLU()]
+            in_channels = width
+        layers.append(nn.MaxPool2d(kernel_size=2))
+    head = nn.Linear(in_channels, num_classes)
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), head)

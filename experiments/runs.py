@@ -1,0 +1,116 @@
+"""Which runs we keep, cheap and most useful first: the plan stops early without harm.
+
+A run is declared once, however many lectures draw it. Its words are those of
+`python -m experiments.train`, but for seed, number format and places, which the plan
+adds.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import NamedTuple
+
+CIFAR = "--data cifar10 --augment crop flip"
+
+
+class Run(NamedTuple):
+    """One network and recipe, over several seeds.
+
+    Attributes:
+        name: of its records, `results/NAME-seedN.json`.
+        words: of its command.
+        minutes: what one seed takes on one core without units for bfloat16.
+        purposes: the questions it answers; tables and figures are made of them.
+        lecture: the first that shows it.
+        keep: the weights of seed 0 go into `data/weights`, in float16.
+        seeds: so many times, each from other weights and in another order.
+    """
+
+    name: str
+    words: list[str]
+    minutes: float
+    purposes: tuple[str, ...]
+    lecture: str
+    keep: bool = False
+    seeds: tuple[int, ...] = (0, 1, 2)
+
+
+def run(
+    name: str, words: str, minutes: float, purposes: str, lecture: str, **options: bool
+) -> Run:
+    """A run on all of CIFAR-10, cropped and flipped unless its words say otherwise."""
+    told = shlex.split(words if "--data" in words else f"{words} {CIFAR}")
+    return Run(name, told, minutes, tuple(purposes.split()), lecture, **options)
+
+
+# VGG without BatchNorm does not learn at a rate of 0.1, its deepest forms not at 0.05.
+VGG = "--set width=0.25 'hidden=()' --epochs 20 --model"
+PLAIN_RATE = "--lr 0.02"
+ALEXNET = "--model alexnet --optimizer adamw --lr 0.002 --epochs 20 --set width=0.125"
+
+BATCHNORM = [
+    run(
+        f"rate-{name}-{rate}",
+        f"--model {name} --set width=0.25 'hidden=()' --epochs 2 --lr {rate}",
+        2.1,
+        "rates",
+        "06",
+    )
+    for rate in ("0.03", "0.1", "0.3", "1")
+    for name in ("vgg11", "vgg11_bn")
+]
+
+KERNELS = [
+    run(
+        f"kernels-{sizes.replace(',', '-')}",
+        f"--model kernel_net --set kernels=({sizes},) --epochs 8",
+        minutes,
+        "kernels",
+        "04",
+    )
+    for sizes, minutes in {"3": 10, "3,3": 28, "5": 19, "3,3,3": 44, "7": 35}.items()
+]
+
+SMALL = [
+    run("two_layer_cnn", "--model two_layer_cnn --epochs 20", 4, "scoreboard", "00"),
+    run("alexnet", ALEXNET, 19, "scoreboard", "02"),
+    run("alexnet-no-dropout", f"{ALEXNET} dropout=0", 19, "scoreboard", "02"),
+    run("alexnet-no-crops", f"{ALEXNET} --data cifar10", 19, "scoreboard", "02"),
+]
+
+DEPTH = [
+    run(
+        f"{name}{norm}",
+        f"{VGG} {name}{norm} {'' if norm else PLAIN_RATE}",
+        20 * minutes,
+        "depth scoreboard" if name == "vgg11" else "depth",
+        "04",
+    )
+    for name, minutes in {"vgg11": 1, "vgg13": 1.5, "vgg16": 2, "vgg19": 2.6}.items()
+    for norm in ("", "_bn")
+]
+
+BOTH = "degradation scoreboard"
+# He et al. 2016, Fig. 6: the same recipe for all four.
+DEGRADATION = [
+    run("resnet20", "--model resnet20 --epochs 30", 147, BOTH, "07"),
+    run("plain20", "--model plain20 --epochs 30", 130, "degradation", "07"),
+    run("resnet56", "--model resnet56 --epochs 30", 374, BOTH, "07"),
+    run("plain56", "--model plain56 --epochs 30", 335, "degradation", "07"),
+]
+
+GOOGLENET = [
+    run(
+        f"googlenet{name}",
+        f"--model googlenet_bn --set width=0.125 aux={heads} --epochs 20",
+        150,
+        "scoreboard",
+        "05",
+    )
+    for name, heads in {"": False, "-heads": True}.items()
+]
+
+SPEEDRUN: list[Run] = []  # the network of `utils/models/speedrun.py`, and its ablation
+
+PLAN = [*BATCHNORM, *SMALL, *SPEEDRUN, *DEPTH[:2], *KERNELS, *DEGRADATION, *DEPTH[2:]]
+PLAN += GOOGLENET
