@@ -27,7 +27,7 @@ class Run(NamedTuple):
     """
 
     name: str
-    words: list[str]
+    words: tuple[str, ...]
     minutes: float
     purposes: tuple[str, ...]
     lecture: str
@@ -40,7 +40,7 @@ def run(
 ) -> Run:
     """A run on all of CIFAR-10, cropped and flipped unless its words say otherwise."""
     told = shlex.split(words if "--data" in words else f"{words} {CIFAR}")
-    return Run(name, told, minutes, tuple(purposes.split()), lecture, **options)
+    return Run(name, tuple(told), minutes, tuple(purposes.split()), lecture, **options)
 
 
 # VGG without BatchNorm does not learn at a rate of 0.1, its deepest forms not at 0.05.

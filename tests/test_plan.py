@@ -21,7 +21,7 @@ WORDS += ["--batch-size", "8"]
 
 
 def digits(name: str = "digits", epochs: int = 2, seeds=(0,), more: str = "") -> Run:
-    words = [*WORDS, "--epochs", str(epochs), *more.split()]
+    words = (*WORDS, "--epochs", str(epochs), *more.split())
     return Run(name, words, 1.0, ("digits",), "00", seeds=tuple(seeds))
 
 
