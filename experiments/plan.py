@@ -210,7 +210,7 @@ def child() -> None:
     """Train as the words say; a plan that is killed closes the pipe, and ends us."""
 
     def follow() -> None:
-        sys.stdin.buffer.read()
+        os.read(0, 1)  # not by `sys.stdin`, whose lock the interpreter's end wants
         os._exit(1)  # a state is written whole, or not at all
 
     threading.Thread(target=follow, daemon=True).start()
