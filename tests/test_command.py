@@ -212,7 +212,7 @@ def test_nothing_of_an_earlier_run_is_overwritten_unasked(
     [
         ("CNN_COURSE_SCALE", "smal"),
         ("CNN_COURSE_DATA", "/no/such/folder"),
-        ("CNN_COURSE_DATA", '"/tmp"'),
+        ("CNN_COURSE_DATA", '"/no/such"'),
         ("CNN_COURSE_DATA", "~nobody-of-this-name"),
     ],
 )
