@@ -205,9 +205,10 @@ def peak_memory(device: torch.device) -> int | None:
         return torch.cuda.max_memory_allocated(device)
     if device.type == "mps" or os.name == "nt":
         return None
-    peak = course.linux_states("/proc/self/status", "VmHWM")
-    if peak is not None:  # `ru_maxrss` would be that of the parent if larger
-        return peak
+    status = Path("/proc/self/status")
+    if status.is_file():  # `ru_maxrss` would be that of the parent if larger
+        fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        return int(fields["VmHWM"].split()[0]) * 1024
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -23,7 +23,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from utils import batches, recipe
+from utils import batches, checkpoint, recipe
 from utils.course import CourseError
 from utils.data import ImageSet, Loader
 
@@ -85,6 +85,8 @@ def joined() -> Iterator[None]:
             back.enter_context(redirect_stdout(nowhere))
         back.callback(setattr, batches, "reduce_sums", batches.reduce_sums)
         batches.reduce_sums = summed
+        back.callback(setattr, checkpoint, "WRITES", True)
+        checkpoint.WRITES = rank() == 0
         try:
             yield
             dist.destroy_process_group()

@@ -131,15 +131,6 @@ def num_workers() -> int:
     return min(4, os.cpu_count() or 1)
 
 
-def linux_states(file: str, field: str) -> int | None:
-    """Bytes of a field in a file such as `/proc/meminfo`; None on other systems."""
-    if not Path(file).is_file():
-        return None
-    lines = Path(file).read_text().splitlines()
-    fields = dict(line.split(":", 1) for line in lines)
-    return int(fields[field].split()[0]) * 1024
-
-
 def set_seed(seed: int) -> None:
     """Seed Python, NumPy and torch; with one seed a run on a CPU repeats exactly."""
     random.seed(seed)
