@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import torch
 
-from utils import course, files
+from utils import files
 from utils.course import ROOT, CourseError
 
 FORMAT = 1  # of the files; another number means that the keys changed
