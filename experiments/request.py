@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader, TensorDataset
 
 from experiments import record, torchrun
+from experiments.trivial import trivial_augment
 from utils import augment, course, data, files, recipe
 from utils.course import CourseError
 from utils.data import ImageSet, Splits
@@ -54,11 +55,13 @@ AUGMENTATIONS: dict[str, Callable[[int], Callable]] = {
     "crop": lambda side: augment.RandomCrop(side // 8),
     "resized_crop": lambda side: augment.RandomResizedCrop(),
     "flip": lambda side: augment.HorizontalFlip(),
+    "alternating_flip": lambda side: augment.AlternatingFlip(),
     "jitter": lambda side: augment.ColorJitter(0.4, 0.4, 0.4),
     "rotation": lambda side: augment.Rotation(15),
     "cutout": lambda side: augment.Cutout(side // 2),
     "mixup": lambda side: augment.MixUp(),
     "cutmix": lambda side: augment.CutMix(),
+    "trivial": lambda side: trivial_augment,
 }
 SHAPES = {"mnist": (1, 28), "fashion_mnist": (1, 28), "cifar10": (3, 32)}
 SIDES = (28, 32, 64, 96, 128, 224, 256)  # pixels; what a network may be made for
