@@ -189,8 +189,8 @@ def test_mean_and_std_are_those_of_the_training_set(full):
 
 
 def test_a_channel_of_one_value_has_a_std_of_one():
-    images = torch.full((4, 2, 3, 3), 51, dtype=torch.uint8)
-    assert data._measure(images) == ((0.2, 0.2), (1.0, 1.0))
+    moments = data._moments(torch.full((4, 2, 3, 3), 51, dtype=torch.uint8))
+    assert data._mean_std(moments, 4 * 3 * 3) == ((0.2, 0.2), (1.0, 1.0))
 
 
 # Stand-ins
@@ -215,8 +215,8 @@ def test_at_scale_tiny_only_the_stand_in_is_used(full, monkeypatch, capsys):
 def test_without_network_the_stand_in_says_so_in_one_line(
     folder, monkeypatch, capsys, name
 ):
-    dead = data.photos.MICROSOFT._replace(urls=DEAD)
-    monkeypatch.setattr(data.photos, "MICROSOFT", dead)
+    dead = data.folders.MICROSOFT._replace(urls=DEAD)
+    monkeypatch.setattr(data.folders, "MICROSOFT", dead)
     splits = data.load(name)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1

@@ -27,7 +27,7 @@ LECTURES = sorted((ROOT / "notebooks" / "source").glob("[0-9][0-9]_*.py"))
 CIRCLES: set[str] = set()
 UPWARD = {"utils/models/weights.py -> experiments/record.py"}
 OVER = {"utils", "models", "tests", "training"}
-OVER |= {path.stem for path in LECTURES[2:]} | {"utils/data.py", "utils/photos.py"}
+OVER |= {path.stem for path in LECTURES[2:]}
 
 
 def file_of(name: str) -> Path | None:

@@ -34,12 +34,12 @@ def test_no_background_belongs_to_one_class_alone():
     assert min(users.values()) >= 2
 
 
-@pytest.mark.parametrize("name", stand_ins.SHEETS)
+@pytest.mark.parametrize("name", stand_ins.DRAWN)
 def test_the_sheets_hold_what_the_tool_draws(name):
     """But for what WebP loses, which is no more than the grain."""
-    classes, n, seed, size = stand_ins.SHEETS[name]
+    classes, n, seed, size = stand_ins.DRAWN[name]
     kind, part = name.rsplit("-", 1)
-    images, labels, _ = data._drawn(kind, size)[part]
+    images, labels, _ = data._drawings(kind, size)[part]
     assert images.shape == (n, 3, size, size)
     assert labels.tolist() == stand_ins.labels(n, seed, len(classes))
     assert np.bincount(labels).tolist() == [n // len(classes)] * len(classes)
@@ -51,8 +51,8 @@ def test_the_sheets_hold_what_the_tool_draws(name):
 
 def test_they_are_small_enough_to_lie_beside_the_code():
     assert stand_ins.CLASSES == data.OBJECTS
-    files = list(data.STAND_INS.iterdir())
-    assert len(files) == len(stand_ins.SHEETS) + 1
+    files = list(data.SHEETS.iterdir())
+    assert len(files) == len(stand_ins.DRAWN) + 1
     assert sum(path.stat().st_size for path in files) < 4.5e6
 
 

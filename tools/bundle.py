@@ -21,7 +21,7 @@ from pathlib import Path
 import pooch
 from tqdm import tqdm
 
-from utils import course, download, photos
+from utils import course, download, folders
 from utils.course import CourseError
 from utils.files import print_anything, replacing, shown
 from utils.models import weights
@@ -37,13 +37,15 @@ def items(root: Path) -> dict[str, Find]:
     """All that the lectures use beside what comes with the course: name -> files."""
 
     def idx(name: str, online: bool) -> list[Path]:
-        return sorted(download.bring_idx(name, online=online).glob("*ubyte*"))
+        folder = download.bring(name, online=online) / name / "raw"
+        return sorted(folder.glob("*ubyte*"))
 
     def cifar10(online: bool) -> list[Path]:
-        return sorted(download.bring_cifar10(online=online).iterdir())
+        folder = download.bring("CIFAR10", online=online) / "cifar-10-batches-py"
+        return sorted(folder.iterdir())
 
     def dogs_vs_cats(online: bool) -> list[Path]:
-        found = photos.dogs_vs_cats(root / "dogs_vs_cats", online=online)
+        found = folders.dogs_vs_cats(root / "dogs_vs_cats", online=online)
         if found.path.is_file():
             return [found.path]
         return [found.path / photo.name for photo in found.photos]

@@ -367,7 +367,7 @@ SUBJECTS = {  # how far it leans (radians), and what is behind: above/below a ho
 }
 CLASSES = tuple(subject.__name__ for subject in SUBJECTS)
 QUALITY, COLUMNS = 90, 50  # of WebP; drawings in a row of a sheet
-SHEETS = {  # classes, how many drawings, from which seed, how large
+DRAWN = {  # classes, how many drawings, from which seed, how large
     "cifar10-train": (CLASSES, 5_000, 0, 32),
     "cifar10-test": (CLASSES, 1_000, 1, 32),
     "cats_and_dogs-train": (data.ANIMALS, 1_600, 0, 64),
@@ -478,14 +478,14 @@ def draw_sheet(classes: tuple[str, ...], n: int, seed: int, size: int) -> tuple:
 
 def main() -> None:
     """Draw all the sheets, and write down what is on them."""
-    data.STAND_INS.mkdir(parents=True, exist_ok=True)
+    data.SHEETS.mkdir(parents=True, exist_ok=True)
     written = {}
-    for name, (classes, n, seed, size) in SHEETS.items():
+    for name, (classes, n, seed, size) in DRAWN.items():
         sheet, numbers = draw_sheet(classes, n, seed, size)
-        sheet.save(data.STAND_INS / f"{name}.webp", quality=QUALITY, method=6)
+        sheet.save(data.SHEETS / f"{name}.webp", quality=QUALITY, method=6)
         written[name] = "".join(map(str, numbers))
     text = json.dumps(written, indent=1) + "\n"
-    (data.STAND_INS / "labels.json").write_text(text, encoding="utf-8")
+    (data.SHEETS / "labels.json").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -105,13 +105,8 @@ def fetch(remote: Remote, folder: Path, *, online: bool | None = None) -> Path:
         CourseError: it is there, and differs from the published one.
     """
     path, failures = (folder / remote.name).absolute(), {}
-    off, remedy = "downloads are switched off", "Leave out --offline"
-    if online is None and course.scale() == "tiny":
-        off, remedy = (
-            "nothing is downloaded at scale tiny",
-            "Set CNN_COURSE_SCALE=small",
-        )
-    elif online is not False and not path.is_file():
+    tiny = course.scale() == "tiny"
+    if not path.is_file() and (not tiny if online is None else online):
         failures = _try_mirrors(remote, path)
     if path.is_file():
         if remote.matches(path):
@@ -120,13 +115,15 @@ def fetch(remote: Remote, folder: Path, *, online: bool | None = None) -> Path:
             f"{path} is damaged: its checksum is not the published one. Delete it and"
             " run again: it is then fetched anew."
         )
+    off = (
+        "nothing is downloaded at scale tiny" if tiny else "downloads are switched off"
+    )
     reason = next(iter(failures.values()), off)
     tried = "".join(f"  {url}: {why}\n" for url, why in failures.items())
     raise DownloadError(
         f"{remote.name} is not in {path.parent}, and there is no download: {reason}.\n"
-        f"{tried}{'Check the network' if failures else remedy} and run again, or place"
-        f" the file by hand: {path}\nIt comes from {remote.urls[0]}, with the checksum"
-        f" {remote.checksum}.",
+        f"{tried}Mend that and run again, or place the file by hand: {path}\nIt comes"
+        f" from {remote.urls[0]}, with the checksum {remote.checksum}.",
         reason,
     )
 
@@ -142,8 +139,9 @@ def _try_mirrors(remote: Remote, path: Path) -> dict[str, str]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         for other in path.parent.glob(f"{path.name}.*part"):  # of an earlier run
-            if time.time() - other.stat().st_mtime > QUIET:
-                other.replace(part)
+            with contextlib.suppress(FileNotFoundError):  # another was faster
+                if time.time() - other.stat().st_mtime > QUIET:
+                    other.replace(part)
         part.touch()
         for url, hurry in queue:  # those that were too slow come again, at its end
             get = partial(_download, remote=remote, part=part, hurry=hurry)
@@ -221,56 +219,41 @@ def _download(
     os.replace(part, output)
 
 
-def bring_idx(name: str, *, online: bool | None = None) -> Path:
-    """The folder of "MNIST"'s or "FashionMNIST"'s files, all there and unpacked.
+def bring(name: str, *, online: bool | None = None) -> Path:
+    """The folder for torchvision's "MNIST", "FashionMNIST" or "CIFAR10", all verified.
+
+    Packed files are unpacked once, and kept.
 
     Raises:
         DownloadError, CourseError: as `fetch`.
     """
     from torchvision import datasets
 
-    folder = course.data_dir() / name / "raw"
-    packed = getattr(datasets, name).resources  # names with the MD5 sums
-    for (file, md5), plain_md5 in zip(packed, PLAIN[name], strict=True):
-        plain = folder / file.removesuffix(".gz")
-        if (folder / file).is_file() or not plain.is_file():
-            urls = tuple(mirror + file for mirror in MIRRORS[name])
-            fetch(Remote(file, f"md5:{md5}", urls), folder, online=online)
-        if not plain.is_file():
-            with gzip.open(folder / file) as source, replacing(plain) as target:
-                shutil.copyfileobj(source, target)
-        fetch(Remote(plain.name, f"md5:{plain_md5}", ()), folder)
-    return folder
+    root, kind = course.data_dir(), getattr(datasets, name)
 
+    def remote(file: str, md5: str) -> Remote:
+        return Remote(file, f"md5:{md5}", tuple(url + file for url in MIRRORS[name]))
 
-def bring_cifar10(*, online: bool | None = None) -> Path:
-    """The folder of CIFAR-10's batch files, all there, unpacked from the archive.
-
-    Raises:
-        DownloadError, CourseError: as `fetch`.
-    """
-    from torchvision.datasets import CIFAR10
-
-    root, meta = course.data_dir(), CIFAR10.meta
-    folder = root / CIFAR10.base_folder
-    files = [*CIFAR10.train_list, *CIFAR10.test_list, (meta["filename"], meta["md5"])]
-    lacking = [name for name, _ in files if not (folder / name).is_file()]
-    if lacking:
-        urls = tuple(mirror + CIFAR10.filename for mirror in MIRRORS["CIFAR10"])
-        remote = Remote(CIFAR10.filename, f"md5:{CIFAR10.tgz_md5}", urls)
-        try:
-            archive = fetch(remote, root, online=online)
-        except DownloadError as error:
-            if len(lacking) == len(files):
-                raise
-            raise CourseError(
-                f"{folder} lacks {', '.join(lacking)}. {error}"
-            ) from error
-        folder.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=root) as unpacked:
-            shutil.unpack_archive(archive, unpacked)
-            for name in lacking:
-                (Path(unpacked) / folder.name / name).replace(folder / name)
-    for name, md5 in files:
-        fetch(Remote(name, f"md5:{md5}", ()), folder)
-    return folder
+    if name == "CIFAR10":
+        folder, meta = root / kind.base_folder, kind.meta
+        files = [*kind.train_list, *kind.test_list, (meta["filename"], meta["md5"])]
+        if not folder.is_dir():
+            archive = fetch(remote(kind.filename, kind.tgz_md5), root, online=online)
+            with tempfile.TemporaryDirectory(dir=root) as unpacked:
+                shutil.unpack_archive(archive, unpacked)
+                Path(unpacked, folder.name).replace(folder)
+    else:
+        folder, files = root / name / "raw", []
+        for (file, md5), plain in zip(kind.resources, PLAIN[name], strict=True):
+            path = folder / file.removesuffix(".gz")
+            if (folder / file).is_file() or not path.is_file():
+                fetch(remote(file, md5), folder, online=online)
+            if not path.is_file():
+                with gzip.open(folder / file) as packed, replacing(path) as target:
+                    shutil.copyfileobj(packed, target)
+            files.append((path.name, plain))
+    for file, md5 in files:
+        if not (folder / file).is_file():
+            raise CourseError(f"{folder} lacks {file}. Delete it: it is fetched.")
+        fetch(remote(file, md5), folder)
+    return root

@@ -14,7 +14,7 @@ from torchvision.datasets.folder import default_loader
 from benchmarks import equal
 from benchmarks.measure import Arm, Group, Target, Watch
 from benchmarks.settings import Settings
-from utils import augment, course, data, photos
+from utils import augment, course, data, folders
 from utils.course import CourseError
 from utils.data import ImageSet
 
@@ -25,7 +25,7 @@ OURS = "ours, from the cache"
 class Files(Dataset):
     """Photos as torchvision's `ImageFolder` gives them: decoded when asked for."""
 
-    def __init__(self, path: Path, found: list[photos.Photo], transform: Any) -> None:
+    def __init__(self, path: Path, found: list[folders.Photo], transform: Any) -> None:
         self.path, self.found, self.transform = path, found, transform
 
     def __len__(self) -> int:
@@ -64,7 +64,7 @@ def decks(stored: ImageSet, *, workers: int) -> DataLoader:
     Raises:
         CourseError: the photos lie in a zip, which the decks do not read.
     """
-    found = photos.dogs_vs_cats(course.data_dir() / "dogs_vs_cats")
+    found = folders.dogs_vs_cats(course.data_dir() / "dogs_vs_cats")
     if not found.path.is_dir():
         raise CourseError(f"Unpack the photos first: {found.path} is a zip.")
     steps = [
