@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from utils import course
-from utils.augment import Mixing, RandomCrop, RandomResizedCrop
+from utils.augment import AlternatingFlip, Mixing, RandomCrop, RandomResizedCrop
 from utils.course import CourseError
 
 CACHED = 2**19  # numbers; in float32, 2 MB: they stay in the processor's cache
@@ -229,12 +229,14 @@ class Loader:
         # Its own generator: looking at a batch changes no other random number.
         seed = np.random.SeedSequence([abs(self.seed), self.epoch]).generate_state(1)
         generator = torch.Generator(self.device).manual_seed(int(seed[0]))
-        self.epoch += 1
+        epoch, self.epoch = self.epoch, self.epoch + 1
         if self._images is None:
             self._place(room(self.device))
-        return self._batches(generator)
+        return self._batches(generator, epoch)
 
-    def _batches(self, generator: Generator) -> Iterator[tuple[Tensor, Tensor]]:
+    def _batches(
+        self, generator: Generator, epoch: int
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         n = len(self.data)
         if self.shuffle:
             order = torch.randperm(n, generator=generator, device=self.device)
@@ -246,6 +248,8 @@ class Loader:
                 if isinstance(augmentation, Mixing):
                     labels = self._probabilities(labels)
                     images, labels = augmentation(images, labels, generator)
+                elif isinstance(augmentation, AlternatingFlip):
+                    images = augmentation(images, i, epoch)
                 else:
                     images = augmentation(images, generator)
             yield self._to_float(images), labels
