@@ -14,7 +14,6 @@ import pytest
 from experiments import plan, record, request, runs
 from experiments.runs import Run
 from utils import course, recipe
-from utils.course import CourseError
 
 WORDS = ["--model", "lenet5", "--data", "mnist", "--stand-in", "--images", "1000"]
 WORDS += ["--batch-size", "8"]
@@ -48,7 +47,7 @@ def begin(folder, run: Run, *words: str) -> subprocess.Popen:
 
 def wait_for_epoch(folder, n: int) -> None:
     log = folder / "work" / "digits-seed0.log"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not (log.is_file() and re.search(rf"epoch +{n}/", log.read_text())):
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -68,7 +67,7 @@ def test_a_plan_trains_every_seed_and_skips_what_is_done(rooms, monkeypatch, cap
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_plan_goes_on_bit_for_bit_and_alone(tmp_path, how):
     run = digits(epochs=6)
     with begin(tmp_path, run) as first:
@@ -172,13 +171,3 @@ def test_the_declared_plan_can_be_carried_out():
         assert len(run.seeds) >= 3
         assert list(course.ROOT.glob(f"notebooks/source/{run.lecture}_*.py"))
         assert not request.read_options(run.words).no_test
-
-
-def test_seeds_of_a_run_follow_one_another():
-    names = [job.name for job in plan.jobs([digits("a", seeds=(0, 1)), digits("b")])]
-    assert names == ["a-seed0", "a-seed1", "b-seed0"]
-
-
-def test_an_unreadable_command_of_a_record_is_named():
-    with pytest.raises(CourseError, match="no command of the course"):
-        record.words("make coffee")

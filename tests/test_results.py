@@ -148,17 +148,6 @@ def test_what_a_record_may_lack(tmp_path):
     assert tested.cells()["memory (GB)"] == ""
 
 
-def test_a_record_nested_without_end_is_none(tmp_path):
-    (tmp_path / "a.json").write_text("[" * 100_000)
-    with pytest.raises(CourseError, match="is no record of a run"):
-        leaderboard.runs(tmp_path)
-
-
-def test_a_table_without_runs_says_how_to_make_some():
-    with pytest.raises(CourseError, match=r"experiments\.train --out"):
-        leaderboard.Table([])
-
-
 @pytest.mark.parametrize("name", leaderboard.PAGES)
 def test_the_pages_numbers_are_those_of_the_files(name):
     page = (course.ROOT / name).read_text(encoding="utf-8")
