@@ -75,7 +75,13 @@ SMALL = [
     run("two_layer_cnn", "--model two_layer_cnn --epochs 20", 4, "scoreboard", "00"),
     run("alexnet", ALEXNET, 19, "scoreboard", "02"),
     run("alexnet-no-dropout", f"{ALEXNET} dropout=0", 19, "scoreboard", "02"),
-    run("alexnet-no-crops", f"{ALEXNET} --data cifar10", 19, "scoreboard", "02"),
+    run(
+        "alexnet-no-crops",
+        f"{ALEXNET} --data cifar10 --augment flip",
+        19,
+        "scoreboard",
+        "02",
+    ),
 ]
 
 DEPTH = [
