@@ -124,14 +124,17 @@ def no_losses(model, loader, optimizer, scheduler):
     return 0.5
 
 
-def validation(mode=True, grad=False, size=100, means=False, percent=False, **options):
+def validation(
+    mode=True, grad=False, size=100, means=False, percent=False, raw=False, **options
+):
     """The validation of 10.7, with or without its faults."""
 
     def validated(model, images):
         model.train(not mode)
         right, shares = 0, []
         with torch.set_grad_enabled(grad):
-            for inputs, labels in images.loader(size, **options):
+            seen = images.raw() if raw else images
+            for inputs, labels in seen.loader(size, **options):
                 hits = (model(inputs).argmax(dim=1) == labels).sum().item()
                 right += hits
                 shares.append(hits / len(labels))
@@ -233,7 +236,7 @@ MISTAKES = [
     ("10.6", no_losses, "the losses of the 3 steps"),
     ("10.7", validation(mode=False), r"model.eval\(\)"),
     ("10.7", validation(augment=[augment.Rotation(45)]), "they are augmented"),
-    ("10.7", validation(normalize=False), "not normalised"),
+    ("10.7", validation(raw=True), "not normalised"),
     ("10.7", validation(drop_last=True), "no drop_last"),
     ("10.7", validation(grad=True), r"torch.no_grad\(\)"),
     ("10.7", validation(means=True), "divide once"),

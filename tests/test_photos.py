@@ -268,6 +268,9 @@ REFUSED = {
         "train__dog": 9,
         "test__cow": 5,
     },
+    "divided into parts. Put the parts first": {
+        f"{kind}__{part}": 5 for kind in ("cat", "dog") for part in ("train", "test")
+    },
     "holds one class, cat. A classifier": {"cat": 5},
     "holds no folder. A classifier": {},
     "too few are left to train on: none of": {"cat": 1, "dog": 1, "owl": 1},

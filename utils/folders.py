@@ -150,6 +150,12 @@ def _parts(path: Path) -> dict[str, Path]:
                 f"{path} has parts ({', '.join(sorted(named))}), but no folders for the"
                 " classes in train. Put each class's images into a folder there."
             )
+        for folder in inside(path):
+            if len({part_of(entry.name) for entry in inside(folder)} - {None}) > 1:
+                raise CourseError(
+                    f"{folder} is divided into parts. Put the parts first, and in each"
+                    f" a folder for the class: train/{folder.name}."
+                )
         return {"train": path}
     classes = {folder.name for folder in inside(parts["train"])}
     for folder in others:

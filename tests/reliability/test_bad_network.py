@@ -101,7 +101,7 @@ def test_a_damaged_file_is_an_error_and_stays(server, tmp_path):
 
 
 def test_offline_and_at_tiny_nothing_is_asked_for(server, tmp_path, monkeypatch):
-    with pytest.raises(DownloadError, match=r"switched off\.\nLeave out --offline"):
+    with pytest.raises(DownloadError, match=r"switched off\.\nMend that and run"):
         fetch(server.remote("good"), tmp_path, online=False)
     monkeypatch.setenv("CNN_COURSE_SCALE", "tiny")
     with pytest.raises(DownloadError, match="nothing is downloaded at scale tiny"):

@@ -158,7 +158,10 @@ def test_interrupted_or_on_a_full_disk_it_is_completed_later(
     assert bundle.main(["pack", str(dest), "--offline"]) == 1  # a network is missing
     said = capsys.readouterr().out
     assert f"The bundle is in {dest}. Set CNN_COURSE_DATA to that folder." in said
-    assert "Leave out --offline and run again, or place the file by hand" in said
+    assert (
+        "downloads are switched off.\nMend that and run again, or place the file by"
+        in said
+    )
     assert bundle.check(dest) == []
 
 
