@@ -73,6 +73,11 @@ class ImageSet(Dataset):
     def __post_init__(self) -> None:
         _check(self)
 
+    @property
+    def kind(self) -> str:
+        """What a sentence calls the images of a set of photos."""
+        return "photos" if self.real else "drawings"
+
     def __len__(self) -> int:
         return len(self.images)
 

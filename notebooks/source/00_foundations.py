@@ -921,7 +921,7 @@ plot.curves(photo_history, paper=published, paper_label="published", title=title
 
 # %%
 cnn = evaluate(two_layers, photos.test.loader(500))
-print(f"{cnn.accuracy:.1%} of {cnn.examples:,} test photographs; published: 47%")
+print(f"{cnn.accuracy:.1%} of {cnn.examples:,} test {photos.test.kind}; published: 47%")
 
 # %% [markdown]
 # Why is the published run so much lower? It has a common mistake, which raises no error
@@ -936,8 +936,8 @@ print(f"{cnn.accuracy:.1%} of {cnn.examples:,} test photographs; published: 47%"
 # %% slide="fragment"
 print(f"{errors['LeNet-5, ours']} of 10,000; in the paper 95.")
 run.headline(
-    f"LeNet-5 reads {test.accuracy:.1%} of new digits;"
-    f" a CNN of two layers names {cnn.accuracy:.1%} of new photos"
+    f"LeNet-5 reads {test.accuracy:.1%} of new digits ({digits.test.name});"
+    f" a CNN of two layers names {cnn.accuracy:.1%} of new {photos.test.kind}"
 )
 
 # %% [markdown] slide="slide"

@@ -851,7 +851,7 @@ fig.suptitle("Does depth lower the error?", x=0.01, ha="left");
 
 # %%
 test = evaluate(net, photos.test.loader(500)).accuracy
-print(f"{test:.1%} of {len(photos.test):,} test photos right after {seen:,} examples")
+print(f"{test:.1%} of {len(photos.test):,} test {photos.test.kind} right after {seen:,} examples")
 print(f"slides: 73% after {30 * 50_000:,} examples, at full width")
 
 # %% [markdown] slide="slide"
@@ -864,9 +864,9 @@ print(f"first linear layer: {fc1.parameters / parameters:.0%} of {parameters:,}"
 gains = [mean("E", norm, 1) - mean("A", norm, 1) for norm in (False, True)]
 print(f"VGG-19 minus VGG-11: {gains[0]:+.1f} points, {gains[1]:+.1f} with BatchNorm")
 run.headline(
-    f"one layer holds {fc1.parameters / parameters:.0%} of VGG-16's parameters; VGG-19"
-    f" minus VGG-11: {gains[0]:+.1f} points ({gains[1]:+.1f} with BatchNorm); the"
-    f" slides' network reads {test:.1%} of the test photos"
+    f"one layer holds {fc1.parameters / parameters:.0%} of VGG-16's parameters; noise"
+    f" of spread 1 leaves VGG-19 at {spreads['N(0, 0.01²)'][-1]:.0e} from weights of"
+    f" N(0, 0.01²), at {spreads['He, n_in'][-1]:.1f} from He's"
 )
 
 # %% [markdown] slide="slide"

@@ -1007,8 +1007,8 @@ saved, spent = in_alex[1] - in_google[1], in_google[0] - in_alex[0]
 print(f"linear layers save {saved:,}; convolutions take {spent:,} more")
 run.headline(
     f"{parameters:,} parameters, {theirs / parameters:.1f} times fewer than AlexNet"
-    f" (paper: 12); width {width:g} reads {1 - errors['whole image']:.1%} of CIFAR-10's"
-    f" test images, {1 - errors['ten crops']:.1%} with ten crops"
+    f" (paper: 12): linear layers save {saved / 1e6:.1f} million, convolutions take"
+    f" {spent / 1e6:.1f} million more"
 )
 
 # %% [markdown]
