@@ -1,6 +1,7 @@
 """Every exercise: its solution passes, a blank is no answer, mistakes get their hint.
 
-A lecture's test file brings the tables: `SOLUTIONS`, exercise -> answer, and
+A lecture's test file brings the tables: `SOLUTIONS`, exercise -> answer; `ACCEPTED`,
+(exercise, another right answer); `STUBS`, (exercise, what nobody has filled in); and
 `MISTAKES`, (exercise, answer, pattern in the second hint). A lambda without arguments
 makes its answer anew for each try. No exercise comes without a solution and two
 mistakes, and no lecture without the kinds of exercises that a reader is promised.
@@ -11,7 +12,6 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -20,17 +20,17 @@ from teaching.check import exercises
 
 FILES = sorted(Path(__file__).parent.glob("test_lecture_*.py"))
 LECTURES = {path.stem[-2:]: importlib.import_module(path.stem) for path in FILES}
-SOLUTIONS = [
-    pytest.param(name, answer, id=name)
-    for lecture in LECTURES.values()
-    for name, answer in getattr(lecture, "SOLUTIONS", {}).items()
-]
-MISTAKES = [
-    pytest.param(*mistake, id=f"{mistake[0]}-{hint}")
-    for lecture in LECTURES.values()
-    for mistake in getattr(lecture, "MISTAKES", [])
-    for hint in [re.sub(r"\W+", " ", mistake[2])]
-]
+
+
+def table(name):
+    """All lectures' cases, named by the exercise and the hint that is wanted."""
+    rows = [row for lecture in LECTURES.values() for row in getattr(lecture, name, [])]
+    hints = [re.sub(r"\W+", " ", "-".join([row[0], *row[2:]])) for row in rows]
+    return [pytest.param(*row, id=hint) for row, hint in zip(rows, hints, strict=True)]
+
+
+SOLVED = {k: v for lecture in LECTURES.values() for k, v in lecture.SOLUTIONS.items()}
+MISTAKES = table("MISTAKES")
 SOURCES = Path(__file__).parent.parent / "notebooks" / "source"
 KINDS = ("Predict", "Write", "Modify", "Explain", "Repair", "Investigate")
 NAMES = [name for lecture in LECTURES for name in exercises(lecture)]
@@ -44,15 +44,18 @@ def made(answer):
     return answer
 
 
-@pytest.mark.parametrize(("name", "answer"), SOLUTIONS)
+@pytest.mark.parametrize(("name", "answer"), [*SOLVED.items(), *table("ACCEPTED")])
 def test_solution_is_right(check, name, answer, capsys):
     check(name, made(answer))
     assert check.results[name] == "right", capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_blank_is_unanswered(check, name):
-    check(name, ...)
+BLANKS = [(name, ...) for name in NAMES]
+
+
+@pytest.mark.parametrize(("name", "answer"), [*BLANKS, *table("STUBS")])
+def test_blank_is_unanswered(check, name, answer):
+    check(name, made(answer))
     assert check.results[name] == "unanswered"
 
 
@@ -67,14 +70,10 @@ def test_mistake_gets_its_hint(check, name, answer, hint, capsys):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_exercise_has_a_solution_and_two_mistakes_tested(name):
-    assert name in {case.values[0] for case in SOLUTIONS}
-    hints = Counter(hint for other, _, hint in map(values, MISTAKES) if other == name)
+    assert name in SOLVED
+    hints = {case.values[2] for case in MISTAKES if case.values[0] == name}
     assert len(hints) >= 2, f"{name}: test two wrong answers, each with its own hint"
     assert all(hints), f"{name}: a mistake without the hint that it should get"
-
-
-def values(case):
-    return case.values
 
 
 @pytest.mark.parametrize("source", sorted(SOURCES.glob("*.py")), ids=lambda p: p.stem)

@@ -123,14 +123,8 @@ MISTAKES = [
 ]
 
 
-def test_student_stubs_are_unanswered(check):
-    class Stub(nn.Module):
-        def __init__(self):
-            super().__init__()
+class Stub(nn.Module):
+    def forward(self, x): ...
 
-        def forward(self, x): ...
 
-    check("00.5", Stub)
-    check("00.3", lambda logits: None)
-    check("00.6", lambda activation, images, labels: None)
-    assert set(check.results.values()) == {"unanswered"}
+STUBS = [("00.5", Stub), ("00.3", lambda logits: None), ("00.6", lambda a, b, c: None)]

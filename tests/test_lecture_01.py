@@ -148,27 +148,26 @@ MISTAKES = [
 ]
 
 
-def test_student_stubs_are_unanswered(check):
-    check("01.2", lambda losses, patience: None)
-    check("01.3", (..., ...))
-    check("01.5", (lambda labels, share: None, ...))
-    check("01.1", (8, ..., 6))
-    assert set(check.results.values()) == {"unanswered"}
+STUBS = [
+    ("01.1", (8, ..., 6)),
+    ("01.2", lambda losses, patience: None),
+    ("01.3", (..., ...)),
+    ("01.5", (lambda labels, share: None, ...)),
+]
 
 
-def test_a_dropout_of_ones_own_is_accepted(check):
-    class Dropout(nn.Module):
-        def __init__(self, p):
-            super().__init__()
-            self.p = p
+class Dropout(nn.Module):
+    def __init__(self, p):
+        super().__init__()
+        self.p = p
 
-        def forward(self, x):
-            if not self.training:
-                return x
-            return x * (torch.rand_like(x) >= self.p) / (1 - self.p)
+    def forward(self, x):
+        if not self.training:
+            return x
+        return x * (torch.rand_like(x) >= self.p) / (1 - self.p)
 
-    check("01.4", network(layer=Dropout))
-    assert check.results["01.4"] == "right"
+
+ACCEPTED = [("01.4", lambda: network(layer=Dropout))]
 
 
 def test_the_check_leaves_the_network_as_it_was(check):

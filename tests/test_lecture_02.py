@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
-import pytest
 import torch
 import torch.nn.functional as F
 
@@ -63,9 +60,6 @@ def grows(images, generator, most=3):
     return F.pad(images, [most, most])
 
 
-def unfinished(images, generator, most=3): ...
-
-
 LABEL = [0, 0, 0, 0.7, 0, 0.3, 0, 0, 0, 0]
 KEEPS = {
     "digits": ["shift", "any hue"],
@@ -117,52 +111,12 @@ MISTAKES = [
     ("02.5", {0: 0.9, 180: 0.8}, "Measure for each"),
     ("02.5", 15, "Give a dict"),
 ]
-ANOTHER_WAY = [
+ACCEPTED = [
     ("02.2", torch.tensor(LABEL)),
     ("02.2", torch.tensor([LABEL])),
     ("02.3", in_a_loop),
     ("02.4", {task: set(changes) for task, changes in KEEPS.items()}),
     ("02.5", {0: 0.9, 15: 0.8, 30: 0.85, 45: 0.7, 90: 0.6, 180: 0.4}),
 ]
-
-
-@pytest.mark.parametrize(("name", "answer"), ANOTHER_WAY)
-def test_another_way_is_accepted(check, capsys, name, answer):
-    check(name, answer)
-    assert check.results[name] == "right", capsys.readouterr().out
-
-
-UNANSWERED = [
-    *((f"02.{k}", ...) for k in range(1, 6)),
-    ("02.3", unfinished),
-    ("02.4", dict.fromkeys(KEEPS, ...)),
-]
-
-
-@pytest.mark.parametrize(("name", "answer"), UNANSWERED)
-def test_a_stub_is_not_answered(check, name, answer):
-    check(name, answer)
-    assert check.results[name] == "unanswered"
-
-
-def test_second_hints_say_more(check, capsys):
-    check("02.4", KEEPS | {"digits": ["mirror"]})
-    first = capsys.readouterr().out
-    check("02.4", KEEPS | {"digits": ["mirror"]})
-    assert len(capsys.readouterr().out) > len(first)
-
-
-def test_the_check_leaves_images_and_random_numbers_alone(check):
-    torch.manual_seed(3)
-    expected = torch.rand(1)
-    torch.manual_seed(3)
-    check("02.3", own_randomness)
-    assert torch.equal(torch.rand(1), expected)
-
-
-def test_every_remark_is_a_sentence(check, capsys):
-    for name, answer in SOLUTIONS.items():
-        check(name, answer)
-    for line in capsys.readouterr().out.splitlines():
-        assert re.fullmatch(r"✓ 02\.\d .*[.:]?", line)
-        assert line.endswith((".", "%."))
+STUBS = [("02.3", lambda images, generator, most=3: None)]
+STUBS += [("02.4", dict.fromkeys(KEEPS, ...))]

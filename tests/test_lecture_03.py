@@ -153,18 +153,14 @@ MISTAKES = [
 ]
 
 
-def test_student_stubs_are_unanswered(check):
-    check("03.1", (..., ...))
-    check("03.2", (..., 1))
-    check("03.3", lambda x, weight, groups: None)
-    check("03.5", lambda images, draws: None)
-    check("03.6", (lambda width: None, ...))
-    assert set(check.results.values()) == {"unanswered"}
-
-
-def test_components_in_any_order_and_with_any_sign(check):
-    check("03.5", shift_by_svd)
-    assert check.results["03.5"] == "right"
+STUBS = [
+    ("03.1", (..., ...)),
+    ("03.2", (..., 1)),
+    ("03.3", lambda x, weight, groups: None),
+    ("03.5", lambda images, draws: None),
+    ("03.6", (lambda width: None, ...)),
+]
+ACCEPTED = [("03.5", shift_by_svd)]  # components in any order and with any sign
 
 
 def test_one_convolution_less_tells_whether_the_seeds_agree(check, capsys):

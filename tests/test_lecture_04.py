@@ -142,24 +142,11 @@ MISTAKES = [
 ]
 
 
-def test_both_classifiers_are_right(check, capsys):
-    check("04.3", (one(), three()))
-    assert check.results["04.3"] == "right"
-    assert "56%" in capsys.readouterr().out.replace(" ", "")
-
-
-def test_student_stubs_are_unanswered(check):
-    check("04.1", (5, ..., 3))
-    check("04.2", (..., ...))
-    check("04.3", (..., ...))
-    check("04.4", lambda maps, size: None)
-    check("04.5", lambda deep, shallow: None)
-    check("04.6", (..., ...))
-    assert set(check.results.values()) == {"unanswered"}
-
-
-def test_the_check_draws_from_its_own_generator(check):
-    torch.manual_seed(1)
-    before = torch.random.get_rng_state()
-    check("04.4", pool_by(windows))
-    assert torch.equal(before, torch.random.get_rng_state())
+STUBS = [
+    ("04.1", (5, ..., 3)),
+    ("04.2", (..., ...)),
+    ("04.3", (..., ...)),
+    ("04.4", lambda maps, size: None),
+    ("04.5", lambda deep, shallow: None),
+    ("04.6", (..., ...)),
+]

@@ -208,36 +208,22 @@ MISTAKES = [
 ]
 
 
-def test_student_stubs_are_unanswered(check):
-    check("06.1", (1.4, ..., 1.0, 2.0))
-    check("06.2", lambda x, gamma, beta, eps=1e-5: None)
-    check("06.3", lambda running_mean, running_var, x, momentum=0.1: None)
-    check("06.4", lambda linear, norm: None)
-    check("06.5", lambda model, loader: None)
-    check("06.6", (lambda model, loader: None, ..., ...))
-    check("06.6", (returns_nothing, 0.1, 0.4))
-    assert set(check.results.values()) == {"unanswered"}
+STUBS = [
+    ("06.1", (1.4, ..., 1.0, 2.0)),
+    ("06.2", lambda x, gamma, beta, eps=1e-5: None),
+    ("06.3", lambda running_mean, running_var, x, momentum=0.1: None),
+    ("06.4", lambda linear, norm: None),
+    ("06.5", lambda model, loader: None),
+    ("06.6", (lambda model, loader: None, ..., ...)),
+    ("06.6", (returns_nothing, 0.1, 0.4)),
+]
 
 
-def test_torchs_own_function_is_accepted(check):
-    check("06.2", torchs)
-    assert check.results["06.2"] == "right"
+def torchs_fold(linear, norm):
+    linear = copy.deepcopy(linear)
+    if linear.bias is None:
+        linear.bias = nn.Parameter(torch.zeros(linear.out_features))
+    return nn.utils.fuse_linear_bn_eval(linear, norm)
 
 
-def test_a_fold_of_torchs_is_accepted(check):
-    def fold(linear, norm):
-        linear = copy.deepcopy(linear)
-        if linear.bias is None:
-            linear.bias = nn.Parameter(torch.zeros(linear.out_features))
-        return nn.utils.fuse_linear_bn_eval(linear, norm)
-
-    check("06.4", fold)
-    assert check.results["06.4"] == "right"
-
-
-def test_mistakes_are_judged_the_same_twice(check, capsys):
-    for _ in range(2):
-        check("06.5", mean_of_batches)
-        assert check.results["06.5"] == "wrong"
-    first, second = capsys.readouterr().out.splitlines()
-    assert second.startswith(first)
+ACCEPTED = [("06.2", torchs), ("06.4", torchs_fold)]

@@ -183,15 +183,14 @@ MISTAKES = [
 ]
 
 
-def test_student_stubs_are_unanswered(check):
-    check("07.1", (33_280, ..., 14))
-    check("07.2", Unwritten)
-    check("07.3", lambda x, out, project: None)
-    check("07.4", lambda channels, side: None)
-    check("07.5", (lambda depth: None, ERRORS))
-    check("07.6", {34: ..., 50: ...})
-    assert set(check.results.values()) == {"unanswered"}
-    assert len(check.results) == 6
+STUBS = [
+    ("07.1", (33_280, ..., 14)),
+    ("07.2", Unwritten),
+    ("07.3", lambda x, out, project: None),
+    ("07.4", lambda channels, side: None),
+    ("07.5", (lambda depth: None, ERRORS)),
+    ("07.6", {34: ..., 50: ...}),
+]
 
 
 def test_the_check_leaves_networks_as_they_were(check):
@@ -206,11 +205,3 @@ def test_the_check_leaves_networks_as_they_were(check):
     for depth, network in networks.items():
         assert all(map(torch.equal, states[depth], network.state_dict().values()))
         assert not network.layer1._forward_hooks
-
-
-def test_a_shortcut_that_is_made_where_it_is_needed_alone_is_accepted(check):
-    def by_shape(x, out, project):
-        return out + (x if x.shape == out.shape else project(x))
-
-    check("07.3", by_shape)
-    assert check.results["07.3"] == "right"

@@ -186,20 +186,17 @@ MISTAKES = [
 ]
 
 
-def test_student_stubs_are_unanswered(check):
-    check("08.1", (HEAD, ..., ...))
-    check("08.2", lambda net, classes: None)
-    check("08.3", lambda network, lr: None)
-    check("08.6", ("frozen", ..., ..., ...))
-    assert set(check.results.values()) == {"unanswered"}
+class Stub(Moving):
+    def train(self, mode=True): ...
 
 
-def test_a_train_that_is_still_to_be_written_is_unanswered(check):
-    class Stub(Moving):
-        def train(self, mode=True): ...
-
-    check("08.4", Stub)
-    assert check.results["08.4"] == "unanswered"
+STUBS = [
+    ("08.1", (HEAD, ..., ...)),
+    ("08.2", lambda net, classes: None),
+    ("08.3", lambda network, lr: None),
+    ("08.4", Stub),
+    ("08.6", ("frozen", ..., ..., ...)),
+]
 
 
 def test_code_c_is_the_one_that_loads():

@@ -172,32 +172,20 @@ MISTAKES = [
 ]  # fmt: skip
 
 
-def test_student_stubs_are_unanswered(check):
-    check("09.2", lambda photo, size: None)
-    check("09.3", (lambda p, q, n: None, ..., ...))
-    check("09.4", lambda confusion, k: None)
-    check("09.5", lambda maps, rest, target: None)
-    check("09.6", lambda model, images: None)
-    check("09.7", {32: ..., 64: ...})
-    assert set(check.results.values()) == {"unanswered"}
-
-
-def test_torchvisions_transforms_are_accepted(check):
-    check("09.2", by_torchvision)
-    assert check.results["09.2"] == "right"
+STUBS = [
+    ("09.2", lambda photo, size: None),
+    ("09.3", (lambda p, q, n: None, ..., ...)),
+    ("09.4", lambda confusion, k: None),
+    ("09.5", lambda maps, rest, target: None),
+    ("09.6", lambda model, images: None),
+    ("09.7", {32: ..., 64: ...}),
+]
+ACCEPTED = [("09.2", by_torchvision)]
 
 
 def test_changed_values_are_rejected(check):
     check("09.2", to_bytes)
     assert check.results["09.2"] == "wrong"
-
-
-def test_the_check_leaves_the_generator_alone(check):
-    torch.manual_seed(0)
-    first = torch.rand(1)
-    torch.manual_seed(0)
-    check("09.5", cam_weights)
-    assert torch.equal(torch.rand(1), first)
 
 
 def test_places_name_each_pixel():

@@ -258,39 +258,27 @@ MISTAKES = [
 ]
 
 
-def returns_nothing(*args):
-    """The stub of every function here."""
-
-
 class Stub(network()):
     def forward(self, x): ...
 
 
-def test_student_stubs_are_unanswered(check):
-    for name in ("10.3", "10.4", "10.5", "10.6", "10.7", "10.9"):
-        check(name, returns_nothing)
-    check("10.2", Stub)
-    check("10.10", Stub)
-    check("10.8", (..., ..., ...))
-    assert set(check.results.values()) == {"unanswered"}
-
-
-@pytest.mark.parametrize(
-    ("name", "answer"),
-    [
-        ("10.2", network(lambda x: x.log_softmax(1))),
-        ("10.2", network()()),
-        ("10.3", own_loss),
-        ("10.3", nn.CrossEntropyLoss()),
-        ("10.7", validation(size=7, shuffle=True)),
-        ("10.9", leaked_mask),
-        ("10.10", network(flatten=lambda x: x.reshape(len(x), -1))),
-        ("10.10", network(flatten=lambda x: F.adaptive_avg_pool2d(x, 7).flatten(1))),
-    ],
-)
-def test_another_way_is_accepted(check, name, answer, capsys):
-    check(name, answer)
-    assert check.results[name] == "right", capsys.readouterr().out
+STUBS = [
+    *((f"10.{k}", lambda *args: None) for k in (3, 4, 5, 6, 7, 9)),
+    ("10.2", Stub),
+    ("10.8", (..., ..., ...)),
+    ("10.10", Stub),
+]
+ACCEPTED = [
+    ("10.2", network(lambda x: x.log_softmax(1))),
+    ("10.2", network()()),
+    ("10.3", own_loss),
+    ("10.3", nn.CrossEntropyLoss()),
+    ("10.7", validation(size=7, shuffle=True)),
+    ("10.9", leaked_mask),
+    ("10.10", network(flatten=lambda x: x.reshape(len(x), -1))),
+    ("10.10", network(flatten=lambda x: x.view(x.size(0), -1))),
+    ("10.10", network(flatten=lambda x: F.adaptive_avg_pool2d(x, 7).flatten(1))),
+]
 
 
 def test_each_patient_has_the_fault_that_its_answer_names():

@@ -6,9 +6,8 @@ import copy
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from html import escape
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -31,13 +30,10 @@ class Call(NamedTuple):
     multiply_adds: int
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """A network's layers in the order they run, and its totals for one example."""
 
     rows: tuple[tuple[str, str, str, str], ...]
-    parameters: int
-    multiply_adds: int
 
     def __repr__(self) -> str:
         lines = [HEAD, *self.rows]
@@ -59,11 +55,8 @@ class Table:
 def shape_table(model: nn.Module, shape: Shape, *, depth: int | None = None) -> Table:
     """What each layer puts out for one example, its parameters and multiply-adds.
 
-    Args:
-        model: the network, or a block of it; it is not touched.
-        shape: of one example, (C, H, W) or (C,), without the batch.
-        depth: of the blocks to show, 1 for what the network itself is made of; None
-            for the single layers.
+    The shape is that of one example, (C, H, W) or (C,); a depth of 1 shows what the
+    network itself is made of, None its single layers.
     """
     calls, parameters, multiply_adds = trace(model, shape, depth=depth)
     rows = [("input", _text((1, *shape)), "0", "0")]
@@ -78,7 +71,7 @@ def shape_table(model: nn.Module, shape: Shape, *, depth: int | None = None) -> 
     if others or between:
         rows.append(("not in a layer above", "", f"{others:,}", f"{between:,}"))
     rows.append(("total", "", f"{parameters:,}", f"{multiply_adds:,}"))
-    return Table(tuple(rows), parameters, multiply_adds)
+    return Table(tuple(rows))
 
 
 def totals(model: nn.Module, shape: Shape) -> tuple[int, int]:
@@ -91,11 +84,8 @@ def trace(
 ) -> tuple[list[Call], int, int]:
     """The layers in the order they run, with all parameters and multiply-adds.
 
-    Nothing is computed: a copy in eval mode runs on the meta device, where tensors
-    have a shape and no values. Parameters used twice count once.
-
-    Raises:
-        CourseError: a layer cannot take what it gets; the message names it.
+    A copy in eval mode runs on the meta device, where tensors have a shape and no
+    values. Parameters used twice count once.
     """
     model = _on_meta(model)
     names = {module: name for name, module in model.named_modules()}
@@ -108,13 +98,11 @@ def trace(
         running.append((module, counter.get_total_flops(), inputs))
 
     def leave(module: nn.Module, inputs: tuple, output: Tensor) -> None:
-        _, before, _ = running.pop()
+        # One multiply-add is two operations of torch's counter.
+        work = (counter.get_total_flops() - running.pop()[1]) // 2
         if module in shown:
-            new = set(module.parameters()) - seen
-            seen.update(new)
-            # One multiply-add is two operations of torch's counter.
-            work = (counter.get_total_flops() - before) // 2
-            size = sum(p.numel() for p in new)
+            size = sum(p.numel() for p in set(module.parameters()) - seen)
+            seen.update(module.parameters())
             calls.append(Call(names[module], module, _shape(output), size, work))
 
     for module in model.modules():
@@ -126,19 +114,16 @@ def trace(
             model(torch.empty(1, *shape, device="meta"))
     except (RuntimeError, ValueError, NotImplementedError, IndexError) as error:
         module, _, inputs = running[-1]
-        where = f"{names[module] or 'of the network'} ({type(module).__name__})"
-        raise CourseError(_misfit(where, module, _shape(inputs), error)) from error
+        name = names[module] or "of the network"
+        raise CourseError(_misfit(name, module, _shape(inputs), error)) from error
     parameters = sum(p.numel() for p in model.parameters())
     return calls, parameters, counter.get_total_flops() // 2
 
 
 def _on_meta(model: nn.Module) -> nn.Module:
     """A copy in eval mode without values; large weights are not copied on the way."""
-    memo = {}
-    for tensor in [*model.parameters(), *model.buffers()]:
-        empty = torch.empty_like(tensor, device="meta")
-        is_parameter = isinstance(tensor, nn.Parameter)
-        memo[id(tensor)] = nn.Parameter(empty, False) if is_parameter else empty
+    memo = {id(buffer): buffer.to("meta") for buffer in model.buffers()}
+    memo |= {id(p): nn.Parameter(p.data.to("meta"), False) for p in model.parameters()}
     return copy.deepcopy(model, memo).eval().float()
 
 
@@ -148,19 +133,18 @@ def _at_depth(module: nn.Module, depth: float) -> Iterator[nn.Module]:
     if not children or depth == 0:
         yield module
     for child in children if depth > 0 else ():
-        # A list of modules never runs itself, so it is no step.
-        is_list = isinstance(child, (nn.ModuleList, nn.ModuleDict))
-        yield from _at_depth(child, depth - (not is_list))
+        lists = nn.ModuleList, nn.ModuleDict  # they never run, so they are no step
+        yield from _at_depth(child, depth - (not isinstance(child, lists)))
 
 
-def _misfit(where: str, module: nn.Module, got: Shape, error: Exception) -> str:
+def _misfit(name: str, module: nn.Module, got: Shape, error: Exception) -> str:
     keys = ("in_channels", "in_features", "num_features")
     wanted = [f"{key}={getattr(module, key)}" for key in keys if hasattr(module, key)]
-    expects = f" and expects {wanted[0]}" if wanted else ""
+    expects = " and expects ".join(["", *wanted])
     return (
-        f"Layer {where} got an input of shape {_text(got)}{expects}:"
-        f" {str(error).rstrip('.')}. Give the shape of one example, (C, H, W), for"
-        " which the network was built, or change this layer."
+        f"Layer {name} ({type(module).__name__}) got an input of shape {_text(got)}"
+        f"{expects}: {str(error).rstrip('.')}. Give the shape of one example,"
+        " (C, H, W), for which the network was built, or change this layer."
     )
 
 
@@ -178,20 +162,15 @@ def _text(shape: Shape) -> str:
 def receptive_field(layers: nn.Module | Iterable[nn.Module]) -> int:
     """Side of the square of input pixels that one value after these layers sees.
 
-    A kernel of side k adds (k - 1) steps; a step is the product of the strides before.
-    Padding moves the square and does not change its size.
-
-    Args:
-        layers: they follow one another, as in `vgg.features`; for a network with
-            branches take `receptive_field_by_gradient`.
+    They follow one another, as in `vgg.features`. A kernel of side k adds (k - 1)
+    steps; a step is the product of the strides before.
     """
     side, step = 1, 1
     chain = [layers] if isinstance(layers, nn.Module) else layers
     for layer in (module for top in chain for module in top.modules()):
-        if isinstance(layer, nn.Linear) or "Adaptive" in type(layer).__name__:
-            raise CourseError(
-                f"{type(layer).__name__} sees the whole image: stop before it."
-            )
+        kind = type(layer).__name__
+        if kind == "Linear" or "Adaptive" in kind:
+            raise CourseError(f"{kind} sees the whole image: stop before it.")
         if hasattr(layer, "kernel_size"):
             dilation = _side(getattr(layer, "dilation", 1))
             side += (_side(layer.kernel_size) - 1) * dilation * step
@@ -203,57 +182,20 @@ def _side(value: int | tuple[int, ...]) -> int:
     return value[0] if isinstance(value, tuple) else value
 
 
-def receptive_field_by_gradient(
-    model: nn.Module, shape: Shape, layer: str
-) -> tuple[int, int]:
-    """Height and width of the input that the middle value of a layer's output sees.
-
-    The gradient of that value is not 0 exactly where it looks. To let nothing hide it,
-    a copy of the network gets equal positive weights, and averages in place of maxima.
-    The borders of an image (C, H, W) cut off what lies outside.
-    """
-    model = copy.deepcopy(model).double().cpu()
-    for module in list(model.modules()):
-        if hasattr(module, "reset_running_stats"):
-            module.reset_running_stats()
-        for name, child in module.named_children():
-            if isinstance(child, nn.MaxPool2d):
-                sizes = child.kernel_size, child.stride, child.padding, child.ceil_mode
-                setattr(module, name, nn.AvgPool2d(*sizes))
-    for name, parameter in model.named_parameters():
-        fan_in = parameter[0].numel() if parameter.dim() > 1 else 1
-        parameter.data.fill_(0.0 if name.endswith("bias") else 1 / fan_in)
-    image = torch.ones(1, *shape, dtype=torch.float64, requires_grad=True)
-    with _watched(model, [layer]) as outputs:
-        model(image)
-    maps = outputs[layer]
-    middle = maps[..., maps.shape[-2] // 2, maps.shape[-1] // 2]
-    [slopes] = torch.autograd.grad(middle.sum(), image)
-    rows, columns = (slopes[0].sum(0) > 0).nonzero().T
-    return int(rows.max() - rows.min()) + 1, int(columns.max() - columns.min()) + 1
-
-
 @contextmanager
 def _watched(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
     """Name -> latest output, in eval mode; afterwards the network is as it was."""
-    modules = dict(model.named_modules())
-    for name in layers:
-        if name not in modules:
-            known = ", ".join(filter(None, modules))
-            raise CourseError(f"There is no layer {name!r}. Choose among: {known}.")
+    names = {model.get_submodule(name): name for name in layers}
     outputs: dict[str, Tensor] = {}
 
-    def keep(name: str):
-        def hook(module: nn.Module, inputs: tuple, output: Tensor) -> Tensor:
-            outputs.pop(name, None)  # the latest one stands last
-            outputs[name] = output
-            # Passed on as a copy: a ReLU that works in place would change the map.
-            return output.clone() if isinstance(output, Tensor) else output
-
-        return hook
+    def keep(module: nn.Module, inputs: tuple, output: Tensor) -> Tensor:
+        outputs.pop(names[module], None)  # the latest one stands last
+        outputs[names[module]] = output
+        # Passed on as a copy: a ReLU that works in place would change the map.
+        return output.clone() if isinstance(output, Tensor) else output
 
     modes = [(module, module.training) for module in model.modules()]
-    hooks = [modules[name].register_forward_hook(keep(name)) for name in layers]
+    hooks = [module.register_forward_hook(keep) for module in names]
     try:
         model.eval()
         yield outputs
@@ -273,96 +215,69 @@ def feature_maps(
 ) -> dict[str, Tensor]:
     """Name -> what the layer puts out for an image, in eval mode, on the CPU.
 
-    Args:
-        model: the network; it keeps its mode, and no hook stays behind.
-        image: float, normalised as in training; (C, H, W), or a batch (N, C, H, W).
-        layers: names as in `shape_table`; by default every convolution.
+    The image is normalised as in training, (C, H, W), or a batch (N, C, H, W); the
+    layers are all convolutions by default. No hook stays behind.
     """
     if layers is None:
-        named = model.named_modules()
-        layers = [name for name, module in named if isinstance(module, nn.Conv2d)]
+        layers = [n for n, m in model.named_modules() if isinstance(m, nn.Conv2d)]
     layers = [layers] if isinstance(layers, str) else layers
-    batch = image if image.dim() == 4 else image[None]
+    single = image.dim() == 3
     with _watched(model, layers) as outputs, torch.no_grad():
-        model(batch.to(_device(model)))
-    whole = image.dim() == 4
-    return {name: (m if whole else m[0]).cpu() for name, m in outputs.items()}
+        model((image[None] if single else image).to(_device(model)))
+    return {name: (m[0] if single else m).cpu() for name, m in outputs.items()}
 
 
 def features(model: nn.Module, loader: Iterable, layer: str) -> tuple[Tensor, Tensor]:
     """What a layer puts out for every example (N, D), flattened, and labels (N,)."""
     found, labels = [], []
-    with _watched(model, [layer]) as outputs, torch.no_grad():
-        for images, some_labels in loader:
-            model(images.to(_device(model)))
-            found.append(outputs[layer].flatten(1).cpu())
-            labels.append(some_labels.cpu())
+    for images, some in loader:
+        found.append(feature_maps(model, images, layer)[layer].flatten(1))
+        labels.append(some.cpu())
     return torch.cat(found), torch.cat(labels)
 
 
 def grad_cam(
-    model: nn.Module,
-    images: Tensor,
-    layer: str | None = None,
-    target: int | Sequence[int] | Tensor | None = None,
+    model: nn.Module, images: Tensor, layer: str | None = None, target: Any = None
 ) -> Tensor:
     """Where the image speaks for a class: Grad-CAM, one heat map for each image.
 
     A layer's maps A_k are summed with the weights mean(d logit / d A_k), over all
     places; what is negative becomes 0, the largest value of each image 1.
 
-    Args:
-        model: the network; its mode, its weights and their gradients stay as they are.
-        images: float (N, C, H, W), normalised as in training; the maps are (N, H, W).
-        layer: by default the last one with maps, before they are averaged.
-        target: the class, one for all images or one for each; the predicted one.
+    Images are normalised as in training, (N, C, H, W); the maps are (N, H, W). By
+    default the layer is the last with maps, before they are averaged, and the target,
+    one class or one for each image, what the network predicts.
 
     Source: Selvaraju et al. 2017, Eq. 1 and 2.
     """
+    names = [layer] if layer else [name for name, _ in model.named_modules() if name]
     images = images.to(_device(model)).detach()
-    layer = layer or _last_maps(model, images[:1])
-    with _watched(model, [layer]) as outputs, torch.enable_grad():
+    with _watched(model, names) as outputs, torch.enable_grad():
         # The images ask for a gradient, in case no weight does.
         logits = model(images.requires_grad_())
-        chosen = logits.argmax(1) if target is None else torch.as_tensor(target)
-        classes = chosen.to(logits.device).long().expand(len(logits))
+        classes = torch.as_tensor(logits.argmax(1) if target is None else target)
+        classes = classes.to(logits.device).long().expand(len(logits))
         scores = logits.gather(1, classes[:, None])
-        maps = outputs[layer]
+        shapes = {name: _shape(output) for name, output in outputs.items()}
+        found = [n for n, s in shapes.items() if len(s) == 4 and s[2] * s[3] > 1]
+        if not found:
+            raise CourseError("No layer gives maps of more than one place.")
+        maps = outputs[found[-1]]
         [slopes] = torch.autograd.grad(scores.sum(), maps)
-    if maps.dim() != 4:
-        raise CourseError(f"{layer!r} gives {_text(tuple(maps.shape))}, no maps.")
     heat = (slopes.mean((2, 3), keepdim=True) * maps.detach()).sum(1, keepdim=True)
     heat = heat.relu()
     heat = heat / heat.amax((2, 3), keepdim=True).clamp(min=1e-12)
-    size = tuple(images.shape[2:])
-    return interpolate(heat, size, mode="bilinear", align_corners=False)[:, 0].cpu()
+    return interpolate(heat, images.shape[2:], mode="bilinear")[:, 0].cpu()
 
 
-def _last_maps(model: nn.Module, images: Tensor) -> str:
-    """The last layer that gives maps of more than one place: what is classified."""
-    names = [name for name, _ in model.named_modules() if name]
-    with _watched(model, names) as outputs, torch.no_grad():
-        model(images)
-    shapes = {name: _shape(output) for name, output in outputs.items()}
-    for name, shape in reversed(shapes.items()):
-        if len(shape) == 4 and shape[2] * shape[3] > 1:
-            return name
-    raise CourseError("No layer gives maps of more than one place.")
+def most_wrong(logits: Tensor, labels: Tensor, n: int = 16) -> tuple[Tensor, ...]:
+    """The n mistakes that logits (N, K) were most confident of, the worst first.
 
-
-def most_wrong(
-    logits: Tensor, labels: Tensor, n: int = 16
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The n mistakes, or fewer, that logits (N, K) were most confident of.
-
-    Returns:
-        Indices of the examples, predicted classes, and confidences as fractions, most
-        confident first.
+    Indices of the examples, predicted classes, and confidences as fractions.
     """
     confidence, predicted = logits.softmax(dim=1).max(dim=1)
     wrong = (predicted != labels).nonzero().flatten()
-    order = confidence[wrong].argsort(descending=True, stable=True)
-    indices = wrong[order[:n]]
+    indices = wrong[confidence[wrong].argsort(descending=True, stable=True)[:n]]
     return indices, predicted[indices], confidence[indices]
 
 
@@ -380,7 +295,6 @@ def embedding(features: Tensor, method: str = "pca", *, seed: int = 0) -> Tensor
     wanted = 2 if method == "pca" else min(50, *values.shape)
     points = PCA(wanted, random_state=seed).fit_transform(values)
     if method == "tsne":
-        perplexity = min(30.0, (len(values) - 1) / 3)
-        tsne = TSNE(perplexity=perplexity, init="pca", random_state=seed)
-        points = tsne.fit_transform(points)
+        settings = {"perplexity": min(30.0, (len(values) - 1) / 3), "init": "pca"}
+        points = TSNE(**settings, random_state=seed).fit_transform(points)
     return torch.from_numpy(points).float()

@@ -45,14 +45,8 @@ def image_grid(
         images: (N, C, H, W) with 1 or 3 channels, (N, H, W), or a sequence of images,
             which may differ in size; uint8, or float in [0, 1].
         titles: a short text above each image; long ones wrap.
-        columns: how many stand in a row.
-        title: above the grid.
         vmin, vmax: the values shown black and white; give them for normalised images.
         heat: (N, H, W) in [0, 1], as `look.grad_cam` gives it, laid over the images.
-
-    Raises:
-        CourseError: an image has not 1 or 3 channels, or its values lie outside [0, 1]
-            and no `vmin`, `vmax` says how; titles or heat maps are fewer or more.
     """
     shown = [_picture(image, vmin, vmax) for image in images]
     for what, given in (("titles", titles), ("heat maps", heat)):
@@ -66,23 +60,16 @@ def image_grid(
 def filters(
     weights: Tensor | nn.Module, *, columns: int = 8, title: str | None = None
 ) -> Axes:
-    """Show the kernels of a first convolution.
+    """Show the kernels of a first convolution, or its weights (C_out, C_in, H, W).
 
-    Args:
-        weights: a convolution, or its weights (C_out, C_in, H, W). With one input
-            channel red is positive, blue negative, white 0; with three the kernel is
-            shown in colour, with 0 as middle grey.
-        columns: how many stand in a row.
-        title: above the grid.
-
-    Raises:
-        CourseError: there are neither 1 nor 3 input channels.
+    With one input channel red is positive, blue negative, white 0; with three the
+    kernel is shown in colour, with 0 as middle grey.
     """
     weight = weights if isinstance(weights, Tensor) else weights.weight
-    if weight.dim() != 4 or weight.shape[1] not in (1, 3):
+    if weight.shape[1] not in (1, 3):
         raise CourseError(
-            f"Kernels of shape {tuple(weight.shape)} are no pictures: they need 1 or 3"
-            " input channels. Choose one channel: filters(conv.weight[:, :1])."
+            f"Kernels of {weight.shape[1]} channels are no pictures: they need 1 or 3."
+            " Choose one channel: filters(conv.weight[:, :1])."
         )
     kernels = weight.detach().float().cpu()
     limit = kernels.abs().max().clamp(min=1e-12).item()
@@ -94,25 +81,13 @@ def filters(
 
 
 def feature_maps(
-    maps: Tensor | Mapping[str, Tensor], *, columns: int = 8, title: str | None = None
+    maps: Mapping[str, Tensor], *, columns: int = 8, title: str | None = None
 ) -> Axes:
-    """Show what the channels of a layer, or of several layers, put out.
+    """Show what layers put out for an image, as `look.feature_maps` gives it.
 
-    Args:
-        maps: (C, H, W) or (1, C, H, W) of one layer: every channel, on one scale. Or
-            `look.feature_maps(...)`: a row for each layer, its first channels, dark
-            for the layer's smallest value and bright for its largest.
-        columns: how many channels stand in a row.
-        title: above the grid.
-
-    Raises:
-        CourseError: a layer's output is no stack of maps.
+    A row for each layer, its first channels (C, H, W), dark for the layer's smallest
+    value and bright for its largest.
     """
-    if isinstance(maps, Tensor):
-        stack = _maps("These maps", maps)
-        norm = Normalize(stack.min(), stack.max())
-        shown = list(stack)
-        return _grid(shown, None, columns, title, norm, "viridis", bar="activation")
     layers = {name: _maps(name, layer) for name, layer in maps.items()}
     margin = 1.0
     side = (WIDTH - margin) / columns
@@ -129,29 +104,15 @@ def feature_maps(
 
 
 def confusion(
-    logits: Tensor,
-    labels: Tensor,
-    classes: Sequence[str],
-    *,
-    title: str | None = None,
+    logits: Tensor, labels: Tensor, classes: Sequence[str], *, title: str | None = None
 ) -> Axes:
     """Show for each class which classes its examples were taken for, in percent.
 
-    Args:
-        logits: (N, K).
-        labels: (N,), class indices.
-        classes: K names.
-        title: by default the share of right answers.
-
-    Raises:
-        CourseError: the names do not fit the logits.
+    Logits are (N, K), labels (N,) class indices, and classes K names.
     """
     size = len(classes)
     if logits.shape[1:] != (size,):
-        raise CourseError(
-            f"Logits of shape {tuple(logits.shape)} do not fit {size} class names:"
-            " give (N, K) logits and K names."
-        )
+        raise CourseError(f"{size} class names do not fit logits {[*logits.shape]}.")
     pairs = labels.cpu().long() * size + logits.argmax(1).cpu()
     counts = torch.bincount(pairs, minlength=size**2).view(size, size).numpy()
     examples = counts.sum(1, keepdims=True)
@@ -185,20 +146,17 @@ def _write_cells(ax: Axes, counts: np.ndarray, percent: np.ndarray) -> None:
             if len(counts) <= 4:
                 text = f"{value:.1f} %\n({count})"
             middle = {"ha": "center", "va": "center", "fontsize": 10}
-            color = "white" if value > 55 else "black"
-            ax.text(column, row, text, color=color, **middle)
+            middle["color"] = "white" if value > 55 else "black"
+            ax.text(column, row, text, **middle)
 
 
 def _picture(image: Any, vmin: float | None, vmax: float | None) -> np.ndarray:
     """One image as (H, W) or (H, W, 3), float in [0, 1]."""
     image = torch.as_tensor(image).detach().cpu()
-    if image.dim() == 2:
-        image = image[None]
+    image = image[None] if image.dim() == 2 else image
     if image.dim() != 3 or image.shape[0] not in (1, 3):
-        raise CourseError(
-            f"An image of shape {tuple(image.shape)} cannot be shown: it needs the"
-            " shape (C, H, W) with 1 or 3 channels."
-        )
+        shape = tuple(image.shape)
+        raise CourseError(f"An image (C, H, W) has 1 or 3 channels, not shape {shape}.")
     if not image.is_floating_point():
         image = image / 255
     if vmin is not None and vmax is not None:
@@ -309,10 +267,7 @@ def _wrapped(titles: Sequence[object], width: float) -> tuple[list[str], float]:
     longest = max((len(word) for text in texts for word in text.split()), default=1)
     size = min(10.0, max(6.5, width * 72 / (0.56 * longest)))
     fits = max(int(width * 72 / (0.56 * size) + 0.01), 1)
-    filled = [
-        "\n".join(textwrap.fill(line, fits) for line in text.split("\n"))
-        for text in texts
-    ]
+    filled = ["\n".join(textwrap.fill(x, fits) for x in t.split("\n")) for t in texts]
     return filled, size
 
 

@@ -129,9 +129,8 @@ def conv(k, channels=8):
 
 for sides in ([3], [3, 3], [3, 3, 3], [7], [3, 3, 3, 3, 3], [11]):
     stack = nn.Sequential(*[conv(k) for k in sides])
-    last = str(len(sides) - 1)
     formula = look.receptive_field(stack)
-    seen = look.receptive_field_by_gradient(stack, (8, 21, 21), last)
+    seen = kernels.receptive_field_by_gradient(stack, (8, 21, 21))
     print(f"{sides!s:16} formula {formula:2}   by gradient {seen[0]:2} × {seen[1]}")
 
 # %% [markdown]
