@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import nbformat
@@ -235,49 +236,34 @@ def test_exercise_names_are_checked(check):
         kit.exercise("vgg.2")
 
 
-@pytest.mark.parametrize(
-    ("answer", "right"), [(0.3, 0.3), (0.30001, 0.3), (torch.tensor(5), 5), (5.0, 5)]
-)
-def test_number_accepts(answer, right):
-    expect_number(answer, right)
+WHY_A = {"A": "A has more parameters."}
+FOUR = torch.arange(4.0)
 
 
 @pytest.mark.parametrize(
-    ("answer", "right", "hint"),
+    ("expect", "values", "hint"),
     [
-        (61_707, 61_706, "61,707 is too large"),
-        (0.29, 0.3, "too small"),
-        (float("nan"), 3, "nan"),
-        ("28", 28, "A number is wanted"),
-        (True, 1, "A number is wanted"),
+        *((expect_number, v, None) for v in ((0.3, 0.3), (0.30001, 0.3), (5.0, 5))),
+        (expect_number, (torch.tensor(5), 5), None),
+        (expect_number, (61_707, 61_706), "61,707 is too large"),
+        (expect_number, (0.29, 0.3), "too small"),
+        (expect_number, (float("nan"), 3), "nan"),
+        (expect_number, ("28", 28), "A number is wanted"),
+        (expect_number, (True, 1), "A number is wanted"),
+        (expect_choice, (" b", "B", WHY_A), None),
+        (expect_choice, ("a", "B", WHY_A), "more parameters"),
+        (expect_choice, (7, "B", WHY_A), "Choose one of 'A', 'B'"),
+        (expect_value, (FOUR + 1e-7, FOUR), None),
+        (expect_value, ((1, FOUR), [1, FOUR]), None),
+        (expect_value, (FOUR[:, None], FOUR), r"shape \(4, 1\), not \(4,\)"),
+        (expect_value, (FOUR + 2, FOUR), "off by up to 2"),
+        (expect_value, ([0, 1, 2, 3], FOUR), "not a tensor"),
+        (expect_value, ((1, 3), (1, 2)), r"\[1\] is 3, not 2"),
     ],
 )
-def test_number_rejects(answer, right, hint):
-    with pytest.raises(Wrong, match=hint):
-        expect_number(answer, right)
-
-
-def test_choice():
-    wrong = {"A": "A has more parameters."}
-    expect_choice(" b", "B", wrong)
-    with pytest.raises(Wrong, match="more parameters"):
-        expect_choice("a", "B", wrong)
-    with pytest.raises(Wrong, match="Choose one of 'A', 'B'"):
-        expect_choice(7, "B", wrong)
-
-
-def test_value_names_the_difference():
-    right = torch.arange(4.0)
-    expect_value(right + 1e-7, right)
-    expect_value((1, right), [1, right])
-    with pytest.raises(Wrong, match=r"shape \(4, 1\), not \(4,\)"):
-        expect_value(right[:, None], right)
-    with pytest.raises(Wrong, match="off by up to 2"):
-        expect_value(right + 2, right)
-    with pytest.raises(Wrong, match="not a tensor"):
-        expect_value([0, 1, 2, 3], right)
-    with pytest.raises(Wrong, match=r"conv\[1\] is 3, not 2"):
-        expect_value((1, 3), (1, 2), what="conv")
+def test_an_answer_is_compared_with_the_right_one(expect, values, hint):
+    with pytest.raises(Wrong, match=hint) if hint else nullcontext():
+        expect(*values)
 
 
 @pytest.mark.parametrize("path", LECTURES, ids=lambda path: path.stem)

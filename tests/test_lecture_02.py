@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 
 
-def sideways(images, generator, most=3):
+def sideways(images, generator, most=3, missing=0):
     n, width = len(images), images.shape[3]
-    places = torch.rand(n, generator=generator) * (2 * most + 1)
+    places = torch.rand(n, generator=generator) * (2 * most + 1 - missing)
     windows = F.pad(images, [most, most]).unfold(3, width, 1)
     return windows[torch.arange(n), :, :, places.long()]
+
+
+def own_randomness(images, generator, most=3):
+    fresh = torch.Generator().manual_seed(int(torch.randint(10**6, (1,))))
+    return sideways(images, fresh, most)
 
 
 def in_a_loop(images, generator, most=3):
@@ -30,34 +37,6 @@ def rolled(images, generator, most=3):
     steps = torch.randint(-most, most + 1, (len(images),), generator=generator)
     moved = [x.roll(int(k), 2) for x, k in zip(images, steps, strict=True)]
     return torch.stack(moved)
-
-
-def upwards(images, generator, most=3):
-    return sideways(images.mT, generator, most).mT
-
-
-def too_near(images, generator, most=3):
-    n, width = len(images), images.shape[3]
-    places = torch.rand(n, generator=generator) * (2 * most)
-    windows = F.pad(images, [most, most]).unfold(3, width, 1)
-    return windows[torch.arange(n), :, :, places.long()]
-
-
-def own_randomness(images, generator, most=3):
-    fresh = torch.Generator().manual_seed(int(torch.randint(10**6, (1,))))
-    return sideways(images, fresh, most)
-
-
-def always_three(images, generator, most=3):
-    return sideways(images, generator, 3)
-
-
-def as_float(images, generator, most=3):
-    return sideways(images.float() / 255, generator, most)
-
-
-def grows(images, generator, most=3):
-    return F.pad(images, [most, most])
 
 
 LABEL = [0, 0, 0, 0.7, 0, 0.3, 0, 0, 0, 0]
@@ -89,12 +68,12 @@ MISTAKES = [
     ("02.2", [0, 0, 0, 0.5, 0, 0.5, 0, 0, 0, 0], "λ of the first"),
     ("02.3", one_for_all, "one draw for the batch"),
     ("02.3", rolled, "comes back on the other"),
-    ("02.3", upwards, "up and down"),
-    ("02.3", too_near, r"2 × 3 \+ 1 = 7 places"),
+    ("02.3", lambda x, g, most=3: sideways(x.mT, g, most).mT, "up and down"),
+    ("02.3", partial(sideways, missing=1), r"2 × 3 \+ 1 = 7 places"),
     ("02.3", own_randomness, "draw came from elsewhere"),
-    ("02.3", always_three, "use `most`"),
-    ("02.3", as_float, "torch.float32"),
-    ("02.3", grows, "the size must stay"),
+    ("02.3", lambda x, g, most=3: sideways(x, g), "use `most`"),
+    ("02.3", lambda x, g, most=3: sideways(x.float() / 255, g, most), "torch.float32"),
+    ("02.3", lambda x, g, most=3: F.pad(x, [most, most]), "the size must stay"),
     ("02.3", lambda images, generator, most=3: images.flip(-1), "mirrored"),
     ("02.3", lambda images, generator, most=3: images / 2, "torch.float32"),
     ("02.3", lambda images, generator, most=3: "moved", "not a tensor"),

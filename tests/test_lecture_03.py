@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -9,28 +11,9 @@ from torch import nn
 from utils.models.alexnet import AlexNet
 
 
-def grouped(x, weight, groups):
+def grouped(x, weight, groups, join=lambda parts: torch.cat(parts, dim=1)):
     parts = zip(x.chunk(groups, dim=1), weight.chunk(groups), strict=True)
-    return torch.cat([F.conv2d(part, kernels) for part, kernels in parts], dim=1)
-
-
-def batchwise(x, weight, groups):
-    parts = zip(x.chunk(groups, dim=1), weight.chunk(groups), strict=True)
-    return torch.cat([F.conv2d(part, kernels) for part, kernels in parts])
-
-
-def added(x, weight, groups):
-    parts = zip(x.chunk(groups, dim=1), weight.chunk(groups), strict=True)
-    return sum(F.conv2d(part, kernels) for part, kernels in parts)
-
-
-def padded(x, weight, groups):
-    return F.conv2d(x, weight, padding="same", groups=groups)
-
-
-def first_group(x, weight, groups):
-    part = x.chunk(groups, dim=1)[0]
-    return torch.cat([F.conv2d(part, kernels) for kernels in weight.chunk(groups)], 1)
+    return join([F.conv2d(part, kernels) for part, kernels in parts])
 
 
 def every_second(x, weight, groups):
@@ -43,9 +26,10 @@ def components_of(images):
     return torch.linalg.eigh(rows.T.cov())
 
 
-def shift_colours(images, draws):
+def shift_colours(images, draws, power=1.0, turn=torch.t):
     variances, components = components_of(images)
-    return images + ((draws * variances) @ components.T)[:, :, None, None]
+    steps = (draws * variances**power) @ turn(components)
+    return images + steps[:, :, None, None]
 
 
 def shift_by_svd(images, draws):
@@ -54,25 +38,6 @@ def shift_by_svd(images, draws):
     _, lengths, components = torch.linalg.svd(rows, full_matrices=False)
     variances = lengths**2 / (len(rows) - 1)
     return images - ((draws * variances) @ components)[:, :, None, None]
-
-
-def by_deviation(images, draws):
-    variances, components = components_of(images)
-    return images + ((draws * variances.sqrt()) @ components.T)[:, :, None, None]
-
-
-def no_variance(images, draws):
-    _, components = components_of(images)
-    return images + (draws @ components.T)[:, :, None, None]
-
-
-def by_rows(images, draws):
-    variances, components = components_of(images)
-    return images + ((draws * variances) @ components)[:, :, None, None]
-
-
-def noise(images, draws):
-    return images + torch.randn_like(images)
 
 
 def in_place(images, draws):
@@ -129,20 +94,20 @@ MISTAKES = [
     ("03.2", (153_856, 153_600), "27 × 27 places"),
     ("03.2", (153_856, 112_161_024), "a bias is added"),
     ("03.2", (153_856, 447_897_600), "one column"),
-    ("03.3", batchwise, "dim=1"),
-    ("03.3", added, "do not add them"),
-    ("03.3", padded, "No padding"),
-    ("03.3", first_group, "read the first group"),
+    ("03.3", lambda x, w, groups: grouped(x, w, groups, torch.cat), "dim=1"),
+    ("03.3", lambda x, w, groups: grouped(x, w, groups, sum), "do not add them"),
+    ("03.3", lambda x, w, n: F.conv2d(x, w, padding="same", groups=n), "No padding"),
+    ("03.3", lambda x, w, n: F.conv2d(x.chunk(n, 1)[0], w), "read the first group"),
     ("03.3", every_second, "neighbouring channels"),
     ("03.4", lrn(alpha=1e-4), "torch divides it by size"),
     ("03.4", lrn(alpha=2e-5), "torch divides already"),
     ("03.4", lrn(k=1.0), "torch's default"),
     ("03.4", lrn(size=3), "torch's size"),
     ("03.4", 5e-4, "Build nn.LocalResponseNorm"),
-    ("03.5", by_deviation, "not its root"),
-    ("03.5", no_variance, "multiply by the variance"),
-    ("03.5", by_rows, "as columns"),
-    ("03.5", noise, "from pixel to pixel"),
+    ("03.5", partial(shift_colours, power=0.5), "not its root"),
+    ("03.5", partial(shift_colours, power=0.0), "multiply by the variance"),
+    ("03.5", partial(shift_colours, turn=lambda c: c), "as columns"),
+    ("03.5", lambda x, draws: x + torch.randn_like(x), "from pixel to pixel"),
     ("03.5", in_place, "return new ones"),
     ("03.5", lambda images, draws: 1 * images, "Nothing is shifted"),
     ("03.6", (untouched, [1.0, 2.0]), "gives back what it gets"),

@@ -41,34 +41,13 @@ class MyInception(nn.Module):
         return torch.cat([parts[i] for i in self.order], dim=1)
 
 
-class OtherOrder(MyInception):
-    order = (0, 2, 1, 3)
+def other(**change):
+    return type("Other", (MyInception,), change)
 
 
-class NoInnerReLU(MyInception):
-    inner = False
-
-
-class NoOuterReLU(MyInception):
-    outer = False
-
-
-class Torchvisions(MyInception):
-    third = 3
-
-
-class NoPooling(MyInception):
-    def pooling(self):
-        return nn.Identity()
-
-
-class Functional(MyInception):
-    def pooling(self):
-        class Pool(nn.Module):
-            def forward(self, x):
-                return nn.functional.max_pool2d(x, 3, 1, 1)
-
-        return Pool()
+class Pool(nn.Module):
+    def forward(self, x):
+        return nn.functional.max_pool2d(x, 3, 1, 1)
 
 
 class Stub(nn.Module):
@@ -113,22 +92,6 @@ def class_map(maps, weight, bias, label):
     return (maps * weight[label][:, None, None]).sum(dim=1) + bias[label]
 
 
-def without_bias(maps, weight, bias, label):
-    return (maps * weight[label][:, None, None]).sum(dim=1)
-
-
-def averaged(maps, weight, bias, label):
-    return class_map(maps, weight, bias, label).mean(dim=(1, 2))
-
-
-def divided(maps, weight, bias, label):
-    return class_map(maps, weight, bias, label) / maps[0, 0].numel()
-
-
-def unweighted(maps, weight, bias, label):
-    return maps.sum(dim=1) + bias[label]
-
-
 M4E = TABLE_1["4e"]
 FACTOR = 163_328 / 387_072
 SOLUTIONS = {
@@ -147,11 +110,11 @@ MISTAKES = [
     ("05.1", (512, 960, 50_688), r"\(c\) 50,688: that is for one position"),
     ("05.1", (512, 960, 160_563_200), "gets 24 channels here"),
     ("05.1", 512, "Give three numbers"),
-    ("05.2", OtherOrder, "3×3 branch see 5×5 pixels"),
-    ("05.2", Torchvisions, "parameters|5×5 branch see 3×3"),
-    ("05.2", NoPooling, "pooling branch see 1×1"),
-    ("05.2", NoInnerReLU, "In the 3×3 branch no ReLU follows the reduction"),
-    ("05.2", NoOuterReLU, "1×1 branch puts out negative"),
+    ("05.2", other(order=(0, 2, 1, 3)), "3×3 branch see 5×5 pixels"),
+    ("05.2", other(third=3), "parameters|5×5 branch see 3×3"),
+    ("05.2", other(pooling=lambda module: nn.Identity()), "pooling branch see 1×1"),
+    ("05.2", other(inner=False), "In the 3×3 branch no ReLU follows the reduction"),
+    ("05.2", other(outer=False), "1×1 branch puts out negative"),
     ("05.2", nn.Identity(), "Give the class itself"),
     ("05.3", M4E, r"170.0 million .* over the budget"),
     ("05.3", replace(M4E, reduce_3x3=32, reduce_5x5=16), "less than 110"),
@@ -161,10 +124,22 @@ MISTAKES = [
     ("05.4", forgets_first_bias, "The weights are right, the bias is not"),
     ("05.4", wrong_order, r"not second\(first\(x\)\)"),
     ("05.4", lambda: lambda a, b: nn.Sequential(a, b), "Return one convolution"),
-    ("05.5", without_bias, "without its bias"),
-    ("05.5", averaged, "Sum over the channels"),
-    ("05.5", divided, "do not divide by the positions"),
-    ("05.5", unweighted, "weight that this class gives|is not the logit"),
+    ("05.5", lambda m, w, b, k: class_map(m, w, 0 * b, k), "without its bias"),
+    (
+        "05.5",
+        lambda m, w, b, k: class_map(m, w, b, k).mean((1, 2)),
+        "Sum over the channels",
+    ),
+    (
+        "05.5",
+        lambda m, w, b, k: class_map(m, w, b, k) / m[0, 0].numel(),
+        "do not divide by the positions",
+    ),
+    (
+        "05.5",
+        lambda m, w, b, k: m.sum(dim=1) + b[k],
+        "weight that this class gives|is not the logit",
+    ),
     ("05.6", (1 / FACTOR, 1.0), "how much more the naive module costs"),
     ("05.6", (FACTOR**0.5, 1.0), "not with its square"),
     ("05.6", (0.3, 1.0), "too small"),
@@ -182,7 +157,7 @@ STUBS = [
     ("05.6", (FACTOR, ...)),
 ]
 ACCEPTED = [
-    ("05.2", Functional),
+    ("05.2", other(pooling=lambda module: Pool())),
     *(
         ("05.3", replace(M4E, reduce_3x3=three, reduce_5x5=five))
         for three, five in ((96, 16), (64, 48), (88, 24))

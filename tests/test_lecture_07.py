@@ -25,55 +25,14 @@ class Block(nn.Module):
         return (self.f(x) + self.shortcut(x)).relu()
 
 
-class NothingAfterTheSum(Block):
-    def forward(self, x):
-        return self.f(x) + self.shortcut(x)
-
-
-class ReluInFOnly(Block):
-    def forward(self, x):
-        return self.f(x).relu() + self.shortcut(x)
-
-
-class TwoRelus(Block):
-    def forward(self, x):
-        return (self.f(x).relu() + self.shortcut(x)).relu()
-
-
-class NoReluBetween(Block):
-    def forward(self, x):
-        y = self.bn2(self.conv2(self.bn1(self.conv1(x))))
-        return (y + self.shortcut(x)).relu()
-
-
-class Plain(Block):
-    def forward(self, x):
-        return self.f(x).relu()
-
-
-class NoBatchNorm(Block):
-    def forward(self, x):
-        return (self.conv2(self.conv1(x).relu()) + self.shortcut(x)).relu()
-
-
-class AddsTheInput(Block):
-    def forward(self, x):
-        return (self.f(x) + x).relu()
-
-
-class SubtractsTheInput(Block):
-    def forward(self, x):
-        return (self.f(x) - self.shortcut(x)).relu()
+def block(forward):
+    return type("Other", (Block,), {"forward": forward})
 
 
 class OtherLayers(Block):
     def __init__(self, *shape):
         super().__init__(*shape)
         self.conv3 = nn.Conv2d(1, 1, 1)
-
-
-class Unwritten(Block):
-    def forward(self, x): ...
 
 
 def add_shortcut(x, out, project):
@@ -88,20 +47,10 @@ def is_not(x, out, project):
     return out + x
 
 
-def never(x, out, project):
-    return out + x
-
-
-def channels_alone(x, out, project):
-    return out + (project(x) if x.size(1) != out.size(1) else x)
-
-
-def turned_round(x, out, project):
-    return out + (project(x) if x.size() == out.size() else x)
-
-
-def forgets_x(x, out, project):
-    return out + (project(x) if x.size() != out.size() else 0)
+def project_if(differ, otherwise=lambda x: x):
+    return lambda x, out, project: (
+        out + (project(x) if differ(x, out) else otherwise(x))
+    )
 
 
 def pair(depth, width=0.25):
@@ -149,21 +98,49 @@ MISTAKES = [
     ("07.1", (33_280, 33_280, 14), r"\(b\) 33,280: that is option B"),
     ("07.1", (33_280, 0, 28), r"\(c\) 28: the block steps by two"),
     ("07.1", 33_280, "three numbers"),
-    ("07.2", NothingAfterTheSum, "After the sum stands a ReLU"),
-    ("07.2", ReluInFOnly, "belongs behind the sum"),
-    ("07.2", TwoRelus, "free to subtract"),
-    ("07.2", NoReluBetween, "Between the two convolutions"),
-    ("07.2", Plain, "The shortcut is missing"),
-    ("07.2", NoBatchNorm, "batch norms are not used"),
-    ("07.2", AddsTheInput, "RuntimeError"),
-    ("07.2", SubtractsTheInput, "values are off"),
+    ("07.2", block(lambda b, x: b.f(x) + b.shortcut(x)), "After the sum stands a ReLU"),
+    (
+        "07.2",
+        block(lambda b, x: b.f(x).relu() + b.shortcut(x)),
+        "belongs behind the sum",
+    ),
+    (
+        "07.2",
+        block(lambda b, x: (b.f(x).relu() + b.shortcut(x)).relu()),
+        "free to subtract",
+    ),
+    (
+        "07.2",
+        block(lambda b, x: (b.bn2(b.conv2(b.bn1(b.conv1(x)))) + b.shortcut(x)).relu()),
+        "Between the two convolutions",
+    ),
+    ("07.2", block(lambda b, x: b.f(x).relu()), "The shortcut is missing"),
+    (
+        "07.2",
+        block(lambda b, x: (b.conv2(b.conv1(x).relu()) + b.shortcut(x)).relu()),
+        "batch norms are not used",
+    ),
+    ("07.2", block(lambda b, x: (b.f(x) + x).relu()), "RuntimeError"),
+    ("07.2", block(lambda b, x: (b.f(x) - b.shortcut(x)).relu()), "values are off"),
     ("07.2", OtherLayers, "write forward alone"),
     ("07.2", lambda: lambda *shape: 3, "A block is wanted"),
     ("07.3", is_not, "though the shapes are equal"),
-    ("07.3", never, "was not projected|does not project"),
-    ("07.3", channels_alone, "Channels alone|was not projected"),
-    ("07.3", turned_round, "though the shapes are equal"),
-    ("07.3", forgets_x, "not the sum"),
+    ("07.3", project_if(lambda x, out: False), "was not projected|does not project"),
+    (
+        "07.3",
+        project_if(lambda x, out: x.size(1) != out.size(1)),
+        "Channels alone|was not projected",
+    ),
+    (
+        "07.3",
+        project_if(lambda x, out: x.size() == out.size()),
+        "though the shapes are equal",
+    ),
+    (
+        "07.3",
+        project_if(lambda x, out: x.size() != out.size(), lambda x: 0),
+        "not the sum",
+    ),
     ("07.4", lambda: lambda c, n: 17 * c * c, "side × side places"),
     ("07.4", lambda: lambda c, n: 18 * c * c * n * n, "basic block"),
     ("07.4", lambda: lambda c, n: 11 * c * c * n * n, "wide side"),
@@ -185,7 +162,7 @@ MISTAKES = [
 
 STUBS = [
     ("07.1", (33_280, ..., 14)),
-    ("07.2", Unwritten),
+    ("07.2", block(lambda b, x: None)),
     ("07.3", lambda x, out, project: None),
     ("07.4", lambda channels, side: None),
     ("07.5", (lambda depth: None, ERRORS)),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import nn
 
@@ -12,71 +14,45 @@ def swap(net, classes):
     return net
 
 
-def swaps_first(net, classes):
-    net.classifier[6] = nn.Linear(4096, classes)
-    return net.requires_grad_(False)
+def with_mistake(first=True, last=True, place="last", outputs=None):
+    """The swap, with a wrong order of freezing, place or size of the new layer."""
 
+    def function(net, classes):
+        net.requires_grad_(not first)
+        new = nn.Linear(25088 if place == "all" else 4096, outputs or classes)
+        if place == "all":
+            net.classifier = new
+        elif place == "none":
+            net.classifier[6].out_features = classes
+        else:
+            net.classifier[6] = new
+        return net.requires_grad_(False) if not last else net
 
-def renames(net, classes):
-    net.requires_grad_(False)
-    net.classifier[6].out_features = classes
-    return net
-
-
-def never_freezes(net, classes):
-    net.classifier[6] = nn.Linear(4096, classes)
-    return net
-
-
-def ten_always(net, classes):
-    net.requires_grad_(False)
-    net.classifier[6] = nn.Linear(4096, 10)
-    return net
-
-
-def whole_classifier(net, classes):
-    net.requires_grad_(False)
-    net.classifier = nn.Linear(25088, classes)
-    return net
+    return function
 
 
 def moving(part):
     return [p for p in part.parameters() if p.requires_grad]
 
 
-def groups(network, lr):
-    parts = ((network.body, lr / 10), (network.head, lr))
+def groups(network, lr, low=0.1, high=1):
+    parts = ((network.body, lr * low), (network.head, lr * high))
     return [{"params": moving(p), "lr": rate} for p, rate in parts if moving(p)]
 
 
-def one_twice(network, lr):
-    return [
-        {"params": moving(network), "lr": lr / 10},
-        {"params": moving(network.head), "lr": lr},
+def pairs(*choose):
+    """Groups of what functions choose from the network, with shares of the rate."""
+    return lambda network, lr: [
+        {"params": of(network), "lr": lr * share} for of, share in choose
     ]
 
 
-def exchanged(network, lr):
-    parts = ((network.body, lr), (network.head, lr / 10))
-    return [{"params": moving(p), "lr": rate} for p, rate in parts if moving(p)]
+def body(network):
+    return moving(network.body)
 
 
-def frozen_too(network, lr):
-    return [
-        {"params": network.body.parameters(), "lr": lr / 10},
-        {"params": network.head.parameters(), "lr": lr},
-    ]
-
-
-def empty_group(network, lr):
-    return [
-        {"params": moving(network.body), "lr": lr / 10},
-        {"params": moving(network.head), "lr": lr},
-    ]
-
-
-def head_alone(network, lr):
-    return [{"params": moving(network.head), "lr": lr}]
+def head(network):
+    return moving(network.head)
 
 
 class Moving(nn.Module):
@@ -154,16 +130,20 @@ MISTAKES = [
     ("08.1", (HEAD, 0, 61_100_840), r"\(c\) 61,100,840: the old layer is gone"),
     ("08.1", (HEAD, 0, 57_003_840), r"\(c\) 57,003,840: the new layer counts"),
     ("08.1", HEAD, "three numbers"),
-    ("08.2", swaps_first, "freeze first, then swap"),
-    ("08.2", renames, "an attribute changes no tensor"),
-    ("08.2", never_freezes, "besides the new layer's train"),
-    ("08.2", ten_always, r"the last weight is \(10, 4096\)"),
-    ("08.2", whole_classifier, "keep its seven layers"),
-    ("08.3", one_twice, "stands in two groups"),
-    ("08.3", exchanged, "rates are exchanged"),
-    ("08.3", frozen_too, "is frozen, and still stands"),
-    ("08.3", empty_group, "One group is empty"),
-    ("08.3", head_alone, r"body\.0\.weight trains, and stands in no group"),
+    ("08.2", with_mistake(last=False), "freeze first, then swap"),
+    ("08.2", with_mistake(place="none"), "an attribute changes no tensor"),
+    ("08.2", with_mistake(first=False), "besides the new layer's train"),
+    ("08.2", with_mistake(outputs=10), r"the last weight is \(10, 4096\)"),
+    ("08.2", with_mistake(place="all"), "keep its seven layers"),
+    ("08.3", pairs((moving, 0.1), (head, 1)), "stands in two groups"),
+    ("08.3", partial(groups, low=1, high=0.1), "rates are exchanged"),
+    (
+        "08.3",
+        pairs((lambda net: net.body.parameters(), 0.1), (head, 1)),
+        "is frozen, and still stands",
+    ),
+    ("08.3", pairs((body, 0.1), (head, 1)), "One group is empty"),
+    ("08.3", pairs((head, 1)), r"body\.0\.weight trains, and stands in no group"),
     ("08.3", lambda: lambda network, lr: {"lr": lr}, "list of dictionaries"),
     ("08.4", Moving, "its statistics move"),
     ("08.4", ReturnsNothing, "return self"),

@@ -25,30 +25,6 @@ def by_torchvision(photo, size):
     return transforms.CenterCrop(size)(resize(photo))
 
 
-def squashed(photo, size):
-    return F.interpolate(photo[None], (size, size), mode="bilinear")[0]
-
-
-def not_cut(photo, size):
-    return transforms.Resize(size, antialias=True)(photo)
-
-
-def cut_at_once(photo, size):
-    return transforms.CenterCrop(size)(photo)
-
-
-def corner(photo, size):
-    return not_cut(photo, size)[:, :size, :size]
-
-
-def batch_left(photo, size):
-    return evaluation(photo, size)[None]
-
-
-def mirrored(photo, size):
-    return evaluation(photo, size).flip(-1)
-
-
 def to_bytes(photo, size):
     return 255 * evaluation(photo, size)
 
@@ -120,12 +96,12 @@ MISTAKES = [
     ("09.1", (298, 75, 1.0), r"\(c\) 1: each side"),
     ("09.1", (298, 75, 0.75), r"\(c\) 0.75: .*width over"),
     ("09.1", 298, "three numbers"),
-    ("09.2", squashed, "One factor for both|one factor for both"),
-    ("09.2", not_cut, "it is not cut"),
-    ("09.2", cut_at_once, "First resize"),
-    ("09.2", corner, "on the left as on the right"),
-    ("09.2", batch_left, r"\[0\] takes the photo out"),
-    ("09.2", mirrored, "turned or mirrored"),
+    ("09.2", lambda x, n: transforms.Resize((n, n))(x), "ne factor for both"),
+    ("09.2", lambda x, n: transforms.Resize(n)(x), "it is not cut"),
+    ("09.2", lambda x, n: transforms.CenterCrop(n)(x), "First resize"),
+    ("09.2", lambda x, n: transforms.Resize(n)(x)[:, :n, :n], "on the left as on"),
+    ("09.2", lambda x, n: evaluation(x, n)[None], r"\[0\] takes the photo out"),
+    ("09.2", lambda x, n: evaluation(x, n).flip(-1), "turned or mirrored"),
     ("09.2", longer_side, "The shorter side becomes size"),
     ("09.2", lambda: lambda photo, size: "a square", "not a tensor"),
     ("09.3", (lambda p, q, n: p - q, "no", 8556.0), "not 0.61"),

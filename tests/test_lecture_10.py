@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -28,10 +29,6 @@ def network(end=lambda x: x, flatten=lambda x: torch.flatten(x, 1)):
             return end(self.fc(flatten(self.features(x))))
 
     return Network
-
-
-def class_loss(logits, labels):
-    return F.cross_entropy(logits, labels)
 
 
 def own_loss(logits, labels):
@@ -66,25 +63,17 @@ def seeded(images, labels):
     return shuffled(images, labels)
 
 
-def prepare(images, mean, std):
+def prepare(images, mean, std, scale=255, times=1):
     mean, std = (torch.tensor(values)[:, None, None] for values in (mean, std))
-    return (images.float() / 255 - mean) / std
-
-
-def prepared_twice(images, mean, std):
-    mean, std = (torch.tensor(values)[:, None, None] for values in (mean, std))
-    once = (images.float() / 255 - mean) / std
-    return (once - mean) / std
-
-
-def with_bytes(images, mean, std):
-    mean, std = (torch.tensor(values)[:, None, None] for values in (mean, std))
-    return (images.float() - mean) / std
+    images = images.float() / scale
+    for _ in range(times):
+        images = (images - mean) / std
+    return images
 
 
 def own_statistics(images, mean, std):
-    images = images.float() / 255
     axes = (0, 2, 3)
+    images = images.float() / 255
     return (images - images.mean(axes, keepdim=True)) / images.std(axes, keepdim=True)
 
 
@@ -153,23 +142,10 @@ def leaked_mask(train_images, test_images):
     return (test_images[:, None] == train_images[None]).flatten(2).all(2).any(1)
 
 
-def same_place(train_images, test_images):
-    pairs = zip(train_images, test_images, strict=False)
-    return [i for i, (a, b) in enumerate(pairs) if torch.equal(a, b)]
-
-
 def by_sum(train_images, test_images):
     known = set(train_images.long().flatten(1).sum(1).tolist())
     sums = test_images.long().flatten(1).sum(1).tolist()
     return [i for i, total in enumerate(sums) if total in known]
-
-
-def in_training(train_images, test_images):
-    return leaked(test_images, train_images)
-
-
-def how_many(train_images, test_images):
-    return len(leaked(train_images, test_images))
 
 
 def once_each(train_images, test_images):
@@ -183,7 +159,7 @@ BOXES = ("labels of other images", "a layer gets no gradient", "healthy")
 SOLUTIONS = {
     "10.1": ("labels shuffled", "softmax twice", "sorted by class", "rate too low"),
     "10.2": network(),
-    "10.3": class_loss,
+    "10.3": F.cross_entropy,
     "10.4": shuffled,
     "10.5": prepare,
     "10.6": epoch(),
@@ -223,8 +199,8 @@ MISTAKES = [
     ("10.4", seeded, "the same order"),
     ("10.4", lambda: lambda images, labels: (images, labels), "nothing is shuffled"),
     ("10.4", lambda: lambda images, labels: images, "Return two tensors"),
-    ("10.5", prepared_twice, "normalised twice"),
-    ("10.5", with_bytes, "divide by 255 first"),
+    ("10.5", partial(prepare, times=2), "normalised twice"),
+    ("10.5", partial(prepare, scale=1), "divide by 255 first"),
     ("10.5", own_statistics, "the batch's own statistics"),
     ("10.5", first_channel, "values are off"),
     ("10.6", epoch(zero=False), "zero_grad is missing"),
@@ -245,10 +221,14 @@ MISTAKES = [
     ("10.8", (63.33, 63.33, 90), r"\(b\) 63.33 %: this weighs the batch of 10"),
     ("10.8", (63.33, 86.19, 85.71), "not counted at all"),
     ("10.8", (0.6333, 0.8619, 0.9), "give percent"),
-    ("10.9", same_place, "Compare each with each"),
+    (
+        "10.9",
+        lambda a, b: [i for i, x in enumerate(b) if torch.equal(a[i], x)],
+        "Compare each with each",
+    ),
     ("10.9", by_sum, "at other places"),
-    ("10.9", in_training, "positions in the training set"),
-    ("10.9", how_many, "not how many"),
+    ("10.9", lambda train, test: leaked(test, train), "positions in the training set"),
+    ("10.9", lambda train, test: len(leaked(train, test)), "not how many"),
     ("10.9", once_each, "misses position 3"),
     ("10.10", network(flatten=lambda x: x.view(64, -1)), "keeps the first axis"),
     ("10.10", network(flatten=lambda x: x.view(-1, 784)), "into the batch axis"),

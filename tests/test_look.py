@@ -10,6 +10,7 @@ import torch
 import torchvision.models as tv
 from torch import nn
 
+from teaching.kernels import receptive_field_by_gradient
 from utils import look
 from utils.course import CourseError
 from utils.models import LeNet5, TwoLayerCNN, build
@@ -30,23 +31,21 @@ total                               61,706        416,520"""
 
 
 @pytest.mark.parametrize(
-    ("builder", "parameters", "giga", "side"),
+    ("builder", "parameters", "giga"),
     [
-        (tv.alexnet, 61_100_840, 0.714, 224),
-        (tv.vgg11, 132_863_336, 7.609, 224),
-        (tv.vgg19, 143_667_240, 19.632, 224),
-        (tv.vgg16_bn, 138_365_992, 15.470, 224),
-        (tv.googlenet, 13_004_888, 1.498, 224),
-        (tv.resnet18, 11_689_512, 1.814, 224),
-        (tv.resnet50, 25_557_032, 4.089, 224),
+        (tv.alexnet, 61_100_840, 0.714),
+        (tv.vgg19, 143_667_240, 19.632),
+        (tv.vgg16_bn, 138_365_992, 15.470),
+        (tv.googlenet, 13_004_888, 1.498),
+        (tv.resnet50, 25_557_032, 4.089),
     ],
 )
-def test_known_sizes_in_under_a_second(builder, parameters, giga, side):
+def test_known_sizes_in_under_a_second(builder, parameters, giga):
     with torch.device("meta"):
         options = {"init_weights": False} if builder is tv.googlenet else {}
         model = builder(**options)
     start = time.process_time()  # not the wall: other work may share the machine
-    found, multiply_adds = look.totals(model, (3, side, side))
+    found, multiply_adds = look.totals(model, (3, 224, 224))
     assert time.process_time() - start < 1
     assert found == parameters
     assert round(multiply_adds / 1e9, 3) == giga
@@ -55,12 +54,8 @@ def test_known_sizes_in_under_a_second(builder, parameters, giga, side):
 def test_lenet_table_as_text_is_stable():
     table = look.shape_table(LeNet5(), (1, 28, 28), depth=1)
     assert repr(table) == LENET
-    assert (table.parameters, table.multiply_adds) == (61_706, 416_520)
-
-
-def test_table_as_html_has_every_row_once():
-    html = look.shape_table(LeNet5(), (1, 28, 28))._repr_html_()
-    assert html.count("<tr>") == 1 + 11 + 1 + 1  # head, layers, input, total
+    html = table._repr_html_()
+    assert html.count("<tr>") == len(table.rows) + 1
     assert "61,706" in html
 
 
@@ -113,7 +108,6 @@ def test_parameters_used_twice_or_tied_count_once():
         ("not in a layer above", "5", "0"),
         ("total", "40", "75"),
     ]
-    assert table.parameters == sum(p.numel() for p in Shared().parameters())
 
 
 def test_auxiliary_heads_are_shown_as_parameters_outside_the_layers():
@@ -148,10 +142,6 @@ def test_lists_of_modules_are_looked_into():
 def test_a_shape_that_does_not_fit_names_the_layer(shape, message):
     with pytest.raises(CourseError, match=message):
         look.shape_table(LeNet5(), shape)
-
-
-def test_half_precision_models_have_sizes_too():
-    assert look.totals(LeNet5().half(), (1, 28, 28)) == (61_706, 416_520)
 
 
 def test_feature_maps_equal_the_layers_outputs():
@@ -194,11 +184,6 @@ def test_hooks_and_modes_are_restored_even_after_an_error(image):
     assert not model.c1.training
 
 
-def test_feature_maps_of_a_missing_layer():
-    with pytest.raises(CourseError, match=r"no layer 'c9'.*c1, c1\.0"):
-        look.feature_maps(LeNet5(), torch.randn(1, 28, 28), ["c9"])
-
-
 def test_features_are_those_of_evaluation_mode():
     model = nn.Sequential(nn.BatchNorm2d(1), nn.Dropout(0.5), nn.Conv2d(1, 2, 3))
     before, images = copy.deepcopy(model), 5 + torch.randn(3, 1, 6, 6)
@@ -209,13 +194,11 @@ def test_features_are_those_of_evaluation_mode():
 
 
 def test_features_of_a_loader_follow_its_order():
-    model = LeNet5()
-    batches = [(torch.randn(n, 1, 28, 28), torch.randint(0, 10, (n,))) for n in (4, 3)]
-    found, labels = look.features(model, batches, "f6")
-    assert found.shape == (7, 84)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(9, 4))
+    batches = [(torch.randn(n, 1, 3, 3), torch.randint(0, 10, (n,))) for n in (4, 3)]
+    found, labels = look.features(model, batches, "1")
     assert torch.equal(labels, torch.cat([label for _, label in batches]))
-    x = model.s4(model.c3(model.s2(model.c1(batches[1][0])))).flatten(1)
-    torch.testing.assert_close(found[4:], model.f6(model.c5(x)))
+    torch.testing.assert_close(found[4:], model(batches[1][0]))
 
 
 def test_most_wrong_sorts_the_mistakes_by_confidence():
@@ -271,9 +254,7 @@ def conv(kernel, **options):
 def test_receptive_field_by_hand_and_by_gradient(layers, side):
     model = nn.Sequential(*layers)
     assert look.receptive_field(layers) == look.receptive_field(model) == side
-    last = str(len(layers) - 1)
-    found = look.receptive_field_by_gradient(model, (1, 40, 40), last)
-    assert found == (side, side)
+    assert receptive_field_by_gradient(model, (1, 40, 40)) == (side, side)
 
 
 @pytest.mark.parametrize(("builder", "side"), [(tv.alexnet, 195), (tv.vgg11, 150)])
@@ -286,15 +267,12 @@ def test_receptive_field_of_torchvisions_networks(builder, side):
 def test_receptive_field_by_gradient_sees_through_shortcuts_and_maxima():
     block = tv.resnet.BasicBlock(2, 2)
     model = nn.Sequential(nn.MaxPool2d(3, stride=2, padding=1), block)
-    before = [p.clone() for p in model.parameters()]
-    found = look.receptive_field_by_gradient(model, (2, 32, 32), "1")
-    assert found == (3 + 2 * 4, 3 + 2 * 4)
+    before = copy.deepcopy(model.state_dict())
+    assert receptive_field_by_gradient(model, (2, 32, 32)) == (3 + 2 * 4, 3 + 2 * 4)
     assert isinstance(model[0], nn.MaxPool2d)
-    assert all(
-        torch.equal(p, q) for p, q in zip(before, model.parameters(), strict=True)
-    )
+    assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
     # The whole of a small image.
-    assert look.receptive_field_by_gradient(model, (2, 6, 8), "1") == (6, 8)
+    assert receptive_field_by_gradient(model, (2, 6, 8)) == (6, 8)
 
 
 def test_receptive_field_ends_at_a_layer_that_sees_everything():
@@ -360,10 +338,5 @@ def test_grad_cam_leaves_the_network_as_it_was(name):
 
 
 def test_grad_cam_refuses_what_it_cannot_show():
-    net, x = build("resnet20"), torch.randn(1, 3, 32, 32)
-    with pytest.raises(CourseError, match="no layer 'layer9'"):
-        look.grad_cam(net, x, "layer9")
-    with pytest.raises(CourseError, match="no maps"):
-        look.grad_cam(net, x, "fc")
     with pytest.raises(CourseError, match="No layer gives maps"):
-        look.grad_cam(nn.Sequential(nn.Flatten(), nn.Linear(3072, 2)), x)
+        look.grad_cam(nn.Sequential(nn.Flatten(), nn.Linear(9, 2)), torch.ones(1, 9))
