@@ -47,10 +47,8 @@ def is_not(x, out, project):
     return out + x
 
 
-def project_if(differ, otherwise=lambda x: x):
-    return lambda x, out, project: (
-        out + (project(x) if differ(x, out) else otherwise(x))
-    )
+def project_if(differ, keep=1):
+    return lambda x, out, project: out + (project(x) if differ(x, out) else keep * x)
 
 
 def pair(depth, width=0.25):
@@ -99,16 +97,8 @@ MISTAKES = [
     ("07.1", (33_280, 0, 28), r"\(c\) 28: the block steps by two"),
     ("07.1", 33_280, "three numbers"),
     ("07.2", block(lambda b, x: b.f(x) + b.shortcut(x)), "After the sum stands a ReLU"),
-    (
-        "07.2",
-        block(lambda b, x: b.f(x).relu() + b.shortcut(x)),
-        "belongs behind the sum",
-    ),
-    (
-        "07.2",
-        block(lambda b, x: (b.f(x).relu() + b.shortcut(x)).relu()),
-        "free to subtract",
-    ),
+    ("07.2", block(lambda b, x: b.f(x).relu() + b.shortcut(x)), "belongs behind the"),
+    ("07.2", block(lambda b, x: (b.f(x).relu() + b.shortcut(x)).relu()), "free to"),
     (
         "07.2",
         block(lambda b, x: (b.bn2(b.conv2(b.bn1(b.conv1(x)))) + b.shortcut(x)).relu()),
@@ -126,21 +116,9 @@ MISTAKES = [
     ("07.2", lambda: lambda *shape: 3, "A block is wanted"),
     ("07.3", is_not, "though the shapes are equal"),
     ("07.3", project_if(lambda x, out: False), "was not projected|does not project"),
-    (
-        "07.3",
-        project_if(lambda x, out: x.size(1) != out.size(1)),
-        "Channels alone|was not projected",
-    ),
-    (
-        "07.3",
-        project_if(lambda x, out: x.size() == out.size()),
-        "though the shapes are equal",
-    ),
-    (
-        "07.3",
-        project_if(lambda x, out: x.size() != out.size(), lambda x: 0),
-        "not the sum",
-    ),
+    ("07.3", project_if(lambda x, out: x.size(1) != out.size(1)), "Channels alone"),
+    ("07.3", project_if(lambda x, out: x.size() == out.size()), "though the shapes"),
+    ("07.3", project_if(lambda x, out: x.size() != out.size(), 0), "not the sum"),
     ("07.4", lambda: lambda c, n: 17 * c * c, "side × side places"),
     ("07.4", lambda: lambda c, n: 18 * c * c * n * n, "basic block"),
     ("07.4", lambda: lambda c, n: 11 * c * c * n * n, "wide side"),

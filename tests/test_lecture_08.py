@@ -137,11 +137,7 @@ MISTAKES = [
     ("08.2", with_mistake(place="all"), "keep its seven layers"),
     ("08.3", pairs((moving, 0.1), (head, 1)), "stands in two groups"),
     ("08.3", partial(groups, low=1, high=0.1), "rates are exchanged"),
-    (
-        "08.3",
-        pairs((lambda net: net.body.parameters(), 0.1), (head, 1)),
-        "is frozen, and still stands",
-    ),
+    ("08.3", pairs((lambda net: net.body.parameters(), 0.1), (head, 1)), "is frozen,"),
     ("08.3", pairs((body, 0.1), (head, 1)), "One group is empty"),
     ("08.3", pairs((head, 1)), r"body\.0\.weight trains, and stands in no group"),
     ("08.3", lambda: lambda network, lr: {"lr": lr}, "list of dictionaries"),

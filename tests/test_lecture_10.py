@@ -14,6 +14,7 @@ from teaching.checks.lecture_10 import patient
 from utils import augment, data
 from utils.course import CourseError
 from utils.models import TwoLayerCNN
+from utils.train import evaluate, fit
 
 
 def network(end=lambda x: x, flatten=lambda x: torch.flatten(x, 1)):
@@ -279,6 +280,13 @@ def test_each_patient_has_the_fault_that_its_answer_names():
         rows = logits.sum(dim=1)
         assert torch.allclose(rows, torch.ones_like(rows)) == (name == "D")
         assert abs(loss.item() - math.log(10)) < 0.2  # it gives nobody away
+
+
+def test_what_10_10_accepts_is_trained():
+    images = data.mnist().train.subset(60).loader(30)
+    net = network(flatten=lambda x: x.view(x.size(0), -1))()
+    history = fit(net, images, images, epochs=1, lr=0.01, progress=False)
+    assert history["val_accuracy"][-1] == evaluate(net, images).accuracy
 
 
 def as_bytes(image):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -113,8 +114,8 @@ def test_parameters_used_twice_or_tied_count_once():
 def test_auxiliary_heads_are_shown_as_parameters_outside_the_layers():
     with torch.device("meta"):
         model = tv.googlenet(init_weights=False)
-    rows = look.shape_table(model, (3, 224, 224), depth=1).rows
-    assert rows[-2] == ("not in a layer above", "", f"{13_004_888 - 6_624_904:,}", "0")
+    [*_, others, _] = look.shape_table(model, (3, 224, 224), depth=1).rows
+    assert others == ("not in a layer above", "", f"{13_004_888 - 6_624_904:,}", "0")
 
 
 def test_lists_of_modules_are_looked_into():
@@ -156,8 +157,7 @@ def test_feature_maps_equal_the_layers_outputs():
 
 def test_feature_maps_default_to_every_convolution_and_keep_a_batch():
     maps = look.feature_maps(TwoLayerCNN(), torch.randn(5, 3, 32, 32))
-    shapes = {name: tuple(value.shape) for name, value in maps.items()}
-    assert shapes == {"layer1.0": (5, 8, 32, 32), "layer2.0": (5, 16, 16, 16)}
+    assert [(k, len(v)) for k, v in maps.items()] == [("layer1.0", 5), ("layer2.0", 5)]
 
 
 def test_a_relu_in_place_does_not_change_the_recorded_map():
@@ -172,12 +172,8 @@ def test_a_relu_in_place_does_not_change_the_recorded_map():
 def test_hooks_and_modes_are_restored_even_after_an_error(image):
     model = LeNet5().train()
     model.c1.eval()
-    try:
+    with pytest.raises(RuntimeError) if len(image) == 2 else nullcontext():
         look.feature_maps(model, image, ["c1"])
-        failed = False
-    except RuntimeError:
-        failed = True
-    assert failed == (len(image) == 2)
     assert not any(m._forward_hooks for m in model.modules())
     assert model.training
     assert model.c3.training

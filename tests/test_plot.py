@@ -144,10 +144,8 @@ FIGURES = {
         paper=0.7,
     ),
     "windows": kernels.windows,
-    "one window": lambda: kernels.windows(4, 4, 1, 0),
     "wide steps": lambda: kernels.windows(12, 7, 4, 3),
     "what is seen": kernels.receptive_field,
-    "many pixels": lambda: kernels.receptive_field(5, 7, 2),
     "kept": lambda: plot.curves(
         history(4, seed=9), kept=[record(12, s) for s in range(3)], title="A run"
     ),
@@ -258,24 +256,20 @@ def test_seeds_give_mean_and_band():
     assert edge.max() == pytest.approx(values.max())
 
 
-def test_networks_keep_their_colours_and_are_named_at_their_lines():
-    ax = plot.curves(
-        {"VGG-16": history(5), "LeNet-5": history(5, seed=1)}, metric="loss"
-    )
-    for name in ("VGG-16", "LeNet-5"):
+@pytest.mark.parametrize(
+    ("split", "words"), [("val", "validation"), ("train", "training")]
+)
+def test_networks_keep_their_colours_and_are_named_at_their_lines(split, words):
+    runs = {
+        n: history(5, seed=i, val=split == "val") for i, n in enumerate(NETWORKS[::2])
+    }
+    ax = plot.curves(runs, metric="loss", split=split)
+    for name, run in runs.items():
         [line] = lines(ax, plot.MODEL_COLORS[name])
+        assert list(line.get_ydata()) == [row[f"{split}_loss"] for row in run.rows]
         [label] = [text for text in ax.texts if text.get_text() == name]
         assert label.xy == pytest.approx((5, line.get_ydata()[-1]))
-    assert ax.get_ylabel() == "validation loss (nats)"
-
-
-def test_training_curves_can_be_compared_without_validation():
-    runs = {"a": history(4, val=False), "b": history(4, seed=1, val=False)}
-    ax = plot.curves(runs, metric="loss", split="train")
-    shown = [list(line.get_ydata()) for line in ax.lines]
-    for run in runs.values():
-        assert [row["train_loss"] for row in run.rows] in shown
-    assert ax.get_ylabel() == "training loss (nats)"
+    assert ax.get_ylabel() == f"{words} loss (nats)"
 
 
 def test_papers_values_are_dotted_and_grey():
@@ -380,11 +374,6 @@ def test_band_covers_the_seeds():
     assert [label.get_text() for label in ax.get_xticklabels()] == ["100", "2,000"]
 
 
-def words(ax):
-    """All texts of a figure."""
-    return [ax.figure.get_suptitle(), *(text.get_text() for text in ax.texts)]
-
-
 @pytest.mark.parametrize("sizes", [(8, 3, 2, 1), (12, 5, 4, 3), (6, 3, 1, 0)])
 def test_windows_are_those_of_a_convolution(sizes):
     n, kernel, stride, padding = sizes
@@ -392,7 +381,7 @@ def test_windows_are_those_of_a_convolution(sizes):
     output = conv2d(image, window, stride=stride, padding=padding)
     side = output.shape[-1]
     ax = kernels.windows(*sizes)
-    assert f"output {side} × {side}" in words(ax)
+    assert f"output {side} × {side}" in [text.get_text() for text in ax.texts]
     dots = ax.collections[-2].get_offsets()
     assert len(dots) == side**2
     last = dots.max(axis=0)
@@ -406,11 +395,10 @@ def test_a_window_that_does_not_fit_is_refused():
         kernels.windows(4, 7, 1, 1)
 
 
-def test_receptive_fields_grow_by_the_formula():
-    for layers, kernel, stride, seen in ((3, 3, 1, 7), (5, 3, 1, 11), (3, 3, 2, 15)):
-        ax = kernels.receptive_field(layers, kernel, stride)
-        assert f"image: {seen}" in words(ax)
-        assert f"sees {seen} × {seen} pixels" in ax.figure.get_suptitle()
+@pytest.mark.parametrize("sizes", [(3, 3, 1, 7), (5, 3, 1, 11), (3, 3, 2, 15)])
+def test_receptive_fields_grow_by_the_formula(sizes):
+    ax = kernels.receptive_field(*sizes[:3])
+    assert f"sees {sizes[3]} × {sizes[3]} pixels" in ax.figure.get_suptitle()
 
 
 @pytest.mark.parametrize(
