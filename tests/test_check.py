@@ -48,28 +48,10 @@ def divides(*args):
 
 
 ABSURD = [
-    3,
-    -1.5,
-    float("nan"),
-    float("inf"),
-    10**400,
-    True,
-    "some text",
-    "3",
-    object(),
-    int,
-    nn.Module,
-    [1, "two", None],
-    [[]],
-    {"a": object()},
-    torch.zeros(0),
-    torch.randn(3, 3, requires_grad=True),
-    nn.Linear(2, 2),
-    divides,
-    lambda: 3,
-    len,
-    range(3),
-    1j,
+    *(3, -1.5, 10**400, 1j, True, float("nan"), float("inf"), "some text", "3"),
+    *(object(), int, nn.Module, nn.Linear(2, 2), len, divides, lambda: 3, range(3)),
+    *([1, "two", None], [[]], {"a": object()}),
+    *(torch.zeros(0), torch.randn(3, 3, requires_grad=True)),
 ]
 BLANK = [..., None, "", " ", [], (1, ...), [None, 2], {"a": ...}]
 

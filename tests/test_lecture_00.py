@@ -100,7 +100,6 @@ MISTAKES = [
     ("00.1", (20, 11, 30), r"\(b\) 11 pixels: the stride is missing"),
     ("00.1", (20, 6, 31), r"\(c\) 31 pixels: round down"),
     ("00.1", (20, 6, 30.5), r"\(c\) 30.5 pixels: round down"),
-    ("00.1", 20, "three numbers"),
     ("00.2", 1200, "a bias too"),
     ("00.2", 416, "one for each input channel"),
     ("00.2", 1248, "not one for each of its kernels"),

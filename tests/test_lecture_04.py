@@ -104,7 +104,6 @@ MISTAKES = [
     ("04.1", (5, 9 * 4096, 121), "the stack has five"),
     ("04.1", (5, 45 * 4096, 121), r"\(c\) 121: multiply by 64"),
     ("04.1", (5, 45 * 4096, 121 * 4096 + 64), "no biases"),
-    ("04.1", 5, "Give 3 values"),
     ("04.2", (2 / 2304, HE_OUT), r"\(a\).*the variance"),
     ("04.2", ((2 / 2304) ** 0.25, HE_OUT), "the slides' slip"),
     ("04.2", (HE_OUT, HE_IN), "the other side's channels"),

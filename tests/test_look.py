@@ -204,8 +204,7 @@ def test_most_wrong_sorts_the_mistakes_by_confidence():
     )
     labels = torch.tensor([0, 1, 0, 1, 1])
     indices, predicted, confidence = look.most_wrong(probabilities.log(), labels)
-    assert indices.tolist() == [2, 4, 1]
-    assert predicted.tolist() == [1, 0, 0]
+    assert (indices.tolist(), predicted.tolist()) == ([2, 4, 1], [1, 0, 0])
     torch.testing.assert_close(confidence, torch.tensor([0.9, 0.75, 0.6]))
     assert look.most_wrong(probabilities.log(), labels, n=1)[0].tolist() == [2]
     assert len(look.most_wrong(torch.eye(3), torch.arange(3))[0]) == 0
