@@ -78,10 +78,6 @@ def three(**options):
     return vgg("D", **{"num_classes": 10, "stem": "cifar", **options})
 
 
-def slim(**options):
-    return three(width=1 / 8, **options)
-
-
 def trained(*losses, lr=1e-3):
     """The history of a run with these training losses."""
     rows = [{"epoch": i + 1, "train_loss": x, "lr": lr} for i, x in enumerate(losses)]
