@@ -106,7 +106,7 @@ MISTAKES = [
     ("01.2", never_resets, "gives the full patience again"),
     ("01.2", at_first_rise, "stops too soon"),
     ("01.2", lambda x, n: (1 + x.index(min(x)), stop_early(x, n)[1]), "are never run"),
-    ("01.2", partial(stop_early, better=operator.le), "An equal loss is no better"),
+    ("01.2", partial(stop_early, better=operator.le), "Right is"),
     ("01.2", lambda: lambda losses, patience: 3, "Return two epochs"),
     ("01.3", ("moving weights", 7), "Nothing has moved"),
     ("01.3", ("an easier validation set", 7), "would still be ahead"),

@@ -140,7 +140,7 @@ MISTAKES = [
     ("06.2", norm_over((1, 2, 3)), "over the channels"),
     ("06.2", norm_over((0, 1, 2, 3)), "one mean is taken over everything"),
     ("06.2", lambda x, g, b, eps=1e-5: batch_norm(x, b, g, eps), "are exchanged"),
-    ("06.2", lambda x, g, b, eps=1e-5: batch_norm(x, g / g, 0 * b), "are not used"),
+    ("06.2", lambda x, g, b, eps: batch_norm(x, g / g, 0 * b, eps), "are not used"),
     ("06.2", lambda x, gamma, beta, eps=1e-5: gamma * x + beta, "raised RuntimeError"),
     ("06.3", remember_with(swapped=True), "weight of the new batch"),
     ("06.3", remember_with(0), "divides by N - 1"),
