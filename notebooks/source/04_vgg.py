@@ -647,7 +647,7 @@ some = photos.train.subset(course.pick(tiny=128, small=4000, full=45_000))
 judge = photos.val.subset(course.pick(tiny=200, small=5000, full=5000)).loader(500)
 epochs = course.pick(tiny=2, small=5, full=15)
 lr = course.pick(tiny=1e-3, small=1e-3, full=5e-4)
-seeds = range(course.pick(tiny=2, small=2, full=3))
+seeds = range(course.pick(tiny=1, small=2, full=3))
 
 
 def train_config(config, seed, batch_norm):

@@ -57,7 +57,7 @@ from utils.train import evaluate, fit, train_epoch
 
 run = course.start(seed=0)
 photos = data.cifar10()
-seeds = range(course.pick(tiny=2, small=3, full=3))
+seeds = range(course.pick(tiny=1, small=3, full=3))
 KINDS = {"without": False, "with BatchNorm": True}
 COLORS = {name: plot.color_of(name, i) for i, name in enumerate(KINDS)}
 
@@ -391,7 +391,7 @@ def shrunk(images):
     return replace(images, images=F.avg_pool2d(images.images.float(), 2).byte())
 
 
-train = shrunk(photos.train.subset(course.pick(tiny=768, small=5000, full=None)))
+train = shrunk(photos.train.subset(course.pick(tiny=1280, small=5000, full=None)))
 val = shrunk(photos.val.subset(course.pick(tiny=200, small=2000, full=None)))
 val_loader = val.loader(500)
 
@@ -471,7 +471,7 @@ if better:
 
 # %%
 race, nets = {name: [] for name in KINDS}, {name: [] for name in KINDS}
-passes = course.pick(tiny=4, small=10, full=30)
+passes = course.pick(tiny=5, small=10, full=30)
 for name, norm in KINDS.items():
     for seed in seeds:
         model, loader = network(norm, seed), train.loader(128, shuffle=True, seed=seed)
@@ -1250,7 +1250,7 @@ tested = {
 }
 for name, shares in tested.items():
     middle, half = sum(shares) / len(shares), (max(shares) - min(shares)) / 2
-    print(f"{name:15} {100 * middle:.1f} ± {100 * half:.1f} % of the test photos")
+    print(f"{name:15} {100 * middle:.1f} ± {100 * half:.1f} % of the test set")
 
 # %% [markdown] slide="slide"
 # ## Answer
@@ -1262,12 +1262,12 @@ for name, shares in tested.items():
 plain, normed = (sum(tested[name]) / len(tested[name]) for name in KINDS)
 epochs = f"{min(needed)} to {max(needed)}" if min(needed) < max(needed) else needed[0]
 print(f"after {epochs} of {passes} passes")
-print(f"in the end, on the test photos: {plain:.1%} without, {normed:.1%} with it")
+print(f"in the end, on the test set: {plain:.1%} without, {normed:.1%} with it")
 if better:
     ratio = better[-1] / best["without"]
     print(f"better than the plain network's best up to {ratio:.0f} times its best rate")
 run.headline(
-    f"BatchNorm: {normed:.1%} on the test photos, {plain:.1%} without;"
+    f"BatchNorm: {normed:.1%} of the test {photos.test.kind}, {plain:.1%} without;"
     f" as good after {epochs} of {passes} passes"
 )
 

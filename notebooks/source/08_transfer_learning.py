@@ -782,7 +782,8 @@ tested = evaluate(candidates[chosen], photos.test.loader(200)).accuracy
 error = (tested * (1 - tested) / len(photos.test)) ** 0.5
 for name, accuracy in on_val.items():
     print(f"{name}: {accuracy:.2%} of {len(unseen_photos):,} validation photos right")
-print(f"{chosen}, {len(photos.test):,} test photos: {tested:.2%} right", end=", ")
+tried = f"{len(photos.test):,} test {photos.test.kind}"
+print(f"{chosen}, {tried}: {tested:.2%} right", end=", ")
 print(f"standard error {100 * error:.2f} points")
 
 # %% [markdown]
@@ -809,7 +810,7 @@ for i in (counts.index(100), len(counts) - 1):
     print(f"{counts[i]:,} photos: {shares}")
 i = counts.index(100)
 run.headline(
-    f"100 photos: from scratch {mean['from scratch'][i]:.1%}, frozen"
+    f"100 {photos.test.kind}: from scratch {mean['from scratch'][i]:.1%}, frozen"
     f" {mean['frozen'][i]:.1%}, fine-tuned {mean['fine-tuned'][i]:.1%}; {chosen} with"
     f" {len(photos.train):,}, test: {tested:.1%}"
 )

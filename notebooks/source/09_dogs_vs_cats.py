@@ -526,7 +526,8 @@ confidence, predicted = logits.softmax(dim=1).max(dim=1)
 right = predicted == labels
 accuracy, n_test = right.double().mean().item(), len(labels)
 error = standard_error(accuracy, n_test)
-print(f"{chosen_name}: {accuracy:.2%} ± {error:.2%} of {n_test:,} test photos")
+kind = photos.test.kind
+print(f"{chosen_name}: {accuracy:.2%} ± {error:.2%} of {n_test:,} test {kind}")
 for name, theirs in slides.items():
     both = (error**2 + standard_error(theirs, 2000) ** 2) ** 0.5
     gap = (accuracy - theirs) / both
@@ -794,8 +795,8 @@ print(f"against the slides' VGG-16, {theirs:.2%}: {gap}")
 believe = 2 * 2**0.5 * 100 * error
 print(f"between two such networks on {n_test} photos believe {believe:.1f} points")
 run.headline(
-    f"{accuracy:.2%} ± {error:.2%} of {n_test:,} test photos right ({chosen_name},"
-    f" {len(photos.train):,} training photos); the slides' VGG-16 {theirs:.2%}"
+    f"{accuracy:.2%} ± {error:.2%} of {n_test:,} test {kind} right ({chosen_name},"
+    f" {len(photos.train):,} training {kind}); the slides' VGG-16 {theirs:.2%}"
 )
 
 # %% [markdown] slide="slide"

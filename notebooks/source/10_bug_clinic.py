@@ -1227,7 +1227,8 @@ share = f"{10 * stops / len(chart):.0f} of ten"
 print(f"{stops} of {len(chart)} faults stop the program, {share};")
 print(f"{calm} of the {len(pairs)} others report more than half of the digits")
 found = f"{stops} stop the program, {len(pairs)} run through, {calm} of them"
-run.headline(f"{len(chart)} planted faults: {found} with a report of over 50 %")
+of = f"over 50 % ({digits.test.name})"
+run.headline(f"{len(chart)} planted faults: {found} with a report of {of}")
 
 # %% [markdown]
 # The faults that stop a program are the harmless ones. What finds the others is a
