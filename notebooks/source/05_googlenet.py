@@ -473,13 +473,14 @@ for name, a, b in zip(("convolutions", "linear"), in_alex, in_google, strict=Tru
 # is to flatten them. **Predict** the parameters of each end.
 
 # %% check=True
-linear_ends = {
-    "average, linear": [nn.Linear(1024, 1000)],
-    "flatten, linear": [nn.Linear(1024 * 49, 1000)],
-    "flatten, AlexNet's three": [
-        nn.Linear(1024 * 49, 4096), nn.Linear(4096, 4096), nn.Linear(4096, 1000),
-    ],
-}  # fmt: skip
+with torch.device("meta"):  # shapes alone: nobody needs 226 million numbers drawn
+    linear_ends = {
+        "average, linear": [nn.Linear(1024, 1000)],
+        "flatten, linear": [nn.Linear(1024 * 49, 1000)],
+        "flatten, AlexNet's three": [
+            nn.Linear(1024 * 49, 4096), nn.Linear(4096, 4096), nn.Linear(4096, 1000),
+        ],
+    }  # fmt: skip
 for name, layers in linear_ends.items():
     count = sum(p.numel() for layer in layers for p in layer.parameters())
     print(f"{name:26}{count:13,}")
@@ -781,7 +782,7 @@ pictures.feature_maps(named, columns=8, title=title);
 # validation images again. Nine modules, four branches: which loss hurts?
 
 # %%
-probe = val_set.subset(course.pick(tiny=32, small=400, full=2000)).loader(400)
+probe = val_set.subset(course.pick(tiny=4, small=400, full=2000)).loader(400)
 
 
 def without(branch):

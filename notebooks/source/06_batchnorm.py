@@ -411,7 +411,7 @@ val_loader = val.loader(500)
 
 # %% slide="subslide"
 rates = course.pick(
-    tiny=(0.01, 0.1, 1),
+    tiny=(0.03, 0.1, 0.3),
     small=(0.003, 0.01, 0.03, 0.1, 0.3, 1),
     full=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3),
 )
