@@ -7,9 +7,6 @@ import hashlib
 import http.server
 import random
 import re
-import socket
-import struct
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,7 +15,7 @@ from utils.download import Remote
 
 CONTENT = random.Random(0).randbytes(100_000)
 NAME = "images.gz"
-STATUS = {"missing": 404, "forbidden": 403, "busy": 503}
+STATUS = {"missing": 404, "busy": 503}
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -30,10 +27,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.server.ranges.append(self.headers.get("Range"))
         if kind in STATUS:
             self.send_error(STATUS[kind])
-        elif kind in ("moved", "loop"):
+        elif kind == "moved":
             self.send_response(302)
-            target = "good" if kind == "moved" else "loop"
-            self.send_header("Location", f"/{target}/{NAME}")
+            self.send_header("Location", f"/good/{NAME}")
             self.end_headers()
         else:
             self.send_file(kind)
@@ -42,7 +38,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """The file, or what the kind makes of it."""
         body, begin = content(kind), 0
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        if asked and kind not in ("whole", "truncated", "slow", "page"):
+        if asked and kind not in ("whole", "truncated", "page"):
             begin = int(asked[1])
         if begin >= len(body):
             self.send_error(416)
@@ -53,38 +49,24 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {said}-/{len(body)}")
         if kind == "page":
             self.send_header("Content-Type", "text/html; charset=utf-8")
-        if kind != "nameless":
-            self.send_header("Content-Length", str(len(body) - begin))
+        self.send_header("Content-Length", str(len(body) - begin))
         self.end_headers()
         with contextlib.suppress(OSError):  # the other side has had enough
-            if kind == "stalled" and begin:
-                time.sleep(1)
-            else:
-                self.send_body(kind, body[begin:])
+            self.send_body(kind, body[begin:])
 
     def send_body(self, kind: str, body: bytes) -> None:
         """Its bytes, with what comes between."""
         some = len(body) // 2
-        if kind in ("slow", "stalled", "trickle"):
+        if kind == "stalled":
             self.wfile.write(body[:some])
             self.wfile.flush()
-            for i in range(8):
-                time.sleep({"slow": 0.05, "stalled": 1, "trickle": 0.1}[kind])
-                if kind == "trickle":
-                    self.wfile.write(body[some + i : some + i + 1])
-            self.wfile.write(body[some + 8 * (kind == "trickle") :])
+            time.sleep(1)
         elif kind == "limited":  # 50 kB a second
             for i in range(0, len(body), 2_500):
                 self.wfile.write(body[i : i + 2_500])
                 time.sleep(0.05)
         elif kind in ("truncated", "breaks"):
             self.wfile.write(body[:some] if some > 3_000 else body)
-        elif kind == "reset":
-            self.wfile.write(body[:some] if some > 3_000 else body)
-            if some > 3_000:
-                now = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, now)
-                self.connection.close()
         else:
             self.wfile.write(body)
 
@@ -96,9 +78,7 @@ def content(kind: str) -> bytes:
     """The bytes that a mirror of this kind has."""
     if kind == "altered":
         return CONTENT[:-1] + bytes([CONTENT[-1] ^ 1])
-    if kind == "older":
-        return bytes(100) + CONTENT[100:]
-    return {"page": b"<html>Sign in to the network", "empty": b""}.get(kind, CONTENT)
+    return b"<html>Sign in to the network" if kind == "page" else CONTENT
 
 
 class Server(http.server.ThreadingHTTPServer):

@@ -187,15 +187,7 @@ ADJUST = [F.adjust_brightness, F.adjust_contrast, F.adjust_saturation, F.adjust_
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(
     "jitter",
-    [
-        ColorJitter(0.4, 0.4, 0.4, 0.1),
-        ColorJitter(2.0, 2.0, 2.0, 0.5),
-        ColorJitter(brightness=0.5),
-        ColorJitter(contrast=0.5),
-        ColorJitter(saturation=1.5),
-        ColorJitter(hue=0.5),
-        ColorJitter(saturation=0.5, hue=0.3),
-    ],
+    [ColorJitter(0.4, 0.4, 0.4, 0.1), ColorJitter(2, 2, 2, 0.5), ColorJitter(hue=0.5)],
     ids=str,
 )
 def test_colour_jitter_equals_torchvision(jitter, channels):
@@ -211,14 +203,6 @@ def test_colour_jitter_equals_torchvision(jitter, channels):
 
     expected = one_by_one(adjust, images, order, factors)
     assert_near(jitter.apply(images, (order, factors)), expected)
-
-
-def test_pure_colours_keep_their_hue_exactly_a_third_of_a_turn_apart():
-    red, green, blue = torch.eye(3).view(3, 3, 1, 1)
-    images = torch.stack([red, green, blue])
-    order, factors = torch.full((3, 1), 3), torch.full((3, 4), 1 / 3)
-    turned = ColorJitter(hue=0.5).apply(images, (order, factors))
-    assert_near(turned, torch.stack([green, blue, red]))
 
 
 @pytest.mark.parametrize("images", [uint8_images(), float_images()])
@@ -350,7 +334,6 @@ def test_angles_are_uniform_between_the_limits():
         ((32, 32), (0.08, 1.0), (3 / 4, 4 / 3)),
         ((20, 60), (0.6, 1.0), (3 / 4, 4 / 3)),  # the fallback, too wide
         ((60, 20), (0.5, 1.0), (3 / 4, 4 / 3)),  # too high, and a few that fit
-        ((9, 8), (0.9, 1.0), (0.5, 2.0)),  # the fallback is the whole image
         ((64, 64), (0.05, 0.2), (0.25, 4.0)),  # as often wide as high
     ],
 )
@@ -385,14 +368,7 @@ def test_jitter_factors_and_orders():
         assert order.unique(dim=0).tolist() == list(map(list, used))
 
 
-def test_cutout_centres_lie_anywhere():
-    y, x = Cutout(8).draw(torch.empty(8000, 1, 5, 7), rng())
-    for centres, side in ((y, 5), (x, 7)):
-        assert len(centres.bincount()) == side
-        assert stats.chisquare(centres.bincount()).pvalue > 0.001
-
-
-@pytest.mark.parametrize("alpha", [0.05, 0.2, 0.5, 1.0, 2.0, 30.0])
+@pytest.mark.parametrize("alpha", [0.05, 0.2, 1.0, 30.0])
 def test_beta_has_the_right_distribution(alpha):
     draws = beta(torch.empty(20_000, 0), rng(), alpha)
     assert ((draws >= 0) & (draws <= 1)).all()
@@ -403,16 +379,13 @@ def test_beta_has_the_right_distribution(alpha):
     cdf = stats.beta(alpha, alpha).cdf(edges)
     expected = torch.from_numpy(cdf).diff() * 20_000
     counts = torch.histogram(draws.double(), edges).hist
-    enough = expected > 5
-    counts, expected = counts[enough], expected[enough]
+    counts, expected = counts[expected > 5], expected[expected > 5]
     fit = stats.chisquare(counts, expected * counts.sum() / expected.sum())
     assert fit.pvalue > 0.001
-    variance = 1 / (4 * (2 * alpha + 1))
-    assert draws.var().item() == pytest.approx(variance, rel=0.05)
 
 
-@pytest.mark.parametrize("alpha", [1e-6, 1e-3, 1e3, 1e6])
-def test_beta_stays_finite_for_extreme_alphas(alpha):
+@pytest.mark.parametrize("alpha", [1e-6, 1e-3, 0.2, 1.0, 1e3, 1e6])
+def test_beta_keeps_its_spread_for_extreme_alphas(alpha):
     draws = beta(torch.empty(10_000, 0), rng(), alpha)
     assert ((draws >= 0) & (draws <= 1)).all()
     target = 0.5 / math.sqrt(2 * alpha + 1)
@@ -431,20 +404,17 @@ def test_beta_survives_the_ends_of_the_uniform_draw(monkeypatch):
 # --- what comes out ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("augmentation", KEEP_UINT8, ids=str)
-def test_moved_pixels_keep_their_dtype(augmentation):
-    for images in (uint8_images(), float_images(), float_images().double()):
-        assert augmentation(images, rng()).dtype == images.dtype
-
-
-@pytest.mark.parametrize("augmentation", MAKE_FLOAT, ids=str)
-def test_computed_pixels_are_float_between_0_and_1(augmentation):
+@pytest.mark.parametrize("augmentation", ALL, ids=str)
+def test_dtypes(augmentation):
+    """Moved pixels keep theirs; computed ones are float, between 0 and 1."""
     got = augmentation(uint8_images(), rng())
-    assert got.dtype == torch.float32
-    assert got.min() >= 0
-    assert got.max() <= 1 + 1e-6
-    assert_near(got, augmentation(float_images(), rng()))
-    assert augmentation(float_images().double(), rng()).dtype == torch.float64
+    moved = augmentation in KEEP_UINT8
+    assert got.dtype == (torch.uint8 if moved else torch.float32)
+    for images in (float_images(), float_images().double()):
+        assert augmentation(images, rng()).dtype == images.dtype
+    if not moved:
+        assert 0 <= got.min() < got.max() <= 1 + 1e-6
+        assert_near(got, augmentation(float_images(), rng()))
 
 
 @pytest.mark.parametrize("mixing", MIXING, ids=str)
@@ -456,14 +426,6 @@ def test_mixed_labels_are_still_probabilities(mixing):
     assert_near(labels.sum(1), torch.ones(500))
     assert labels.min() >= 0
     assert ((labels > 0).sum(1) == 2).any()
-
-
-def test_cutmix_label_is_the_share_of_pixels():
-    images = torch.arange(8.0).view(8, 1, 1, 1).expand(8, 1, 10, 10)
-    mixed, labels = CutMix()(images, torch.eye(8), rng())
-    for i in range(8):
-        own = (mixed[i] == i).float().mean()
-        assert labels[i, i].item() == pytest.approx(own.item(), abs=1e-6)
 
 
 STILL = [RandomCrop(0), HorizontalFlip(0), Rotation(0), ColorJitter(), Cutout(0)]
@@ -486,22 +448,6 @@ def test_the_input_is_not_changed(augmentation):
         before = images.clone()
         augmented(augmentation, images)
         assert torch.equal(images, before)
-
-
-@pytest.mark.parametrize("augmentation", ALL, ids=str)
-@pytest.mark.parametrize("n", [1, 2])
-def test_small_batches(augmentation, n):
-    images = uint8_images(n)
-    sizes = {RandomResizedCrop(9): (9, 9), RandomCrop(0, size=15): (15, 15)}
-    size = sizes.get(augmentation, (20, 28))
-    assert augmentation(images, rng()).shape == (n, 3, *size)
-
-
-@pytest.mark.parametrize("mixing", MIXING, ids=str)
-def test_mixing_a_batch_of_one_leaves_it(mixing):
-    images, labels = float_images(1), probabilities(1)
-    for got, given in zip(mixing(images, labels, rng()), (images, labels), strict=True):
-        assert_near(got, given)
 
 
 @pytest.mark.parametrize("images", [uint8_images(), float_images()])

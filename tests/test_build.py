@@ -89,13 +89,9 @@ check("90.2", size)
 '''
 
 STUBS = [
-    ("# solution\nx = 1", "x = ...  # your code here"),
     ("# solution\nx = 1\ny: int = 2", "x = ...\ny = ...  # your code here"),
     ("# solution\na, (b, c) = 1, (2, 3)", "a = ...  # your code here"),
-    ("# solution\nx += 1", "...  # your code here"),
     ("# solution\nnet.weight = 1", "...  # your code here"),
-    ("# solution\nx = 1\nprint(x)", "x = ...  # your code here"),
-    ("# solution\nx = 1\n# end solution\nx", "x = ...  # your code here\nx"),
     (
         "a = 1\n# solution\nx = 1\n# end solution\nb\n# solution\nfor i in y:\n    y",
         "a = 1\nx = ...  # your code here\nb\n...  # your code here",
@@ -119,12 +115,8 @@ def root(tmp_path: Path) -> Path:
     (tmp_path / "utils/course.py").write_text("")
     (tmp_path / "utils/demo.py").write_text(MODULE)
     (tmp_path / "teaching/checks/lecture_90.py").write_text(CHECKS)
-    write_source(tmp_path, LECTURE)
+    (tmp_path / "notebooks/source/90_demo.py").write_text(LECTURE)
     return tmp_path
-
-
-def write_source(root: Path, text: str) -> None:
-    (root / "notebooks/source/90_demo.py").write_text(text)
 
 
 def change(root: Path, old: str, new: str) -> None:
@@ -173,11 +165,7 @@ def find(nb, text: str):
 
 
 def test_build_is_valid_and_repeats_byte_by_byte(root, capsys):
-    nb = built(root)
-    nbformat.validate(nb)
-    assert nb.metadata.kernelspec.name == "python3"
-    assert nb.metadata.language_info.file_extension == ".py"
-    assert (nb.nbformat, nb.nbformat_minor) == (4, 5)
+    nbformat.validate(built(root))
     first = [page(root, solutions=s).read_bytes() for s in (False, True)]
     assert build.main([], root) == 0
     assert first == [page(root, solutions=s).read_bytes() for s in (False, True)]
@@ -220,10 +208,8 @@ def test_several_names_methods_and_constants_are_mirrored(root):
     [
         ("utils.demo:Size", "utils.demo:Nothing", "defines no 'Nothing'"),
         ("utils.demo:Size", "utils.other:Size", "should be 'utils.module:Name'"),
-        ("utils.demo:Size", "utils.demo", "should be 'utils.module:Name'"),
         ("import dataclass\n", "import dataclass\nx = 1\n", "imports only"),
         ("check=True", "chekc=True", "'chekc' in its marker is unknown"),
-        ("# %% setup", "# %% set-up", "'set-up' in its marker is unknown"),
         ("    return steps + 1", "    return steps + 1\nsize(3, 1)", "end solution"),
         ("number = 32 - 5", "def f(): pass", "leave its first line outside"),
     ],
@@ -265,8 +251,6 @@ def test_ids_are_shared_and_survive_insertions(root):
     after = [cell.id for cell in built(root).cells]
     assert len(after) == len(before) + 1
     assert [one for one in after if one in before] == before
-    write_source(root, "# %% setup\n\n# %%\nx = 1\n\n# %%\nx = 1\n")
-    assert len({cell.id for cell in built(root).cells}) == 3
 
 
 def test_outputs_stay_with_unchanged_code_only(root, capsys):
@@ -298,16 +282,11 @@ def test_outputs_are_carried_over_where_only_names_moved(root, capsys):
     assert nb.metadata.course.carried.date == build.today()
     assert built(root) == nb
     complaints(root, capsys, status=0)
-    change(root, "Size().double()", "Size()\n\n# %%\nSize().double()")  # a new cell
-    assert build.main(["--carry-over", "again"], root) == 0
-    assert len(find(nbformat.read(page(root), 4), "plot.line").outputs) == 1
 
 
 def test_clean_course_passes_the_check(root, capsys):
     render(root)
     assert "1 lectures: nothing to complain" in complaints(root, capsys, status=0)
-    page(root).write_bytes(page(root).read_bytes().replace(b"\n", b"\r\n"))
-    complaints(root, capsys, status=0)  # with the line ends of Windows, too
 
 
 @pytest.mark.parametrize(
@@ -316,32 +295,19 @@ def test_clean_course_passes_the_check(root, capsys):
         ('slide="slide"\n# ## Build', "\n# ## Build", "## heading without slide"),
         ('slide="slide"\n# ## Build', 'slide="page"\n# ## Build', "'page' is none of"),
         ("# ## Build", "# # Build", "2 headings of level 1"),
-        ("# # A demo", "# ## A demo", "0 headings of level 1"),
         ("# ## Build", "# ## Build\n# ![](extra.md)", "image without alt"),
-        ("# ## Build", '# ## Build\n# <img src="extra.md">', "image without alt"),
         ("# ## Build", "# ## Build\n# [x](gone.md)", "link to gone.md"),
         ("# ## Build", "# ## Build a GoogleNet", "'GoogleNet' is misspelt"),
-        ("# ## Build", "# ## Build\n# Imagenet-1k", "'Imagenet' is misspelt"),
-        ("plot([0, 1])", 'plot("a Resnet")', "'Resnet' is misspelt"),
         ("# ## Build", "# ## Build\n# It is Simply so.", "'Simply'"),
         ("# ## Build", "# ## Build\n# As we can\n# see, so.", "'As we can see'"),
         ("import torch", "import torch\n" + "x = 1\n" * 27, "28 lines of code"),
         ("import torch", "x = " + "1 + " * 30 + "1", "code of 125 columns"),
         ('check("90.1", number)', "number", "90.1 is checked 0 times"),
-        (
-            'check("90.1", number)',
-            "number\n\n# %% [markdown]\n# ### Next",
-            "exercise without a check",
-        ),
         ('check("90.1", number)', 'check("90.7", 1)', 'check("90.7", ...): teaching'),
         ('check("90.1", number)', 'check("90.2", 1)', "90.2 is checked 2 times"),
         ("# solution\nnumber", "# Solution:\nnumber", "hides nothing"),
         ("# %% setup\n", "", "no set-up cell"),
-        (
-            "import torch",
-            "number = 32 - 5\nnumber = number + 1",
-            "a solution shows",
-        ),
+        ("import torch", "number = 32 - 5\nnumber = number + 1", "a solution shows"),
         ("# alt: A line that rises\n# alt: from 0 to 1.\n", "", "without alt text"),
     ],
 )
@@ -349,14 +315,6 @@ def test_check_finds(root, capsys, old, new, message):
     change(root, old, new)
     render(root)
     assert message in complaints(root, capsys)
-
-
-def test_words_in_code_are_left_alone(root, capsys):
-    change(root, "# ## Build", "# ## Build\n# `Resnet`\n# ```\n# Alexnet simply\n# ```")
-    change(root, "import torch", "import torch\n\nResnet = 1  # Alexnet")
-    change(root, "# # A demo", "# # A demo on Imagenette")
-    render(root)
-    complaints(root, capsys, status=0)
 
 
 def test_check_finds_drift(root, capsys):
@@ -403,13 +361,13 @@ OUTPUTS = [  # kind and content of an output, and what is said of it
 ]
 
 
-@pytest.mark.parametrize(("kind", "content", "message"), OUTPUTS)
-def test_check_finds_bad_outputs(root, capsys, kind, content, message):
+def test_check_finds_bad_outputs(root, capsys):
     render(root)
-    nb = nbformat.read(page(root), 4)
-    find(nb, "import torch").outputs = [nbformat.v4.new_output(kind, **content)]
-    outputs.write(nb, page(root))
-    assert message in complaints(root, capsys)
+    for kind, content, message in OUTPUTS:
+        nb = nbformat.read(page(root), 4)
+        find(nb, "import torch").outputs = [nbformat.v4.new_output(kind, **content)]
+        outputs.write(nb, page(root))
+        assert message in complaints(root, capsys)
 
 
 def test_broken_notebook_is_not_overwritten(root, capsys):
@@ -418,16 +376,5 @@ def test_broken_notebook_is_not_overwritten(root, capsys):
     assert build.main([], root) == 2
     assert "cannot be read as a notebook" in capsys.readouterr().err
     assert page(root).read_text() == "<<<<<<< HEAD"
-    (root / "notebooks/source/91_more.py").write_text("# %% setup\n")
-    assert build.main(["91"], root) == 0  # the others are left alone
     assert build.main(["77"], root) == 2
-    error = capsys.readouterr().err
-    assert "no lecture '77'; there are: 90_demo, 91_more" in error
-
-
-def test_hash_of_code_ignores_the_setup_cell(root):
-    before = outputs.code_hash(built(root))
-    (root / "pyproject.toml").write_text('[tool.course]\nrepository = "x"\n')
-    assert outputs.code_hash(built(root)) == before
-    change(root, "import torch", "import torchvision")
-    assert outputs.code_hash(built(root)) != before
+    assert "no lecture '77'; there are: 90_demo" in capsys.readouterr().err

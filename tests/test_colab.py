@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import nbformat
 import pytest
@@ -32,13 +31,9 @@ def origin(tmp_path_factory) -> str:
     shutil.copy(ROOT / "requirements.txt", clone)
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", clone]
     bare = tmp_path_factory.mktemp("published") / "my course.git"
-    for command in (
-        ["init", "-q", "-b", "main"],
-        ["add", "."],
-        ["commit", "-q", "-m", "all"],
-        ["clone", "-q", "--bare", ".", bare],
-    ):
-        subprocess.run([*git, *command], check=True)
+    for words in ("init -q -b main", "add .", "commit -q -m all", "clone -q --bare ."):
+        more = [bare] if "bare" in words else []
+        subprocess.run([*git, *words.split(), *more], check=True)
     return bare.as_uri()
 
 
@@ -48,14 +43,8 @@ def run_cell(folder: Path, code: str, then: str = "", **variables: str) -> str:
     (folder / "cell.py").write_text(f"{code}\n{then}", encoding="utf-8")
     env = os.environ | {"PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1"} | variables
     env.pop("PYTHONPATH", None)
-    done = subprocess.run(
-        [sys.executable, "cell.py"],
-        cwd=folder,
-        env=env,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-    )
+    some = {"capture_output": True, "text": True, "encoding": "utf-8"}
+    done = subprocess.run([sys.executable, "cell.py"], cwd=folder, env=env, **some)
     return done.stdout + done.stderr
 
 
@@ -102,13 +91,10 @@ def ours(cell) -> bool:
 
 def test_it_comes_first_and_a_second_run_does_no_harm(origin, tmp_path):
     (tmp_path / "utils.py").write_text("raise SystemExit('not the course')")
-    cell, where = colab.setup(origin), "import utils.course; print(utils.course.ROOT)"
-    once = run_cell(tmp_path, cell, where)
-    assert LINE.match(once)
-    assert Path(once.splitlines()[-1]).samefile(tmp_path / "cnn-course")
-    again = run_cell(tmp_path, f"{cell}\n{cell}", where)
-    assert len(LINE.findall(again)) == 2
-    assert again.splitlines()[-1] == once.splitlines()[-1]
+    cell, where = colab.setup(origin), "import utils; print(utils.__path__[0])"
+    shown = run_cell(tmp_path, f"{cell}\n{cell}", where)
+    assert len(LINE.findall(shown)) == 2
+    assert Path(shown.splitlines()[-1]).samefile(tmp_path / "cnn-course" / "utils")
 
 
 @pytest.mark.parametrize("why", ["no such repository", "no git", "not published"])
@@ -120,19 +106,9 @@ def test_a_failed_fetch_leaves_nothing_and_says_what_to_do(origin, tmp_path, why
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["cell.py"]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no such names there")
-def test_names_are_no_commands(origin, tmp_path):
-    folder = tmp_path / 'my $(touch pwned) `touch pwned` "course"; touch pwned'
-    assert LINE.match(run_cell(folder, colab.setup(origin)))
-    run_cell(folder / "b", colab.setup("file:///x; touch pwned $(touch pwned)"))
-    assert not list(tmp_path.rglob("pwned"))
-
-
 FOREIGN = {  # what a student's folder holds -> what was imported before
     "utils.py": "import utils",
-    "utils/__init__.py": "import utils",  # a Kaggle script, a torch.hub repository
     "utils/helpers.py": "import utils.helpers",  # a package without __init__.py
-    "teaching.py": "import teaching",
     "tools/plots.py": "from tools import plots",
 }
 
@@ -147,11 +123,6 @@ def test_another_module_of_that_name_is_named(tmp_path, name, before):
     shown = run_cell(tmp_path, before, f"{settle}()")
     assert re.search(r"ImportError: Another `\w+` was imported .*: restart the", shown)
     assert str(tmp_path / name.partition("/")[0]) in shown
-
-
-def test_the_weekly_workflow_opens_the_notebooks_this_way():
-    text = (ROOT / ".github/workflows/weekly.yml").read_text("utf-8")
-    assert "python -m tools.colab colab file://" in text
 
 
 def test_only_what_is_missing_is_installed_and_torch_stays(monkeypatch):
@@ -200,15 +171,10 @@ def test_each_service_is_led_to_branch_path_and_notebook():
         "?labpath=notebooks%2F04_vgg.ipynb",
     }
     assert links(PAGE, f"{ADDRESS}.git") == links(PAGE, f"{ADDRESS}/") == links(PAGE)
-    found = links("my notes/a&b#1.ipynb")
-    assert unquote(urlsplit(found["Colab"]).path).endswith("/my notes/a&b#1.ipynb")
-    binder = parse_qs(urlsplit(found["Binder"]).query)["labpath"]
-    assert binder == ["my notes/a&b#1.ipynb"]
 
 
 @pytest.mark.parametrize(
-    ("address", "count"),
-    [(ADDRESS, 3), ("", 0), ("https://example.org/a/b", 0), (f"{ADDRESS}/tree/x", 0)],
+    ("address", "count"), [(ADDRESS, 3), ("", 0), ("https://example.org/a/b", 0)]
 )
 def test_the_one_setting_puts_badges_into_notebooks_alone(tmp_path, address, count):
     source = tmp_path / "notebooks/source/04_vgg.py"

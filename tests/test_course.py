@@ -20,10 +20,11 @@ def no_settings(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.mark.parametrize("name", ["tiny", "small", "full", " Full "])
-def test_scale_is_what_the_variable_says(monkeypatch, name):
+@pytest.mark.parametrize(("name", "value"), [("tiny", 1), ("small", 5), (" Full ", 30)])
+def test_scale_and_pick_follow_the_variable(monkeypatch, name, value):
     monkeypatch.setenv("CNN_COURSE_SCALE", name)
     assert course.scale() == name.strip().lower()
+    assert course.pick(tiny=1, small=5, full=30) == value
 
 
 @pytest.mark.parametrize(("kind", "expected"), [("cuda", "full"), ("cpu", "small")])
@@ -34,19 +35,9 @@ def test_scale_follows_the_device_where_nothing_is_said(monkeypatch, kind, expec
 
 def test_unknown_scale_names_the_known_ones(monkeypatch):
     monkeypatch.setenv("CNN_COURSE_SCALE", "huge")
-    for call in (
-        course.scale,
-        course.start,
-        lambda: course.pick(tiny=1, small=2, full=3),
-    ):
+    for call in (course.scale, course.start):
         with pytest.raises(CourseError, match=r"'huge'.*tiny, small, full"):
             call()
-
-
-@pytest.mark.parametrize(("name", "value"), [("tiny", 1), ("small", 5), ("full", 30)])
-def test_pick(monkeypatch, name, value):
-    monkeypatch.setenv("CNN_COURSE_SCALE", name)
-    assert course.pick(tiny=1, small=5, full=30) == value
 
 
 def test_data_folder_is_the_courses_own_unless_set(monkeypatch, tmp_path):
@@ -82,9 +73,7 @@ def test_seed_repeats_every_generator():
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("data ", r"does not exist: 'data '"),  # spaces that nobody sees are shown
-        ("nowhere/data\t", r"does not exist: 'nowhere/data\\t'"),
-        ("a" * 5000, r"'a+' .*Correct the"),
+        ('"nowhere "', "does not exist: 'nowhere '"),  # spaces nobody sees are shown
         ("~nobodyhere/x", r"'~nobodyhere/x' cannot be looked into"),
     ],
 )

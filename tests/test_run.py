@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import os
 import re
@@ -13,10 +11,8 @@ import sys
 from pathlib import Path
 
 import nbformat
-import numpy as np
 import pytest
 from nbformat import v4
-from PIL import Image
 
 from tools import build, execute, outputs, render, run
 
@@ -87,21 +83,24 @@ PIXEL = bytes.fromhex(
 )
 
 
+FILES = {
+    "notebooks/source/90_good.py": GOOD,
+    "notebooks/source/91_bad.py": BAD,
+    "pyproject.toml": '[tool.course]\nrepository = ""\n',
+    "teaching/checks/lecture_90.py": '@exercise("90.1")',
+    "tools/colab.py": (ROOT / "tools/colab.py").read_text("utf-8"),
+    "utils/course.py": "",
+}
+
+
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch) -> Path:
     """A course of two lectures without torch; the second fails."""
-    (tmp_path / "notebooks/source").mkdir(parents=True)
-    (tmp_path / "notebooks/solutions").mkdir()
-    (tmp_path / "utils").mkdir()
-    (tmp_path / "utils/course.py").write_text("")
-    (tmp_path / "teaching/checks").mkdir(parents=True)
-    (tmp_path / "tools").mkdir()
-    shutil.copy(ROOT / "tools/colab.py", tmp_path / "tools")
-    (tmp_path / "teaching/checks/lecture_90.py").write_text('@exercise("90.1")')
-    (tmp_path / "pyproject.toml").write_text('[tool.course]\nrepository = ""\n')
-    (tmp_path / "notebooks/source/90_good.py").write_text(GOOD)
-    (tmp_path / "notebooks/source/91_bad.py").write_text(BAD)
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, "utf-8")
     for folder in ("notebooks", "notebooks/solutions"):
+        (tmp_path / folder).mkdir(exist_ok=True)
         (tmp_path / folder / "pixel.png").write_bytes(PIXEL)
     for name in ("CNN_COURSE_SCALE", "CNN_COURSE_DATA", "CNN_COURSE_STRICT"):
         monkeypatch.delenv(name, raising=False)
@@ -110,27 +109,17 @@ def root(tmp_path: Path, monkeypatch) -> Path:
     return tmp_path
 
 
-def source(root: Path, old: str, new: str) -> None:
-    """Edit the good lecture's source."""
-    path = root / "notebooks/source/90_good.py"
-    assert old in path.read_text()
-    path.write_text(path.read_text().replace(old, new))
-
-
 def test_one_failure_leaves_the_others_running(root, capsys):
     committed = (root / "notebooks/90_good.ipynb").read_bytes()
     assert run.main([], root) == 1
     out, err = capsys.readouterr()
     rows = [row.split() for row in out.strip().split("\n")[-4:]]
-    assert rows[0] == ["lecture", "seconds", "headline", "page"]
-    assert rows[1][0] == "90_good"
     assert "scale tiny in notebooks" in out
     assert rows[1][-1] == os.path.join("build", "90_good.html")
     assert (rows[2][0], rows[2][2]) == ("91_bad", "FAILED")
     assert "91_bad: cell 2, CellExecutionError\n    | def broken():" in err
     assert "KeyError: 'the reason'" in err
     assert "\x1b" not in err
-    assert (root / "build/91_bad.html").is_file()
     assert (root / "notebooks/90_good.ipynb").read_bytes() == committed
 
     html = (root / "build/90_good.html").read_text(encoding="utf-8")
@@ -144,7 +133,7 @@ def test_one_failure_leaves_the_others_running(root, capsys):
     assert streams[1] == "one\ntwo\n"
 
 
-def test_render_stamps_and_repeats_byte_by_byte(root, capsys, monkeypatch):
+def test_render_stamps_and_repeats_byte_by_byte(root, monkeypatch):
     assert render.main(["90", "--scale", "tiny"], root) == 0
     paths = [root / "notebooks" / part / "90_good.ipynb" for part in ("", "solutions")]
     first = [path.read_bytes() for path in paths]
@@ -160,13 +149,12 @@ def test_render_stamps_and_repeats_byte_by_byte(root, capsys, monkeypatch):
     monkeypatch.setattr(build, "today", lambda: "2099-01-01")
     assert render.main(["90", "--scale", "tiny"], root) == 0
     assert first == [path.read_bytes() for path in paths]
-    out = capsys.readouterr().out
-    assert out.count("scale tiny in") == 4
 
 
 def test_render_refuses_what_nobody_should_read(root, capsys):
     before = (root / "notebooks/90_good.ipynb").read_bytes()
-    source(root, "import sys\n", "import sys\nsys.stderr.write('careful\\n')\n")
+    loud = GOOD.replace("import sys\n", "import sys\nsys.stderr.write('careful\\n')\n")
+    (root / "notebooks/source/90_good.py").write_text(loud)
     assert render.main(["90", "--scale", "tiny"], root) == 1
     assert "cell 4: wrote to stderr: careful" in capsys.readouterr().err
     assert (root / "notebooks/90_good.ipynb").read_bytes() == before
@@ -183,17 +171,9 @@ def test_dead_kernel_and_endless_cell_are_failures(root):
     assert "cell 1, CellTimeoutError" in outcome("while True: pass", 1)
 
 
-def test_wrong_arguments_are_explained(root, monkeypatch):
-    with pytest.raises(SystemExit, match="no lecture '77'; there are: 90_good, 91_bad"):
-        run.main(["77"], root)
+def test_environment_makes_the_data_folder_absolute(root, monkeypatch):
     with pytest.raises(SystemExit, match="data folder does not exist"):
         run.main(["90", "--data", "nowhere"], root)
-    monkeypatch.setenv("CNN_COURSE_SCALE", "huge")
-    with pytest.raises(SystemExit):
-        run.main(["90"], root)
-
-
-def test_environment_makes_the_data_folder_absolute(root, monkeypatch):
     (root / "images").mkdir()
     expected = str((root / "images").resolve())
     assert run.environment("images", "tiny")["CNN_COURSE_DATA"] == expected
@@ -228,21 +208,6 @@ def test_a_widget_leaves_its_picture_alone():
     assert nb.cells[0].outputs[0].data == {"image/png": "aGk="}
     assert outputs.WIDGET in nb.cells[0].outputs[1].data  # nothing else to show
     assert "widgets" not in nb.metadata
-
-
-def test_figures_shrink_and_stay_as_they_look():
-    rng = np.random.default_rng(0)
-    smooth = np.linspace(60, 180, 300) + rng.normal(0, 4, (200, 300))
-    pixels = np.stack([smooth, smooth + 20, smooth - 20], -1).astype(np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    before = base64.b64encode(buffer.getvalue()).decode()
-    after = outputs.shrunk(before)
-    assert len(after) < len(before)
-    assert outputs.shrunk(after) == after
-    with Image.open(io.BytesIO(base64.b64decode(after))) as image:
-        difference = np.asarray(image.convert("RGB")).astype(int) - pixels
-    assert np.abs(difference).mean() < 3
 
 
 def test_nbval_runs_all_and_fails_where_it_should(root):

@@ -6,7 +6,7 @@ import nbformat
 import pytest
 from nbformat import v4
 
-from tools.slides import add_minutes, export, minutes
+from tools.slides import add_minutes, export
 
 
 def cell(source, kind, **more):
@@ -56,9 +56,3 @@ def test_the_notes_of_a_section_begin_with_its_minutes(notebook):
         "Minute 1 of 4; about 3 for this section.",
     ]
     assert [c.source for c in deck.cells[:2]] == ["# A title\n\nA promise.", notes[0]]
-
-
-def test_minutes_count_the_words_and_the_slides():
-    assert minutes([cell("## Short", "slide")]) == 1
-    spoken = [cell("word " * 220, "slide"), cell("word " * 500, "skip")]
-    assert minutes(spoken) == pytest.approx(2 + 40 / 60)

@@ -72,30 +72,3 @@ def test_without_rise_the_static_deck_takes_its_place(tmp_path):
     deck = re.search(r"\S+\.html", line)[0]
     assert f"{LECTURE}.html" in deck
     assert "Reveal.initialize" in (ROOT / deck).read_text(encoding="utf-8")
-
-
-def test_a_server_that_cannot_start_is_explained(tmp_path):
-    (tmp_path / "jupyterlab").mkdir()
-    broken = "raise SystemExit('JupyterLab is broken')"
-    (tmp_path / "jupyterlab/__main__.py").write_text(broken)
-    (tmp_path / "jupyterlab/__init__.py").write_text("")
-    (tmp_path / "jupyterlab_rise.py").write_text("")
-    env = os.environ | {"PYTHONPATH": str(tmp_path)}
-    done = subprocess.run(COMMAND, cwd=ROOT, env=env, capture_output=True, text=True)
-    assert "Not live: JupyterLab ended: JupyterLab is broken" in done.stdout
-
-
-@pytest.mark.parametrize(
-    ("lecture", "message"),
-    [
-        ("77", "there is no lecture '77'; there are: 00_foundations, "),
-        ("0", "name one lecture; '0' could be: 00_foundations, 01_"),
-    ],
-)
-def test_a_wrong_number_lists_the_lectures(lecture, message):
-    done = subprocess.run(
-        [*COMMAND[:3], lecture], cwd=ROOT, capture_output=True, text=True
-    )
-    assert done.returncode == 1
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr

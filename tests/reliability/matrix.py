@@ -2,7 +2,6 @@
 
 python tests/reliability/matrix.py            all environments, one after another
 python tests/reliability/matrix.py 3.12       that Python alone
-python tests/reliability/matrix.py --packages oldest
 python tests/reliability/matrix.py --limits oldest     for pip's -c: what it takes
 
 Each environment is made in a temporary folder, takes about 6 GB while it is used, and
@@ -19,7 +18,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
@@ -55,15 +53,11 @@ ENVIRONMENTS = (
 
 
 def limits(packages: str) -> str:
-    """What pip is told so that it takes the oldest packages; "" for the newest."""
-    requirements = (report.ROOT / "requirements.txt").read_text("utf-8")
-    return "\n".join(oldest(requirements)) if packages == "oldest" else ""
-
-
-def oldest(requirements: str) -> Iterator[str]:
-    """The lower end of each range: "torch>=2.4" gives "torch==2.4.*"."""
-    for name, version in re.findall(r"^([\w.-]+)>=([\d.]+)", requirements, re.M):
-        yield f"{name}=={version}.*"
+    """For pip's -c: the lower end of each range, or "" for the newest packages."""
+    text = (report.ROOT / "requirements.txt").read_text("utf-8")
+    found = re.findall(r"^([\w.-]+)>=([\d.]+)", text, re.M)
+    oldest = "\n".join(f"{name}=={version}.*" for name, version in found)
+    return oldest if packages == "oldest" else ""
 
 
 def interpreter(version: str) -> str | None:
@@ -141,11 +135,8 @@ def figure(rows: list[dict]) -> str:
     """What came of all environments, in a sentence."""
     good = [row for row in rows if passed(row)]
     least = {key: min(row[key]["passed"] for row in rows) for key in ("tests", "cells")}
-    named = [
-        f"{row['python']} with the {row['packages']} packages (torch"
-        f" {row['versions']['torch']})"
-        for row in rows
-    ]
+    words = "{python} with the {packages} packages (torch {versions[torch]})"
+    named = [words.format(**row) for row in rows]
     return (
         f"{len(good)} of {len(rows)} environments passed, each with at least"
         f" {least['tests']:,} tests and {least['cells']:,} notebook cells: Python"
@@ -157,7 +148,6 @@ def main() -> int:
     """Check the environments that are asked for, and keep what passed in all."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("python", nargs="*", help="such as 3.12; all by default")
-    parser.add_argument("--packages", choices=("oldest", "newest"), help="these alone")
     parser.add_argument("--limits", choices=("oldest", "newest"), help="print them")
     options = parser.parse_args()
     if options.limits:
@@ -165,8 +155,6 @@ def main() -> int:
         return 0
     asked = options.python
     wanted = [one for one in ENVIRONMENTS if not asked or one.python in asked]
-    if options.packages:
-        wanted = [one for one in wanted if one.packages == options.packages]
     failed = 0
     for row in filter(None, map(check, wanted)):
         print(row["python"], row["packages"], row["tests"], row["cells"], flush=True)

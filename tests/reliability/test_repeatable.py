@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from runs import RUNS, assert_equal_runs, examples, net, run, set_seed
+from runs import RUNS, assert_equal_runs, run
 from stopping import same, timeless
-from torch.utils.data import DataLoader, TensorDataset
 
-from utils import course, data, photos, train
+from utils import course, data, photos
 
 COMMAND = "--stand-in --batch-size 64 --seed 3 --schedule onecycle --device cpu"
 LENET = "--model lenet5 --data mnist --epochs 2 --augment crop mixup"
@@ -79,21 +78,6 @@ def test_on_two_threads(tmp_path: Path, thorough: bool, keep) -> None:
         f" loss after 2 epochs differs by {found} of it",
         **gaps,
     )
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_with_workers(workers: int) -> None:
-    def weights(workers: int) -> dict:
-        set_seed(0)
-        model, draw = net(), torch.Generator().manual_seed(1)
-        examples_ = TensorDataset(*examples())
-        loader = DataLoader(
-            examples_, 16, shuffle=True, generator=draw, num_workers=workers
-        )
-        train.fit(model, loader, epochs=2, lr=0.05, progress=False)
-        return model.state_dict()
-
-    assert same(weights(workers), weights(0))
 
 
 def test_with_threads_that_decode(tmp_path: Path, monkeypatch) -> None:

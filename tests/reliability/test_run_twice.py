@@ -12,8 +12,8 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import nbformat
 import psutil
@@ -33,24 +33,17 @@ FIGURES: dict[str, Twice] = {}
 Shown = list[dict[str, str]]  # of one cell: kind -> content, for each output
 
 
-@dataclass
-class Twice:
-    """What came of a notebook.
+class Twice(NamedTuple):
+    """What came of a notebook."""
 
-    Attributes:
-        all: the outputs of all cells, for each "run all".
-        memory: bytes of the kernel after each "run all".
-        cells: the outputs of each cell, run twice in a row.
-    """
-
-    all: list[list[Shown]] = field(default_factory=list)
-    memory: list[int] = field(default_factory=list)
-    cells: list[tuple[Shown, Shown]] = field(default_factory=list)
+    all: list[list[Shown]]  # the outputs of all cells, for each "run all"
+    memory: list[int]  # bytes of the kernel after each "run all"
+    cells: list[tuple[Shown, Shown]]  # of each cell, run twice in a row
 
 
 async def execute_twice(path: Path) -> tuple[list[NotebookNode], Twice]:
     """Run all, run all, and then each cell twice in a row; in one kernel."""
-    nb, twice = run.read(path), Twice()
+    nb, twice = run.read(path), Twice([], [], [])
     env = run.environment(None, "tiny") | {"CNN_COURSE_STRICT": "unanswered"}
     code = [i for i, cell in enumerate(nb.cells) if cell.cell_type == "code"]
     async with running(nb, path.parent, env, SECONDS) as client:
@@ -120,18 +113,11 @@ def test_a_notebook_runs_twice(path: Path, thorough: bool, keep) -> None:
 def figures() -> dict:
     """Of all notebooks together."""
     every = FIGURES.values()
-    outputs = sum(len(cell) for twice in every for cell in twice.all[0])
-    cells = [pair for twice in every for pair in twice.cells if any(pair)]
-    alike = sum(one == two for one, two in cells)
+    shown = sum(len(cell) for twice in every for cell in twice.all[0])
     growth = max(twice.memory[1] / twice.memory[0] for twice in every) - 1
-    return {
-        "figure": f"{len(FIGURES)} notebooks with {outputs} outputs: the same in the"
-        f" second run but for the clock, memory at most {100 * growth:+.1f} %;"
-        f" each cell twice in a row: none fails, {alike} of {len(cells)} that show"
-        " something show the same",
-        "notebooks": len(FIGURES),
-        "outputs": outputs,
-        "growth": round(growth, 4),
-        "cells": len(cells),
-        "cells_alike": alike,
-    }
+    figure = (
+        f"{len(FIGURES)} notebooks with {shown} outputs: the same in the second run but"
+        f" for the clock, memory at most {100 * growth:+.1f} %; no cell fails that is"
+        " run twice in a row"
+    )
+    return {"figure": figure, "outputs": shown, "growth": round(growth, 4)}

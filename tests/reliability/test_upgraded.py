@@ -11,7 +11,6 @@ import subprocess
 import sys
 import sysconfig
 import venv
-import warnings
 from pathlib import Path
 
 import matrix
@@ -61,14 +60,6 @@ def test_versions_in_range_stay(tmp_path, promised):
     torch_there, vision_there = promised
     there = OLDEST | {"torch": torch_there, "torchvision": vision_there}
     assert would_install(with_packages(tmp_path, there), "--no-index") == set()
-
-
-@pytest.mark.parametrize("place", ["utils.models.vgg", "torch.nn", "numpy.core"])
-@pytest.mark.parametrize("kind", [DeprecationWarning, FutureWarning])
-def test_what_a_library_is_about_to_drop_is_an_error(place, kind):
-    code = compile("warnings.warn('old', kind)", "<code>", "exec")
-    with pytest.raises(kind, match="old"):
-        exec(code, {"warnings": warnings, "kind": kind, "__name__": place})
 
 
 def test_pip_keeps_the_torch_that_is_there(tmp_path, thorough, keep):
