@@ -1,9 +1,12 @@
-"""Plant the faults of `mutants/` one at a time, and see whether the tests catch them.
+"""Plant the faults of mutants.txt one at a time, and see whether the tests catch them.
 
 python tests/reliability/mutate.py               all, in a copy of the course
-python tests/reliability/mutate.py relu crop     these
+python tests/reliability/mutate.py ReLU crop     those that have one of these words
 
-What came of each is kept in results/reliability/mutants.json.
+In the list, "@@" begins a file's faults: its path, then the test files that guard it
+("vgg" is tests/test_vgg.py). Of each fault "#" says it in words, "-" is the text as it
+stands, once in the file, and "+" what stands there with the fault. What came of each
+is kept in results/reliability/mutants.json.
 """
 
 from __future__ import annotations
@@ -17,14 +20,39 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import report
-from mutants import MUTANTS, Mutant
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("utils", "teaching", "experiments", "tools")
 PARTS = (*ROOMS, "tests", "data", "results", "README.md", "pyproject.toml")
 SECONDS = 900  # for the tests of one file; a fault that hangs them is caught, too
+
+
+class Mutant(NamedTuple):
+    """One fault; see the top of this file."""
+
+    path: str
+    tests: str
+    what: str
+    old: str
+    new: str
+
+
+def read(text: str) -> Iterator[Mutant]:
+    """The faults of a list."""
+    for group in re.split(r"^@@ ", text, flags=re.M)[1:]:
+        head, *faults = re.split(r"^# ", group, flags=re.M)
+        path, _, tests = head.strip().partition(" ")
+        for what, _, change in (fault.partition("\n") for fault in faults):
+            old, new = (
+                "\n".join(re.findall(rf"^[{sign}](.*)$", change, re.M)) for sign in "-+"
+            )
+            yield Mutant(path, tests, what, old, new)
+
+
+MUTANTS = tuple(read(Path(__file__).with_name("mutants.txt").read_text("utf-8")))
 
 
 @contextmanager
@@ -62,7 +90,7 @@ def run_tests(root: Path, names: str) -> tuple[int, str]:
 def plant(mutant: Mutant, text: str) -> str:
     """The file's text with the fault; it must hold the old text once."""
     count = text.count(mutant.old)
-    assert count == 1, f"{mutant.name}: {mutant.path} holds its text {count} times"
+    assert count == 1, f"{mutant.path} holds {mutant.old!r} {count} times"
     return text.replace(mutant.old, mutant.new)
 
 
@@ -75,7 +103,7 @@ def judge(root: Path, mutant: Mutant) -> str:
         status, found = run_tests(root, mutant.tests)
     finally:
         path.write_text(text, encoding="utf-8")
-    assert status <= 1, f"{mutant.name} keeps the tests from running:\n{found}"
+    assert status <= 1, f"Tests cannot run where {mutant.what}:\n{found}"
     return found if status else ""
 
 
@@ -91,27 +119,21 @@ def judge_all(mutants: tuple[Mutant, ...]) -> Iterator[tuple[Mutant, str]]:
 
 def keep(mutant: Mutant, test: str) -> None:
     """Put what came of a fault in the place of what came of it before."""
-    kept = report.read("mutants")["mutants"] | {
-        mutant.name: {"fault": mutant.what, "caught by": test}
-    }
-    found = {one.name: kept[one.name] for one in MUTANTS if one.name in kept}
-    caught = sum(bool(one["caught by"]) for one in found.values())
-    missed = sum(one.missed for one in MUTANTS if one.name in found)
-    figure = (
-        f"{caught} of {len(found)} planted faults caught; {missed} of them had survived"
-        " at first, and got their tests"
-    )
+    kept = report.read("mutants")["mutants"] | {mutant.what: test}
+    found = {one.what: kept[one.what] for one in MUTANTS if one.what in kept}
+    figure = f"{sum(map(bool, found.values()))} of {len(found)} planted faults caught"
     about = {"figure": figure, "test": "tests/reliability/test_mutants.py"}
     report.write("mutants", {**about, "mutants": found})
 
 
 def main() -> int:
     """Run the command line; returns how many faults survived."""
-    chosen = tuple(m for m in MUTANTS if m.name in sys.argv[1:] or not sys.argv[1:])
+    words = sys.argv[1:] or [""]
+    chosen = tuple(m for m in MUTANTS if any(word in m.what for word in words))
     survived = 0
     for mutant, test in judge_all(chosen):
         survived += not test
-        print(f"{mutant.name:20} {test or 'SURVIVED: ' + mutant.what}", flush=True)
+        print(f"{mutant.what}: {test or 'SURVIVED'}", flush=True)
         keep(mutant, test)
     print(f"{len(chosen) - survived} of {len(chosen)} caught")
     return survived

@@ -59,8 +59,8 @@ def fill(page: str) -> str:
 def faults() -> str:
     """The planted faults as a table, each with the test that caught it."""
     lines = ["| fault | caught by |", "|---|---|"]
-    for one in read("mutants")["mutants"].values():
-        lines.append(f"| {one['fault']} | `{one['caught by'] or 'nothing'}` |")
+    for fault, test in read("mutants")["mutants"].items():
+        lines.append(f"| {fault} | `{test or 'nothing'}` |")
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import ast
 
 import report
-from mutants import MUTANTS
-from mutate import ROOT, judge_all, keep, plant
+from mutate import MUTANTS, ROOT, judge_all, keep, plant
 
-FEW = ("running-biased", "momentum")  # what CI plants
+FEW = ("the running variance", "the batch norm's momentum")  # what CI plants
 
 
 def test_each_fault_still_has_its_place() -> None:
-    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS) >= 30
+    assert len({mutant.what for mutant in MUTANTS}) == len(MUTANTS) >= 30
     for mutant in MUTANTS:
         text = (ROOT / mutant.path).read_text("utf-8")
         ast.parse(plant(mutant, text))
@@ -21,10 +20,10 @@ def test_each_fault_still_has_its_place() -> None:
 
 
 def test_every_fault_is_caught(thorough: bool) -> None:
-    chosen = tuple(m for m in MUTANTS if thorough or m.name in FEW)
+    chosen = tuple(m for m in MUTANTS if thorough or m.what.startswith(FEW))
     survived = []
     for mutant, test in judge_all(chosen):
-        survived += [] if test else [mutant.name]
+        survived += [] if test else [mutant.what]
         if thorough:
             keep(mutant, test)
     assert survived == []
@@ -32,5 +31,5 @@ def test_every_fault_is_caught(thorough: bool) -> None:
 
 def test_what_came_of_every_fault_is_kept() -> None:
     kept = report.read("mutants")["mutants"]
-    assert list(kept) == [mutant.name for mutant in MUTANTS]
-    assert all(one["caught by"] for one in kept.values())
+    assert list(kept) == [mutant.what for mutant in MUTANTS]
+    assert all(kept.values())
