@@ -207,7 +207,8 @@ sliders.explore(at_strength, strength=(0, 10))
 
 # %% [markdown] slide="subslide"
 # There is no right number. The judge is the person who would label the new images:
-# where that person hesitates, the old label begins to be wrong.
+# where that person hesitates, the old label begins to be wrong. The rows fail in
+# different ways: a large crop can lose the whole animal, a turn only the corners.
 
 # %% [markdown] slide="slide"
 # ## Which ones keep a digit's label?
