@@ -26,8 +26,7 @@ from utils.data import ImageSet, Splits
 from utils.look import features
 from utils.models import MODELS, build
 from utils.models.googlenet import GoogLeNet, googlenet_loss
-from utils.models.transfer import SOURCES, Transfer
-from utils.models.weights import Weights
+from utils.models.pretrained import SOURCES, Transfer, Weights
 
 ABOUT = """\
 Train a network of the course on a data set. It is measured on the validation set

@@ -20,7 +20,7 @@ from utils.course import CourseError
 from utils.data import Splits
 from utils.history import History, percent
 from utils.look import totals
-from utils.models.transfer import pretrained
+from utils.models.pretrained import pretrained
 from utils.train import evaluate, fit
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
 from collections.abc import Callable
 
 import torch
@@ -105,11 +103,3 @@ def assert_compiles(net: nn.Module, shape: tuple[int, ...]) -> Tensor:
     torch.manual_seed(1)
     torch.testing.assert_close(compiled(images), expected)
     return expected
-
-
-def assert_classes_fit_a_cell(module) -> None:
-    """No class of the module is longer than a slide's code."""
-    for statement in ast.parse(inspect.getsource(module)).body:
-        if isinstance(statement, ast.ClassDef):
-            lines = statement.end_lineno - statement.lineno + 1
-            assert lines <= 25, f"{statement.name} has {lines} lines"

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import copy
 
-import networks
 import pytest
 import torch
 from torch import nn
 
 from utils.course import CourseError
-from utils.models import batchnorm
 from utils.models.batchnorm import BatchNorm1d, BatchNorm2d, batch_statistics
 
 CASES = [
@@ -169,25 +167,10 @@ def test_half_precision_takes_its_statistics_in_float32():
 )
 def test_one_value_per_channel_is_refused_in_training_alone(layer, shape):
     norm = layer(5)
-    with pytest.raises(CourseError, match="more than 1 value per channel") as error:
+    with pytest.raises(CourseError, match=r"more than 1 value per channel.*drop_last"):
         norm(torch.zeros(shape))
-    assert "drop_last" in str(error.value)
     assert norm.num_batches_tracked == 0
     assert norm.eval()(torch.zeros(shape)).shape == shape
-
-
-@pytest.mark.parametrize(
-    ("layer", "shape", "message"),
-    [
-        (BatchNorm2d, (4, 5), "BatchNorm1d for"),
-        (BatchNorm1d, (4, 5, 3, 3), "take BatchNorm2d"),
-        (BatchNorm2d, (4, 3, 2, 2), "num_features=3"),
-        (BatchNorm1d, (4, 1), "num_features=1"),  # it would broadcast to 5 channels
-    ],
-)
-def test_wrong_shapes_say_what_fits(layer, shape, message):
-    with pytest.raises(CourseError, match=message):
-        layer(5)(torch.zeros(shape))
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -203,7 +186,3 @@ def test_compile_and_export_capture_it(training):
     program = torch.export.export(norm, (x,), dynamic_shapes=({0: batch},))
     more = torch.randn(7, 5, 3, 3)
     torch.testing.assert_close(program.module()(more), norm(more))
-
-
-def test_each_class_fits_a_cell():
-    networks.assert_classes_fit_a_cell(batchnorm)

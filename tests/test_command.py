@@ -15,7 +15,7 @@ from experiments import record, request, train, trivial
 from utils import course, data
 from utils.course import CourseError
 from utils.models import build
-from utils.models.transfer import Transfer, pretrained
+from utils.models.pretrained import Transfer, pretrained
 from utils.train import evaluate
 
 DIGITS = ["--model", "lenet5", "--data", "mnist", "--stand-in", "--images", "200"]

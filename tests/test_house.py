@@ -25,7 +25,7 @@ LECTURES = sorted((ROOT / "notebooks" / "source").glob("[0-9][0-9]_*.py"))
 
 # What does not hold yet: strike off what you mend, the tests fail until you do.
 CIRCLES: set[str] = set()
-UPWARD = {"utils/models/weights.py -> experiments/record.py"}
+UPWARD: set[str] = set()
 OVER = {"utils", "models", "tests", "training"}
 OVER |= {path.stem for path in LECTURES[2:]}
 

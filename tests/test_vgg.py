@@ -8,8 +8,8 @@ import torch
 import torchvision
 from torch import nn
 
-from utils.course import CourseError
 from utils.look import receptive_field, totals
+from utils.models import MODELS
 from utils.models import vgg as module
 from utils.models.alexnet import LocalResponseNorm
 from utils.models.vgg import CONFIGS, VGGBlock, vgg
@@ -51,13 +51,13 @@ def test_parameters_and_multiply_adds(config):
 
 
 def test_parameters_with_batch_norm():
-    net = networks.on_meta(module.vgg16_bn)
+    net = networks.on_meta(MODELS["vgg16_bn"])
     assert totals(net, (3, 224, 224))[0] == 138_365_992
 
 
 @pytest.mark.parametrize(("name", "config"), BUILDERS.items())
 def test_builders_have_the_configuration_of_their_name(name, config):
-    net = networks.on_meta(getattr(module, name))
+    net = networks.on_meta(MODELS[name])
     weights = [m for m in net.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
     assert f"vgg{len(weights)}" == name.split("_")[0]
     assert totals(net, (3, 224, 224))[0] == COUNTS[config][0]
@@ -117,14 +117,14 @@ def test_small_images_shrink_one_linear_layer(config):
 
 
 def test_classifiers_of_the_decks():
-    of_000 = networks.on_meta(module.vgg16, stem="cifar", dropout=0.65).classifier
+    of_000 = networks.on_meta(MODELS["vgg16"], stem="cifar", dropout=0.65).classifier
     assert [getattr(m, "p", None) for m in of_000][2::3] == [0.65, 0.65]
     assert of_000[0].weight.shape == (4096, 512)
-    of_003 = networks.on_meta(module.vgg11, num_classes=10, in_channels=1).classifier
+    of_003 = networks.on_meta(MODELS["vgg11"], num_classes=10, in_channels=1).classifier
     assert of_003[0].weight.shape == (4096, 512 * 7 * 7)
     assert {m.p for m in of_003 if isinstance(m, nn.Dropout)} == {0.5}
     of_004 = networks.on_meta(
-        module.vgg11, num_classes=10, stem="cifar", hidden=()
+        MODELS["vgg11"], num_classes=10, stem="cifar", hidden=()
     ).classifier
     assert [m.weight.shape for m in of_004] == [(10, 512)]
 
@@ -153,56 +153,11 @@ def test_logits_equal_torchvision(name):
         return net
 
     reference = networks.filled(theirs)
-    net = networks.ported(getattr(module, name), reference, hidden=(16, 12))
+    net = networks.ported(MODELS[name], reference, hidden=(16, 12))
     networks.assert_equal_logits(net, reference, 33)
-
-
-@pytest.mark.parametrize("config", CONFIGS)
-def test_classes_channels_and_width_are_respected(config):
-    net = tiny(config, num_classes=7, in_channels=2, width=1 / 32)
-    assert net(torch.zeros(3, 2, 32, 32)).shape == (3, 7)
-    assert net.features[4][0].out_channels == 16
-    assert net.classifier[3].out_features == 128
 
 
 def test_own_configuration():
     net = vgg(((8,), (8, "LRN", "conv1-12")), 5, hidden=(), stem="cifar")
     assert net(torch.zeros(2, 3, 8, 8)).shape == (2, 5)
     assert net.classifier[0].in_features == 12
-
-
-def test_bad_input_says_what_to_do():
-    with pytest.raises(CourseError, match=r"at least 32x32\. Enlarge them\.$"):
-        tiny()(torch.zeros(1, 3, 31, 32))
-    with pytest.raises(CourseError, match="in_channels=1"):
-        tiny()(torch.zeros(1, 1, 32, 32))
-    with pytest.raises(CourseError, match="'F': choose one of A, A-LRN, B, C, D, E"):
-        vgg("F")
-    with pytest.raises(CourseError, match="'conv-64' is no layer"):
-        vgg((("conv-64",),))
-    with pytest.raises(CourseError, match="leaves none of 64 channels"):
-        vgg("A", width=0.001)
-    with pytest.raises(CourseError, match="no stem 'small'"):
-        tiny(stem="small")
-
-
-@pytest.mark.parametrize("config", CONFIGS)
-def test_overfits_one_batch(config):
-    torch.manual_seed(0)
-    networks.assert_overfits(tiny(config, width=1 / 8), (3, 32, 32), lr=5e-4)
-
-
-def test_overfits_one_batch_with_batch_norm():
-    torch.manual_seed(0)
-    networks.assert_overfits(tiny("E", batch_norm=True), (3, 32, 32))
-
-
-@pytest.mark.parametrize("options", [{"config": "A-LRN"}, {"batch_norm": True}])
-def test_is_captured_whole(options):
-    net = tiny(**options).eval()
-    networks.assert_compiles(net, (3, 32, 32))
-    networks.assert_exports(net, (3, 32, 32))
-
-
-def test_each_class_fits_a_cell():
-    networks.assert_classes_fit_a_cell(module)

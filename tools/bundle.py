@@ -24,7 +24,7 @@ from tqdm import tqdm
 from utils import course, download, folders
 from utils.course import CourseError
 from utils.files import print_anything, replacing, shown
-from utils.models import weights
+from utils.models import pretrained
 
 NAME = "SHA256SUMS"
 LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
@@ -51,8 +51,8 @@ def items(root: Path) -> dict[str, Find]:
         return [found.path / photo.name for photo in found.photos]
 
     def imagenet(name: str, online: bool) -> list[Path]:
-        folder = root / weights.FOLDER
-        return [weights.find_imagenet(name, folder, online=online)]
+        folder = root / pretrained.FOLDER
+        return [pretrained.find_imagenet(name, folder, online=online)]
 
     return {
         "MNIST": partial(idx, "MNIST"),

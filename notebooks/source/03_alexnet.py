@@ -54,7 +54,7 @@ from utils import course, data, look, pictures, plot
 from utils.augment import HorizontalFlip, RandomCrop
 from utils.look import trace
 from utils.models import LeNet5, alexnet_2012
-from utils.models.common import check_images, check_stem, scaled
+from utils.models.alexnet import alexnet
 from utils.train import evaluate, fit, predict
 
 run = course.start(seed=0)
@@ -698,26 +698,25 @@ look.shape_table(classifier, (9216,))
 # %% [markdown] slide="slide"
 # ## Assemble: stem, features, classifier
 #
-# The stem brings the image down to 27 × 27. It knows three cases: the paper's 227
-# pixels, 224 with padding, and 32 × 32 for CIFAR-10.
+# The stem brings the image down to 27 × 27. It knows two cases: the paper's 227 pixels,
+# and 224 with padding.
 
 # %% mirror="utils.models.alexnet:AlexNetStem"
 
 # %% mirror="utils.models.alexnet:AlexNet" slide="subslide"
 
 # %% [markdown] slide="subslide"
-# `alexnet_features` in it is the form of 2014: one column, fewer channels, no LRN.
+# `alexnet_features` are those of the form of 2014: one column, fewer channels, no LRN.
 
 # %% mirror="utils.models.alexnet:alexnet_features" slide="-"
 
 # %% [markdown] slide="subslide"
-# Put the paper's stem and features in, and count: are we at 60,965,224?
+# Put the paper's stem, features and classifier in, and count: are we at 60,965,224?
 
 # %% check=True
 with torch.device("meta"):
-    paper_net = AlexNet()
-    paper_net.stem = AlexNetStem(3, 96, stem="imagenet", paper=True)
-    paper_net.features = alexnet_2012_features(groups=2)
+    stem = AlexNetStem(3, 96, paper=True)
+    paper_net = AlexNet(stem, alexnet_2012_features(groups=2), alexnet_classifier(1000))
 look.shape_table(paper_net, (3, 227, 227), depth=1)
 
 # %% [markdown] slide="subslide"
@@ -726,13 +725,12 @@ look.shape_table(paper_net, (3, 227, 227), depth=1)
 
 # %% check=True
 with torch.device("meta"):
-    column = AlexNet()
-    column.stem = AlexNetStem(3, 96, stem="imagenet", paper=True)
-    column.features = alexnet_2012_features(groups=1)
+    column = AlexNet(stem, alexnet_2012_features(groups=1), alexnet_classifier(1000))
+    slim = AlexNet(AlexNetStem(3, 64), alexnet_features(), alexnet_classifier(1000))
     forms = {
         "2012, two towers": (paper_net, 227),
         "2012, one column": (column, 227),
-        "2014, torchvision": (AlexNet(), 224),
+        "2014, torchvision": (slim, 224),
     }
 for name, (net, n) in forms.items():
     parameters, multiply_adds = look.totals(net, (3, n, n))
@@ -758,9 +756,9 @@ def parameters(channels, first=3, groups=1, side=6, classes=1000):
 
 paper = (96, 256, 384, 384, 256)
 assert parameters(paper, groups=2) == look.totals(paper_net, (3, 227, 227))[0]
-assert parameters((64, 192, 384, 256, 256)) == look.totals(AlexNet(), (3, 224, 224))[0]
-printed, slim = (64, 128, 256, 256, 256), (64, 192, 384, 256, 256)
-print(f"ten classes: 2014 form    {parameters(slim, classes=10):,}")
+assert parameters((64, 192, 384, 256, 256)) == look.totals(slim, (3, 224, 224))[0]
+printed, today = (64, 128, 256, 256, 256), (64, 192, 384, 256, 256)
+print(f"ten classes: 2014 form    {parameters(today, classes=10):,}")
 print(f"             128 channels {parameters(printed, classes=10):,}")
 print(f"             grey, 6,400  {parameters(paper, 1, side=5, classes=10):,}")
 
@@ -777,7 +775,7 @@ print(f"             grey, 6,400  {parameters(paper, 1, side=5, classes=10):,}")
 
 # %% check=True
 with torch.device("meta"):
-    grey = AlexNet(num_classes=10, in_channels=1)
+    grey = AlexNet(AlexNetStem(1, 64), alexnet_features(), alexnet_classifier(10))
 look.shape_table(grey, (1, 224, 224), depth=1)
 
 # %% [markdown]
@@ -843,7 +841,7 @@ def with_he_weights(model):
 # %% slide="subslide"
 width, dropout = course.pick(tiny=(1 / 16, 0.2), small=(1 / 8, 0.2), full=(1, 0.5))
 torch.manual_seed(run.seed)
-small_alexnet = with_he_weights(AlexNet(10, width=width, dropout=dropout, stem="cifar"))
+small_alexnet = with_he_weights(alexnet(10, width=width, dropout=dropout, stem="cifar"))
 first_kernels = small_alexnet.stem.conv[0].weight.detach().cpu().clone()
 look.shape_table(small_alexnet, (3, 32, 32), depth=1)
 
@@ -1178,7 +1176,7 @@ check("03.5", shift_colours)
 # %% slide="subslide"
 def whole(width: float) -> nn.Module:
     """AlexNet for 32x32 images and ten classes."""
-    return AlexNet(10, width=width, stem="cifar", dropout=0.2)
+    return alexnet(10, width=width, stem="cifar", dropout=0.2)
 
 
 fewer = photos.train.subset(course.pick(tiny=100, small=3000, full=20_000))

@@ -53,8 +53,7 @@ from utils.course import CourseError
 from utils.look import trace
 from utils.models import alexnet
 from utils.models.alexnet import LocalResponseNorm
-from utils.models.common import check_images, scaled
-from utils.models.vgg import vgg
+from utils.models.vgg import scaled_config, vgg
 from utils.train import evaluate, fit, predict
 
 run = course.start(seed=0)
@@ -312,7 +311,7 @@ look.shape_table(VGGBlock(128, CONFIGS["D"][2]), (128, 56, 56))
 
 # %% check=True
 with torch.device("meta"):
-    features = vgg_features("D", in_channels=3, width=1.0, batch_norm=False)
+    features = vgg_features(CONFIGS["D"], in_channels=3)
     classifier = vgg_classifier(512 * 7 * 7, (4096, 4096), 1000, dropout=0.5)
     vgg16 = VGG(features, classifier)
 table = {"A": 133, "A-LRN": 133, "B": 133, "C": 134, "D": 138, "E": 144}
@@ -718,7 +717,7 @@ for norm in (False, True):
 # %% check=True
 LIST = ((64, 64, 64), (128, 128, 128), (256, 256, 256))
 with torch.device("meta"):
-    features = vgg_features(LIST, 3, 1.0, batch_norm=True)
+    features = vgg_features(LIST, 3, norm=True)
     maps = features(torch.empty(1, 3, 32, 32))
     classifier = vgg_classifier(512 * 4 * 4, (4096, 4096), 10, dropout=0.5)
     broken = VGG(features, classifier, map_size=4)
@@ -739,7 +738,7 @@ except CourseError as error:
 # %%
 share = course.pick(tiny=1 / 16, small=1 / 4, full=1.0)
 torch.manual_seed(run.seed)
-features = vgg_features(LIST, 3, share, batch_norm=True)
+features = vgg_features(scaled_config(LIST, share), 3, norm=True)
 n = features[-1].out_channels * 4 * 4
 net = VGG(features, vgg_classifier(n, (), 10, dropout=0.5), map_size=4)
 train_loader = photos.train.subset(course.pick(tiny=256, small=8000, full=None)).loader(

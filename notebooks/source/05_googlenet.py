@@ -51,7 +51,6 @@ from utils import course, data, look, pictures, plot
 from utils.augment import HorizontalFlip
 from utils.models import alexnet_2012, googlenet_bn
 from utils.models.alexnet import LocalResponseNorm
-from utils.models.common import check_images, scaled
 from utils.models.googlenet import TORCHVISION, googlenet, googlenet_loss
 from utils.train import evaluate, fit, predict
 
@@ -305,7 +304,7 @@ for name, widths in TABLE_1.items():
 # with stride 2, pool, 1 × 1, 3 × 3, pool.
 
 # %% check=True
-stem = GoogLeNetStem(3, 1.0, "imagenet", PAPER)
+stem = GoogLeNetStem(3, 64, 192, PAPER)
 look.shape_table(stem, (3, 224, 224), depth=1)
 
 # %% [markdown] slide="subslide"
@@ -315,7 +314,7 @@ look.shape_table(stem, (3, 224, 224), depth=1)
 # %% mirror="utils.models.googlenet:Head"
 
 # %% slide="subslide" check=True
-head = Head(512, 1000, 1.0, PAPER)
+head = Head(512, 128, 1024, 1000, PAPER)
 look.shape_table(head, (512, 14, 14))
 
 # %% [markdown]

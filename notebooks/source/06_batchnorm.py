@@ -205,11 +205,9 @@ normalize(column, *batch_statistics(column), gamma, beta).flatten().tolist()
 # %% mirror="utils.models.batchnorm:BatchNorm" slide="-"
 
 # %% [markdown] slide="skip"
-# What is left: two names for it, and a check of what comes in.
+# What is left: two names for it.
 
 # %% mirror="utils.models.batchnorm:BatchNorm1d utils.models.batchnorm:BatchNorm2d" slide="skip"
-
-# %% mirror="utils.models.batchnorm:check_input" slide="skip"
 
 # %% [markdown] slide="slide"
 # ## Running statistics remember batches

@@ -52,8 +52,6 @@ from teaching import check, diagrams
 from utils import augment, course, data, look, pictures, plot
 from utils.course import CourseError
 from utils.models import build
-from utils.models.common import check_images
-from utils.models.resnet import place_stride
 from utils.train import evaluate, fit
 
 run = course.start(seed=0)
@@ -254,7 +252,7 @@ diagrams.network(
 
 # %% mirror="utils.models.resnet:conv_bn" slide="subslide"
 
-# %% mirror="utils.models.resnet:Residual" slide="subslide"
+# %% mirror="utils.models.resnet:Option utils.models.resnet:Residual" slide="subslide"
 
 # %% mirror="utils.models.resnet:BasicBlock" slide="subslide"
 
@@ -413,9 +411,9 @@ with torch.no_grad():
 # %% [markdown] slide="slide"
 # ## Assemble: 6 n + 2 layers
 #
-# A stage is a chain of blocks; the first changes channels and resolution.
+# Stages are chains of blocks; the first block changes channels and resolution.
 
-# %% mirror="utils.models.resnet:Block utils.models.resnet:make_layer utils.models.resnet:make_layers"
+# %% mirror="utils.models.resnet:Block utils.models.resnet:make_layers"
 from collections.abc import Callable, Sequence
 
 # %% mirror="utils.models.resnet:CifarResNet" slide="subslide"
@@ -588,7 +586,9 @@ for name, (block, channels, by_hand_count) in blocks.items():
 
 # %% check=True
 for stride_on in ("1x1", "3x3"):
-    block = Bottleneck(256, 128, stride=2, stride_on=stride_on).eval()
+    block = Bottleneck(256, 128, stride=2).eval()
+    if stride_on == "1x1":
+        block.conv1.stride, block.conv2.stride = (2, 2), (1, 1)
     image = torch.rand(1, 256, 8, 8, requires_grad=True)
     block.residual(image).sum().backward()
     seen = (image.grad[0].abs().sum(dim=0) > 0).double().mean()

@@ -63,7 +63,7 @@ from torchvision import models
 from teaching import check, diagrams
 from utils import augment, course, data, look, pictures, plot
 from utils.models import build
-from utils.models.transfer import Transfer, pretrained
+from utils.models.pretrained import Transfer, pretrained
 from utils.train import evaluate, fit, predict
 
 run = course.start(seed=0)
@@ -254,7 +254,7 @@ print(trainable(net), f"of {sum(p.numel() for p in net.parameters()):,}")
 # convolution. `Transfer(network, classes)` cuts a copy at the right place: `body` gives
 # features, `head` is a new linear layer. Two of its methods deserve a look:
 
-# %% mirror="utils.models.transfer:Transfer.freeze utils.models.transfer:Transfer.train" slide="-"
+# %% mirror="utils.models.pretrained:Transfer.freeze utils.models.pretrained:Transfer.train" slide="-"
 from __future__ import annotations  # noqa: F404
 
 # %% [markdown]

@@ -55,7 +55,7 @@ from experiments import leaderboard
 from teaching import check, diagrams
 from utils import augment, course, data, look, pictures, plot
 from utils.models import build
-from utils.models.transfer import Transfer, pretrained
+from utils.models.pretrained import Transfer, pretrained
 from utils.train import evaluate, fit, predict
 
 run = course.start(seed=0)

@@ -17,7 +17,7 @@ from tools.run import write_page
 from utils import checkpoint, data
 from utils.course import CourseError
 from utils.look import Table
-from utils.models import weights
+from utils.models import pretrained
 
 
 class Payload:
@@ -35,7 +35,7 @@ FORMS = {
     "torch": torch.save,
     "torch, old": lambda c, f: torch.save(c, f, _use_new_zipfile_serialization=False),
 }
-READERS = {"weights": weights.load, "checkpoint": checkpoint.read}
+READERS = {"weights": pretrained.load, "checkpoint": checkpoint.read}
 
 
 @pytest.mark.parametrize("form", FORMS)

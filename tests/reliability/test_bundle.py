@@ -12,7 +12,7 @@ import samples
 from tools import bundle
 from utils import data
 from utils.course import ROOT, CourseError
-from utils.models import weights
+from utils.models import pretrained
 
 HERE = 8 + 8 + 7 + 20 + 1  # files that `samples.everything` makes
 LOADS = (data.mnist, data.fashion_mnist, data.cifar10)
@@ -63,7 +63,7 @@ def test_everything_is_packed_and_what_is_not_is_named(root, tmp_path, capsys):
 def test_a_bundle_is_all_that_is_needed(packed):
     for load in (*LOADS, lambda **more: data.dogs_vs_cats(8, **more)):
         assert load(source="real").train.real
-    assert weights.imagenet("squeezenet1_1").state_dict
+    assert pretrained.imagenet("squeezenet1_1").state_dict
     if shutil.which("sha256sum"):  # its list is one that this program checks, too
         words = ["sha256sum", "--check", "--strict", "--quiet", bundle.NAME]
         subprocess.run(words, cwd=packed, check=True)

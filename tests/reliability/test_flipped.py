@@ -14,11 +14,11 @@ from stopping import same
 
 from utils import checkpoint
 from utils.course import CourseError
-from utils.models import weights
+from utils.models import pretrained
 
 READERS: dict[str, Callable[[Path], Any]] = {
     "checkpoint": checkpoint.read,
-    "weights": weights.load,
+    "weights": pretrained.load,
 }
 FEW, MANY = 200, 20_000  # flips
 FIGURES: dict[str, tuple[int, int]] = {}

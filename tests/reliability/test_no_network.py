@@ -114,7 +114,7 @@ def test_the_course_runs_at_tiny(offline, tmp_path, thorough, keep):
 
 LOAD = """
 from utils import data
-from utils.models.transfer import pretrained
+from utils.models.pretrained import pretrained
 sets = [data.mnist(source="real"), data.cifar10(source="real")]
 sets.append(data.dogs_vs_cats(64, source="real"))
 pretrained("squeezenet1_1")

@@ -1,157 +1,96 @@
-"""The networks of the course, one file each, in the order of the lectures."""
+"""The networks of the course, one file each, in the order of the lectures.
+
+All builders take `num_classes`, `in_channels` (of the images) and, but for LeNet-5 and
+the two-layer CNN, `width`: a factor on all channels and hidden features. Most take
+`dropout`, a fraction, and `stem`: "imagenet" for images of 224x224, or "cifar" for
+32x32, which changes the first layers alone. What is wrong raises a `CourseError`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import torch
 from torch import nn
 
 from utils.course import CourseError
-from utils.models import alexnet, googlenet, vgg
-from utils.models.alexnet import AlexNet, alexnet_2012
-from utils.models.batchnorm import BatchNorm1d, BatchNorm2d
-from utils.models.googlenet import GoogLeNet, googlenet_bn, googlenet_torchvision
+from utils.models import alexnet, googlenet, resnet, speedrun, vgg
 from utils.models.lenet import LeNet5
-from utils.models.porting import load_torchvision
-from utils.models.resnet import (
-    BasicBlock,
-    Bottleneck,
-    CifarResNet,
-    ResNet,
-    plain20,
-    plain32,
-    plain44,
-    plain56,
-    plain110,
-    resnet18,
-    resnet20,
-    resnet32,
-    resnet34,
-    resnet44,
-    resnet50,
-    resnet56,
-    resnet101,
-    resnet110,
-    resnet152,
-)
+from utils.models.porting import load_torchvision as load_torchvision
 from utils.models.small import TwoLayerCNN, kernel_net
-from utils.models.speedrun import speedrun as speedrun_net
-from utils.models.vgg import (
-    VGG,
-    vgg11,
-    vgg11_bn,
-    vgg11_lrn,
-    vgg13,
-    vgg13_bn,
-    vgg16,
-    vgg16_1x1,
-    vgg16_bn,
-    vgg19,
-    vgg19_bn,
-)
 
-# The names of the modules `alexnet`, `googlenet` and `vgg` stay those of the modules.
+VGG = {"vgg11": "A", "vgg13": "B", "vgg16": "D", "vgg19": "E"}  # C has 1x1 kernels
+CIFAR = (20, 32, 44, 56, 110)  # layers of the ResNets for CIFAR-10
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "two_layer_cnn": TwoLayerCNN,
     "kernel_net": kernel_net,
     "lenet5": LeNet5,
     "alexnet": alexnet.alexnet,
-    "alexnet_2012": alexnet_2012,
-    "vgg11": vgg11,
-    "vgg11_lrn": vgg11_lrn,
-    "vgg13": vgg13,
-    "vgg16_1x1": vgg16_1x1,
-    "vgg16": vgg16,
-    "vgg19": vgg19,
-    "vgg11_bn": vgg11_bn,
-    "vgg13_bn": vgg13_bn,
-    "vgg16_bn": vgg16_bn,
-    "vgg19_bn": vgg19_bn,
+    "alexnet_2012": alexnet.alexnet_2012,
+    "vgg11_lrn": partial(vgg.vgg, "A-LRN"),
+    "vgg16_1x1": partial(vgg.vgg, "C"),
+    **{name: partial(vgg.vgg, letter) for name, letter in VGG.items()},
+    **{f"{n}_bn": partial(vgg.vgg, x, batch_norm=True) for n, x in VGG.items()},
     "googlenet": googlenet.googlenet,
-    "googlenet_bn": googlenet_bn,
-    "googlenet_torchvision": googlenet_torchvision,
-    "resnet18": resnet18,
-    "resnet34": resnet34,
-    "resnet50": resnet50,
-    "resnet101": resnet101,
-    "resnet152": resnet152,
-    "resnet20": resnet20,
-    "resnet32": resnet32,
-    "resnet44": resnet44,
-    "resnet56": resnet56,
-    "resnet110": resnet110,
-    "plain20": plain20,
-    "plain32": plain32,
-    "plain44": plain44,
-    "plain56": plain56,
-    "plain110": plain110,
-    "speedrun": speedrun_net,
+    "googlenet_bn": googlenet.googlenet_bn,
+    "googlenet_torchvision": googlenet.googlenet_torchvision,
+    **{f"resnet{n}": partial(resnet.imagenet_resnet, n) for n in resnet.IMAGENET},
+    **{f"resnet{n}": partial(resnet.cifar_resnet, n) for n in CIFAR},
+    **{f"plain{n}": partial(resnet.cifar_resnet, n, shortcut=None) for n in CIFAR},
+    "speedrun": speedrun.speedrun,
 }
 
-__all__ = [
-    "MODELS",
-    "VGG",
-    "AlexNet",
-    "BasicBlock",
-    "BatchNorm1d",
-    "BatchNorm2d",
-    "Bottleneck",
-    "CifarResNet",
-    "GoogLeNet",
-    "LeNet5",
-    "ResNet",
-    "TwoLayerCNN",
-    "alexnet",
-    "alexnet_2012",
-    "build",
-    "googlenet",
-    "googlenet_bn",
-    "googlenet_torchvision",
-    "kernel_net",
-    "load_torchvision",
-    "plain20",
-    "plain32",
-    "plain44",
-    "plain56",
-    "plain110",
-    "resnet18",
-    "resnet20",
-    "resnet32",
-    "resnet34",
-    "resnet44",
-    "resnet50",
-    "resnet56",
-    "resnet101",
-    "resnet110",
-    "resnet152",
-    "vgg",
-    "vgg11",
-    "vgg11_bn",
-    "vgg11_lrn",
-    "vgg13",
-    "vgg13_bn",
-    "vgg16",
-    "vgg16_1x1",
-    "vgg16_bn",
-    "vgg19",
-    "vgg19_bn",
-]
+
+def __getattr__(name: str) -> Callable[..., nn.Module]:
+    """The builder of this name in `MODELS`: for `from utils.models import vgg16`."""
+    if name in MODELS:
+        return MODELS[name]
+    raise AttributeError(f"There is no {name!r} in utils.models.")
 
 
-def build(name: str, **options: Any) -> nn.Module:
+def build(name: str, *, image_size: int | None = None, **options: Any) -> nn.Module:
     """The network of this name, with untrained weights.
 
     Args:
         name: a key of `MODELS`, in any case.
+        image_size: side of the images, in pixels: whether the network takes them.
         **options: what its builder takes, such as `num_classes` and `in_channels`.
 
     Raises:
-        CourseError: there is no network of this name.
+        CourseError: there is no network of this name, or it takes other images.
     """
-    builder = MODELS.get(name.lower())
-    if builder is None:
-        raise CourseError(
-            f"No network is called {name!r}. Choose one of: {', '.join(MODELS)}."
-        )
+    if name.lower() not in MODELS:
+        known = ", ".join(MODELS)
+        raise CourseError(f"No network is called {name!r}. Choose one of: {known}.")
+    builder = MODELS[name.lower()]
+    if image_size is not None:
+        if builder is TwoLayerCNN:  # its linear layer is made for one size
+            options["image_size"] = image_size
+        check_size(name, builder, options, image_size)
     return builder(**options)
+
+
+def check_size(
+    name: str, builder: Callable[..., nn.Module], options: dict[str, Any], side: int
+) -> None:
+    """Refuse images whose size a network cannot take, and name the size it takes."""
+    with torch.device("meta"):  # shapes without numbers: milliseconds
+        network = builder(**options)
+        channels = next(p.shape[1] for p in network.parameters() if p.dim() == 4)
+
+    def takes(side: int) -> bool:
+        try:
+            network(torch.empty(2, channels, side, side, device="meta"))
+        except (RuntimeError, ValueError):
+            return False
+        return True
+
+    if not takes(side):
+        right = next((s for s in range(1, 300) if takes(s)), 4)  # 4: TwoLayerCNN
+        least = "at least " if side < right else ""
+        raise CourseError(
+            f"{name} takes images of {least}{right}x{right} pixels, and these have"
+            f" {side}x{side}: give it others, or take another network."
+        )

@@ -5,20 +5,15 @@ Krizhevsky, "One weird trick for parallelizing convolutional neural networks", 2
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
 from torch import Tensor, nn
 
-from utils.models.common import check_images, check_stem, scaled
+from utils.models.common import is_small, scaled
 
 
 class LocalResponseNorm(nn.Module):
     """Divide each value by a measure of its neighbours in `size` nearby channels.
 
-    Shape: (N, C, H, W) -> the same
-    Source: Krizhevsky et al. 2012, Sec. 3.3. `nn.LocalResponseNorm` divides alpha by
-    size, the paper does not: torch's alpha must be `size` times this one.
+    Source: Krizhevsky et al. 2012, Sec. 3.3; torch's layer divides alpha by size.
     """
 
     def __init__(
@@ -46,38 +41,31 @@ def conv_relu(
     return nn.Sequential(conv, nn.ReLU())
 
 
-class AlexNetStem(nn.Module):
-    """The first convolution, normalisation if wanted, and overlapping pooling.
+class AlexNetStem(nn.Sequential):
+    """The first convolution, LRN in the paper's form, and overlapping pooling.
 
-    Shape: (N, in_channels, 224, 224) -> (N, channels, 27, 27); 227 for the paper's
-    Source: Krizhevsky et al. 2012, Sec. 3.5. "cifar" is ours: a 5x5 kernel with stride
-    1 and no pooling turn 32x32 images into 28x28 maps; all that follows is unchanged.
+    Shape: (N, in_channels, 224, 224) -> (N, channels, 27, 27); 227 for the paper's;
+        `small`, which is ours: (N, in_channels, 32, 32) -> (N, channels, 28, 28)
     """
 
     def __init__(
-        self, in_channels: int, channels: int, *, stem: str, paper: bool = False
+        self, in_channels: int, channels: int, paper: bool = False, small: bool = False
     ) -> None:
         super().__init__()
-        small, padding = check_stem(stem) == "cifar", 0 if paper else 2
         # Paper: images of 224x224; but 55x55 maps need 227x227, or this padding.
-        sizes = (5, 1, 0) if small else (11, 4, padding)  # kernel, stride, padding
-        self.conv = conv_relu(in_channels, channels, *sizes)  # (N, channels, 55, 55)
+        sizes = (5, 1, 0) if small else (11, 4, 0 if paper else 2)
+        self.conv = conv_relu(in_channels, channels, *sizes)  # 55x55 maps
         self.norm = LocalResponseNorm() if paper else nn.Identity()
-        self.pool = nn.Identity() if small else nn.MaxPool2d(3, stride=2)
-        self.in_channels = in_channels
-        self.smallest = 11 if small else 67 - 2 * padding  # else pooling gets nothing
-
-    def forward(self, x: Tensor) -> Tensor:
-        check_images(x, in_channels=self.in_channels, smallest=self.smallest)
-        return self.pool(self.norm(self.conv(x)))  # (N, channels, 27, 27)
+        self.pool = nn.Identity() if small else nn.MaxPool2d(3, stride=2)  # 27x27
 
 
-def alexnet_features(width: float = 1.0) -> nn.Sequential:
+def alexnet_features(
+    c1: int = 64, c2: int = 192, c3: int = 384, c4: int = 256
+) -> nn.Sequential:
     """Convolutions 2 to 5 of the form of 2014, with overlapping pooling.
 
     Shape: (N, 64, 27, 27) -> (N, 256, 6, 6)
     """
-    c1, c2, c3, c4 = (scaled(c, width) for c in (64, 192, 384, 256))
     return nn.Sequential(
         conv_relu(c1, c2, 5, padding=2),  # (N, 192, 27, 27)
         nn.MaxPool2d(3, stride=2),  # (N, 192, 13, 13)
@@ -90,12 +78,13 @@ def alexnet_features(width: float = 1.0) -> nn.Sequential:
     )
 
 
-def alexnet_2012_features(width: float = 1.0, groups: int = 2) -> nn.Sequential:
+def alexnet_2012_features(
+    c1: int = 96, c2: int = 256, c3: int = 384, *, groups: int = 2
+) -> nn.Sequential:
     """Convolutions 2 to 5 of the paper; two groups are its two GPUs.
 
     Shape: (N, 96, 27, 27) -> (N, 256, 6, 6)
     """
-    c1, c2, c3 = (scaled(c, width, multiple=groups) for c in (96, 256, 384))
     return nn.Sequential(
         conv_relu(c1, c2, 5, padding=2, groups=groups),  # (N, 256, 27, 27)
         LocalResponseNorm(),  # Over all channels, as if both GPUs saw each other's.
@@ -109,13 +98,9 @@ def alexnet_2012_features(width: float = 1.0, groups: int = 2) -> nn.Sequential:
 
 
 def alexnet_classifier(
-    num_classes: int, *, width: float = 1.0, dropout: float = 0.5, multiple: int = 1
+    num_classes: int, features: int = 9216, hidden: int = 4096, dropout: float = 0.5
 ) -> nn.Sequential:
-    """Three linear layers: (N, 256 * 6 * 6) -> (N, num_classes), logits.
-
-    `multiple` rounds the channels that come in, as groups do.
-    """
-    features, hidden = scaled(256, width, multiple=multiple) * 36, scaled(4096, width)
+    """Three linear layers: (N, 256 * 6 * 6) -> (N, num_classes), logits."""
     return nn.Sequential(
         # Paper, Sec. 4.2: dropout on what the first two give out; here, as torchvision
         # has it, on what they get: the pooled maps too, and the last one's input not.
@@ -130,42 +115,40 @@ def alexnet_classifier(
 
 
 class AlexNet(nn.Module):
-    """Five convolutions and three linear layers: the form of 2014, in one column.
+    """Five convolutions and three linear layers, in three parts.
 
-    Shape: (N, in_channels, 224, 224) -> (N, num_classes), logits
-    Source: Krizhevsky 2014, arXiv:1404.5997; 61,100,840 parameters.
+    Shape: (N, in_channels, 224, 224) -> (N, num_classes), logits; 227 in the paper
     """
 
     def __init__(
-        self,
-        num_classes: int = 1000,
-        in_channels: int = 3,
-        *,
-        width: float = 1.0,
-        dropout: float = 0.5,
-        stem: str = "imagenet",
+        self, stem: nn.Module, features: nn.Module, classifier: nn.Module
     ) -> None:
         super().__init__()
-        self.stem = AlexNetStem(in_channels, scaled(64, width), stem=stem)
-        self.features = alexnet_features(width)
-        self.classifier = alexnet_classifier(num_classes, width=width, dropout=dropout)
+        self.stem, self.features, self.classifier = stem, features, classifier
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.features(self.stem(x))  # (N, 256, 6, 6)
-        return self.classifier(torch.flatten(x, 1))  # (N, num_classes)
+        return self.classifier(x.flatten(1))  # (N, num_classes)
 
 
-def alexnet(num_classes: int = 1000, in_channels: int = 3, **options: Any) -> AlexNet:
+def alexnet(
+    num_classes: int = 1000,
+    in_channels: int = 3,
+    *,
+    width: float = 1.0,
+    dropout: float = 0.5,
+    stem: str = "imagenet",
+) -> AlexNet:
     """AlexNet in its form of 2014: 61,100,840 parameters, 0.714 G multiply-adds.
 
-    Args:
-        num_classes: how many logits.
-        in_channels: of the images.
-        **options: `width`, a factor on all channels; `dropout`, a fraction; `stem`,
-            "imagenet" for 224x224 images, or "cifar" for 32x32, which changes the first
-            convolution and its pooling alone.
+    The arguments are those that `utils.models` tells of.
     """
-    return AlexNet(num_classes, in_channels, **options)
+    c1, c2, c3, c4, hidden = (scaled(c, width) for c in (64, 192, 384, 256, 4096))
+    return AlexNet(
+        AlexNetStem(in_channels, c1, small=is_small(stem)),
+        alexnet_features(c1, c2, c3, c4),
+        alexnet_classifier(num_classes, c4 * 36, hidden, dropout),
+    )
 
 
 def alexnet_2012(
@@ -179,18 +162,14 @@ def alexnet_2012(
 ) -> AlexNet:
     """The paper's network, for 227x227 images: 96 first channels, groups, and LRN.
 
-    Args:
-        num_classes: how many logits.
-        in_channels: of the images.
-        groups: 2 as on the paper's two GPUs (60,965,224 parameters, 0.724 G
-            multiply-adds), or 1, one column (62,378,344 and 1.135 G).
-        width, dropout, stem: as for `alexnet`.
+    Two groups are its two GPUs (60,965,224 parameters, 0.724 G multiply-adds), one is
+    one column (62,378,344 and 1.135 G).
     """
-    net = AlexNet(num_classes, in_channels, width=width, dropout=dropout, stem=stem)
-    channels = scaled(96, width, multiple=groups)
-    net.stem = AlexNetStem(in_channels, channels, stem=stem, paper=True)
-    net.features = alexnet_2012_features(width, groups)
-    net.classifier = alexnet_classifier(
-        num_classes, width=width, dropout=dropout, multiple=groups
-    )
+    # Its parts take the places of the other form's: a seed's weights depend on it.
+    net = alexnet(num_classes, in_channels, width=width, dropout=dropout, stem=stem)
+    c1, c2, c3 = (scaled(c, width, multiple=groups) for c in (96, 256, 384))
+    net.stem = AlexNetStem(in_channels, c1, paper=True, small=is_small(stem))
+    net.features = alexnet_2012_features(c1, c2, c3, groups=groups)
+    hidden = scaled(4096, width)
+    net.classifier = alexnet_classifier(num_classes, c2 * 36, hidden, dropout)
     return net

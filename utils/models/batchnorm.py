@@ -11,11 +11,7 @@ from utils.course import CourseError
 
 
 class BatchNorm(nn.Module):
-    """Normalise each channel over the batch, then scale and shift it.
-
-    Shape: (N, C, ...) -> (N, C, ...)
-    Source: Ioffe & Szegedy 2015, Algorithm 1; Sec. 3.1 for eval mode.
-    """
+    """Normalise each channel over the batch, then scale and shift: Algorithm 1."""
 
     def __init__(
         self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1
@@ -28,8 +24,7 @@ class BatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(num_features))
         self.register_buffer("num_batches_tracked", torch.tensor(0))
 
-    def forward(self, x: Tensor) -> Tensor:
-        check_input(self, x)
+    def forward(self, x: Tensor) -> Tensor:  # (N, C, ...) -> (N, C, ...)
         mean, variance = self.running_mean, self.running_var  # (C,)
         if self.training:
             mean, variance = batch_statistics(x)  # (C,)
@@ -38,19 +33,11 @@ class BatchNorm(nn.Module):
 
 
 class BatchNorm1d(BatchNorm):
-    """Batch normalization of features: each over the batch, and over the length.
-
-    Shape: (N, C) or (N, C, L) -> the same
-    Source: Ioffe & Szegedy 2015, Sec. 3, Algorithm 1.
-    """
+    """Each feature over the batch, and the length: (N, C) or (N, C, L) -> the same."""
 
 
 class BatchNorm2d(BatchNorm):
-    """Batch normalization of feature maps: each over the batch, height and width.
-
-    Shape: (N, C, H, W) -> (N, C, H, W)
-    Source: Ioffe & Szegedy 2015, Sec. 3.2: one gamma and one beta a feature map.
-    """
+    """Each map over the batch, height and width: (N, C, H, W) -> the same, Sec. 3.2."""
 
 
 def batch_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -85,43 +72,19 @@ def along_channels(values: Tensor, x: Tensor) -> Tensor:
 
 @torch.no_grad()
 def update_running(norm: BatchNorm, mean: Tensor, variance: Tensor, n: int) -> None:
-    """Move the running statistics towards this batch's, for eval mode.
+    """Move the running statistics towards this batch's, n values a channel.
 
-    Args:
-        norm: the layer; its momentum is the share of the new batch, as torch counts
-            it. With momentum None all batches weigh the same.
-        mean: of each channel, (C,).
-        variance: the biased one, (C,). The running one is unbiased: n / (n - 1) times.
-        n: how many values each channel had.
+    The layer's momentum is the share of the new batch, as torch counts it; with None
+    all batches weigh the same. The running variance is unbiased: n / (n - 1) times.
     """
+    if n == 1:
+        raise CourseError(
+            "Batch norm needs more than 1 value per channel when training. Give at"
+            " least 2 examples (drop_last=True leaves out a short last batch)."
+        )
     norm.num_batches_tracked.add_(1)
     share = norm.momentum
     if share is None:
         share = 1 / norm.num_batches_tracked.to(mean.dtype)
     norm.running_mean.lerp_(mean, share)
     norm.running_var.lerp_(variance * n / (n - 1), share)
-
-
-def check_input(norm: BatchNorm, x: Tensor) -> None:
-    """Refuse what would broadcast to nonsense, and statistics of a single value.
-
-    Raises:
-        CourseError: wrong number of axes or channels, or one value per channel.
-    """
-    channels, shape = norm.weight.numel(), tuple(x.shape)
-    if x.dim() not in ((4,) if isinstance(norm, BatchNorm2d) else (2, 3)):
-        raise CourseError(
-            f"{type(norm).__name__} got {shape}: take BatchNorm2d for (N, C, H, W),"
-            " BatchNorm1d for (N, C) and (N, C, L)."
-        )
-    if shape[1] != channels:
-        raise CourseError(
-            f"The batch norm is for {channels} channels and got {shape[1]}: build it"
-            f" with num_features={shape[1]}, or change the layer before it."
-        )
-    if norm.training and x.numel() <= channels:
-        raise CourseError(
-            f"Expected more than 1 value per channel when training, got {shape}: one"
-            " value has no variance. Give at least 2 examples (drop_last=True leaves"
-            " out a short last batch), or call eval()."
-        )

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from utils.models.alexnet import LocalResponseNorm
-from utils.models.common import check_images, check_stem, scaled
+from utils.models.common import is_small, scaled
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -34,10 +34,6 @@ class Widths:
         """Channels of the four branches together."""
         return self.out_1x1 + self.out_3x3 + self.out_5x5 + self.pool_proj
 
-    def times(self, width: float) -> Widths:
-        """The row with each number times `width`."""
-        return Widths(*(scaled(channels, width) for channels in astuple(self)))
-
 
 TABLE_1 = {
     # columns: 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5, pool proj; then output channels
@@ -55,19 +51,13 @@ TABLE_1 = {
 
 @dataclass(frozen=True)
 class Form:
-    """What sets the paper's network and torchvision's apart.
+    """What sets the paper's network and torchvision's apart."""
 
-    Attributes:
-        batch_norm: one after each convolution, whose bias goes, as do both LRNs.
-        third_kernel: of the branch that the paper calls 5x5. torchvision has 3 there,
-            a known fault (pytorch/vision issue 906), kept because the published
-            weights were trained so.
-        pool4_kernel: of the pooling after module 4e; torchvision has 2.
-    """
-
-    batch_norm: bool = False
+    batch_norm: bool = False  # after each convolution, whose bias goes, as do both LRNs
+    # torchvision has 3 in the branch that the paper calls 5x5, a known fault, kept for
+    # the published weights (pytorch/vision issue 906).
     third_kernel: int = 5
-    pool4_kernel: int = 3
+    pool4_kernel: int = 3  # of the pooling after module 4e; torchvision has 2
 
 
 PAPER = Form()
@@ -75,19 +65,14 @@ TORCHVISION = Form(batch_norm=True, third_kernel=3, pool4_kernel=2)
 
 
 class BasicConv(nn.Sequential):
-    """A convolution that keeps the size at stride 1, batch norm if wanted, and ReLU.
-
-    Shape: (N, in_channels, H, W) -> (N, channels, H / stride, W / stride)
-    """
+    """A convolution that keeps the size at stride 1, batch norm if wanted, and ReLU."""
 
     def __init__(
         self, in_channels: int, channels: int, *kernel_stride: int, norm: bool = False
     ) -> None:
         super().__init__()
-        padding = kernel_stride[0] // 2
-        self.conv = nn.Conv2d(
-            in_channels, channels, *kernel_stride, padding=padding, bias=not norm
-        )
+        size = {"padding": kernel_stride[0] // 2, "bias": not norm}
+        self.conv = nn.Conv2d(in_channels, channels, *kernel_stride, **size)
         # Paper: no word on the first weights. He's keep 22 layers without batch norm
         # alive: the variance stays as it is, whatever a 1x1 kernel reduces.
         nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
@@ -99,8 +84,7 @@ class BasicConv(nn.Sequential):
 class NaiveInception(nn.Module):
     """Three kernel sizes and pooling side by side: the module that costs too much.
 
-    Shape: (N, C, H, W) -> (N, out_1x1 + out_3x3 + out_5x5 + C, H, W)
-    Source: Szegedy et al. 2015, Fig. 2(a).
+    Shape: (N, C, H, W) -> (N, out_1x1 + out_3x3 + out_5x5 + C, H, W); Fig. 2(a)
     """
 
     def __init__(self, in_channels: int, widths: Widths) -> None:
@@ -118,54 +102,23 @@ class NaiveInception(nn.Module):
 class Inception(nn.Module):
     """Four branches side by side; 1x1 convolutions reduce what large kernels get.
 
-    Shape: (N, in_channels, H, W) -> (N, w.out_channels, H, W)
-    Source: Szegedy et al. 2015, Fig. 2(b), and a row `w` of Table 1.
+    Shape: (N, in_channels, H, W) -> (N, w.out_channels, H, W); `w`: a row of Table 1
     """
 
     def __init__(self, in_channels: int, w: Widths, form: Form = PAPER) -> None:
         super().__init__()
-        conv = partial(BasicConv, norm=form.batch_norm)
+        conv, third = partial(BasicConv, norm=form.batch_norm), form.third_kernel
         self.branch_1x1 = conv(in_channels, w.out_1x1, 1)
-        self.branch_3x3 = nn.Sequential(
-            conv(in_channels, w.reduce_3x3, 1), conv(w.reduce_3x3, w.out_3x3, 3)
-        )
-        self.branch_5x5 = nn.Sequential(
-            conv(in_channels, w.reduce_5x5, 1),
-            conv(w.reduce_5x5, w.out_5x5, form.third_kernel),
-        )
-        self.branch_pool = nn.Sequential(
-            nn.MaxPool2d(3, stride=1, padding=1), conv(in_channels, w.pool_proj, 1)
-        )
+        reduce = conv(in_channels, w.reduce_3x3, 1)
+        self.branch_3x3 = nn.Sequential(reduce, conv(w.reduce_3x3, w.out_3x3, 3))
+        reduce = conv(in_channels, w.reduce_5x5, 1)
+        self.branch_5x5 = nn.Sequential(reduce, conv(w.reduce_5x5, w.out_5x5, third))
+        pool = nn.MaxPool2d(3, stride=1, padding=1)
+        self.branch_pool = nn.Sequential(pool, conv(in_channels, w.pool_proj, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         branches = self.branch_1x1, self.branch_3x3, self.branch_5x5, self.branch_pool
         return torch.cat([branch(x) for branch in branches], dim=1)
-
-
-class GoogLeNetStem(nn.Module):
-    """Three convolutions, two normalisations, two poolings, before the first module.
-
-    Shape: (N, in_channels, 224, 224) -> (N, 192, 28, 28)
-    Source: Szegedy et al. 2015, Table 1, Fig. 3. "cifar" is ours: a first kernel of 3x3
-    with stride 1, and no pooling, so that 32x32 images give 32x32 maps.
-    """
-
-    def __init__(self, in_channels: int, width: float, stem: str, form: Form) -> None:
-        super().__init__()
-        conv, small = partial(BasicConv, norm=form.batch_norm), stem == "cifar"
-        c1, c2 = scaled(64, width), scaled(192, width)
-        self.conv1 = conv(in_channels, c1, *((3, 1) if small else (7, 2)))
-        self.conv2, self.conv3 = conv(c1, c1, 1), conv(c1, c2, 3)
-        self.pool = nn.Identity() if small else max_pool(3)
-        # Paper: no word on its constants; these are AlexNet's.
-        self.norm = nn.Identity() if form.batch_norm else LocalResponseNorm()
-        self.in_channels, self.smallest = in_channels, 1
-
-    def forward(self, x: Tensor) -> Tensor:
-        check_images(x, in_channels=self.in_channels, smallest=self.smallest)
-        x = self.norm(self.pool(self.conv1(x)))  # (N, 64, 56, 56)
-        x = self.norm(self.conv3(self.conv2(x)))  # (N, 192, 56, 56)
-        return self.pool(x)  # (N, 192, 28, 28)
 
 
 def max_pool(kernel_size: int) -> nn.MaxPool2d:
@@ -173,31 +126,53 @@ def max_pool(kernel_size: int) -> nn.MaxPool2d:
     return nn.MaxPool2d(kernel_size, stride=2, ceil_mode=True)
 
 
-class Head(nn.Sequential):
-    """An auxiliary classifier on the maps of a module in the middle.
+class GoogLeNetStem(nn.Module):
+    """Three convolutions, with normalisation and pooling, before the first module.
 
-    Shape: (N, in_channels, 14, 14) -> (N, num_classes), logits
-    Source: Szegedy et al. 2015, Sec. 5.
+    Shape: (N, in_channels, 224, 224) -> (N, c2, 28, 28); 32x32 images stay 32x32
     """
 
     def __init__(
-        self, in_channels: int, num_classes: int, width: float, form: Form
+        self, in_channels: int, c1: int, c2: int, form: Form, *, small: bool = False
     ) -> None:
         super().__init__()
-        maps, hidden = scaled(128, width), scaled(1024, width)
+        conv = partial(BasicConv, norm=form.batch_norm)
+        self.conv1 = conv(in_channels, c1, *((3, 1) if small else (7, 2)))
+        self.conv2, self.conv3 = conv(c1, c1, 1), conv(c1, c2, 3)
+        self.pool = nn.Identity() if small else max_pool(3)
+        self.norm = nn.Identity() if form.batch_norm else LocalResponseNorm()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(self.pool(self.conv1(x)))  # (N, 64, 56, 56)
+        return self.pool(self.norm(self.conv3(self.conv2(x))))  # (N, 192, 28, 28)
+
+
+class Head(nn.Sequential):
+    """An auxiliary classifier on the maps of a module in the middle, Sec. 5.
+
+    Shape: (N, in_channels, 14, 14) -> (N, num_classes), logits
+    """
+
+    def __init__(
+        self, in_channels: int, maps: int, hidden: int, num_classes: int, form: Form
+    ) -> None:
+        super().__init__()
         # torchvision has its own windows here: 4x4 ones, where the paper's are 5x5.
         self.pool = nn.Identity() if form.batch_norm else nn.AvgPool2d(5, stride=3)
         self.fit = nn.AdaptiveAvgPool2d(4)  # changes nothing at the paper's 4x4
         self.conv = BasicConv(in_channels, maps, 1, norm=form.batch_norm)
-        self.flatten = nn.Flatten()  # (N, 128 * 4 * 4)
+        self.flatten = nn.Flatten()  # (N, maps * 4 * 4)
         self.fc1 = nn.Linear(maps * 16, hidden)
         self.relu = nn.ReLU()
         self.dropout = nn.Dropout(0.7)
         self.fc2 = nn.Linear(hidden, num_classes)
 
 
+STAGES = ("3a 3b pool", "4a", "4b 4c 4d", "4e pool 5a 5b")
+
+
 def inception_stage(
-    names: str, in_channels: int, width: float, form: Form
+    names: str, in_channels: int, form: Form, table: dict[str, Widths] = TABLE_1
 ) -> nn.Sequential:
     """Modules of Table 1 in a row, such as "3a 3b pool"; "pool" halves the sides."""
     stage = nn.Sequential()
@@ -205,21 +180,16 @@ def inception_stage(
         if name == "pool":
             stage.add_module(name, max_pool(form.pool4_kernel if "4e" in names else 3))
             continue
-        widths = TABLE_1[name].times(width)
-        stage.add_module(f"inception{name}", Inception(in_channels, widths, form))
-        in_channels = widths.out_channels
+        stage.add_module(f"inception{name}", Inception(in_channels, table[name], form))
+        in_channels = table[name].out_channels
     stage.out_channels = in_channels
     return stage
-
-
-STAGES = ("3a 3b pool", "4a", "4b 4c 4d", "4e pool 5a 5b")
 
 
 class GoogLeNet(nn.Module):
     """A stem, nine Inception modules, global average pooling, one linear layer.
 
     Shape: (N, in_channels, 224, 224) -> (N, num_classes), logits
-    Source: Szegedy et al. 2015, Table 1, Fig. 3; built by `googlenet`.
     """
 
     def __init__(self, *parts: nn.Module, fc: nn.Linear, dropout: float) -> None:
@@ -230,13 +200,12 @@ class GoogLeNet(nn.Module):
         self.aux_logits: tuple[Tensor, ...] = ()  # of the last batch; `googlenet_loss`
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.stage3(self.stem(x))  # (N, 480, 14, 14)
-        x4a = self.stage4a(x)  # (N, 512, 14, 14)
+        x4a = self.stage4a(self.stage3(self.stem(x)))  # (N, 512, 14, 14)
         x4d = self.stage4d(x4a)  # (N, 528, 14, 14)
-        x = self.stage5(x4d)  # (N, 1024, 7, 7)
         maps = (x4a, x4d) if self.training else ()  # only training needs the heads
         self.aux_logits = tuple(h(m) for h, m in zip(self.heads, maps, strict=False))
-        return self.fc(self.dropout(torch.flatten(self.pool(x), 1)))  # (N, num_classes)
+        x = self.pool(self.stage5(x4d)).flatten(1)  # (N, 1024, 7, 7), then (N, 1024)
+        return self.fc(self.dropout(x))  # (N, num_classes)
 
 
 def googlenet(
@@ -252,32 +221,26 @@ def googlenet(
     """GoogLeNet: 6,998,552 parameters, 1.583 G multiply-adds.
 
     Args:
-        num_classes: how many logits.
-        in_channels: of the images.
+        num_classes, in_channels, width, dropout, stem: see `utils.models`.
         aux: with both auxiliary heads. The network returns its own logits with or
             without; `googlenet_loss` adds the heads' losses in training.
-        form: `PAPER`, `TORCHVISION`, or another; see `Form`.
-        width: a factor on all channels and hidden features.
-        dropout: fraction of the 1024 averaged maps.
-        stem: "imagenet" for 224x224 images; "cifar" for 32x32, all else unchanged.
-
-    Raises:
-        CourseError: an unknown stem, or a width that leaves no channels.
+        form: `PAPER`, `TORCHVISION`, or another.
     """
-    first = GoogLeNetStem(in_channels, width, check_stem(stem), form)
-    stages, channels = [], scaled(192, width)
+    table = {
+        name: Widths(*(scaled(channels, width) for channels in astuple(row)))
+        for name, row in TABLE_1.items()
+    }
+    c1, channels = scaled(64, width), scaled(192, width)
+    parts = [GoogLeNetStem(in_channels, c1, channels, form, small=is_small(stem))]
     for names in STAGES:
-        stages.append(inception_stage(names, channels, width, form))
-        channels = stages[-1].out_channels
+        parts.append(inception_stage(names, channels, form, table))
+        channels = parts[-1].out_channels
     fc = nn.Linear(channels, num_classes)
-    net = GoogLeNet(first, *stages, fc=fc, dropout=dropout)
+    net = GoogLeNet(*parts, fc=fc, dropout=dropout)
     net.form = form
-    if aux:
-        for stage in (net.stage4a, net.stage4d):
-            net.heads.append(Head(stage.out_channels, num_classes, width, form))
-    # Sides that the modules 3a and 3b need, so that each later pooling gets something.
-    side = 10 if aux and not form.batch_norm else 4 if form.pool4_kernel == 3 else 2
-    first.smallest = side if stem == "cifar" else 8 * side - 1
+    maps, hidden = scaled(128, width), scaled(1024, width)
+    for stage in (net.stage4a, net.stage4d) if aux else ():
+        net.heads.append(Head(stage.out_channels, maps, hidden, num_classes, form))
     return net
 
 
@@ -290,15 +253,9 @@ def googlenet_loss(
 ) -> Loss:
     """The loss with both heads: main + weight * (first + second), in training.
 
-    Args:
-        model: built with `aux=True`. Its forward pass in train mode leaves the heads'
-            logits in `model.aux_logits`; this loss takes them from there, once.
-        loss_function: of logits (N, num_classes) and labels.
-        weight: of each head; 0.3 in Sec. 5.
-
-    Returns:
-        A loss of logits and labels, such as `train_epoch` takes. After a pass in eval
-        mode it is `loss_function` alone.
+    A forward pass in train mode leaves the heads' logits in `model.aux_logits`, if it
+    was built with `aux=True`; this loss of logits and labels takes them from there,
+    once. After a pass in eval mode it is `loss_function` alone.
     """
 
     def loss(logits: Tensor, labels: Tensor) -> Tensor:

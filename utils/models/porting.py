@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from textwrap import shorten
 
 from torch import Tensor, nn
 
@@ -13,6 +14,8 @@ from utils.models.googlenet import TORCHVISION, GoogLeNet
 from utils.models.resnet import Bottleneck
 from utils.models.vgg import VGG
 
+# What nn.DataParallel, torch.compile and Lightning put before every name.
+PREFIXES = ("module.", "_orig_mod.", "model.")
 COUNTED = (nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.MaxPool2d)
 GOOGLENET_NAMES = {
     r"^conv": "stem.conv",
@@ -37,30 +40,56 @@ def load_torchvision(
     Args:
         model: from `alexnet`, `vgg11` to `vgg19` and their `_bn`,
             `googlenet_torchvision`, or `resnet18` to `resnet152`, at full width.
-        state_dict: of torchvision's network. GoogLeNet's published weights want images
-            with mean 0.5 and standard deviation 0.5 in each channel: torchvision turns
-            ImageNet's into these inside the network. Heads that the model was built
-            without are left out.
+        state_dict: of torchvision's network; helper heads that the model was built
+            without are left out. GoogLeNet's published weights want images with mean
+            and standard deviation 0.5: torchvision makes these inside the network.
         head: False keeps the last linear layer, for other classes than torchvision's.
-
-    Returns:
-        The model itself; where the weights do not fit, it stays as it was.
 
     Raises:
         CourseError: the weights do not fit; the message names them with their shapes.
     """
     check_form(model)
-    check_weights(state_dict)
-    skipped = () if head else last_layers(model)
-    if isinstance(model, GoogLeNet) and not model.heads:
-        skipped = (*skipped, "heads.")
-    ours, given = (
-        {n: t for n, t in weights.items() if not n.startswith(skipped)}
-        for weights in (model.state_dict(), renamed(model, state_dict))
-    )
-    check_fit(ours, given)
-    model.load_state_dict({**model.state_dict(), **given})
+    if not is_state_dict(state_dict):
+        raise CourseError(
+            f"The weights are a {type(state_dict).__name__} and hold other things than"
+            " tensors: give network.state_dict(), or what torch.load returns for it."
+        )
+    last = () if head else last_layers(model)
+    left = last if getattr(model, "heads", ()) else (*last, "heads.")
+    given = renamed(model, without_prefix(state_dict))
+    given = {n: t for n, t in given.items() if not n.startswith(left)}
+    # Older files lack the counters of batches, which no output depends on.
+    own = model.state_dict().items()
+    own = {n: t for n, t in own if n.startswith(last) or n.endswith("_tracked")}
+    try:
+        model.load_state_dict(own | given)
+    except RuntimeError as error:
+        raise CourseError(
+            f"The weights do not fit this network: {shorten(str(error), 500)} Build"
+            " torchvision's network of the same name, at width=1, with the default stem"
+            " and the same num_classes; head=False leaves the last layer out."
+        ) from error
     return model
+
+
+def is_state_dict(found: object) -> bool:
+    """Whether it is a dict of tensors alone."""
+    return isinstance(found, Mapping) and all(
+        isinstance(value, Tensor) for value in found.values()
+    )
+
+
+def without_prefix(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights without what wrappers put before every name; a line says what."""
+    result, taken = dict(state_dict), ""
+    while prefix := next(
+        (p for p in PREFIXES if result and all(n.startswith(p) for n in result)), ""
+    ):
+        result = {name.removeprefix(prefix): t for name, t in result.items()}
+        taken += prefix
+    if taken:
+        print(f"The names of these weights begin with {taken!r}, which is left out.")
+    return result
 
 
 def renamed(model: nn.Module, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -101,67 +130,16 @@ def last_layers(model: nn.Module) -> tuple[str, ...]:
 
 
 def check_form(model: nn.Module) -> None:
-    """Refuse a form whose weights have the same shapes, but which computes otherwise.
-
-    Raises:
-        CourseError: as above; the message says which form fits.
-    """
-    reason = ""
-    for module in model.modules():
-        if isinstance(module, LocalResponseNorm):
-            reason = (
-                "it has local response normalisation and torchvision's networks have"
-                " none: build alexnet(), or a VGG other than A-LRN"
-            )
-        if isinstance(module, Bottleneck) and module.conv1.stride != (1, 1):
-            reason = (
-                "it has the paper's stride on the first 1x1 of a bottleneck and"
-                " torchvision's is on the 3x3: build it with stride_on='3x3'"
-            )
-    if isinstance(model, GoogLeNet) and model.form != TORCHVISION:
-        reason = (
-            "torchvision has batch norm, 3x3 kernels where the paper has 5x5, and a"
-            " smaller fourth pooling: build it with googlenet_torchvision()"
-        )
-    if reason:
-        raise CourseError(f"This network cannot take torchvision's weights: {reason}.")
-
-
-def check_weights(state_dict: object) -> None:
-    """Refuse what is no state dict: a network, a path, a whole checkpoint.
-
-    Raises:
-        CourseError: as above.
-    """
-    if not isinstance(state_dict, Mapping) or not all(
-        isinstance(tensor, Tensor) for tensor in state_dict.values()
-    ):
-        raise CourseError(
-            f"The weights are a {type(state_dict).__name__} and hold other things than"
-            " tensors: give network.state_dict(), or what torch.load returns for it."
-        )
-
-
-def check_fit(ours: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:
-    """Compare names and shapes.
-
-    Raises:
-        CourseError: something is missing, left over, or has another shape.
-    """
-    faults = [
-        f"{name} is {tuple(given[name].shape)} and should be {tuple(tensor.shape)}"
-        for name, tensor in ours.items()
-        if name in given and given[name].shape != tensor.shape
-    ]
-    # torchvision's older files lack these counters, which no output depends on.
-    needed = [name for name in ours if not name.endswith("num_batches_tracked")]
-    faults += [f"{name} is missing" for name in needed if name not in given]
-    faults += [f"{name} has no place" for name in given if name not in ours]
-    if not faults:
-        return
-    more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
-    raise CourseError(
-        f"The weights do not fit this network: {'; '.join(faults[:5])}{more}. Build"
-        " torchvision's network of the same name, at width=1, with the default stem and"
-        " the same num_classes; head=False leaves the last layer out."
-    )
+    """Refuse a form that has the same weights, but computes otherwise."""
+    faults = {
+        "the form of googlenet_torchvision()": lambda m: (
+            isinstance(m, GoogLeNet) and m.form != TORCHVISION
+        ),
+        "no local response norm": lambda m: isinstance(m, LocalResponseNorm),
+        "stride_on='3x3'": lambda m: (
+            isinstance(m, Bottleneck) and m.conv1.stride != (1, 1)
+        ),
+    }
+    for right, wrong in faults.items():
+        if any(map(wrong, model.modules())):
+            raise CourseError(f"torchvision's weights are of a network with {right}.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 
@@ -24,23 +23,18 @@ class TwoLayerCNN(nn.Module):
     """
 
     def __init__(
-        self,
-        num_classes: int = 10,
-        in_channels: int = 3,
-        *,
-        image_size: int = 32,
-        channels: tuple[int, int] = (8, 16),
+        self, num_classes: int = 10, in_channels: int = 3, *, image_size: int = 32
     ) -> None:
         super().__init__()
-        self.layer1 = conv_pool(in_channels, channels[0])
-        self.layer2 = conv_pool(channels[0], channels[1])
+        self.layer1 = conv_pool(in_channels, 8)
+        self.layer2 = conv_pool(8, 16)
         # Each pooling halves the side, rounding down: a quarter of it remains.
-        self.fc = nn.Linear(channels[1] * (image_size // 4) ** 2, num_classes)
+        self.fc = nn.Linear(16 * (image_size // 4) ** 2, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.layer1(x)  # (N, 8, 16, 16)
         x = self.layer2(x)  # (N, 16, 8, 8)
-        return self.fc(torch.flatten(x, 1))  # (N, num_classes)
+        return self.fc(x.flatten(1))  # (N, num_classes)
 
 
 def kernel_net(

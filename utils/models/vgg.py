@@ -5,14 +5,12 @@ Recognition", ICLR 2015, configurations A to E of Table 1.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
-import torch
 from torch import Tensor, nn
 
 from utils.course import CourseError
 from utils.models.alexnet import LocalResponseNorm
-from utils.models.common import check_images, check_stem, scaled
+from utils.models.common import is_small, scaled
 
 Block = Sequence["int | str"]
 
@@ -34,18 +32,9 @@ CONFIGS: dict[str, tuple[Block, ...]] = {
 
 
 def read_layer(layer: int | str) -> tuple[int, int]:
-    """Kernel size and channels of a convolution in Table 1: 64 is (3, 64).
-
-    Raises:
-        CourseError: the text is no layer.
-    """
+    """Kernel size and channels of a convolution in Table 1: 64 is (3, 64)."""
     text = f"conv3-{layer}" if isinstance(layer, int) else layer
-    kernel, _, channels = text.removeprefix("conv").partition("-")
-    if not (kernel.isdigit() and channels.isdigit()):
-        raise CourseError(
-            f"{layer!r} is no layer of VGG: write 64 for a 3x3 convolution with 64"
-            " channels, 'conv1-64' for a 1x1 one, or 'LRN'."
-        )
+    kernel, channels = text.removeprefix("conv").split("-")
     return int(kernel), int(channels)
 
 
@@ -53,19 +42,15 @@ class VGGBlock(nn.Sequential):
     """Convolutions that keep height and width, then max pooling that halves them.
 
     Shape: (N, in_channels, H, W) -> (N, out_channels, H // 2, W // 2)
-    Source: Simonyan and Zisserman 2015, Table 1. BatchNorm came later (Ioffe 2015).
     """
 
-    def __init__(
-        self, in_channels: int, block: Block, width: float = 1.0, *, norm: bool = False
-    ) -> None:
+    def __init__(self, in_channels: int, block: Block, *, norm: bool = False) -> None:
         super().__init__()
         for layer in block:
             if layer == "LRN":
                 self.append(LocalResponseNorm())
                 continue
             kernel, channels = read_layer(layer)
-            channels = scaled(channels, width)
             # torchvision keeps the bias before the batch norm, which takes it away.
             self.append(nn.Conv2d(in_channels, channels, kernel, padding=kernel // 2))
             self.extend([nn.BatchNorm2d(channels)] if norm else [])
@@ -76,22 +61,14 @@ class VGGBlock(nn.Sequential):
 
 
 def vgg_features(
-    config: str | Sequence[Block], in_channels: int, width: float, batch_norm: bool
+    config: Sequence[Block], in_channels: int = 3, *, norm: bool = False
 ) -> nn.Sequential:
-    """The blocks of a configuration: its letter, or tuples like those of `CONFIGS`.
-
-    Raises:
-        CourseError: there is no such letter.
-    """
-    if isinstance(config, str) and config not in CONFIGS:
-        raise CourseError(
-            f"VGG has no configuration {config!r}: choose one of {', '.join(CONFIGS)}."
-        )
-    blocks = []
-    for block in CONFIGS[config] if isinstance(config, str) else config:
-        blocks.append(VGGBlock(in_channels, block, width, norm=batch_norm))
+    """The blocks of a configuration, one an entry."""
+    blocks = nn.Sequential()
+    for block in config:
+        blocks.append(VGGBlock(in_channels, block, norm=norm))
         in_channels = blocks[-1].out_channels
-    return nn.Sequential(*blocks)
+    return blocks
 
 
 def vgg_classifier(
@@ -128,7 +105,6 @@ class VGG(nn.Module):
     """Blocks of small convolutions, then linear layers: VGG-11 to VGG-19.
 
     Shape: (N, in_channels, 224, 224) -> (N, num_classes), logits
-    Source: Simonyan and Zisserman 2015, Table 1; built by `vgg`, `vgg11`, `vgg16`, ...
     """
 
     def __init__(
@@ -139,14 +115,28 @@ class VGG(nn.Module):
         # Changes nothing at the paper's 7x7 maps, and lets images of other sizes in.
         self.pool = nn.AdaptiveAvgPool2d(map_size)
         self.classifier = classifier
-        self.in_channels = features[0][0].in_channels
         self.apply(initialize)
 
     def forward(self, x: Tensor) -> Tensor:
-        smallest = 2 ** len(self.features)  # each block halves it; 1x1 remains
-        check_images(x, in_channels=self.in_channels, smallest=smallest)
         x = self.pool(self.features(x))  # (N, 512, 7, 7)
-        return self.classifier(torch.flatten(x, 1))  # (N, num_classes)
+        return self.classifier(x.flatten(1))  # (N, num_classes)
+
+
+def scaled_config(config: str | Sequence[Block], width: float) -> list[Block]:
+    """A configuration, or the one of a letter, with each number of channels scaled."""
+    try:
+        blocks = CONFIGS[config] if isinstance(config, str) else config
+        read = [[x if x == "LRN" else read_layer(x) for x in block] for block in blocks]
+    except (KeyError, ValueError, AttributeError) as error:
+        raise CourseError(
+            f"VGG has no configuration {config!r}: choose one of {', '.join(CONFIGS)},"
+            " or give a tuple for each block: 64 for a 3x3 convolution of 64 channels,"
+            " 'conv1-64' for a 1x1 one, or 'LRN'."
+        ) from error
+    return [
+        [x if x == "LRN" else f"conv{x[0]}-{scaled(x[1], width)}" for x in block]
+        for block in read
+    ]
 
 
 def vgg(
@@ -164,30 +154,15 @@ def vgg(
 
     Args:
         config: "A" to "E", "A-LRN", or tuples like those of `CONFIGS`.
-        num_classes: how many logits.
-        in_channels: of the images.
+        num_classes, in_channels, width, dropout: see `utils.models`.
         batch_norm: one after each convolution.
-        width: a factor on all channels and hidden features.
         hidden: features of the hidden linear layers; () leaves one linear layer.
-        dropout: fraction of the hidden features.
-        stem: "imagenet" averages to 7x7 maps. "cifar", for 32x32 images, to the 1x1
-            that five poolings leave. VGG begins with 3x3 kernels and needs no other
-            stem: only the first linear layer shrinks.
-
-    Raises:
-        CourseError: an unknown configuration, or a width that leaves no channels.
+        stem: "imagenet" averages to 7x7 maps; "cifar", for 32x32 images, to the 1x1
+            that five poolings leave. So only the first linear layer shrinks.
     """
-    features = vgg_features(config, in_channels, width, batch_norm)
-    map_size = 7 if check_stem(stem) == "imagenet" else 1
+    features = vgg_features(scaled_config(config, width), in_channels, norm=batch_norm)
+    map_size = 1 if is_small(stem) else 7
     in_features = features[-1].out_channels * map_size**2
     hidden = [scaled(features, width) for features in hidden]
     classifier = vgg_classifier(in_features, hidden, num_classes, dropout)
     return VGG(features, classifier, map_size=map_size)
-
-
-# By their layers with weights: VGG-16 is configuration D, and C with 1x1 kernels.
-vgg11, vgg11_bn = partial(vgg, "A"), partial(vgg, "A", batch_norm=True)
-vgg13, vgg13_bn = partial(vgg, "B"), partial(vgg, "B", batch_norm=True)
-vgg16, vgg16_bn = partial(vgg, "D"), partial(vgg, "D", batch_norm=True)
-vgg19, vgg19_bn = partial(vgg, "E"), partial(vgg, "E", batch_norm=True)
-vgg11_lrn, vgg16_1x1 = partial(vgg, "A-LRN"), partial(vgg, "C")

@@ -1,0 +1,282 @@
+"""Trained weights, ours and torchvision's; a network that takes them to a new task."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+import zipfile
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from utils import course
+from utils.course import CourseError
+from utils.data import Splits
+from utils.download import DownloadError, Remote, fetch
+from utils.models import MODELS, build
+from utils.models.porting import (
+    is_state_dict,
+    last_layers,
+    load_torchvision,
+    without_prefix,
+)
+
+SOURCES = ("imagenet", "cifar10")
+OURS = course.ROOT / "data" / "weights"
+FOLDER = "weights"  # in the data folder
+# What stands in place of weights, by how the file begins.
+OTHERS = {
+    b"version https://git-lfs": "a git-LFS pointer: `git lfs pull` brings the file",
+    b"<": "a web page: download again, from the link to the file itself",
+    b"\x89HDF": "HDF5, as Keras writes it, and not torch's format",
+    b"\x1f\x8b": "packed with gzip: unpack it first",
+    b"{": "JSON text, such as a network's settings: the weights lie in another file",
+}
+
+
+class Transfer(nn.Module):
+    """A trained network without its last layer, and a new one for other classes.
+
+    Attributes: body, images -> features (N, D), a copy; head, features -> logits.
+    """
+
+    def __init__(self, trained: nn.Module, num_classes: int) -> None:
+        super().__init__()
+        self.body, features = without_head(trained)
+        self.head = nn.Linear(features, num_classes)
+        self.frozen = False
+
+    def freeze(self, frozen: bool = True) -> Transfer:
+        """Train the head alone, from now on; `freeze(False)` trains all of it."""
+        self.frozen = frozen
+        self.body.requires_grad_(not frozen)
+        return self.train(self.training)
+
+    def train(self, mode: bool = True) -> Transfer:
+        """As in every module, but a frozen body stays in evaluation mode."""
+        super().train(mode)
+        if self.frozen:  # else batch norm would move, and dropout would drop
+            self.body.eval()
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.body(x))
+
+
+def without_head(trained: nn.Module) -> tuple[nn.Module, int]:
+    """A copy of a network whose last layer is gone, and how many features it gives.
+
+    Raises:
+        CourseError: it ends neither in a linear layer nor as SqueezeNet does.
+    """
+    body = copy.deepcopy(trained)
+    # The heads that helped to train GoogLeNet, torchvision's and Inception, go.
+    if isinstance(getattr(body, "heads", None), nn.ModuleList):
+        body.heads = nn.ModuleList()
+    for name in [n for n, _ in body.named_children() if n.lower().startswith("aux")]:
+        setattr(body, name, None)
+        body.aux_logits = False  # else it returns tuples while it trains
+    if any(isinstance(module, nn.Linear) for module in body.modules()):
+        name = last_layers(body)[0].rstrip(".")  # GoogLeNet names its own first
+        parent, _, child = name.rpartition(".")
+        last = body.get_submodule(name)
+        setattr(body.get_submodule(parent), child, nn.Identity())
+        return body, last.in_features
+    # SqueezeNet classifies at every place, and then averages: we average the features.
+    classifier = getattr(body, "classifier", nn.Identity())
+    places = [m for m in classifier.modules() if isinstance(m, nn.Conv2d)]
+    if len(places) != 1:
+        raise CourseError(
+            f"{type(trained).__name__} has no last linear layer to replace. Cut it"
+            " yourself: a Sequential of what comes before, and nn.Flatten()."
+        )
+    body.classifier = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return body, places[0].in_channels
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """Weights of one network, and how its images have to be prepared."""
+
+    state_dict: dict[str, Tensor]  # on the CPU
+    mean: tuple[float, ...]  # of each channel, of values in [0, 1]
+    std: tuple[float, ...]
+    size: int  # side of the images that they were trained on, in pixels
+    classes: tuple[str, ...]  # what the logits stand for
+    source: Path  # the file
+    options: dict[str, Any] = field(default_factory=dict)  # of `build`, but classes
+
+    def prepare(self, splits: Splits) -> Splits:
+        """The same images, normalised as those that these weights were trained on."""
+        parts = {p: getattr(splits, p) for p in ("train", "val", "test")}
+        moments = {"mean": self.mean, "std": self.std}
+        return replace(splits, **{p: replace(x, **moments) for p, x in parts.items()})
+
+
+def pretrained(
+    name: str, source: str = "imagenet", *, otherwise: str | None = None
+) -> tuple[nn.Module, Weights]:
+    """A trained network, in evaluation mode, and what is known of its weights.
+
+    Args:
+        name: of a network in `MODELS`, or else of one of torchvision's.
+        source: "imagenet", torchvision's weights, from the disk or downloaded; or
+            "cifar10", those that the course trained itself.
+        otherwise: a network with weights of the course that takes the place of one with
+            ImageNet's, if these cannot be had, and at scale tiny; a line says so.
+
+    Raises:
+        CourseError: there are no such weights, they are damaged, or cannot be had.
+    """
+    if source == "cifar10":
+        found = cifar10(name)
+        model = build(name, num_classes=len(found.classes), **found.options)
+        model.load_state_dict(found.state_dict)
+        return model.eval(), found
+    if source != "imagenet":
+        known = " and ".join(SOURCES)
+        raise CourseError(f"There are no weights from {source!r}, only {known}.")
+    try:
+        if otherwise and course.scale() == "tiny":
+            why = "scale tiny; CNN_COURSE_SCALE=small takes those"
+            raise DownloadError(why, why)
+        found = imagenet(name.removesuffix("_torchvision"))
+    except DownloadError as error:
+        if otherwise is None:
+            raise
+        print(
+            f"Stand-in: {otherwise} with the course's weights from CIFAR-10 in place of"
+            f" {name} with ImageNet's ({error.reason})."
+        )
+        return pretrained(otherwise, "cifar10")
+    if name in MODELS:
+        return load_torchvision(build(name), found.state_dict).eval(), found
+    from torchvision import models  # here: it takes a second to import
+
+    model = models.get_model(name, weights=None)
+    model.load_state_dict(found.state_dict)
+    return model.eval(), found
+
+
+def imagenet(name: str) -> Weights:
+    """torchvision's weights for ImageNet's 1,000 classes.
+
+    Args:
+        name: of torchvision's network, as "resnet18", or of one set of its weights, as
+            "ResNet50_Weights.IMAGENET1K_V2"; the network's name means the first set.
+    """
+    entry = published(name)
+    source, prepare = (
+        find_imagenet(name, course.data_dir() / FOLDER),
+        entry.transforms(),
+    )
+    mean, std, size = tuple(prepare.mean), tuple(prepare.std), prepare.crop_size[0]
+    if "googlenet" in entry.url:  # torchvision's network turns the usual ones into it
+        mean, std = (0.5,) * 3, (0.5,) * 3
+    classes = tuple(entry.meta["categories"])
+    return Weights(load(source), mean, std, size, classes, source)
+
+
+def find_imagenet(name: str, folder: Path, *, online: bool | None = None) -> Path:
+    """torchvision's file in a folder, or `NAME-imagenet.pth`, or else a download.
+
+    Raises:
+        DownloadError: they are not on the disk, and cannot be downloaded.
+    """
+    url = published(name).url
+    theirs, by_hand = url.rsplit("/", 1)[-1], f"{name.lower()}-imagenet.pth"
+    if not (folder / theirs).is_file() and (folder / by_hand).is_file():
+        return folder / by_hand
+    begins = Path(theirs).stem.rsplit("-", 1)[-1]  # its name holds 8 digits of the hash
+    return fetch(Remote(theirs, begins, (url,)), folder, online=online)
+
+
+def published(name: str) -> Any:
+    """torchvision's entry for a network's first weights, or for the ones named."""
+    from torchvision import models  # here: it takes a second to import
+
+    try:
+        if "." in name:
+            return models.get_weight(name)
+        return next(iter(models.get_model_weights(name.lower())))
+    except (ValueError, KeyError, AttributeError, StopIteration) as error:
+        raise CourseError(
+            f"torchvision has no weights for {name!r}. Its networks are in"
+            " torchvision.models.list_models(), such as resnet18 or vgg16_bn."
+        ) from error
+
+
+def cifar10(name: str) -> Weights:
+    """The weights that the course trained itself on CIFAR-10, see `data/README.md`."""
+    path = OURS / f"{name.lower()}-cifar10.pt"
+    if not path.is_file():
+        ours = sorted(file.name.split("-")[0] for file in OURS.glob("*-cifar10.pt"))
+        raise CourseError(
+            f"The course has no weights of {name!r} for CIFAR-10, only of"
+            f" {', '.join(ours)}."
+        )
+    run = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    images, options = run["data"], run["model"]["options"]
+    mean, std, classes = (tuple(images[key]) for key in ("mean", "std", "classes"))
+    size = images["shape"][-1]
+    return Weights(load(path), mean, std, size, classes, path, options)
+
+
+def load(path: Path) -> dict[str, Tensor]:
+    """A file's state dict, or a checkpoint's, read without running any code in it.
+
+    Prefixes that wrappers put before every name are left out; a line says so.
+
+    Raises:
+        CourseError: there is no such file, or it holds something else; it says what.
+    """
+    if not path.is_file():
+        raise CourseError(f"There is no file {path}. Check its name and folder.")
+    try:
+        with path.open("rb") as file:
+            zipped = file.read(2) == b"PK"
+        if zipped:  # torch reads none of the checksums it writes, and packs nothing
+            with zipfile.ZipFile(path) as archive:
+                size = sum(member.file_size for member in archive.infolist())
+                if size > path.stat().st_size or archive.testzip():
+                    raise zipfile.BadZipFile
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # it depends on the bytes; the file is at fault
+        raise CourseError(f"{path} {what_it_is(path, error)}.") from error
+    for key in ("state_dict", "model_state_dict", "model"):
+        if isinstance(found, dict) and isinstance(found.get(key), dict):
+            found = found[key]
+    if not found or not is_state_dict(found):
+        raise CourseError(
+            f"{path} is no state dict. Save one: torch.save(model.state_dict(), path)."
+        )
+    return without_prefix(found)
+
+
+def what_it_is(path: Path, error: Exception) -> str:
+    """What a file is that torch could not read: the rest of a sentence."""
+    with path.open("rb") as file:
+        head = file.read(64)
+    for begins, kind in OTHERS.items():
+        if head.lstrip().startswith(begins):
+            return f"holds no weights, it is {kind}"
+    if not head:
+        return "is empty: copy it once more from where it came"
+    if head[8:9] == b"{":
+        return (
+            "is in the format safetensors: safetensors.torch.load_file reads it, and"
+            " torch.save makes a file of torch's of that"
+        )
+    if isinstance(error, pickle.UnpicklingError) and "nsupported" in str(error):
+        return (
+            "holds more than tensors, such as a whole network; reading it would run its"
+            " code. Where it was made: torch.save(model.state_dict(), path)"
+        )
+    return (
+        f"is damaged, or not in torch's format ({type(error).__name__}): compare its"
+        f" size, {path.stat().st_size:,} bytes, with the original's, and copy it again"
+    )
