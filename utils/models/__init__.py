@@ -12,7 +12,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import torch
 from torch import nn
 
 from utils.course import CourseError
@@ -50,47 +49,17 @@ def __getattr__(name: str) -> Callable[..., nn.Module]:
     raise AttributeError(f"There is no {name!r} in utils.models.")
 
 
-def build(name: str, *, image_size: int | None = None, **options: Any) -> nn.Module:
+def build(name: str, **options: Any) -> nn.Module:
     """The network of this name, with untrained weights.
 
     Args:
         name: a key of `MODELS`, in any case.
-        image_size: side of the images, in pixels: whether the network takes them.
         **options: what its builder takes, such as `num_classes` and `in_channels`.
 
     Raises:
-        CourseError: there is no network of this name, or it takes other images.
+        CourseError: there is no network of this name.
     """
     if name.lower() not in MODELS:
         known = ", ".join(MODELS)
         raise CourseError(f"No network is called {name!r}. Choose one of: {known}.")
-    builder = MODELS[name.lower()]
-    if image_size is not None:
-        if builder is TwoLayerCNN:  # its linear layer is made for one size
-            options["image_size"] = image_size
-        check_size(name, builder, options, image_size)
-    return builder(**options)
-
-
-def check_size(
-    name: str, builder: Callable[..., nn.Module], options: dict[str, Any], side: int
-) -> None:
-    """Refuse images whose size a network cannot take, and name the size it takes."""
-    with torch.device("meta"):  # shapes without numbers: milliseconds
-        network = builder(**options)
-        channels = next(p.shape[1] for p in network.parameters() if p.dim() == 4)
-
-    def takes(side: int) -> bool:
-        try:
-            network(torch.empty(2, channels, side, side, device="meta"))
-        except (RuntimeError, ValueError):
-            return False
-        return True
-
-    if not takes(side):
-        right = next((s for s in range(1, 300) if takes(s)), 4)  # 4: TwoLayerCNN
-        least = "at least " if side < right else ""
-        raise CourseError(
-            f"{name} takes images of {least}{right}x{right} pixels, and these have"
-            f" {side}x{side}: give it others, or take another network."
-        )
+    return MODELS[name.lower()](**options)
