@@ -79,11 +79,13 @@ def is_state_dict(found: object) -> bool:
     )
 
 
-def without_prefix(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def without_prefix(
+    state_dict: Mapping[str, Tensor], prefixes: tuple[str, ...] = PREFIXES
+) -> dict[str, Tensor]:
     """The weights without what wrappers put before every name; a line says what."""
     result, taken = dict(state_dict), ""
     while prefix := next(
-        (p for p in PREFIXES if result and all(n.startswith(p) for n in result)), ""
+        (p for p in prefixes if result and all(n.startswith(p) for n in result)), ""
     ):
         result = {name.removeprefix(prefix): t for name, t in result.items()}
         taken += prefix

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import tarfile
 import zipfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from utils.data import Splits
 from utils.download import DownloadError, Remote, fetch
 from utils.models import MODELS, build
 from utils.models.porting import (
+    PREFIXES,
     is_state_dict,
     last_layers,
     load_torchvision,
@@ -244,17 +246,20 @@ def load(path: Path) -> dict[str, Tensor]:
                 size = sum(member.file_size for member in archive.infolist())
                 if size > path.stat().st_size or archive.testzip():
                     raise zipfile.BadZipFile
+        elif tarfile.is_tarfile(path):  # torch before 2.6 runs what lies in one
+            raise tarfile.TarError
         found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # it depends on the bytes; the file is at fault
         raise CourseError(f"{path} {what_it_is(path, error)}.") from error
+    prefixes = PREFIXES[:2]  # a network may have a part called model
     for key in ("state_dict", "model_state_dict", "model"):
         if isinstance(found, dict) and isinstance(found.get(key), dict):
-            found = found[key]
+            found, prefixes = found[key], PREFIXES
     if not found or not is_state_dict(found):
         raise CourseError(
             f"{path} is no state dict. Save one: torch.save(model.state_dict(), path)."
         )
-    return without_prefix(found)
+    return without_prefix(found, prefixes)
 
 
 def what_it_is(path: Path, error: Exception) -> str:
