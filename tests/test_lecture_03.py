@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from utils.models.alexnet import AlexNet
+from utils.models.alexnet import alexnet
 
 
 def grouped(x, weight, groups, join=lambda parts: torch.cat(parts, dim=1)):
@@ -46,13 +46,13 @@ def in_place(images, draws):
 
 
 def shallow(width):
-    model = AlexNet(10, width=width, stem="cifar", dropout=0.2)
+    model = alexnet(10, width=width, stem="cifar", dropout=0.2)
     model.features[4] = nn.Identity()
     return model
 
 
 def untouched(width):
-    return AlexNet(10, width=width, stem="cifar")
+    return alexnet(10, width=width, stem="cifar")
 
 
 def no_conv_4(width):
