@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy import stats
 from torch.nn import functional as nnF
-from torchvision.transforms import InterpolationMode, v2
+from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as F
 from torchvision.transforms.transforms import RandomResizedCrop as TorchvisionCrop
 
@@ -222,47 +222,29 @@ def test_cutout_equals_torchvision_erase(images, size):
     assert torch.equal(cutout.apply(images, (y, x)), expected)
 
 
-def torchvision_mixing(transform, images, labels, params_of):
-    """torchvision's batch transform, which mixes an example with the one before it."""
-    # Older versions begin these methods' names with an underscore.
-    apply = getattr(transform, "transform", None) or transform._transform
-    images_out, labels_out = [], []
-    for i in range(len(images)):
-        params = {"labels": labels, "batch_size": len(images), **params_of(i)}
-        images_out.append(apply(images, params)[i])
-        labels_out.append(apply(labels, params)[i])
-    return torch.stack(images_out), torch.stack(labels_out)
-
-
-def test_mixup_equals_torchvision():
+def test_mixup_by_hand():
     images, labels = float_images(), probabilities()
-    lam, _ = MixUp(1.0).draw(images, rng())
-    expected = torchvision_mixing(
-        v2.MixUp(num_classes=10), images, labels, lambda i: {"lam": lam[i].item()}
-    )
-    got = MixUp(1.0).apply(images, labels, (lam, torch.arange(24).roll(1)))
-    assert_near(got[0], expected[0])
-    assert_near(got[1], expected[1])
+    lam, partner = params = MixUp(1.0).draw(images, rng())
+    got = MixUp(1.0).apply(images, labels, params)
+    for i, share in enumerate(lam.tolist()):
+        for new, old in zip(got, (images, labels), strict=True):
+            assert_near(new[i], share * old[i] + (1 - share) * old[partner[i]])
 
 
 @pytest.mark.parametrize("images", [uint8_images(96), float_images(96)])
-def test_cutmix_equals_torchvision(images, monkeypatch):
+def test_cutmix_by_hand(images):
+    """The box and its share as torchvision's `v2.CutMix.make_params` has them."""
     labels = probabilities(96)
-    lam, _, y, x = CutMix(0.5).draw(images, rng())
-    transform = v2.CutMix(num_classes=10)
-
-    def params_of(i):  # torchvision draws lambda, then x, then y
-        centre = iter([x[i : i + 1], y[i : i + 1]])
-        monkeypatch.setattr(transform._dist, "sample", lambda shape: lam[i])
-        with monkeypatch.context() as patch:
-            patch.setattr(torch, "randint", lambda *args, **kwargs: next(centre))
-            make = getattr(transform, "make_params", None) or transform._get_params
-            return make([images])
-
-    expected = torchvision_mixing(transform, images, labels, params_of)
-    got = CutMix(0.5).apply(images, labels, (lam, torch.arange(96).roll(1), y, x))
-    assert torch.equal(got[0], expected[0])
-    assert_near(got[1], expected[1])
+    params = CutMix(0.5).draw(images, rng())
+    mixed, shares = CutMix(0.5).apply(images, labels, params)
+    for i, (lam, j, y, x) in enumerate(zip(*(p.tolist() for p in params), strict=True)):
+        h, w = (int(0.5 * math.sqrt(1 - lam) * side) for side in (20, 28))
+        expected = images[i].clone()
+        rows, columns = slice(max(y - h, 0), y + h), slice(max(x - w, 0), x + w)
+        expected[:, rows, columns] = images[j, :, rows, columns]
+        assert torch.equal(mixed[i], expected)
+        area = expected[0, rows, columns].numel() / (20 * 28)
+        assert_near(shares[i], (1 - area) * labels[i] + area * labels[j])
 
 
 # --- the draws -----------------------------------------------------------------------
@@ -296,14 +278,6 @@ def test_mixing_repeats_with_its_seed_and_draws_per_example(mixing):
     lam, partner, *_ = mixing.draw(images, rng(3))
     assert len(lam.unique()) == 24
     assert partner.sort().values.tolist() == list(range(24)) != partner.tolist()
-
-
-def test_global_seed_and_global_state_play_no_part():
-    torch.manual_seed(0)
-    state = torch.get_rng_state()
-    for augmentation in [*ALL, *MIXING]:
-        augmented(augmentation, uint8_images())
-    assert torch.equal(state, torch.get_rng_state())
 
 
 def test_crop_places_are_uniform():
@@ -443,11 +417,13 @@ def test_degenerate_settings_change_nothing(augmentation, images):
 
 
 @pytest.mark.parametrize("augmentation", [*ALL, *MIXING], ids=str)
-def test_the_input_is_not_changed(augmentation):
+def test_neither_the_input_nor_the_global_generator_is_changed(augmentation):
+    state = torch.get_rng_state()
     for images in (uint8_images(), float_images()):
         before = images.clone()
         augmented(augmentation, images)
         assert torch.equal(images, before)
+    assert torch.equal(state, torch.get_rng_state())
 
 
 @pytest.mark.parametrize("images", [uint8_images(), float_images()])

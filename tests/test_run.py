@@ -198,18 +198,6 @@ def test_streams_are_merged_in_order(tmp_path):
     assert [o.get("text") for o in merged] == ["ab\n", None, "2/2\n"]
 
 
-def test_a_widget_leaves_its_picture_alone():
-    view = {outputs.WIDGET: {"model_id": "1"}}
-    both = v4.new_output("execute_result", view | {"image/png": "aGk="})
-    alone = v4.new_output("display_data", view)
-    nb = v4.new_notebook(cells=[v4.new_code_cell("x", outputs=[both, alone])])
-    nb.metadata.widgets = {"application/vnd.jupyter.widget-state+json": {}}
-    outputs.drop_widgets(nb)
-    assert nb.cells[0].outputs[0].data == {"image/png": "aGk="}
-    assert outputs.WIDGET in nb.cells[0].outputs[1].data  # nothing else to show
-    assert "widgets" not in nb.metadata
-
-
 def test_nbval_runs_all_and_fails_where_it_should(root):
     good = nbformat.read(root / "notebooks/90_good.ipynb", 4)
     for number, cell in enumerate(outputs.code_cells(good), start=1):

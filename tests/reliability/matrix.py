@@ -157,10 +157,10 @@ def main() -> int:
     wanted = [one for one in ENVIRONMENTS if not asked or one.python in asked]
     failed = 0
     for row in filter(None, map(check, wanted)):
-        print(row["python"], row["packages"], row["tests"], row["cells"], flush=True)
+        print(row, flush=True)
         keep(row)
         failed += not passed(row)
-    return int(failed > 0)
+    return failed
 
 
 if __name__ == "__main__":
