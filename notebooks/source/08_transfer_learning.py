@@ -149,7 +149,7 @@ def milliseconds(network, side):
     return 1000 * min(times)
 
 
-shrink = course.pick(tiny=0.4, small=1, full=1)  # of the photo's side
+shrink = course.pick(tiny=0.3, small=1, full=1)  # of the photo's side
 for name in zoo:
     side = int(entries[name].transforms().crop_size[0] * shrink)
     time = milliseconds(copy.deepcopy(nets[name]), side)
