@@ -738,7 +738,7 @@ for ours, theirs in zip(losses, same["train_loss"], strict=True):
 batch_size = course.pick(tiny=32, small=128, full=128)
 train = digits.train.loader(batch_size, shuffle=True, seed=run.seed)
 val = digits.val.loader(500)
-epochs = course.pick(tiny=10, small=5, full=20)
+epochs = course.pick(tiny=7, small=5, full=20)
 
 torch.manual_seed(run.seed)
 lenet = LeNet5()
@@ -903,7 +903,7 @@ look.shape_table(TwoLayerCNN(), (3, 32, 32))
 
 # %%
 def train_on_photos(model, name):
-    some = photos.train.subset(course.pick(tiny=1600, small=None, full=None))
+    some = photos.train.subset(course.pick(tiny=1200, small=None, full=None))
     loader = some.loader(8, shuffle=True, seed=run.seed)
     return fit(model, loader, photos.val.loader(500), epochs=4, lr=0.001, name=name)
 
