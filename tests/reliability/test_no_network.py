@@ -15,7 +15,7 @@ from tools import bundle
 from utils.course import ROOT
 
 LECTURES = [path.stem[:2] for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))]
-TESTS = ("loader", "course", "data", "photos", "weights", "lenet", "check", "train")
+TESTS = ("loader", "course", "data", "photos", "pretrained", "lenet", "check", "train")
 REAL = Path(os.environ.get("CNN_COURSE_DATA", "no folder"))
 STAND_IN = r"Stand-in: [^<\n]+ in place of ([^(<\n]+?) \("
 ALONE = 'ip link set lo up && exec "$@"'  # in a network with nothing but itself
