@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from utils.course import CourseError
 from utils.models.alexnet import AlexNet, LocalResponseNorm
 from utils.models.googlenet import TORCHVISION, GoogLeNet
-from utils.models.resnet import Bottleneck
 from utils.models.vgg import VGG
 
 # What nn.DataParallel, torch.compile and Lightning put before every name.
@@ -37,23 +36,15 @@ def load_torchvision(
 ) -> nn.Module:
     """Give a network the weights of torchvision's network of the same name.
 
-    Args:
-        model: from `alexnet`, `vgg11` to `vgg19` and their `_bn`,
-            `googlenet_torchvision`, or `resnet18` to `resnet152`, at full width.
-        state_dict: of torchvision's network; helper heads that the model was built
-            without are left out. GoogLeNet's published weights want images with mean
-            and standard deviation 0.5: torchvision makes these inside the network.
-        head: False keeps the last linear layer, for other classes than torchvision's.
+    Heads that the model was built without are left out; head=False also keeps the last
+    linear layer, for other classes than torchvision's.
 
     Raises:
         CourseError: the weights do not fit; the message names them with their shapes.
     """
     check_form(model)
     if not is_state_dict(state_dict):
-        raise CourseError(
-            f"The weights are a {type(state_dict).__name__} and hold other things than"
-            " tensors: give network.state_dict(), or what torch.load returns for it."
-        )
+        raise CourseError("Give tensors by name, such as network.state_dict().")
     last = () if head else last_layers(model)
     left = last if getattr(model, "heads", ()) else (*last, "heads.")
     given = renamed(model, without_prefix(state_dict))
@@ -66,8 +57,8 @@ def load_torchvision(
     except RuntimeError as error:
         raise CourseError(
             f"The weights do not fit this network: {shorten(str(error), 500)} Build"
-            " torchvision's network of the same name, at width=1, with the default stem"
-            " and the same num_classes; head=False leaves the last layer out."
+            " torchvision's network of the same name at width=1 with the same"
+            " num_classes; head=False leaves the last layer out."
         ) from error
     return model
 
@@ -133,15 +124,10 @@ def last_layers(model: nn.Module) -> tuple[str, ...]:
 
 def check_form(model: nn.Module) -> None:
     """Refuse a form that has the same weights, but computes otherwise."""
-    faults = {
-        "the form of googlenet_torchvision()": lambda m: (
-            isinstance(m, GoogLeNet) and m.form != TORCHVISION
-        ),
-        "no local response norm": lambda m: isinstance(m, LocalResponseNorm),
-        "stride_on='3x3'": lambda m: (
-            isinstance(m, Bottleneck) and m.conv1.stride != (1, 1)
-        ),
-    }
-    for right, wrong in faults.items():
-        if any(map(wrong, model.modules())):
-            raise CourseError(f"torchvision's weights are of a network with {right}.")
+    for m in model.modules():
+        form = isinstance(m, GoogLeNet) and m.form != TORCHVISION
+        if form or isinstance(m, LocalResponseNorm):
+            raise CourseError(
+                "torchvision's weights are of googlenet_torchvision(), and of networks"
+                " without local response norm."
+            )

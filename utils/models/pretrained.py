@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import re
 import tarfile
 import zipfile
 from dataclasses import dataclass, field, replace
@@ -31,13 +32,18 @@ SOURCES = ("imagenet", "cifar10")
 OURS = course.ROOT / "data" / "weights"
 FOLDER = "weights"  # in the data folder
 # What stands in place of weights, by how the file begins.
-OTHERS = {
-    b"version https://git-lfs": "a git-LFS pointer: `git lfs pull` brings the file",
-    b"<": "a web page: download again, from the link to the file itself",
-    b"\x89HDF": "HDF5, as Keras writes it, and not torch's format",
-    b"\x1f\x8b": "packed with gzip: unpack it first",
-    b"{": "JSON text, such as a network's settings: the weights lie in another file",
-}
+OTHERS = (
+    (rb"version https://git-lfs", "a git-LFS pointer: `git lfs pull` brings the file"),
+    (rb"\s*<", "a web page: download again, from the link to the file itself"),
+    (rb"\x89HDF", "HDF5, as Keras writes it, and not torch's format"),
+    (rb"\x1f\x8b", "packed with gzip: unpack it first"),
+    (rb"\s*\{", "JSON, such as a network's settings: the weights lie in another file"),
+    (
+        rb".{8}\{",
+        "safetensors: safetensors.torch.load_file reads it, not torch.load",
+    ),
+    (rb"\Z", "an empty file: copy it once more from where it came"),
+)
 
 
 class Transfer(nn.Module):
@@ -126,10 +132,9 @@ def pretrained(
 
     Args:
         name: of a network in `MODELS`, or else of one of torchvision's.
-        source: "imagenet", torchvision's weights, from the disk or downloaded; or
-            "cifar10", those that the course trained itself.
-        otherwise: a network with weights of the course that takes the place of one with
-            ImageNet's, if these cannot be had, and at scale tiny; a line says so.
+        source: "imagenet", torchvision's weights, or "cifar10", the course's own.
+        otherwise: a network with the course's weights that stands in, as a line says,
+            where ImageNet's cannot be had, and at scale tiny.
 
     Raises:
         CourseError: there are no such weights, they are damaged, or cannot be had.
@@ -165,17 +170,9 @@ def pretrained(
 
 
 def imagenet(name: str) -> Weights:
-    """torchvision's weights for ImageNet's 1,000 classes.
-
-    Args:
-        name: of torchvision's network, as "resnet18", or of one set of its weights, as
-            "ResNet50_Weights.IMAGENET1K_V2"; the network's name means the first set.
-    """
-    entry = published(name)
-    source, prepare = (
-        find_imagenet(name, course.data_dir() / FOLDER),
-        entry.transforms(),
-    )
+    """torchvision's weights for ImageNet's 1,000 classes, the first of several sets."""
+    entry, source = published(name), find_imagenet(name, course.data_dir() / FOLDER)
+    prepare = entry.transforms()
     mean, std, size = tuple(prepare.mean), tuple(prepare.std), prepare.crop_size[0]
     if "googlenet" in entry.url:  # torchvision's network turns the usual ones into it
         mean, std = (0.5,) * 3, (0.5,) * 3
@@ -198,14 +195,12 @@ def find_imagenet(name: str, folder: Path, *, online: bool | None = None) -> Pat
 
 
 def published(name: str) -> Any:
-    """torchvision's entry for a network's first weights, or for the ones named."""
+    """torchvision's entry for a network's first weights."""
     from torchvision import models  # here: it takes a second to import
 
     try:
-        if "." in name:
-            return models.get_weight(name)
         return next(iter(models.get_model_weights(name.lower())))
-    except (ValueError, KeyError, AttributeError, StopIteration) as error:
+    except (ValueError, StopIteration) as error:
         raise CourseError(
             f"torchvision has no weights for {name!r}. Its networks are in"
             " torchvision.models.list_models(), such as resnet18 or vgg16_bn."
@@ -217,10 +212,8 @@ def cifar10(name: str) -> Weights:
     path = OURS / f"{name.lower()}-cifar10.pt"
     if not path.is_file():
         ours = sorted(file.name.split("-")[0] for file in OURS.glob("*-cifar10.pt"))
-        raise CourseError(
-            f"The course has no weights of {name!r} for CIFAR-10, only of"
-            f" {', '.join(ours)}."
-        )
+        known = ", ".join(ours)
+        raise CourseError(f"Of {name!r} there are no weights, only of {known}.")
     run = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     images, options = run["data"], run["model"]["options"]
     mean, std, classes = (tuple(images[key]) for key in ("mean", "std", "classes"))
@@ -239,12 +232,9 @@ def load(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise CourseError(f"There is no file {path}. Check its name and folder.")
     try:
-        with path.open("rb") as file:
-            zipped = file.read(2) == b"PK"
-        if zipped:  # torch reads none of the checksums it writes, and packs nothing
+        if zipfile.is_zipfile(path):  # torch reads none of the checksums it writes
             with zipfile.ZipFile(path) as archive:
-                size = sum(member.file_size for member in archive.infolist())
-                if size > path.stat().st_size or archive.testzip():
+                if archive.testzip():
                     raise zipfile.BadZipFile
         elif tarfile.is_tarfile(path):  # torch before 2.6 runs what lies in one
             raise tarfile.TarError
@@ -266,22 +256,14 @@ def what_it_is(path: Path, error: Exception) -> str:
     """What a file is that torch could not read: the rest of a sentence."""
     with path.open("rb") as file:
         head = file.read(64)
-    for begins, kind in OTHERS.items():
-        if head.lstrip().startswith(begins):
+    for begins, kind in OTHERS:
+        if re.match(begins, head, re.DOTALL):
             return f"holds no weights, it is {kind}"
-    if not head:
-        return "is empty: copy it once more from where it came"
-    if head[8:9] == b"{":
-        return (
-            "is in the format safetensors: safetensors.torch.load_file reads it, and"
-            " torch.save makes a file of torch's of that"
-        )
     if isinstance(error, pickle.UnpicklingError) and "nsupported" in str(error):
         return (
             "holds more than tensors, such as a whole network; reading it would run its"
             " code. Where it was made: torch.save(model.state_dict(), path)"
         )
     return (
-        f"is damaged, or not in torch's format ({type(error).__name__}): compare its"
-        f" size, {path.stat().st_size:,} bytes, with the original's, and copy it again"
+        f"is damaged or not in torch's format ({type(error).__name__}): copy it again"
     )
