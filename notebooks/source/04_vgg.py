@@ -1,9 +1,9 @@
 # %% [markdown] slide="slide"
 # # VGG: depth from small kernels
 #
-# One kind of layer, a 3 × 3 convolution, stacked eight to sixteen times. We weigh small
-# kernels against a large one, build all six networks from one table, and ask what depth
-# is worth.
+# One kind of layer, a 3 × 3 convolution, stacked eight to sixteen times. We compare
+# small kernels with a large one, build all six networks from one table, and ask what
+# depth gains.
 #
 # *Simonyan, Zisserman: Very Deep Convolutional Networks for Large-Scale Image
 # Recognition. International Conference on Learning Representations (ICLR), 2015.*
@@ -13,24 +13,25 @@
 #
 # After this lecture we can
 #
-# 1. compute what a stack of convolutions sees, and what it costs;
+# 1. compute the receptive field of a stack of convolutions, and its cost;
 # 2. build each VGG from its list, and prove its parameters and multiply-adds;
-# 3. say where a network's memory and its parameters sit, layer by layer;
-# 4. write adaptive pooling's exact rule, and choose initial weights that survive depth.
+# 3. say where a network's memory and its parameters are, layer by layer;
+# 4. write adaptive pooling's exact rule, and choose first weights that suit depth.
 #
 # A run takes a quarter of a minute at scale `tiny`, and six to ten minutes at `small`
-# on a laptop.
+# on a laptop. All numbers in the text are from a run at `small`.
 
 # %% [markdown] slide="slide"
 # ## Question
 #
 # VGG-16 holds **138,357,544** numbers, in 16 layers with weights.
 #
-# **Which share of them sits in a single layer?**
+# **Which share of them is in a single layer?**
 #
 # *A guess, before anything is computed: 10, 25, 50 or 75 %?*
 #
-# *A second guess: on small photos, how many points does VGG-19 gain over VGG-11?*
+# *A second guess: after 315 training steps on small photos, how many points is VGG-19
+# ahead of VGG-11?*
 
 # %% [markdown] slide="skip"
 # ## Set-up
@@ -62,9 +63,9 @@ photos = data.cifar10()
 # %% [markdown] slide="slide"
 # ## The idea: one small part, many times
 #
-# AlexNet has kernels of 11, 5 and 3. Which size is best? The paper does not choose: it
-# takes the **smallest kernel that knows left from right and up from down**, 3 × 3, and
-# varies one thing alone, the depth.
+# AlexNet has kernels of 11, 5 and 3. Which size is best? The paper takes 3 × 3, the
+# **smallest kernel that knows left, right, up and down**. Then it changes one thing
+# alone, the depth.
 
 # %% tags=["hide-input"]
 Stage = diagrams.Stage
@@ -83,14 +84,15 @@ diagrams.network(
 
 # %% [markdown] slide="notes"
 # Configuration D of the paper's Table 1, known as VGG-16: 13 convolutions and 3 linear
-# layers have weights. Simplified: each box of a block stands for its convolutions, a
-# ReLU behind each, and the pooling. Two rules give the whole shape. A convolution pads
-# by one ring and keeps the sides; a pooling halves them, and the next block has twice
-# the channels, up to 512.
+# layers have weights. Each box stands for a block's convolutions, a ReLU after each,
+# and the pooling.
 
 # %% [markdown] slide="subslide"
-# **Against AlexNet**: predict which of the three quantities grows most, from AlexNet to
-# VGG-16. The networks stand on the `meta` device: shapes, and no values.
+# This is VGG-16. A convolution keeps the sides. A pooling halves them, and the next
+# block has twice the channels, up to 512.
+#
+# **Against AlexNet:** which of the three quantities grows most? The `meta` device
+# builds networks of shapes without values.
 
 # %% check=True
 with torch.device("meta"):
@@ -104,22 +106,16 @@ for name, net in pair.items():
     print(f"{name:8}{layers:8}  {sides:9}{parameters:14,}{work:16,}")
 
 # %% [markdown]
-# Twice the layers, 2.3 times the parameters, and **22 times the work**. In the
-# competition of 2014 VGG had 7.3 % top-5 error; AlexNet had 15.3 % in 2012.
-
-# %% [markdown] slide="notes"
-# In both cases the predictions of several networks were averaged. Our count is of the
-# AlexNet that torchvision builds, in one column (2014); that of 2012 has 60,965,224
-# parameters. The slides quote "11.7 % in 2013 → 7.3
-# %": the 11.7 are the winner's of 2013, another group, as the paper's Table 7 says.
-# GoogLeNet won in 2014 with 6.7 %; two VGG networks reached 6.8 % after the deadline.
+# Twice the layers, 2.3 times the parameters, and **22 times the work**. In the contest
+# of 2014 VGG has 7.3 % top-5 error; AlexNet has 16.4 % in 2012. Both average several
+# networks, and neither uses outside data. GoogLeNet wins in 2014 with 6.7 %.
 
 # %% [markdown] slide="slide"
 # ## Three 3 × 3 see what one 7 × 7 sees
 #
-# A value behind one 3 × 3 convolution sees 3 pixels across. Put a second one behind: it
-# sees 3 values, the outer ones see one pixel further. **How many pixels do three
-# see?** Each adds k − 1.
+# The *receptive field* of a value is the square of pixels that it depends on. After one
+# 3 × 3 convolution it is 3 pixels wide. A second one reads 3 such values, and the outer
+# two reach one pixel further. **How wide is it after three?** Each adds k − 1.
 
 # %% check=True
 def conv(k, channels=8):
@@ -133,12 +129,13 @@ for sides in ([3], [3, 3], [3, 3, 3], [7], [3, 3, 3, 3, 3], [11]):
     print(f"{sides!s:16} formula {formula:2}   by gradient {seen[0]:2} × {seen[1]}")
 
 # %% [markdown]
-# Three reach 7, as the slides say; five reach AlexNet's 11. The gradient of one output
-# value is not 0 exactly where that value looks: two ways, one answer.
+# Three reach 7, as one 7 × 7 does; five reach AlexNet's 11. The second count asks which
+# pixels have a gradient that is not 0. Two ways, one answer.
 
 # %% [markdown] slide="subslide"
-# **Before you move it:** how many layers of 3 × 3 see 11 pixels, and how many of 5 × 5?
-# And three layers of 3 × 3, each with stride 2: more than twice as far?
+# **Before you move it:** how many layers of 3 × 3 reach 11 pixels, and how many of
+# 5 × 5? And three layers of 3 × 3, each with stride 2: do they reach more than twice as
+# far?
 
 # %%
 # alt: Rows of dots from one value at the top to the pixels at the bottom. Behind three
@@ -146,15 +143,15 @@ for sides in ([3], [3, 3], [3, 3, 3], [7], [3, 3, 3, 3, 3], [11]):
 ranges = {"layers": (1, 5), "kernel": [1, 3, 5, 7], "stride": (1, 2)}
 sliders.explore(kernels.receptive_field, **ranges)
 
-# %% [markdown] slide="notes"
-# Five of 3 × 3 see 1 + 5 · 2 = 11. Of 5 × 5 two see 9 and three see 13. With stride 2
-# each layer's step counts double for the next: 1 + 2 + 4 + 8 = 15, more than twice 7.
-# And kernels of 1 see one pixel, however many there are.
+# %% [markdown]
+# Five of 3 × 3 reach 1 + 5 · 2 = 11. Two of 5 × 5 reach 9, and three reach 13. With
+# stride 2 each layer's step counts double for the next: 1 + 2 + 4 + 8 = 15, more than
+# twice 7.
 
 # %% [markdown] slide="subslide"
-# **The same square, seen alike?** We set all weights to 1 and ask each pixel for its
-# gradient. That counts the *paths* from the pixel to the middle value. How many paths
-# does the corner have behind three layers, how many the centre?
+# **Does each pixel count alike?** We set all weights to 1 and take the gradient of the
+# middle value. It counts the *paths* from each pixel. How many has the corner after
+# three layers, and how many the centre?
 
 # %% check=True
 def paths(kernels, size=9):
@@ -191,14 +188,14 @@ title = "Paths from each pixel: the same 7 × 7 pixels, with another emphasis"
 fig.suptitle(title, x=0.01, ha="left");
 
 # %% [markdown]
-# The corner has one path, the centre 7 × 7 = 49. A stack looks **mainly at the middle**
-# and less at the rim; a single 7 × 7 kernel may weigh all 49 pixels as it likes.
+# The corner has one path, the centre 7 × 7 = 49. A stack depends **mainly on the
+# middle** of its receptive field. A single 7 × 7 kernel may weigh all 49 pixels freely.
 
 # %% [markdown] slide="slide"
 # ## 27 weights against 49, between channels
 #
-# The slides count 3 · (3 · 3) = 27 weights against 7 · 7 = 49. That is one pair of
-# channels. For C channels in and out, what does a layer hold?
+# For one pair of channels, three 3 × 3 kernels have 3 · 9 = 27 weights and one 7 × 7
+# has 49. What do layers with C channels in and out hold?
 
 # %% check=True
 print(f"{'':12}{'C = 64':>12}{'C = 256':>12}{'C = 512':>12}")
@@ -212,12 +209,12 @@ assert counts == {n: [w * c * c for c in (64, 256, 512)] for n, w in ((3, 27), (
 print(f"49 C² / 27 C² = {49 / 27:.2f}")
 
 # %% [markdown]
-# **27 C² against 49 C²**: the large kernel needs 81 % more, and as many more
-# multiply-adds, since each weight is used once a position.
+# **27 C² against 49 C²**: the large kernel needs 81 % more weights. It needs 81 % more
+# multiply-adds too, since each weight is used once at each position.
 
 # %% [markdown] slide="subslide"
-# And three ReLUs in place of one. Are they needed? Leave them out: then the stack **is**
-# one 7 × 7 kernel. We find it by sending in a single bright pixel.
+# The stack also has three ReLUs instead of one. Are they needed? Without them the stack
+# **is** one 7 × 7 kernel. We find that kernel by sending in a single bright pixel.
 
 # %% check=True
 small = torch.randn(3, 1, 1, 3, 3, generator=torch.Generator().manual_seed(0)).double()
@@ -238,12 +235,13 @@ by_large = F.conv2d(image, large)
 print("without ReLUs:", torch.allclose(stacked(image), by_large), tuple(large.shape))
 print("with ReLUs:   ", torch.allclose(stacked(image, torch.relu), by_large))
 
-# %% [markdown] slide="notes"
-# So without ReLUs the stack is a 7 × 7 kernel with 27 free numbers in place of 49: not
-# every 7 × 7 kernel can be had. The paper (Sec. 2.3) calls the stack "a regularisation"
-# of the 7 × 7 filters, forced into a decomposition, "with non-linearity injected in
-# between". It measured the other side too (Sec. 4.1): a network like B, each pair of 3
-# × 3 replaced by one 5 × 5, had a top-1 error 7 % higher.
+# %% [markdown] slide="subslide"
+# They are. Without ReLUs the stack is a 7 × 7 kernel made of 27 free numbers, not 49:
+# not every 7 × 7 kernel is possible. With ReLUs it computes what no single kernel can.
+#
+# **Are small kernels better?** The paper's test (Sec. 4.1) replaces each pair of 3 × 3
+# in B by one 5 × 5. The top-1 error is 7 % higher. This lecture does not repeat that
+# test.
 
 # %% [markdown] slide="slide"
 # ## Build: a network is a list
@@ -262,41 +260,43 @@ for letter, config in CONFIGS.items():
     print(f"{letter:6}{numbers!s:>18}{sum(numbers) + 3:14}{extra}")
 
 # %% [markdown]
-# The slides say that "the first two blocks have one convolution": of **A alone** (and
-# A-LRN). From B on they have two.
+# In how many convolutions a block has. A is VGG-11, B VGG-13, D VGG-16 and E VGG-19,
+# named by layers with weights. It is a common mistake that the first two blocks have
+# one convolution: this holds for **A alone** (and A-LRN).
 
 # %% [markdown] slide="notes"
-# So A is VGG-11, B VGG-13, D VGG-16 and E VGG-19, named by layers with weights. C has 16
-# too, three of them 1 × 1: those mix channels and bend once more, and see no further.
-# A-LRN asks whether AlexNet's normalisation helps; it does not (29.7 against 29.6 %
-# top-1 error), and the paper leaves it out from then on.
+# C has 16 layers too, three of them 1 × 1: they mix channels and leave the receptive
+# field as it is. A-LRN adds AlexNet's normalisation. It does not help: 29.7 against
+# 29.6 % top-1 error.
 
 # %% [markdown] slide="subslide"
-# A layer of the table is read into kernel and channels; a block is built from a tuple.
+# `read_layer` turns an entry of the table into kernel size and channels. `VGGBlock`
+# builds a block from a tuple.
 
 # %% mirror="utils.models.vgg:read_layer" slide="-"
 
 # %% mirror="utils.models.vgg:VGGBlock" slide="subslide"
 
 # %% [markdown] slide="subslide"
-# The third block of D at its place in the network: 128 channels of 56 × 56 come in.
-# Predict its output, and the parameters of its first convolution: 256 · (128 · 9 + 1).
+# The third block of D gets 128 channels of 56 × 56. Predict its output, and the
+# parameters of its first convolution.
 
 # %% check=True
 look.shape_table(VGGBlock(128, CONFIGS["D"][2]), (128, 56, 56))
 
 # %% [markdown]
-# 256 × 1,153 = 295,168. Three convolutions keep 56 × 56, the pooling leaves 28 × 28.
+# 256 · (128 · 9 + 1) = 295,168. Three convolutions keep 56 × 56, and the pooling leaves
+# 28 × 28.
 
 # %% [markdown] slide="subslide"
-# Blocks in a row, then linear layers: any number of hidden ones, or none.
+# Blocks follow each other, then linear layers: any number of hidden ones, or none.
 
 # %% mirror="utils.models.vgg:vgg_features" slide="-"
 
 # %% mirror="utils.models.vgg:vgg_classifier" slide="subslide"
 
 # %% [markdown] slide="subslide"
-# And the whole. Two of its lines get a section each: `AdaptiveAvgPool2d` and
+# And the whole network. Two of its lines get a section each: `AdaptiveAvgPool2d` and
 # `initialize`.
 
 # %% mirror="utils.models.vgg:initialize" slide="-"
@@ -306,8 +306,8 @@ look.shape_table(VGGBlock(128, CONFIGS["D"][2]), (128, 56, 56))
 # %% [markdown] slide="slide"
 # ## Assemble: all six, counted
 #
-# Network D from its parts. Then the six in one loop, beside the paper's Table 2, which
-# gives millions of parameters.
+# Network D from its parts. Then the six in one loop, with the builder `vgg`, beside the
+# paper's Table 2, which gives millions of parameters.
 
 # %% check=True
 with torch.device("meta"):
@@ -324,16 +324,12 @@ for letter, millions in table.items():
 assert look.totals(vgg16, (3, 224, 224)) == (138_357_544, 15_470_264_320)
 
 # %% [markdown]
-# From A to E the work grows by 158 %, the parameters by 8 %: depth is paid in time.
-
-# %% [markdown] slide="notes"
-# `vgg("D")` is the builder in `utils.models.vgg`: it puts the same parts together, and
-# knows a width factor and small images besides. LRN has no weights, and the counter
-# does not count its few operations.
+# All six agree with the paper. From A to E the work grows by 158 % and the parameters
+# by 8 %: depth costs time.
 
 # %% [markdown] slide="subslide"
-# **What does the last map see?** The formula, for each configuration. Predict whether
-# C's 1 × 1 kernels change anything against B.
+# **What is the receptive field of the last map?** Predict whether C's 1 × 1 kernels
+# change anything against B.
 
 # %% check=True
 with torch.device("meta"):
@@ -341,13 +337,14 @@ with torch.device("meta"):
 print(reach)
 
 # %% [markdown]
-# C sees as far as B: its three layers add non-linearity alone. D's 3 × 3 kernels at the
-# same places see further, and do better (Table 3: 27.0 against 28.1 % error). So both
-# count: the paper's argument in one pair of columns.
+# They do not: C reaches 156 pixels, as B does. D has 3 × 3 kernels at the same places
+# and reaches 212. Its top-1 error is smaller, 27.0 against 28.1 % (the paper's Table
+# 3). The paper concludes that the wider receptive field helps.
 
 # %% [markdown] slide="subslide"
-# **Three networks of our slides are one class.** VGG-11 for grey images of 224 × 224; a
-# VGG-16 for 32 × 32 with more dropout; a VGG-11 with a single linear layer.
+# **Three networks of published runs are one class.** The first is a VGG-11 for grey
+# images of 224 × 224. The second is a VGG-16 for 32 × 32 with more dropout. The third
+# is a VGG-11 with a single linear layer.
 
 # %% check=True
 forms = {
@@ -364,17 +361,16 @@ for name, (build, config, options, shape) in forms.items():
     print(f"{name:13} {shape} -> {tuple(logits.shape)}  {parameters:11,} parameters")
     print(f"{'':13} first linear layer {first.in_features} -> {first.out_features}")
 
-# %% [markdown] slide="notes"
-# Five poolings turn 32 into 1, so 512 numbers enter the linear layers, where 512 · 7 · 7
-# = 25,088 do at 224. That one matrix shrinks by a factor of 49. VGG needs no other stem
-# for small images: its first kernels are small already, unlike AlexNet's.
+# %% [markdown]
+# At 32 × 32 five poolings leave 1 × 1, so 512 numbers enter the linear layers. At 224
+# it is 512 · 7 · 7 = 25,088. VGG needs no other first layer for small images: its
+# kernels are small already.
 
 # %% [markdown] slide="slide"
 # ## Memory early, parameters late
 #
-# The output of a layer must be kept for the backward pass: that is memory, for each
-# image. Parameters are memory once. Before we draw it, for VGG-16: is it the same
-# layers that cost both?
+# The output of a layer is kept for the backward pass. That is memory, for each image.
+# Parameters need memory once. Do the same layers of VGG-16 cost both?
 
 # %% check=True
 calls, parameters, work = trace(vgg16, (3, 224, 224))
@@ -412,22 +408,17 @@ axes[0].set_ylim(15.6, -0.6)
 fig.suptitle("VGG-16: three costs, at three places", x=0.01, ha="left");
 
 # %% [markdown]
-# No: memory sits in the first block, parameters in one linear layer, work in between.
-# **102,764,544 of 138,357,544**: the first answer.
-
-# %% [markdown] slide="notes"
-# Counted in float32, 4 bytes a value, convolutions and linear layers only. A training
-# step keeps more: poolings, and a gradient for every weight. Which remedy fits which
-# cost follows from the picture. Smaller images or batches save activations; leaving out
-# the hidden linear layers, as GoogLeNet and ResNet do, saves parameters: VGG-11
-# with one linear layer, for small photos, has 9.2 million in place of 132.9.
+# No. Almost half of the memory is in the first block, three quarters of the parameters
+# in one linear layer. The work is spread over the convolutions. **102,764,544 of
+# 138,357,544**: this answers the first question.
 
 # %% [markdown] slide="slide"
 # ## Adaptive pooling: the exact rule
 #
-# `AdaptiveAvgPool2d(7)` makes 7 × 7 values of maps of any size. The slides give it one
-# stride and one kernel: stride = n // out, kernel = n − (out − 1) · stride. Here is
-# torch's rule: window i goes from ⌊i · n / out⌋ to ⌈(i + 1) · n / out⌉.
+# `AdaptiveAvgPool2d(7)` makes 7 × 7 values of maps of any size. A common mistake
+# describes it by one stride and one kernel: stride = n // out, kernel = n − (out − 1) ·
+# stride. The output calls this rule `slides`. In torch's rule window i goes from
+# ⌊i · n / out⌋ to ⌈(i + 1) · n / out⌉.
 
 # %% check=True slide="subslide"
 def windows(n, out):
@@ -446,8 +437,8 @@ for n in (14, 10, 4):
     print(f"         slides {slides_windows(n, 7)}")
 
 # %% [markdown]
-# 14 → 7: equal. 10 → 7: torch's windows hold 2 or 3 values and overlap by one at most;
-# the slides' hold 4 each. And 4 → 7: torch uses values again; the slides' stride is 0.
+# 14 → 7: equal. 10 → 7: torch's windows hold 2 values or 3; the other rule's hold 4.
+# And 4 → 7: torch uses values again; the other rule's stride is 0.
 
 # %% tags=["hide-input"] slide="subslide"
 # alt: Seven windows over ten values, as bars. By torch's rule lengths of two and three,
@@ -466,8 +457,8 @@ axes[0].set(ylabel="output", ylim=(6.6, -0.6))
 fig.suptitle("Ten values into seven: which windows?", x=0.01, ha="left");
 
 # %% [markdown] slide="subslide"
-# **Which rule is torch's?** All sizes up to 64, all outputs up to it. And when does the
-# slides' rule happen to be right? We try a conjecture: the remainder n % out is 0 or 1.
+# **Which rule is torch's?** We try all sizes up to 64 and all outputs up to each. When
+# is the other rule right? Our guess: when the remainder n % out is 0 or 1.
 
 # %% check=True
 def pooled(values, spans):
@@ -487,21 +478,16 @@ for n in range(1, 65):
 print(f"exact rule right: {exact} of {pairs}; the slides' rule: {lucky}")
 
 # %% [markdown]
-# The conjecture holds in every case. At VGG's own 7 → 7 each window is one value: the
-# layer does nothing, and exists to let other image sizes in.
-
-# %% [markdown] slide="notes"
-# Why the remainder 1 works: with n = k · out + 1 every window starts at k · i and ends at
-# k · (i + 1) + 1, so all have k + 1 values, and stride k. With a remainder of 2 or more
-# the starts no longer keep one distance. A stride and a kernel alone can never describe
-# windows of two lengths.
+# The exact rule is right in all 2,080 cases, the other one in 490. The guess holds in
+# every case. At VGG's own 7 → 7 each window is one value, and the layer does nothing.
+# It exists to let other image sizes in.
 
 # %% [markdown] slide="slide"
 # ## Sixteen layers deep, scale is everything
 #
-# A value before the ReLU is a sum of $n_{in} = C_{in} k^2$ products. With weights of
-# mean 0 its mean square is $n_{in} \cdot \mathrm{Var}(W) \cdot \overline{x^2}$, and the
-# ReLU halves what goes on:
+# A pre-activation is a sum of $n_{in} = C_{in} k^2$ products. With weights of mean 0
+# its mean square is $n_{in} \cdot \mathrm{Var}(W) \cdot \overline{x^2}$, and the ReLU
+# halves it:
 #
 # $$\text{gain of one layer} = \sqrt{\tfrac{1}{2}\, n_{in}\, \mathrm{Var}(W)}$$
 #
@@ -524,21 +510,19 @@ for name, variance in rules.items():
     print(f"{name:18}{gain:12.3f}{gain**16:12.2g}")
 
 # %% [markdown]
-# He's **variance** is 2 / n. Our slides print a root over it: the root is the *standard
-# deviation*. Taken at its word the slip multiplies by 7 in every layer.
+# He's **variance** 2 / n keeps it. A common mistake takes the root of it as the
+# variance; the root is the *standard deviation*. This rule (`slides` in the output)
+# multiplies by 7 in every layer.
 
 # %% [markdown] slide="notes"
 # Xavier (Glorot and Bengio 2010) was derived for tanh, where nothing is halved: under
-# ReLU it loses a factor of √2 in every layer. The slides' code says mode="fan_out",
-# that is n_out, while their formula says n_in. Within a block both are equal. Over the
-# whole network the factors √(n_in / n_out) telescope: what remains is √(3 / 512) = 0.08
-# from the first input to the last output, once, and not once per layer. n_in keeps the
-# scale of the activations, n_out that of the gradients. Either will do; a wrong *power*
-# will not.
+# ReLU it loses a factor of √2 in every layer. mode="fan_out" takes n_out: it keeps the
+# scale of the gradients, n_in that of the activations. Within a block both are equal.
+# Either will do.
 
 # %% [markdown] slide="subslide"
-# Theory for one layer; now the whole VGG-19, untrained, on noise. Six sets of weights,
-# the standard deviation behind each convolution. Which lines stay on the page?
+# Now the whole VGG-19, untrained, on noise. Six rules for the weights; we measure the
+# standard deviation after each convolution. Which lines stay near 1?
 
 # %%
 def draw(model, rule):
@@ -581,16 +565,16 @@ print(f"He, n_in: factor over a pooling {sum(behind) / 4:.2f} on average,", end=
 print(f"else {sum(within) / len(within):.2f}")
 
 # %% [markdown]
-# The lines fan out in the table's order. Its numbers differ: it counts 512 channels in
-# all layers, and the first ones have fewer. He's line rises over poolings, as the last
-# line shows: the largest of four values is larger than a typical one.
+# Both of He's rules stay within a factor of ten. The order is that of the table. The
+# numbers differ, since the table counts 512 channels in all layers. He's line rises by
+# a factor of 1.38 over a pooling: the largest of four values exceeds a typical one.
 
 # %% [markdown] slide="slide"
-# ## Which beginnings learn at all?
+# ## Which first weights learn at all?
 #
-# Paper, Sec. 3.1: A was shallow enough to begin with variance 0.01. The deeper ones
-# borrowed layers from a trained A. Was that necessary? A and E, SGD as in the paper,
-# three epochs of few photos. **2.303 nats = ln 10 means: nothing learned.**
+# In the paper (Sec. 3.1) A begins with variance 0.01. The deeper networks take their
+# first layers from a trained A. Is that necessary? We train A and E with SGD for three
+# epochs of few photos. **2.303 nats = ln 10 means: nothing learned.**
 
 # %%
 width = course.pick(tiny=1 / 16, small=1 / 8, full=1 / 2)
@@ -622,24 +606,25 @@ for config, name, some_seeds in [
     print(f"{config} from {name:18} loss by seed (nats): {losses}")
 
 # %% [markdown] slide="-"
-# At scale `small` A begins with every seed, as the paper says. E from the same variance
-# is a **matter of luck**; from too small weights it never moves; from the slides' rule
-# the loss is no number (`nan`). From He's rule it leaves 2.303 every time.
+# At `small` A learns with every seed. E does not move from N(0, 0.01²), and from the
+# root (`slides`) the loss is no number (`nan`). From He's rule E leaves 2.303 with
+# every seed, from variance 0.01 with two of three. So with He's rule E needs no trained
+# A here.
 
-# %% [markdown] slide="notes"
-# A loss of exactly 2.303 says that every image gets the same logits. From tiny weights
-# the signal is gone before it arrives. From large ones the first steps are so violent
-# that ReLUs end up below zero for every image and never come back. The paper adds a
-# remark: after its submission the authors found that Glorot and Bengio's rule makes
-# the detour over A unnecessary. He et al. came in 2015, with VGG as one of their cases.
-# Exercise 04.5 tries the detour.
+# %% [markdown] slide="subslide"
+# **He's rule is not shown to be better here.** Two of its three seeds end at 2.247 and
+# 2.273. Two seeds of variance 0.01 end at 2.266 and 2.263. Three seeds do not decide.
+#
+# The width is one reason. At an eighth of it the widest layers have $n_{in}$ = 64 · 9 =
+# 576. There variance 0.01 has a gain of √(576 / 2 · 0.01) = 1.7, not 4.8. At full
+# width, as in the figure above, the difference is far larger.
 
 # %% [markdown] slide="slide"
 # ## Train: A to E, one recipe
 #
-# Now the experiment that the paper is about. Five depths, everything else equal: He's
-# weights, one linear layer, Adam, CIFAR-10 at an eighth of the width. Each with and
-# without BatchNorm, which came a year later. **Guess the order.**
+# Now the paper's experiment: five depths, and everything else equal. He's weights, one
+# linear layer, Adam, CIFAR-10 at an eighth of the width. Each with and without
+# BatchNorm (lecture 06). **Guess the order.**
 
 # %%
 some = photos.train.subset(course.pick(tiny=128, small=4000, full=45_000))
@@ -692,26 +677,25 @@ for norm in (False, True):
     print(f"E minus A, {name:15} training {train:+.1f}, validation {val:+.1f} points")
 
 # %% [markdown]
-# At scale `small` depth **costs** points, with and without BatchNorm. Overfitting? Then
-# training accuracy would rise. It falls too: in so few steps the deeper network cannot
-# even fit its own training set as well.
+# The loss of A falls fastest, that of E slowest. In validation VGG-19 has 10.5 points
+# less than VGG-11, and 9.1 less with BatchNorm. From two seeds each, twice the standard
+# error is about 5 and 4 points.
 
-# %% [markdown] slide="notes"
-# An honest surprise, so we looked for reasons. First, time: the paper took 370,000 steps,
-# we take some hundreds. With 20 epochs E without BatchNorm comes near A on the training
-# set, and stays far behind on validation photos. So time explains the first gap, and not
-# the second. Next, small maps: from 32 × 32 the fifth block works on 2 × 2, where a
-# kernel meets mostly padding. But thirteen convolutions in three blocks, with no map
-# under 4 × 4, did no better than D. What we cannot repeat here is the data: 1.3 million
-# photos of 224 × 224. Try the first two with `train_config`: it takes a tuple like those
-# of `CONFIGS` too. That deeper plain networks can be worse *on the training set* is the
-# observation from which ResNet begins, in lecture 07; BatchNorm follows in lecture 06.
+# %% [markdown] slide="subslide"
+# **Does depth harm? This run cannot say.** Each network takes 315 steps. Without
+# BatchNorm it is then right on 27.0 to 42.5 % of its own *training* photos. So no
+# network has finished learning, and E has less on the training photos too. That is not
+# overfitting. It is **training time**: in 315 steps a deeper network gets less far.
+#
+# The paper took 370,000 steps and 1.3 million photos. With 4,000 photos time alone is
+# not enough either. In a trial of 20 epochs, not shown, E without BatchNorm came near A
+# in training, and stayed below it in validation.
 
 # %% [markdown] slide="slide"
-# ## The slides' own list keeps 4 × 4 maps
+# ## A published list keeps 4 × 4 maps
 #
-# The slides trained another list on CIFAR-10 for 30 epochs: three blocks of three
-# convolutions, with BatchNorm. Three poolings leave 4 × 4 maps. Their classifier begins
+# A published run trains another list on CIFAR-10 for 30 epochs: three blocks of three
+# convolutions, with BatchNorm. Three poolings leave 4 × 4 maps. Its classifier begins
 # with `Linear(512 * 4 * 4, 4096)`. Does it fit?
 
 # %% check=True
@@ -728,12 +712,13 @@ except CourseError as error:
     print(str(error).split(":")[0])
 
 # %% [markdown]
-# It does not: the list ends in 256 channels, 4,096 values. The printed code cannot be the
-# code that gave the printed result.
+# It does not: the list ends in 256 channels, so 4,096 values. This code cannot have
+# given the published result.
 
 # %% [markdown] slide="subslide"
 # Repaired, at a quarter of the width, with one linear layer. It has nine convolutions,
-# one more than A, and no map smaller than 4 × 4.
+# one more than A, and no map smaller than 4 × 4. The figure calls the published run
+# *slides*.
 
 # %%
 share = course.pick(tiny=1 / 16, small=1 / 4, full=1.0)
@@ -759,11 +744,15 @@ seen = epochs * train_loader.num_examples
 print(f"{history['val_accuracy'][-1]:.1%} of the validation photos right")
 print(f"after {seen:,} examples; the slides' run saw {30 * 50_000:,}")
 
+# %% [markdown]
+# The published 73 % took almost 40 times as many examples. Our run has more photos,
+# steps and width than A to E above. So it cannot be compared with them.
+
 # %% [markdown] slide="slide"
 # ## Look inside
 #
-# One photo on its way through three blocks. Each row shows the first channels behind a
-# block. What is lost from row to row, what is gained?
+# One photo on its way through the three blocks. Each row shows the first channels after
+# a block. What is lost from row to row, and what remains?
 
 # %% slide="subslide"
 # alt: Eight feature maps of a photo behind each of the three blocks: at 16 by 16 grainy,
@@ -784,11 +773,13 @@ chosen = [photos.val.images[0] / 255, *means]
 pictures.image_grid(chosen, titles, title="The photo, and where the channels answer");
 
 # %% [markdown]
-# Left to right the place gets coarser and the contrast larger. Behind the third block 16
-# cells per channel say *that* something was found, and roughly where.
+# The place gets coarser: 16, then 8, then 4 cells a side. What remains is roughly where
+# the deer is: in all three means the brightest cells lie on it. Each map has its own
+# grey scale, so brightness cannot be compared between maps.
 
 # %% [markdown] slide="subslide"
-# **Its most confident mistakes**, on the validation set: what would you have said?
+# **Its most confident mistakes**, on the validation set. The first word is the true
+# class. After *not* stand the network's wrong answer and its confidence.
 
 # %%
 # alt: Five photos with their true class, the wrong prediction, and its probability.
@@ -802,11 +793,15 @@ titles = [
 chosen = photos.val.subset(len(labels)).images[indices]
 pictures.image_grid(chosen, titles, columns=5, title="Sure, and wrong");
 
+# %% [markdown]
+# A bird in a plain sky is taken for an airplane, and three animals for horses. Even a
+# confidence of 98 or 99 % can be wrong.
+
 # %% [markdown] slide="slide"
 # ## Against the paper
 #
-# Table 3, one scale (S = 256): A 10.4, B 9.9, C 9.4, D 8.8, E 9.0 % top-5 error. Depth
-# helps up to D and then saturates. Our errors, on the same configurations:
+# The paper's Table 3, one scale (S = 256): A 10.4, B 9.9, C 9.4, D 8.8, E 9.0 % top-5
+# error. Our errors, on the same configurations:
 
 # %% tags=["hide-input"]
 # alt: Two panels over configurations A to E. Left, the paper's top-5 error on ImageNet
@@ -834,18 +829,13 @@ for ax in axes:
 fig.suptitle("Does depth lower the error?", x=0.01, ha="left");
 
 # %% [markdown]
-# Two panels, since the scales have nothing in common. The paper's claim was made for
-# large photos, 74 epochs of them, and a start borrowed from A. At scale `small`,
-# **depth alone buys nothing**.
-
-# %% [markdown] slide="notes"
-# What differs: 1.3 million photos of 1,000 classes against some thousands of ten;
-# channels; 74 epochs with a learning rate divided by ten three times; random crops,
-# flips and colour shifts. Note that from D to E depth buys nothing in the paper either:
-# E is 0.2 points worse, one run each.
+# In the paper depth helps up to D; E is 0.2 points worse, with one run each. Here E has
+# a larger error than A. But 74 epochs of 1.3 million large photos stand against five
+# epochs of 4,000 small ones. **The paper's claim is neither shown nor refuted here.**
 
 # %% [markdown] slide="subslide"
-# **The test set, once**, for the network that the validation set chose: the slides' list.
+# **The test set, once**, for the network with the best validation accuracy: the
+# repaired list.
 
 # %%
 test = evaluate(net, photos.test.loader(500)).accuracy
@@ -855,7 +845,7 @@ print(f"slides: 73% after {30 * 50_000:,} examples, at full width")
 # %% [markdown] slide="slide"
 # ## Answer
 #
-# Which share of VGG-16 sits in one layer, and what does depth gain on small photos?
+# Which share of VGG-16 is in one layer, and how far ahead is VGG-19 on small photos?
 
 # %% slide="fragment"
 print(f"first linear layer: {fc1.parameters / parameters:.0%} of {parameters:,}")
@@ -867,11 +857,16 @@ run.headline(
     f" N(0, 0.01²), at {spreads['He, n_in'][-1]:.1f} from He's"
 )
 
+# %% [markdown] slide="fragment"
+# VGG-19 is not ahead. After 315 steps it has learned less than VGG-11, on training
+# photos too. What depth gains after long training stays open here.
+
 # %% [markdown] slide="slide"
 # ## Exercises
 #
 # Replace each `...`, run the cell, then the check below it. A wrong answer gets a hint,
-# the second time a stronger one. *Predict* means: write it down before any cell runs it.
+# and the second time a stronger one. *Predict* means: write it down before any cell
+# runs it.
 
 # %% [markdown] slide="subslide"
 # ### 04.1 Predict: small kernels for AlexNet's 11 × 11
@@ -891,8 +886,8 @@ check("04.1", answers)
 # %% [markdown] slide="subslide"
 # ### 04.2 Predict: He's weights for one layer
 #
-# `nn.Conv2d(256, 512, 3)` shall get weights from a normal distribution that keeps the
-# scale of the *activations* under ReLU. Which **standard deviation**? And which one does
+# `nn.Conv2d(256, 512, 3)` gets weights from a normal distribution that keeps the scale
+# of the *activations* under ReLU. Which **standard deviation**? And which one does
 # `mode="fan_out"` take?
 
 # %%
@@ -905,9 +900,9 @@ check("04.2", (std_in, std_out))
 # %% [markdown] slide="subslide"
 # ### 04.3 Modify: one linear layer, or three (slides)
 #
-# From our slides, both for 32 × 32 colour photos of ten classes: (a) VGG A with **one**
-# linear layer; (b) VGG D with **three** (4096, 4096, 10) and dropout 0.5. Build both
-# with `vgg`, at full width. Before you count: what share of (b) is linear?
+# Both are for 32 × 32 colour photos of ten classes: (a) VGG A with **one** linear
+# layer; (b) VGG D with **three** (4096, 4096, 10) and dropout 0.5. Build both with
+# `vgg`, at full width. Before you count: what share of (b) is linear?
 
 # %%
 # solution
@@ -918,15 +913,16 @@ three_fc = vgg("D", 10, stem="cifar", dropout=0.5)
 check("04.3", (one_fc, three_fc))
 
 # %% [markdown]
-# Train both at width 1/8 on 4,000 photos with the recipe of `train_config`. Three linear
-# layers begin from N(0, 0.01²): does (b) move at all, and at which learning rate?
+# Train both at width 1/8 on 4,000 photos with the recipe of `train_config`. Three
+# linear layers begin from N(0, 0.01²). Does (b) learn at all, and at which learning
+# rate?
 
 # %% [markdown] solution=True
 # Of (b)'s 33,638,218 parameters 18,923,530 are linear, 56 %; of (a)'s 9,225,610 only
-# 5,130. At an eighth of the width the hidden layers have 512 units, so weights of
-# N(0, 0.01²) have a gain of √(512 / 2) · 0.01 = 0.16 each: the signal shrinks to a
-# fortieth over two of them, and at a high learning rate the loss may stay at 2.303. A
-# smaller rate, BatchNorm, or He's rule for the linear layers as well gets it going.
+# 5,130. At an eighth of the width the hidden layers have 512 units. Weights of N(0,
+# 0.01²) have a gain of √(512 / 2) · 0.01 = 0.16 each. Over two of them the signal
+# shrinks to a fortieth, and at a high learning rate the loss may stay at 2.303. A
+# smaller rate, BatchNorm, or He's rule for the linear layers helps.
 
 # %% [markdown] slide="subslide"
 # ### 04.4 Write: adaptive pooling in two dimensions
@@ -948,9 +944,9 @@ check("04.4", adaptive_pool)
 # %% [markdown] slide="subslide"
 # ### 04.5 Investigate: begin E from a trained A
 #
-# The paper's detour: copy A's first four convolutions and its classifier into E. E is
-# deeper, so copy each of A's first three blocks into the **beginning** of E's block, as
-# many convolutions as A has there. All else in E stays.
+# The paper copies A's first four convolutions and its classifier into E. E is deeper,
+# so copy each of A's first three blocks into the **beginning** of E's block, as many
+# convolutions as A has there. All else in E stays.
 
 # %%
 def borrow(deep: nn.Module, shallow: nn.Module) -> nn.Module:
@@ -967,22 +963,21 @@ def borrow(deep: nn.Module, shallow: nn.Module) -> nn.Module:
 check("04.5", borrow)
 
 # %% [markdown]
-# Train A as in `loss_from` with the paper's variance, then E with and without the loan,
-# three seeds. Does it help every time?
+# Train A as in `loss_from` with the paper's variance, then E with and without the
+# copied layers, three seeds. Does it help every time?
 
 # %% [markdown] solution=True
-# When we tried it at an eighth of the width it helped some seeds and hurt others: the
-# borrowed layers arrive with grown weights, and twelve random layers of variance 0.01
-# still stand behind them. The paper worked at full width and had 370,000 steps. He's
-# rule needs no loan.
+# In our trial at an eighth of the width it helped some seeds and harmed others. The
+# copied layers have grown weights, and twelve random layers of variance 0.01 still
+# follow them. The paper worked at full width and with 370,000 steps. He's rule needs no
+# copy.
 
 # %% [markdown] slide="subslide"
 # ### 04.6 Investigate: VGG-19 on CIFAR-10, two epochs (slides)
 #
-# Our slides' assignment. Write VGG-19 as a list of your own, `my_list`, without looking
-# at `CONFIGS`. Train it on `few` for two epochs, at `width`, with one linear layer and
-# Adam at 0.001, without BatchNorm and with it. `histories` are what `fit` returns, in
-# this order.
+# Write VGG-19 as a list of your own, `my_list`, without looking at `CONFIGS`. Train it
+# on `few` for two epochs, at `width`, with one linear layer and Adam at 0.001, without
+# BatchNorm and with it. `histories` are what `fit` returns, in this order.
 
 # %%
 # solution
@@ -1000,13 +995,13 @@ for norm in (False, True):
 check("04.6", (my_list, histories))
 
 # %% [markdown]
-# **Explain:** why do two epochs say little about VGG-19's worth, and what do they say
-# instead?
+# **Explain:** why do two epochs say little about what VGG-19 can reach, and what do
+# they say instead?
 
 # %% [markdown] solution=True
-# They say how long the first plateau lasts, not how high the network gets. Near 2.303
-# nothing has been learned yet; with BatchNorm the loss has usually left that value. To
-# judge worth, train until the curves are flat, and repeat with seeds.
+# They say how long the loss stays near 2.303, where nothing is learned yet. With
+# BatchNorm it has usually left that value. To judge what the network can reach, train
+# until the curves are flat, and repeat with seeds.
 
 # %% slide="skip"
 check.progress("04")
@@ -1014,12 +1009,14 @@ check.progress("04")
 # %% [markdown] slide="slide"
 # ## Recap
 #
-# - Three 3 × 3 see what a 7 × 7 sees, with 27 C² weights against 49 C², and three ReLUs.
-#   Each adds k − 1 to what is seen, times the strides before it.
+# - Each convolution adds k − 1 to the receptive field, times the strides before it.
+#   Three 3 × 3 reach as far as one 7 × 7, with 27 C² weights against 49 C², and three
+#   ReLUs.
 # - A list makes each VGG; all six counts equal the paper's.
-# - Memory sits in the first maps, three quarters of the parameters in one linear layer.
-# - Adaptive windows go from ⌊i n / out⌋ to ⌈(i + 1) n / out⌉. Var(W) = 2 / n_in keeps the
-#   scale; other powers vanish or explode. Depth needs a good start, data and time.
+# - Memory is in the first maps, three quarters of the parameters in one linear layer.
+# - Adaptive windows go from ⌊i n / out⌋ to ⌈(i + 1) n / out⌉.
+# - Var(W) = 2 / n_in keeps the scale under ReLU. Depth also needs data and time: after
+#   315 steps VGG-19 has learned less than VGG-11.
 
 # %% [markdown] slide="skip"
 # ## References
