@@ -27,6 +27,8 @@ from utils.look import features
 from utils.models import MODELS, build
 from utils.models.googlenet import GoogLeNet, googlenet_loss
 from utils.models.pretrained import SOURCES, Transfer, Weights
+from utils.models.speedrun import whiten
+from utils.muon import Muon
 
 ABOUT = """\
 Train a network of the course on a data set. It is measured on the validation set
@@ -55,6 +57,7 @@ AUGMENTATIONS: dict[str, Callable[[int], Callable]] = {
     "resized_crop": lambda side: augment.RandomResizedCrop(),
     "flip": lambda side: augment.HorizontalFlip(),
     "alternating_flip": lambda side: augment.AlternatingFlip(),
+    "shift": lambda side: augment.RandomCrop(side // 16),
     "jitter": lambda side: augment.ColorJitter(0.4, 0.4, 0.4),
     "rotation": lambda side: augment.Rotation(15),
     "cutout": lambda side: augment.Cutout(side // 2),
@@ -62,6 +65,9 @@ AUGMENTATIONS: dict[str, Callable[[int], Callable]] = {
     "cutmix": lambda side: augment.CutMix(),
     "trivial": lambda side: trivial_augment,
 }
+RATES = {"sgd": 0.1, "adam": 0.001, "adamw": 0.001}
+OPTIMIZERS = {name: (recipe.OPTIMIZERS[name], rate) for name, rate in RATES.items()}
+OPTIMIZERS["muon"] = (Muon, 0.12)
 SHAPES = {"mnist": (1, 28), "fashion_mnist": (1, 28), "cifar10": (3, 32)}
 SIDES = (28, 32, 64, 96, 128, 224, 256)  # pixels; what a network may be made for
 
@@ -83,6 +89,8 @@ def parser() -> argparse.ArgumentParser:
     add("--data", required=True, help=f"{names}, or a folder with one for each class")
     of_network = {"metavar": "OPTION=VALUE", "help": "of the network: width=0.5"}
     add("--set", nargs="+", default=[], **of_network)
+    text = "fix the first filters of speedrun so that they whiten the training images"
+    add("--whiten", action=argparse.BooleanOptionalAction, default=False, help=text)
     add("--images", type=int, metavar="N", help="train on so many; all by default")
     add("--size", type=int, help="side of photos, in pixels; 64, or the weights' own")
     add("--stand-in", action="store_true", help="the drawn images, not the real ones")
@@ -97,8 +105,9 @@ def parser() -> argparse.ArgumentParser:
     text = "of all processes together; %(default)s by default"
     add("--batch-size", type=int, default=128, help=text)
     add("--lr", type=float, help="highest learning rate: SGD 0.1, else 0.001")
-    names = list(recipe.OPTIMIZERS)
-    add("--optimizer", choices=names, default="sgd", help="sgd by default")
+    add("--optimizer", choices=[*OPTIMIZERS], default="sgd", help="sgd by default")
+    of_optimizer = {"metavar": "OPTION=VALUE", "help": "of the optimizer: eps=1e-6"}
+    add("--tune", nargs="+", default=[], **of_optimizer)
     add("--momentum", type=float, default=0.9, help="of SGD, %(default)s by default")
     add("--weight-decay", type=float, default=5e-4, help="%(default)s by default")
     names = list(recipe.SCHEDULES)
@@ -119,6 +128,7 @@ def parser() -> argparse.ArgumentParser:
     add("--resume", action="store_true", help="go on from the checkpoint")
     text = "replace the files of an earlier run, where nothing goes on from them"
     add("--overwrite", action="store_true", help=text)
+    add("--views", action="store_true", help="measure with six views of an image, too")
     add("--no-test", action="store_true", help="leave the test set closed")
     return p
 
@@ -222,6 +232,8 @@ def check_model(options: argparse.Namespace) -> None:
             f"{options.model} is torchvision's alone: add --weights imagenet, or choose"
             f" one of {', '.join(MODELS)}."
         )
+    if options.whiten and name != "speedrun":
+        raise CourseError("--whiten is for the first filters of --model speedrun.")
     channels, side = shape_of(options)
     if not options.weights and not takes_images(options, channels, side):
         sizes = [s for s in SIDES if takes_images(options, channels, s)]
@@ -335,7 +347,11 @@ def make_model(
         model = Transfer(network, len(images.classes)).freeze(options.freeze)
         return model, weights.options
     _, channels, side, _ = images.images.shape
-    return build_network(options, len(images.classes), channels, side)
+    model, given = build_network(options, len(images.classes), channels, side)
+    if options.whiten:
+        sample = images.subset(5000).loader(5000, device="cpu")
+        whiten(model, next(iter(sample))[0])
+    return model, given
 
 
 def make_loaders(
@@ -375,13 +391,17 @@ def make_optimizer(
     options: argparse.Namespace, model: nn.Module, weights: Any
 ) -> Optimizer:
     """The optimizer; trained layers move in smaller steps than a new last one."""
-    build_it = recipe.OPTIMIZERS[options.optimizer]
-    usual = 0.1 if options.optimizer == "sgd" else 0.001
+    build_it, usual = OPTIMIZERS[options.optimizer]
     lr = usual if options.lr is None else options.lr
-    settings = {"lr": lr, "weight_decay": options.weight_decay}
+    settings = {"lr": lr, **dict(map(read_option, options.tune))}
+    if options.optimizer != "muon":  # it has a decay of its own
+        settings["weight_decay"] = options.weight_decay
     if options.optimizer == "sgd":
         settings["momentum"] = options.momentum
     if isinstance(model, Transfer):
         body = {"params": list(model.body.parameters()), "lr": lr * options.body_lr}
         weights = [{"params": list(model.head.parameters())}, body]
-    return build_it(weights, **settings)
+    try:
+        return build_it(weights, **settings)
+    except TypeError as error:  # an option that this optimizer does not have
+        raise CourseError(f"--tune {' '.join(options.tune)}: {error}.") from error

@@ -22,6 +22,9 @@ from utils.history import History, percent
 from utils.look import totals
 from utils.models.pretrained import pretrained
 from utils.train import evaluate, fit
+from utils.views import SixViews
+
+MARGIN = 2.0  # between two logits, above which six views change hardly an answer
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -153,8 +156,12 @@ def result_of(
     result: dict[str, Any] = {}
     for part in ("val",) if options.no_test else ("val", "test"):
         images = torchrun.part(getattr(splits, part))
-        metrics = evaluate(model, images.loader(512, device=options.device))
+        loader = images.loader(512, device=options.device)
+        metrics = evaluate(model, loader)
         result |= {f"{part}_loss": metrics.loss, f"{part}_accuracy": metrics.accuracy}
+        if options.views:
+            metrics = evaluate(SixViews(model, margin=MARGIN), loader)
+            result[f"{part}_views_accuracy"] = metrics.accuracy
     speed = median(history["images_per_second"])
     result["images_per_second"] = round(speed, 1)
     result["peak_memory_bytes"] = record.peak_memory(options.device)

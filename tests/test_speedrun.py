@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from experiments import record, runs, train
 from utils.models import build
 from utils.models.speedrun import ConvGroup, dirac_conv, whiten, whitening_filters
 from utils.muon import Muon, orthogonalised
@@ -15,7 +16,6 @@ from utils.views import SixViews
 
 @pytest.fixture
 def images(rng: torch.Generator) -> Tensor:
-    """Pictures whose neighbouring pixels and channels are alike, as those of photos."""
     noise = torch.randn(200, 3, 16, 16, generator=rng)
     colours = torch.tensor([[1.0, 0.6, 0.3], [0.6, 1.0, 0.6], [0.3, 0.6, 1.0]])
     return F.avg_pool2d(torch.einsum("dc,nchw->ndhw", colours, noise), 3, 1)
@@ -23,7 +23,6 @@ def images(rng: torch.Generator) -> Tensor:
 
 @pytest.fixture
 def rng() -> torch.Generator:
-    """Draws of one seed."""
     return torch.Generator().manual_seed(0)
 
 
@@ -31,7 +30,6 @@ def rng() -> torch.Generator:
 
 
 def test_full_width_has_two_million_weights_and_gives_logits():
-    """The count by hand: filters of six convolutions, their shifts, and the head."""
     net = build("speedrun", num_classes=10)
     pairs = [(24, 64), (64, 64), (64, 256), (256, 256), (256, 256), (256, 256)]
     filters = sum(9 * c_in * c_out for c_in, c_out in pairs)
@@ -43,23 +41,13 @@ def test_full_width_has_two_million_weights_and_gives_logits():
 
 
 def test_whitened_patches_are_uncorrelated_and_of_variance_one(images):
-    """Without noise the outputs' second moments are the identity, on these images."""
     filters = whitening_filters(images.double(), noise=0)
     outputs = F.conv2d(images.double(), filters).transpose(0, 1).flatten(1)
     moments = outputs @ outputs.T / outputs.shape[1]
     torch.testing.assert_close(moments, torch.eye(12, dtype=torch.float64))
 
 
-def test_noise_keeps_rare_directions_small(images):
-    """A direction of variance v comes out with v / (v + noise)."""
-    outputs = F.conv2d(images, whitening_filters(images, noise=0.01))
-    patches = F.unfold(images, 2).transpose(0, 1).flatten(1)
-    v = torch.linalg.eigvalsh(patches @ patches.T / patches.shape[1])
-    torch.testing.assert_close((outputs**2).mean((0, 2, 3)), v / (v + 0.01))
-
-
 def test_whitening_filters_stay_while_all_others_move(images):
-    """No step changes them, and no gradient is computed for them."""
     net = build("speedrun", num_classes=10, width=0.125)
     whiten(net, images)
     before = {name: weight.clone() for name, weight in net.named_parameters()}
@@ -73,7 +61,6 @@ def test_whitening_filters_stay_while_all_others_move(images):
 
 
 def test_dirac_filters_copy_their_input(rng):
-    """The first outputs are the inputs; the builder can leave that out."""
     x = torch.randn(2, 4, 5, 5, generator=rng)
     torch.testing.assert_close(dirac_conv(4, 10)(x)[:, :4], x)
     assert dirac_conv(8, 4)(torch.cat([x, x], 1)).equal(x)
@@ -103,7 +90,6 @@ def test_orthogonalised_keeps_the_vectors_and_evens_the_values(shape, rng):
 
 
 def test_a_step_of_muon_by_hand(rng):
-    """Filters: fixed norm, then lr times the orthogonal direction; the rest: SGD."""
     start = [torch.randn(s, generator=rng) for s in [(8, 4, 3, 3), (5, 8), (8,)]]
     gradients = [torch.randn(w.shape, generator=rng) for w in start]
     ours = [nn.Parameter(w.clone()) for w in start]
@@ -127,19 +113,10 @@ def test_a_step_of_muon_by_hand(rng):
     torch.testing.assert_close([w.data for w in ours[1:]], [w.data for w in theirs])
 
 
-def test_without_orthogonal_steps_filters_take_plain_sgd(rng):
-    """The ablation: the same three rates, and the gradient as it is."""
-    weight = nn.Parameter(torch.randn(4, 2, 3, 3, generator=rng))
-    before, weight.grad = weight.detach().clone(), torch.ones(4, 2, 3, 3)
-    Muon([weight], lr=0.1, momentum=0.5, orthogonal=False).step()
-    torch.testing.assert_close(weight.data, before - 0.15)
-
-
 # --- the evaluation ------------------------------------------------------------------
 
 
 def test_six_views_are_the_mean_of_six_predictions(rng):
-    """Written out by hand, with borders mirrored by indices."""
     model = nn.Sequential(
         nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 5)
     )
@@ -154,7 +131,6 @@ def test_six_views_are_the_mean_of_six_predictions(rng):
 
 
 def test_only_unsure_images_get_further_views():
-    """Counted: a margin between the two images' own sends one of them on."""
     seen: list[int] = []
 
     class Shown(nn.Module):
@@ -172,3 +148,13 @@ def test_only_unsure_images_get_further_views():
     seen.clear()
     SixViews(Shown(), margin=0.0)(x)
     assert seen == [2]
+
+
+def test_the_command_trains_it_and_measures_with_six_views(tmp_path, monkeypatch):
+    monkeypatch.setenv("CNN_COURSE_SCALE", "tiny")
+    words = runs.SPEED.replace("--batch-size 500", "--batch-size 50").split()
+    words += ["--set", "width=0.125", "--stand-in", "--images", "200", "--epochs", "2"]
+    assert train.main([*words, "--device", "cpu", "--out", str(tmp_path)]) == 0
+    found = record.read(tmp_path / "speedrun-cifar10-seed0.json")
+    assert [row["lr"] for row in found["history"]["rows"]] == [0.12, 0.06]
+    assert 0 <= found["test_views_accuracy"] <= 1
