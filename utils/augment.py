@@ -1,11 +1,8 @@
 """Augmentation of a whole batch on its device, each example with its own random draw.
 
-`augmentation(images, generator)` takes images of shape (N, C, H, W), uint8 or float in
-[0, 1]. Every random number comes from the one generator, which may live on another
-device than the images. A call is `draw`, which says what happens to each example, then
-`apply`, which is deterministic. A list of augmentations is applied from left to right.
-Crops, flip, cutout and CutMix keep uint8; the others compute new values and turn uint8
-into float in [0, 1].
+`augmentation(images, generator)` takes images (N, C, H, W), uint8 or float in [0, 1].
+A call is `draw`, which says what happens to each example, then `apply`, which draws
+nothing. Crops, flip, cutout and CutMix keep uint8; the others turn it into float.
 """
 
 from __future__ import annotations
@@ -34,9 +31,8 @@ def as_float(images: Tensor) -> Tensor:
 
 def uniform(images: Tensor, generator: Generator, *shape: int) -> Tensor:
     """Draw numbers in [0, 1), each example its own: (N, *shape), on its device."""
-    size = (len(images), *shape)
-    draws = torch.rand(size, generator=generator, device=generator.device)
-    return draws.to(images.device)
+    size, device = (len(images), *shape), generator.device
+    return torch.rand(size, generator=generator, device=device).to(images.device)
 
 
 def inside(images: Tensor, top: Tensor, left: Tensor, h: Tensor, w: Tensor) -> Tensor:
@@ -45,6 +41,11 @@ def inside(images: Tensor, top: Tensor, left: Tensor, h: Tensor, w: Tensor) -> T
     top, left, bottom, right = (t[:, None] for t in (top, left, top + h, left + w))
     rows, columns = (top <= y) & (y < bottom), (left <= x) & (x < right)
     return rows[:, None, :, None] & columns[:, None, None, :]
+
+
+def every(images: Tensor) -> Tensor:
+    """The places of all images of a batch, int64 (N,)."""
+    return torch.arange(len(images), device=images.device)
 
 
 class Augmentation:
@@ -77,16 +78,14 @@ def cut(
 
 @dataclass(frozen=True)
 class RandomCrop(Augmentation):
-    """Pad with `padding` pixels of zeros on all sides, then crop at a random place.
+    """Pad with zeros on all sides, then crop at a random place; sizes are in pixels.
 
-    `size` is the crop's side in pixels; None keeps the images' height and width.
-
-    Source: Krizhevsky et al. 2012, Sec. 4.1, which crops 224x224 out of 256x256:
-    `RandomCrop(0, size=224)`; the padded form is He et al. 2016, Sec. 4.2.
+    Source: Krizhevsky et al. 2012, Sec. 4.1: `RandomCrop(0, size=224)` of 256x256; the
+    padded form is He et al. 2016, Sec. 4.2.
     """
 
     padding: int = 4
-    size: int | None = None
+    size: int | None = None  # of the crop; None keeps the images' height and width
 
     def draw(self, images: Tensor, generator: Generator) -> Pair:
         """Draw the crop's top and left in the padded image: int64 (N,) each."""
@@ -98,9 +97,7 @@ class RandomCrop(Augmentation):
     def apply(self, images: Tensor, params: Pair) -> Tensor:
         """Cut each example's window out of the padded image."""
         padded = F.pad(images, [self.padding] * 4) if self.padding else images
-        return self.pick(
-            padded, torch.arange(len(images), device=images.device), params
-        )
+        return self.pick(padded, every(images), params)
 
     def pick(self, padded: Tensor, i: Tensor, params: Pair) -> Tensor:
         """Cut the windows out of the images `i` of a set that has its border."""
@@ -110,10 +107,7 @@ class RandomCrop(Augmentation):
 
 @dataclass(frozen=True)
 class CenterCrop(Augmentation):
-    """Cut out the central square: how crops that were drawn in training are evaluated.
-
-    Nothing is drawn. An odd pixel is left out where torchvision leaves it.
-    """
+    """Cut out the central square, as torchvision does; nothing is drawn."""
 
     size: int  # side of the square, in pixels
 
@@ -147,10 +141,7 @@ def mirror(images: Tensor, chosen: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class HorizontalFlip(Augmentation):
-    """Mirror an image left to right, with probability `p`.
-
-    Source: Krizhevsky et al. 2012, Sec. 4.1.
-    """
+    """Mirror an image left to right, with probability `p` (Krizhevsky et al. 2012)."""
 
     p: float = 0.5
 
@@ -165,9 +156,6 @@ class HorizontalFlip(Augmentation):
 
 class AlternatingFlip:
     """Mirror a random half of the set in even epochs, the other half in odd ones.
-
-    So any two epochs show both sides of an image. `Loader` hands over the epoch and the
-    images' places in the set, which alone decide.
 
     Source: Jordan 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU", Sec. 3.6.
     """
@@ -190,9 +178,9 @@ def look_up(images: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Rotation(Augmentation):
-    """Turn about the centre by an angle in [-degrees, degrees]; corners become zero.
+    """Turn about the centre by an angle in [-degrees, degrees], bilinear.
 
-    Bilinear. Positive angles turn counter-clockwise, as in torchvision.
+    Corners become zero. Positive angles turn counter-clockwise, as in torchvision.
     """
 
     degrees: float
@@ -220,9 +208,8 @@ class Rotation(Augmentation):
 class RandomResizedCrop(Augmentation):
     """Crop a random part of the image and resize it (bilinear, not antialiased).
 
-    `size` is the result's side in pixels; None keeps the images' height and width.
-    `scale` is the smallest and largest area of the crop, as a fraction of the image's,
-    `ratio` the same of its width over its height. uint8 images are rounded to uint8.
+    `size` is the result's side in pixels; None keeps the images'. `scale` is the least
+    and largest area, as a fraction of the image's; `ratio` is of width over height.
 
     Source: Szegedy et al. 2015 (GoogLeNet), Sec. 6.
     """
@@ -259,9 +246,7 @@ class RandomResizedCrop(Augmentation):
 
     def apply(self, images: Tensor, params: Params) -> Tensor:
         """Look up, for each new pixel, its place in the example's crop."""
-        return self.pick(
-            images, torch.arange(len(images), device=images.device), params
-        )
+        return self.pick(images, every(images), params)
 
     def pick(self, images: Tensor, i: Tensor, params: Params) -> Tensor:
         """The same for the images `i` of a set, of which nothing else is read."""
@@ -305,10 +290,9 @@ def resize(images: Tensor, i: Tensor, params: Params, size: tuple[int, int]) -> 
 class ColorJitter(Augmentation):
     """Change brightness, contrast, saturation and hue, in a random order.
 
-    The first three multiply by a factor in [1 - value, 1 + value], never negative;
-    hue is turned by a part of the colour wheel in [-hue, hue], 0.5 being half a turn.
-    Grey images keep saturation and hue. Works in float throughout, where torchvision
-    cuts uint8 images off after each operation.
+    The first three multiply by a factor in [1 - value, 1 + value]; hue is turned by a
+    part of the colour wheel in [-hue, hue], 0.5 being half a turn. Works in float,
+    where torchvision cuts uint8 images off after each operation.
 
     Source: Howard 2013, the distortions that GoogLeNet (Sec. 6) adopts.
     """
@@ -372,14 +356,12 @@ def turn_hue(images: Tensor, turn: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Cutout(Augmentation):
-    """Cover a square, `size` pixels wide, with black; the border clips it.
-
-    Its centre lies anywhere in the image.
+    """Cover a square with black; its centre lies anywhere, the border clips it.
 
     Source: DeVries and Taylor 2017, Sec. 3: 16 of 32 pixels, with the mean's colour.
     """
 
-    size: int
+    size: int  # its side, in pixels
 
     def draw(self, images: Tensor, generator: Generator) -> Pair:
         """Draw the centres' row and column, in pixels: int64 (N,) each."""
@@ -395,11 +377,8 @@ class Cutout(Augmentation):
 
 
 def beta(images: Tensor, generator: Generator, alpha: float) -> Tensor:
-    """Draw from Beta(alpha, alpha) for each example; shape (N,).
+    """Draw from Beta(alpha, alpha) for each example, (N,): torch's takes no generator.
 
-    torch's own takes no generator. Where T follows Student's t distribution of 2 alpha
-    degrees of freedom, (1 + T / sqrt(2 alpha + T^2)) / 2 follows this one, and T has an
-    exact formula of two uniform draws; here in one step, safe from overflow.
     Source: Bailey 1994; Devroye 1996, "Random variate generation in one line of code".
     """
     u, v = uniform(images, generator, 2).unbind(1)
@@ -414,10 +393,8 @@ def beta(images: Tensor, generator: Generator, alpha: float) -> Tensor:
 class Mixing:
     """What MixUp and CutMix share: each example is mixed with a partner in its batch.
 
-    The share that an example keeps, lambda, follows Beta(alpha, alpha): near 0 or 1 for
-    a small alpha, uniform for 1, near 1/2 for a large one. A random permutation names
-    the partners, so an example may meet itself. Labels are float (N, K), mixed too. The
-    authors' code draws one lambda, and one box, for the whole batch.
+    The share that an example keeps, lambda, follows Beta(alpha, alpha). Labels are
+    float (N, K), mixed too. The authors' code draws one lambda for the whole batch.
     """
 
     alpha: float = 1.0
@@ -443,10 +420,7 @@ def mix(values: Tensor, partner: Tensor, kept: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class MixUp(Mixing):
-    """Lay two images over each other, lambda of the one and 1 - lambda of the other.
-
-    Source: Zhang et al. 2018, Sec. 2.
-    """
+    """Lay two images over each other, lambda of the one (Zhang et al. 2018, Sec. 2)."""
 
     alpha: float = 0.2
 

@@ -15,10 +15,9 @@ from torch.optim import Optimizer
 
 
 def orthogonalised(matrix: Tensor, steps: int = 3) -> Tensor:
-    """The matrix with its singular values brought near 1, their vectors kept.
+    """The matrix with its singular values brought near 1, by Newton-Schulz steps.
 
-    Newton-Schulz iterations need products alone. Their coefficients are chosen to lift
-    small values fast, not to end at 1: after 5 steps most lie between 0.7 and 1.2.
+    The coefficients lift small values fast, and do not end at 1: most in 0.7 to 1.2.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
     tall = matrix.shape[0] > matrix.shape[1]

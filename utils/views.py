@@ -1,10 +1,4 @@
-"""Several views of one image, judged together: better predictions for more time.
-
-    evaluate(SixViews(model, margin=2.0), test_loader)
-
-Source: Krizhevsky et al. 2012, Sec. 4.1 (ten views); these six are Jordan's (2024,
-arXiv:2404.00498, Sec. 3.5).
-"""
+"""Several views of one image, judged together: better predictions for more time."""
 
 from __future__ import annotations
 
@@ -15,8 +9,9 @@ from torch.nn import functional as F
 class SixViews(nn.Module):
     """Mean logits of an image and its mirror image, in place and moved by a pixel.
 
-    An image whose two largest logits differ by more than `margin` keeps those of the
-    first view. Shape: (N, C, H, W) -> (N, num_classes), logits
+    Where the two largest logits differ by more than `margin`, one view decides.
+
+    Shape: (N, C, H, W) -> (N, num_classes), logits. Source: Jordan 2024, Sec. 3.5
     """
 
     def __init__(self, network: nn.Module, margin: float = float("inf")) -> None:
