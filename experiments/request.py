@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader, TensorDataset
 
 from experiments import record, torchrun
+from experiments.muon import Muon
 from experiments.trivial import trivial_augment
 from utils import augment, course, data, files, recipe
 from utils.course import CourseError
@@ -28,7 +29,6 @@ from utils.models import MODELS, build
 from utils.models.googlenet import GoogLeNet, googlenet_loss
 from utils.models.pretrained import SOURCES, Transfer, Weights
 from utils.models.speedrun import whiten
-from utils.muon import Muon
 
 ABOUT = """\
 Train a network of the course on a data set. It is measured on the validation set

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from experiments import record, request, torchrun
+from experiments.views import SixViews
 from utils import course, files, recipe
 from utils.course import CourseError
 from utils.data import Splits
@@ -22,7 +23,6 @@ from utils.history import History, percent
 from utils.look import totals
 from utils.models.pretrained import pretrained
 from utils.train import evaluate, fit
-from utils.views import SixViews
 
 MARGIN = 2.0  # between two logits, above which six views change hardly an answer
 

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from experiments import record, runs, train
+from experiments.muon import Muon, orthogonalised
+from experiments.views import SixViews
 from utils.models import build
 from utils.models.speedrun import ConvGroup, dirac_conv, whiten, whitening_filters
-from utils.muon import Muon, orthogonalised
-from utils.views import SixViews
 
 
 @pytest.fixture
