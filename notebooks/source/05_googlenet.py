@@ -1,8 +1,9 @@
 # %% [markdown] slide="slide"
 # # GoogLeNet: more layers, fewer numbers
 #
-# The winner of 2014 is deeper than any winner before it, and holds a fraction of their
-# parameters. We build it from its table, check every row, and find out what pays.
+# The winner of 2014 is deeper than every winner before it, and has far fewer
+# parameters. We build it from its table, compute its cost by hand, and find where the
+# parameters are saved.
 #
 # *Szegedy, Liu, Jia, Sermanet, Reed, Anguelov, Erhan, Vanhoucke, Rabinovich: Going
 # Deeper with Convolutions. CVPR 2015.*
@@ -14,23 +15,23 @@
 #
 # 1. compute the channels and the cost of an Inception module by hand;
 # 2. say what a 1 × 1 convolution is, and choose its width for a budget;
-# 3. assemble GoogLeNet from the paper's table, and tell which rows do not add up;
-# 4. measure what auxiliary heads, batch normalisation and average pooling bring;
-# 5. draw a map of where the network looks.
+# 3. assemble GoogLeNet from the paper's table, and find where it saves parameters;
+# 4. measure what auxiliary heads and BatchNorm change in a short training;
+# 5. draw a class activation map and test it.
 #
 # A run takes a quarter of a minute at scale `tiny`, and about six minutes at `small` on
-# a laptop.
+# a laptop. The text describes the outputs shown here, at scale `small`.
 
 # %% [markdown] slide="slide"
 # ## Question
 #
-# AlexNet has 60,965,224 parameters. GoogLeNet, the paper says, "actually uses 12 times
-# fewer", and is 22 layers deep instead of 8, counting those with weights.
+# AlexNet has 60,965,224 parameters in 8 layers with weights. GoogLeNet has 22 such
+# layers. The paper says that it "actually uses 12 times fewer" parameters.
 #
-# **How many parameters does it have, and where do the others go?**
+# **How many parameters does it have, and where are the others saved?**
 #
-# *A guess, before anything is computed: is it the clever module in the middle that
-# saves them, the shape of the kernels, or the end of the network?*
+# *Guess first: by the module in the middle, by the size of the kernels, or at the end
+# of the network?*
 
 # %% [markdown] slide="skip"
 # ## Set-up
@@ -61,9 +62,10 @@ seeds = range(course.pick(tiny=1, small=3, full=3))
 # %% [markdown] slide="slide"
 # ## The idea: do not choose the kernel
 #
-# Is 1 × 1, 3 × 3 or 5 × 5 the right kernel for a layer? AlexNet chose by hand, VGG took
-# 3 × 3 everywhere. The Inception module takes **all of them side by side**, and lets
-# training decide what each is good for.
+# Is 1 × 1, 3 × 3 or 5 × 5 the right kernel? AlexNet's authors chose by hand; VGG uses 3
+# × 3 everywhere. An *Inception module* uses **all of them side by side** and stacks
+# their maps. Each path from input to output is a *branch*. Training decides what each
+# contributes.
 
 # %% tags=["hide-input"] slide="subslide"
 from teaching import svg
@@ -115,26 +117,27 @@ svg.Diagram(
 )
 
 # %% [markdown]
-# The paper's Figure 2, drawn from left to right, with the channels of its first module,
-# 3a. Why did the authors not stop at the left picture?
-
-# %% [markdown] slide="notes"
-# Simplified: each convolution ends in a ReLU, which the picture leaves out. All
-# branches keep height and width, so their maps can be stacked as channels. Green boxes
-# are the 1 × 1 convolutions that change the number of channels and nothing else. The
-# paper calls the ones in front *reductions* and the one behind the pooling a
-# *projection*.
+# The paper's Figure 2, with the channels of its first module, 3a. The 1 × 1
+# convolutions in green are called *reductions* before a large kernel, and *projection*
+# after the pooling. All branches keep height and width. Each convolution ends in a
+# ReLU, which is not drawn.
+#
+# **Why is the left module not enough?** We build it first.
 
 # %% [markdown] slide="slide"
 # ## Build: the naive module
 #
-# Six numbers say everything about a module. They get names, because a bare list of six
-# is a mistake waiting to happen.
+# Six numbers of channels describe a module. `Widths` gives them names, so that we
+# cannot confuse them.
 
 # %% mirror="utils.models.googlenet:Widths" slide="subslide"
 from __future__ import annotations  # noqa: F404
 
 from dataclasses import astuple, dataclass
+
+# %% [markdown] slide="subslide"
+# `Form` lists variants of the network. We build `PAPER`, the one of 2014. The option
+# `batch_norm` adds BatchNorm, the layer of lecture 06; `PAPER` does not use it.
 
 # %% mirror="utils.models.googlenet:Form utils.models.googlenet:PAPER"
 
@@ -143,21 +146,22 @@ from dataclasses import astuple, dataclass
 # %% mirror="utils.models.googlenet:NaiveInception"
 
 # %% [markdown] slide="subslide"
-# **Predict** for 192 channels of 28 × 28: how many channels come out? Which branch costs
-# most? One value of a k × k kernel takes k × k × 192 multiply-adds.
+# **Predict** for an input of 192 × 28 × 28: how many channels come out? Which branch
+# costs most? One output value of a k × k kernel takes k × k × 192 multiply-adds.
 
 # %% check=True
 w3a = Widths(64, 96, 128, 16, 32, 32)
 look.shape_table(NaiveInception(192, w3a), (192, 28, 28))
 
 # %% [markdown]
-# 64 + 128 + 32 + **192** = 416 channels: the pooling passes on all that it gets. And 32
-# kernels of 5 × 5 cost 784 × 192 × 25 × 32 = 120 million, more than two thirds of what
-# four times as many kernels of 3 × 3 cost, 173 million.
+# 64 + 128 + 32 + **192** = 416 channels come out: the pooling passes on all of its
+# input. The 3 × 3 branch costs most, 173 million multiply-adds. The 5 × 5 branch has
+# only a quarter of its kernels, and still costs 120 million.
 
 # %% [markdown] slide="subslide"
-# **What happens in a row of nine?** Each module gets all channels of the one before,
-# and the pooling never lets go of any. So the stack can only grow:
+# **What happens when modules follow each other?** Each module gets all channels of the
+# one before. Predict how many come out of the second module, 3b. Its convolutions put
+# out 128, 192 and 96.
 
 # %% check=True
 channels = 192
@@ -173,14 +177,15 @@ for name, (a, b, c) in {
     print(f" -> {name} {channels}", end="")
 
 # %% [markdown]
-# This is what the paper calls a computational blow-up. Something has to reduce the
-# channels, and it should cost little.
+# 416 + 128 + 192 + 96 = 832. The number can only grow, because the pooling branch
+# passes on every channel. The paper calls this a computational blow-up. Something must
+# reduce the channels, and it should cost little.
 
 # %% [markdown] slide="slide"
-# ## A 1×1 convolution is a linear layer
+# ## What does a 1×1 convolution do?
 #
-# A kernel of 1 × 1 sees one position and all its channels. Take the same weights as an
-# `nn.Linear`, and apply it at every position. **Is there a difference?**
+# A 1 × 1 kernel reads one position and all of its channels. We copy its weights into an
+# `nn.Linear` and apply that layer at every position. **Do the outputs differ?**
 
 # %% check=True
 conv, linear = nn.Conv2d(192, 16, 1), nn.Linear(192, 16)
@@ -193,19 +198,14 @@ with torch.no_grad():
 print(f"equal at all {28 * 28} positions; {conv.weight.numel()} weights")
 
 # %% [markdown]
-# No difference. The 1 × 1 convolution mixes channels and never looks at a neighbour. Its
-# 16 outputs are 16 weighted sums of 192 inputs: a summary of each position.
-
-# %% [markdown] slide="notes"
-# The idea is from *Network in Network* by Lin, Chen and Yan: a small multilayer network
-# that slides over the image. GoogLeNet uses it to save computation, and gets a second
-# ReLU on the way: the paper calls its reductions "dual-purpose". Without that ReLU the
-# 1 × 1 and the k × k behind it would be one linear map with fewer weights.
+# They do not. A 1 × 1 convolution **is a linear layer applied at each position**. It
+# mixes channels and does not use neighbouring positions. Its 16 outputs are weighted
+# sums of the 192 inputs. The ReLU after it adds a non-linearity.
 
 # %% [markdown] slide="slide"
-# ## Reduce first, then look around
+# ## Reduce first, then convolve
 #
-# By hand, for module 3a and the 5 × 5 branch, in multiply-adds per position:
+# The 5 × 5 branch of module 3a by hand, in multiply-adds per position:
 #
 # | | naive | with reduction to 16 |
 # |---|---|---|
@@ -213,8 +213,8 @@ print(f"equal at all {28 * 28} positions; {conv.weight.numel()} weights")
 # | 5 × 5 | 25 × 192 × 32 = 153,600 | 25 × 16 × 32 = 12,800 |
 # | sum | 153,600 | 15,872 |
 #
-# A tenth. **Do the same for the 3 × 3 branch** with its reduction to 96, then run the
-# check.
+# The cost falls to a tenth. **Do the same for the 3 × 3 branch**, with its reduction to
+# 96.
 
 # %% mirror="utils.models.googlenet:Inception"
 
@@ -223,9 +223,9 @@ real = Inception(192, w3a)
 look.shape_table(real, (192, 28, 28), depth=2)
 
 # %% [markdown]
-# Out come 64 + 128 + 32 + 32 = 256 channels, for 128 million multiply-adds instead of
-# 303. The 3 × 3 branch saves less than the 5 × 5: 96 of 192 channels are a mild
-# reduction.
+# The 3 × 3 branch takes 192 × 96 + 9 × 96 × 128 = 129,024 multiply-adds instead of
+# 221,184, or 58 %: its reduction keeps half of the channels. The whole module costs 128
+# million instead of 303, and puts out 64 + 128 + 32 + 32 = 256 channels.
 
 # %% tags=["hide-input"] slide="subslide"
 # alt: Two bars for each of four branches, naive and reduced, in million multiply-adds.
@@ -254,7 +254,7 @@ fig.suptitle("Which branch gains most from a 1×1 in front?", x=0.01, ha="left")
 # %% [markdown] slide="slide"
 # ## The network is a table
 #
-# Nine modules, a row each. The published Table 1 has the same columns.
+# The network has nine modules. The paper's Table 1 gives each of them one row.
 
 # %% mirror="utils.models.googlenet:TABLE_1"
 
@@ -274,12 +274,12 @@ for name, widths in TABLE_1.items():
     real_in = widths.out_channels
 
 # %% [markdown]
-# Naive modules start 2.4 times as expensive, and soon 10 to 20 times. The reductions do
-# not polish the idea. They make it possible.
+# Without reductions the modules would cost 2.4 times as much at the beginning, and
+# about 20 times at the end.
 
 # %% [markdown] slide="subslide"
-# **A claim to check.** Section 4 expects that the share of 3 × 3 and 5 × 5 "should
-# increase as we move to higher layers". Does the table do so?
+# Section 4 of the paper expects that the share of 3 × 3 and 5 × 5 "should increase as
+# we move to higher layers". Does it in the table?
 
 # %% check=True
 for name, widths in TABLE_1.items():
@@ -287,29 +287,33 @@ for name, widths in TABLE_1.items():
     print(f"{name}: {spatial:5.1%} of the channels look at neighbours")
 
 # %% [markdown]
-# Only from 4a to 4d. Over the whole network the share falls, from 62.5 to 50 %. The
-# paper says that the exact numbers matter little, and does not tell how it found them.
+# Only from 4a to 4d. From first to last it falls, from 62.5 to 50 %. The paper does not
+# say how its numbers were found.
 
 # %% [markdown] slide="slide"
 # ## Build: stem, heads, stages
 #
-# The modules begin at 28 × 28. Before them a plain *stem* takes the image down by 8.
+# The modules begin at 28 × 28. The *stem*, the plain layers before them, divides the
+# image's height and width by 8.
 
 # %% mirror="utils.models.googlenet:max_pool"
 
 # %% mirror="utils.models.googlenet:GoogLeNetStem"
 
 # %% [markdown] slide="subslide"
-# **Predict** the side after each of the five steps. It begins at 224; then come 7 × 7
-# with stride 2, pool, 1 × 1, 3 × 3, pool.
+# **Predict** height and width after each of five steps. They begin at 224. Then come 7
+# × 7 with stride 2, pooling, 1 × 1, 3 × 3, pooling.
 
 # %% check=True
 stem = GoogLeNetStem(3, 64, 192, PAPER)
 look.shape_table(stem, (3, 224, 224), depth=1)
 
 # %% [markdown] slide="subslide"
-# From the middle of the network two *auxiliary heads* branch off, behind 4a and 4d.
-# They classify too, and exist **in training only**.
+# They are 112, 56, 56, 56 and 28.
+#
+# In the middle of the network, after modules 4a and 4d, two *auxiliary heads* branch
+# off. Each is a small classifier with a loss of its own. They are used **in training
+# only**.
 
 # %% mirror="utils.models.googlenet:Head"
 
@@ -318,16 +322,16 @@ head = Head(512, 128, 1024, 1000, PAPER)
 look.shape_table(head, (512, 14, 14))
 
 # %% [markdown]
-# 3.2 million parameters for a head that is thrown away. Its first linear layer alone
-# has two thirds of them: 2,048 × 1,024.
+# Each head has 3.2 million parameters, and none of them remain after training. Two
+# thirds of them, 2,048 × 1,024, are in its first linear layer.
 
 # %% mirror="utils.models.googlenet:inception_stage utils.models.googlenet:STAGES"
 
 # %% [markdown] slide="slide"
-# ## Assemble: 6,998,552 parameters
+# ## Assemble: the whole network
 #
-# In training the forward pass leaves the heads' logits in `aux_logits`; the loss takes
-# them from there. In evaluation the heads are not computed at all.
+# In training the forward pass stores the heads' logits in `aux_logits`, where the loss
+# finds them. In evaluation the heads are not computed.
 
 # %% mirror="utils.models.googlenet:GoogLeNet"
 
@@ -344,17 +348,15 @@ kinds = nn.Conv2d, nn.Linear
 layers = [name for name, part in net.named_modules() if isinstance(part, kinds)]
 print(f"{len(layers)} layers with weights; the longest path has 1 + 2 + 9 * 2 + 1 = 22")
 
-# %% [markdown] slide="notes"
-# `googlenet` builds the parts and puts them together; it is too long for a cell and
-# holds nothing new. Its options: `num_classes`, `in_channels`, `aux`, `form`, `width`,
-# `dropout`, and `stem="cifar"` for small images, which changes the stem alone. The cells
-# above are the same code as the module's.
+# %% [markdown] slide="-"
+# GoogLeNet has **6,998,552** parameters. The option `width` multiplies all numbers of
+# channels; `stem="cifar"` makes a stem for small images.
 
 # %% [markdown] slide="slide"
 # ## Which rows of Table 1 add up?
 #
-# The paper prints parameters and operations for each row. Nobody proofreads such
-# columns, so we do. We count **weights without biases**, which the paper leaves out.
+# Table 1 also prints each row's parameters and operations. As a check we count both:
+# weights without biases, in units of K = 1,024. Nothing later depends on it.
 
 # %%
 printed = {  # Table 1: parameters in K, operations in M
@@ -382,23 +384,10 @@ for name, (thousands, millions) in printed.items():
     print(f"{name:10}{numbers} {second}".rstrip())
 
 # %% [markdown] slide="subslide"
-# Read the arrows:
-#
-# - **K is 1,024** here: the linear row has 1,024,000 weights, printed as 1000K.
-# - Operations: ten of twelve rows are ours. Only the first row and **5a** are not.
-# - 5a has the widths of 4e on 832 channels: 51 M. The printed 1072K × 49 places does
-#   give 54 M, so both numbers come from a module that is *not* the printed one.
-# - 4a, 4c, 4d, 4e, 5b: operations right, parameters lower than the printed widths give.
-
-# %% [markdown] slide="notes"
-# For 4c the two columns contradict each other: 463 × 1024 weights at 196 places make 93
-# million, not 100. So it is the parameter column that is off, perhaps left from an
-# earlier version of the network. Which version, the paper does not say. For 5a no
-# change of one width to a multiple of 8 gives 1072: we tried them all.
-
-# %% [markdown] slide="subslide"
-# **The first row.** 7 × 7 × 3 × 64 = 9,408 weights, printed as 2.7K. Both of its numbers
-# fit a *separable* convolution: 8 kernels of 7 × 7 for each colour, then a 1 × 1.
+# Ten of twelve rows agree in operations, five in parameters; arrows mark the rest. Some
+# printed numbers are wrong, or belong to another version. We follow the printed widths.
+# The first row fits another layer: 8 kernels of 7 × 7 for each colour alone, then a 1 ×
+# 1.
 
 # %% check=True
 depthwise = nn.Conv2d(3, 3 * 8, 7, stride=2, padding=3, groups=3, bias=False)
@@ -407,13 +396,13 @@ count, cost = look.totals(separable, (3, 224, 224))
 print(f"{count:,} weights, {cost / 1e6:.1f} million multiply-adds")
 
 # %% [markdown]
-# 2.7K and 34 M. The same group describes exactly this first layer, "depth multiplier 8",
-# in its next paper (Ioffe and Szegedy 2015). That it stood here already is our guess.
+# These are the printed 2.7K and 34 million. That the authors used this layer is our
+# guess.
 
 # %% [markdown] slide="slide"
 # ## The claim: 12 times fewer
 #
-# Which count makes twelve? We try the natural ones.
+# By which factor is GoogLeNet smaller than AlexNet? Does any way to count give 12?
 
 # %% slide="subslide" check=True
 with torch.device("meta"):
@@ -433,19 +422,12 @@ for name, count in counts.items():
     print(f"{name:26}{count:12,}   {theirs / count:5.1f} times fewer")
 
 # %% [markdown]
-# Ours is **8.7**. No count gives 12, which would take 5 million parameters.
-
-# %% [markdown] slide="notes"
-# What is known: in a paper of 2016 two of the authors write that GoogLeNet "employed
-# only 5 million parameters, which represented a 12× reduction with respect to its
-# predecessor AlexNet, which used 60 million" (Szegedy et al., *Rethinking the Inception
-# Architecture*). So 12 is 60 / 5. What is not known: what they counted to get 5. The
-# paper's own table sums to 6.8 million. Dropping rows until 5 million is left is
-# possible in several ways, and none of them has a reason.
+# The factor is **8.7**. None of these counts gives 12, which needs about 5 million
+# parameters. A later paper names these 5 million, but not what was counted.
 
 # %% [markdown] slide="subslide"
-# **Where do the others go?** Split both networks into convolutions and linear layers.
-# Guess the winner of each line first.
+# **Where are the parameters saved?** We split both networks into convolutions and
+# linear layers. Guess first which network has more of each.
 
 # %% check=True
 def split(model):
@@ -461,15 +443,16 @@ for name, a, b in zip(("convolutions", "linear"), in_alex, in_google, strict=Tru
     print(f"{name:12}{a:11,}{b:12,}")
 
 # %% [markdown]
-# GoogLeNet's convolutions hold **2.6 times more** than AlexNet's. All that is saved,
-# and more, is saved at the end: 58.6 million against 1.0 million. So what stands there
-# instead?
+# GoogLeNet's convolutions have **2.6 times more** parameters than AlexNet's. All
+# savings are at the end: 1.0 million in one linear layer instead of 58.6 million in
+# three.
 
 # %% [markdown] slide="slide"
 # ## Average the maps, then one linear layer
 #
-# *Global average pooling* turns 1,024 maps of 7 × 7 into 1,024 numbers. The alternative
-# is to flatten them. **Predict** the parameters of each end.
+# *Global average pooling* turns 1,024 maps of 7 × 7 into 1,024 numbers, one mean for
+# each map. The alternative is to flatten the maps. **Predict** the parameters of each
+# end.
 
 # %% check=True
 with torch.device("meta"):  # shapes alone: nobody needs 226 million numbers drawn
@@ -485,12 +468,13 @@ for name, layers in linear_ends.items():
     print(f"{name:26}{count:13,}")
 
 # %% [markdown]
-# 1 million, 50 million, 226 million. The paper reports that going from fully connected
-# layers to the average also *raised* top-1 accuracy by about 0.6 points.
+# 1 million, 50 million and 226 million. The paper reports that the average also
+# *raised* top-1 accuracy by about 0.6 points. We count the parameters here; we do not
+# test that gain.
 
 # %% [markdown] slide="subslide"
-# **Two free gifts.** The linear layer behind the average is a 1 × 1 convolution, and
-# mean and linear map can change places:
+# **The average has two more advantages.** The linear layer after it can be written as a
+# 1 × 1 convolution. Then we may classify every position first, and average afterwards:
 
 # %% check=True
 maps, fc = torch.randn(2, 1024, 7, 7), nn.Linear(1024, 1000)
@@ -500,29 +484,15 @@ assert torch.allclose(scores.mean(dim=(2, 3)), logits, atol=1e-5)
 print(tuple(scores.shape), "one map for each class; its mean is the logit")
 
 # %% [markdown]
-# So each logit is the mean of a **class activation map**: it says which places voted for
-# the class. And the network takes images of any size. We use both below.
+# The result is the same. So each logit is the mean of a **class activation map**, which
+# says how much each position adds to the score of the class. And the network accepts
+# images of other sizes. We use both below.
 
 # %% [markdown] slide="slide"
-# ## Four faults in the lecture slides
+# ## A common mistake: no ReLU in between
 #
-# | the slides | what is wrong |
-# |---|---|
-# | "no FC layers" | above code that ends in `nn.Linear(1024, 1000)` |
-# | `num_classes=2` | never used: two classes get 1,000 logits |
-# | `base_dim` | any value but 64 breaks the second module |
-# | stem without ReLU | two convolutions in a row that learn one |
-
-# %% [markdown] slide="notes"
-# `base_dim`: the slides' second module takes `base_dim * 4` channels, and the first one
-# puts out 64 + 128 + 32 + 32 = 256 whatever `base_dim` is. A second version of the
-# slides uses `num_classes`; both end in `out.view(batch_size, -1)` with a global
-# `batch_size`, which fails for the last, shorter batch. And a network with one linear
-# layer at its end has a fully connected layer: what went are the hidden ones.
-
-# %% [markdown] slide="subslide"
-# **Two convolutions without ReLU are one.** Which kernel does the work of a 7 × 7 and a
-# 3 × 3 in a row? Its side is 7 + 3 − 1 = 9.
+# Without a ReLU between them, two convolutions are no more than **one**. A 7 × 7 and a
+# 3 × 3 together are a kernel of side 7 + 3 − 1 = 9.
 
 # %% check=True
 conv7 = nn.Conv2d(3, 64, 7, bias=False).double()
@@ -538,14 +508,14 @@ with torch.no_grad():  # convolve the first kernels with the second ones
 print("without ReLU: one 9×9 convolution. With ReLU: not.")
 
 # %% [markdown]
-# The slides put a max pooling between the two. It bends a little, and it is all the
-# bend there is: in the real stem a ReLU follows each of the three convolutions.
+# So in GoogLeNet's stem a ReLU follows each of the three convolutions.
 
 # %% [markdown] slide="slide"
 # ## Do the heads help the gradient?
 #
-# The paper adds the heads, with weight 0.3 each, to "increase the gradient signal that
-# gets propagated back". **Guess**: by which factor, at the first layers?
+# The paper adds the losses of the heads, each with weight 0.3, to "increase the
+# gradient signal that gets propagated back". **Guess**: how many times larger is the
+# gradient in the stem when the heads are there?
 
 # %%
 width = course.pick(tiny=1 / 16, small=1 / 8, full=1 / 4)
@@ -584,8 +554,8 @@ def gradients(net):
     return torch.tensor(rows).mean(dim=0)
 
 # %% [markdown] slide="subslide"
-# Two beginnings: the weights of He et al., which our modules use, and the smaller ones
-# that torch draws by default.
+# We try two kinds of first weights: those of He et al., which our modules use, and the
+# smaller ones that torch draws by default.
 
 # %%
 def by_torch(net):
@@ -623,19 +593,23 @@ axes[1].legend(loc="lower right")
 title = "Whose gradient do the heads save? (mean of the first steps)"
 fig.suptitle(title, x=0.01, ha="left");
 
-# %% [markdown] slide="notes"
-# With He's weights the signal keeps its size through all layers, forward and backward,
-# and the heads have nothing to repair. Torch's default is smaller by a factor of about
-# 2.4 for each layer, so that the gradient fades on its way back; the heads shorten the
-# way and multiply what arrives at the stem. The paper does not say how it drew its
-# weights. In 2014 He's rule was not yet published. So the heads answered a question
-# that a better beginning, and batch normalisation, later removed.
+# %% [markdown] slide="subslide"
+# It depends on the first weights. With He's weights the gradient keeps its size through
+# all layers, and the heads change it by factors of 0.9 to 1.3 only.
+#
+# With torch's smaller weights the gradient shrinks in each layer on its way back. The
+# heads shorten this way, and the stem's gradient becomes 230 times larger. The paper
+# does not say how it drew its weights; He's rule came later.
 
 # %% [markdown] slide="slide"
-# ## Heads or normalisation: what trains faster?
+# ## Heads or BatchNorm: what trains faster?
 #
-# Three networks of the same width and the same settings. `googlenet_loss(net)` adds the
-# heads' losses in training; validation is the main output alone.
+# We train three networks of the same width with the same settings: one plain, one with
+# heads, one with BatchNorm. BatchNorm belongs to lecture 06. Until then it is a layer
+# that sets each channel's mean to 0 and variance to 1 over the batch.
+#
+# `googlenet_loss(net)` adds the heads' losses in training. Validation uses the main
+# output alone.
 
 # %%
 arms = {
@@ -676,28 +650,25 @@ for name in runs:
         print(f"{'':14} against plain, seed by seed:", *(f"{d:+.3f}" for d in less))
 
 # %% [markdown]
-# Compare each difference with the ranges in brackets. A difference inside them is no
-# finding.
-
-# %% [markdown] slide="notes"
-# At our scale `small` the heads' differences stay within the spread of the seeds, and
-# batch normalisation is better with every seed. That fits the gradients above: our
-# plain network begins with He's weights, so there is no fading gradient to repair.
+# **Heads:** their mean difference in loss is −0.021, and twice its standard error over
+# the three seeds is 0.038. This run shows no effect of the heads.
 #
-# What the same group found later, on ImageNet (Rethinking the Inception Architecture,
-# section 4): with and without heads the curves are almost equal early in training; near
-# the end the network with heads gets slightly better; taking the lower head away does
-# no harm. So the heads act as a regulariser, and the first explanation "is most likely
-# misplaced", in their own words. Batch normalisation is the subject of the next lecture.
-# Here it stands for a question: what makes a deep network trainable, a shorter way back
-# or a signal of steady size?
+# **BatchNorm:** the mean difference is −0.122, twice its standard error 0.046.
+# BatchNorm trains faster.
+
+# %% [markdown] slide="subslide"
+# The run is short: four epochs of 2,000 small photos, and no network above 33 %. It
+# does not show what heads do late in training. Two of the authors later saw a slight
+# gain near the end of training on ImageNet. They call the heads a regulariser, and
+# their first explanation "most likely misplaced".
 
 # %% [markdown] slide="slide"
 # ## Train on crops, validate on whole images
 #
-# Now one network for longer: the BatchNorm form with both heads. It sees random crops,
-# at scale `small` of 24 × 24 pixels. Validation uses **whole images of 32 × 32**:
-# averaged maps do not mind.
+# Now we train one network longer. It has both heads, whose answers we compare below,
+# and BatchNorm, because that trained faster. It sees random crops, at scale `small` of
+# 24 × 24 pixels. Validation uses **whole images of 32 × 32**: the average accepts both
+# sizes.
 
 # %%
 side = course.pick(tiny=12, small=24, full=28)
@@ -738,12 +709,15 @@ title = f"{reached:.1%} of the validation images, and why is the training loss h
 plot.curves(history, title=title);
 
 # %% [markdown]
-# The training loss is a sum of three, 1 + 0.3 + 0.3: divide by 1.6 to compare. It is
-# also measured on crops, with dropout, while the weights move.
+# The training loss is the sum of three losses, with weights 1, 0.3 and 0.3. Divided by
+# 1.6 it is 1.48, still above 1.356: it is also measured on crops, with dropout, and
+# while the weights change. The accuracy is low because the training is short: five
+# epochs of 6,000 photos.
 
 # %% [markdown] slide="subslide"
-# **What do the heads know?** The paper expects features in the middle to be "very
-# discriminative" already. The same images, read at three depths:
+# **What can the heads classify?** The paper expects features in the middle of the
+# network to be "very discriminative" already. We classify the same images at three
+# depths:
 
 # %%
 images, labels = next(iter(val_set.loader(500)))
@@ -760,11 +734,15 @@ for name, logits in answers.items():
     print(f"{name:18} {right:6.1%} of {len(labels)} images")
 model = model.to(run.device);
 
+# %% [markdown]
+# An accuracy on 500 images has a standard error of about 2.2 points. So the end is
+# better than the first head; between the second head and the end we see no clear
+# difference. The middle of the network knows much already.
+
 # %% [markdown] slide="slide"
 # ## Look inside: which branch carries what?
 #
-# Each branch puts out its own maps. Here are the first maps of each branch of module 3b
-# for one photograph.
+# Here are the first eight maps of each branch of module 3b, for one photograph.
 
 # %% slide="subslide"
 # alt: The same photograph in four rows of feature maps, one for each branch of module
@@ -776,9 +754,13 @@ named = {where[name].removeprefix("branch_"): m for name, m in maps.items()}
 title = f"Module 3b looks at a {photos.classes[labels[3]]}: which rows show edges?"
 pictures.feature_maps(named, columns=8, title=title);
 
+# %% [markdown]
+# Many 1 × 1 and 3 × 3 maps show fine lines; those of the 5 × 5 and pooling branches
+# show broader areas.
+
 # %% [markdown] slide="subslide"
-# **Take one branch away.** A hook replaces its output by zeros, and we read the
-# validation images again. Nine modules, four branches: which loss hurts?
+# **Switch one branch off.** We replace its output by zeros and measure the validation
+# accuracy again. Which of the 36 branches is missed most?
 
 # %%
 probe = val_set.subset(course.pick(tiny=4, small=400, full=2000)).loader(400)
@@ -828,19 +810,19 @@ for word, choose in (("least", min), ("most", max)):
     print(f"{word:5} in module {name}: {by_module[name]:.1f} on average")
 print(f"one accuracy on {probe.num_examples} images is uncertain by {spare:.1f} points")
 
-# %% [markdown] slide="notes"
-# Read with care. The network was trained with all branches, so a silent one is a damage
-# it never met; trained without it, the network might do as well. What the table shows
-# is how this network has divided its work, not which branch is needed in principle.
-# Compare also with the number of channels: the 5 × 5 branch has a tenth to a fifth of
-# them. At scale `small` the last two modules lose a branch most easily: little is built
-# on their maps, and on those of 5b nothing but the average.
+# %% [markdown] slide="subslide"
+# The 1 × 1 branch of 3b is missed most: 34.5 points. On average the 3 × 3 and 1 × 1
+# branches cost 18.8 and 14.9 points. The other two, with fewer channels, cost 4.8 and
+# 6.0. In 5b no branch costs more than 3. An accuracy here has a standard error of 2.5
+# points, so single differences below about 7 show nothing.
+#
+# The network was trained *with* all branches. Trained without one, it might do as well.
 
 # %% [markdown] slide="slide"
-# ## Look inside: where does it look?
+# ## Look inside: which positions count?
 #
-# The proof above gave each class a map for free. No gradient, no second network: one
-# matrix product.
+# Each logit is the mean of a map, as we saw. So one matrix product gives a map for each
+# class.
 
 # %%
 def activation_maps(images, classes):
@@ -881,8 +863,10 @@ for ax in axes.flat:
 fig.suptitle("Where do the votes for the right class come from?", x=0.01, ha="left");
 
 # %% [markdown] slide="subslide"
-# **Does the map tell the truth?** Pictures flatter. A test: hide the quarter of the
-# image that the map finds most important, or the least important quarter.
+# The bright positions lie mostly on the object. But these are eight confident, right
+# answers, chosen by us. **Is the map right in general?** A test on all validation
+# images: we hide the quarter of each image that its map finds most important, or the
+# least important quarter.
 
 # %%
 def hidden(quarter):
@@ -900,13 +884,15 @@ for quarter in ("least", "most"):
     print(f"{quarter} important quarter grey {hidden(quarter):6.1%}")
 
 # %% [markdown]
-# If the map were a decoration, both quarters would cost the same.
+# Hiding the most important quarter costs 23.4 points, the least important one 4.5. If
+# the map had no meaning, both would cost the same. So it marks positions that the
+# network needs.
 
 # %% [markdown] slide="slide"
 # ## Two networks go by this name
 #
-# Most downloads of "GoogLeNet" today are torchvision's. It differs, and each difference
-# is an option of `Form` here, one line at a time:
+# Most people who download "GoogLeNet" today get torchvision's. It differs from the
+# paper's, and each difference is an option of `Form`:
 
 # %% check=True
 forms = {
@@ -922,18 +908,15 @@ for name, form in forms.items():
     count, cost = look.totals(net, (3, 224, 224))
     print(f"{name:24}{count:10,} parameters  {cost / 1e9:.3f} G multiply-adds")
 
-# %% [markdown] slide="notes"
-# The 3 × 3 is a known fault: the weights were converted from another code base that had
-# it so, and the published weights only work with it. Batch norm came a year after
-# the paper. Two differences move no parameter: other pooling windows in the heads, and
-# an epsilon of 0.001 in the batch norms. With torchvision's weights loaded our network
-# gives its logits to five digits; the course's tests prove it.
+# %% [markdown] slide="-"
+# torchvision's network has BatchNorm, and 3 × 3 kernels in its 5 × 5 branch. The latter
+# is a known mistake. It stays, because the published weights were trained with it.
 
 # %% [markdown] slide="slide"
 # ## Against the paper
 #
-# ILSVRC 2014, top-5 error. The winning 6.67 % needed **7 networks and 144 crops** of
-# each image. What does one network reach with one look?
+# In ILSVRC 2014 the winning top-5 error of 6.67 % needed **7 networks and 144 crops**
+# of each image. What does one network reach with one crop?
 
 # %% tags=["hide-input"]
 # alt: Top-5 error against the number of network passes per image, on a logarithmic
@@ -956,12 +939,13 @@ title = "Table 3 of the paper: what does the last third of the error cost?"
 fig.suptitle(title, x=0.01, ha="left");
 
 # %% [markdown]
-# A thousand passes instead of one take the error from 10.07 to 6.67 %. Comparing
-# networks, ask how often each was allowed to look.
+# One network with one crop reaches 10.07 %. The winner's 6.67 % take 7 × 144 = 1,008
+# passes. When you compare networks, ask how many passes each of them had.
 
 # %% [markdown] slide="subslide"
-# **Ours, on the test set, once.** One crop, the whole image, and ten crops: four corners
-# and the centre, mirrored too, their probabilities averaged.
+# **Our network on the test set, once.** We compare one crop, the whole image, and ten
+# crops: four corners and the centre, each also mirrored. The ten probabilities are
+# averaged.
 
 # %%
 test = photos.test.subset(course.pick(tiny=64, small=1500, full=None))
@@ -989,17 +973,17 @@ for name, error in errors.items():
 saved = 1 - errors["ten crops"] / errors["one crop"]
 print(f"ten crops save {saved:.0%} of the errors; in the paper {1 - 9.15 / 10.07:.0%}")
 
-# %% [markdown] slide="notes"
-# What differs from the paper: ten classes instead of a thousand, top-1 instead of top-5
-# error, photographs of 32 pixels, a network of an eighth of the width at scale `small`,
-# some thousand images, batch normalisation, and minutes instead of a week. The paper's
-# networks were trained without batch normalisation, with asynchronous SGD, momentum
-# 0.9, a learning rate falling by 4 % every 8 epochs, and averaged weights.
+# %% [markdown] slide="subslide"
+# Ten crops bring 2.0 points. With 1,500 images a difference of two errors has a
+# standard error of up to 1.8, so ours is too small to count.
+#
+# Our run differs from the paper's: ten classes, top-1 error, photos of 32 pixels, an
+# eighth of the width, BatchNorm, five epochs.
 
 # %% [markdown] slide="slide"
 # ## Answer
 #
-# How many parameters, and where do the others go?
+# How many parameters does GoogLeNet have, and where are the others saved?
 
 # %% slide="fragment"
 print(f"{parameters:,}: {theirs / parameters:.1f} times fewer than AlexNet, not 12")
@@ -1012,8 +996,11 @@ run.headline(
 )
 
 # %% [markdown]
-# It is the end of the network that saves: an average in place of two hidden layers. The
-# module in the middle saves *operations*, and spends them on depth.
+# The end of the network saves the parameters: an average and one linear layer replace
+# three linear layers. The module in the middle saves *operations*, which pay for depth.
+#
+# These counts are exact. That the error stays low is the paper's result on ImageNet;
+# our short runs on few photos do not show it.
 
 # %% [markdown] slide="slide"
 # ## Exercises
@@ -1079,9 +1066,9 @@ check("05.2", MyInception)
 # %% [markdown] slide="subslide"
 # ### 05.3 Modify: a module for a budget
 #
-# Module 4e takes 528 channels of 14 × 14 and 170 million multiply-adds. Its four outputs
-# stay: 256, 320, 128, 128. Choose the two reductions so that it takes **at most 120
-# million**, and at least 110: what is paid for should be used. Both at least 16.
+# Module 4e takes 528 channels of 14 × 14 and 170 million multiply-adds. Its four
+# outputs stay: 256, 320, 128, 128. Choose the two reductions so that it takes **at most
+# 120 million**, and at least 110 million. Both reductions are at least 16.
 
 # %%
 # solution
@@ -1114,12 +1101,12 @@ check("05.4", merge)
 
 # %% [markdown]
 # **Explain:** the pair has 192 × 16 + 16 × 128 weights, the merged one 192 × 128. What
-# would be lost if one merged the reductions of an Inception module so?
+# would we lose if we merged a reduction of an Inception module with its large kernel?
 
 # %% [markdown] solution=True
-# Between its reduction and its large kernel stands a ReLU: with it the pair is no linear
-# map, and nothing can be merged. Without it the pair would be a linear map of limited
-# rank, cheaper than the full one and never better.
+# A ReLU stands between the reduction and the large kernel. With it the pair is not a
+# linear map and cannot be merged. Without it the pair would be a linear map of limited
+# rank: cheaper than a full convolution, but never able to do more.
 
 # %% [markdown] slide="subslide"
 # ### 05.5 Write: a class activation map
@@ -1139,11 +1126,11 @@ check("05.5", class_map)
 # %% [markdown] slide="subslide"
 # ### 05.6 Investigate: without reductions, at equal cost
 #
-# Take module 3a without reductions, and multiply the channels of its three convolutions
-# by one **factor** below 1, so that it costs as much as the module *with* reductions.
+# Take module 3a without reductions. Multiply the channels of its three convolutions by
+# one **factor** below 1, so that it costs as much as the module *with* reductions.
 # Compute the factor. Then train two networks that differ in this module alone, with
-# several seeds. `gain`: by how many points of validation
-# accuracy the module with reductions is better on average; it may be negative.
+# several seeds. `gain`: by how many points of validation accuracy the module with
+# reductions is better on average. It may be negative.
 
 # %% slide="subslide"
 def accuracy_with(build, seed):
@@ -1178,14 +1165,16 @@ check("05.6", (factor, gain))
 
 # %% [markdown]
 # The narrow module puts out more channels than the real one. Where do they come from,
-# and what would they cost the next module?
+# and what would they cost the next module? Is your gain larger than twice its standard
+# error?
 
 # %% [markdown] solution=True
-# Three convolutions of 27, 54 and 14 channels, and all 192 of the pooling: 287. Most of
-# its output is the old maps, a little blurred by the maximum. For one module the gain
-# is small: at scale `small` it was about two points, and negative with one seed of
-# three. In a row of nine every later module pays for all channels that were never let
-# go, and then the comparison at equal cost leaves almost nothing for the kernels.
+# 27 + 54 + 14 channels come from the convolutions and all 192 from the pooling: 287.
+# Most of the output is the old maps, after a maximum over neighbours. In a row of nine,
+# every later module would pay for these channels.
+#
+# At scale `small` the gain was 2.1 points, and negative with one seed of three. That is
+# less than twice its standard error (3.2), so three seeds do not decide it.
 
 # %% slide="skip"
 check.progress("05")
@@ -1193,31 +1182,30 @@ check.progress("05")
 # %% [markdown] slide="slide"
 # ## Recap
 #
-# - A module's channels are the sum of its branches; its cost is counted branch by
-#   branch. Without reductions a row of nine blows up.
-# - A 1 × 1 convolution is a linear layer at each position. In front of a large kernel it
-#   decides what that kernel costs.
-# - The table gives 6,998,552 parameters. Most of its printed operations are right, many
-#   of its printed parameters are not, and 12 times fewer than AlexNet is 8.7.
-# - The heads lift a fading gradient. With well-drawn weights there is little to lift;
-#   batch normalisation changes more.
-# - An average and one linear layer replace 58 million parameters, take any image size,
-#   and show where the votes come from.
+# - A module's channels and costs are the sums over its branches. Without reductions the
+#   channels only grow.
+# - A 1 × 1 convolution is a linear layer at each position. It decides what the next
+#   kernel costs: k × k × C_in × C_out at each position.
+# - GoogLeNet has 6,998,552 parameters, 8.7 times fewer than AlexNet. An average and one
+#   linear layer at the end save them.
+# - Heads make a weak gradient larger. With He's weights it is not weak, and our short
+#   run shows no effect. BatchNorm trained faster.
+# - Each logit is the mean of a class activation map. Hiding its most important quarter
+#   costs most.
 
 # %% [markdown] slide="skip"
 # ## References
 #
 # - C. Szegedy, W. Liu, Y. Jia, P. Sermanet, S. Reed, D. Anguelov, D. Erhan, V.
 #   Vanhoucke, A. Rabinovich: *Going Deeper with Convolutions*, CVPR 2015. Section 1 (12
-#   times fewer), section 4 and Fig. 2 (modules), section 5, Table 1 and Fig. 3 (network,
-#   heads), section 6 (training), section 7 and Table 3 (crops and ensembles).
+#   times fewer), Fig. 2 (modules), Table 1 and Fig. 3 (network, heads), Table 3 (crops
+#   and ensembles).
 # - M. Lin, Q. Chen, S. Yan: *Network in Network*, ICLR 2014: 1 × 1 convolutions, global
 #   average pooling.
-# - S. Ioffe, C. Szegedy: *Batch Normalization*, ICML 2015, appendix: the separable first
-#   layer.
+# - S. Ioffe, C. Szegedy: *Batch Normalization*, ICML 2015; its appendix has the
+#   separable first layer.
 # - C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens, Z. Wojna: *Rethinking the Inception
-#   Architecture for Computer Vision*, CVPR 2016. Section 1 (5 million), section 4
-#   (heads).
+#   Architecture for Computer Vision*, CVPR 2016. Sections 1 (5 million) and 4 (heads).
 # - K. He, X. Zhang, S. Ren, J. Sun: *Delving Deep into Rectifiers*, ICCV 2015: the
 #   initial weights.
 # - B. Zhou, A. Khosla, A. Lapedriza, A. Oliva, A. Torralba: *Learning Deep Features for
