@@ -534,8 +534,8 @@ fig.suptitle("One photo: what is it?", x=0.01, ha="left");
 # ## Forget eval(), and the accuracy is wrong
 #
 # It is a common mistake to measure accuracy in training mode. **Guess the order of six
-# accuracies:** evaluation mode; then training mode with batches of 128 at random, 8 at
-# random, one photo, 128 sorted by class, and 10 with one of each class.
+# accuracies.** One is in evaluation mode. Five are in training mode, with batches of 128
+# at random, 8 at random, one photo, 128 sorted by class, and 10 with one of each class.
 
 # %%
 def in_training_mode(model, examples, batch_size, shuffle=True):
@@ -1361,9 +1361,9 @@ check("06.5", accuracy)
 # ### 06.6 Investigate: a memory that is too long
 #
 # We train with momentum 0.001 in all BatchNorms. **Predict**: which accuracy does
-# evaluation mode show, after so few steps? Then write `recalibrate`: it measures all
+# evaluation mode show, after so few steps? Then write `recalibrate`. It measures all
 # running statistics anew, every batch of the loader with the same weight (`momentum =
-# None` does that), trains nothing, and returns the model in evaluation mode. `before`
+# None` does that). It trains nothing, and returns the model in evaluation mode. `before`
 # and `after` are the validation accuracies before and after it.
 
 # %%
