@@ -24,7 +24,7 @@ from utils.look import totals
 from utils.models.pretrained import pretrained
 from utils.train import evaluate, fit
 
-MARGIN = 2.0  # between two logits, above which six views change hardly an answer
+MARGIN = 1.0  # between two logits, above which six views change hardly an answer
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
