@@ -71,8 +71,8 @@ def epoch_profile(
     chosen = recipe.make_optimizer(optimizer, learner, 1e-3)
     train_epoch(learner, list(islice(train_loader, 2)), chosen)
 
-    clock, learner = Clock(device), learner.train()
-    with Pass(learner, islice(train_loader, batches)) as timed:
+    clock, batched = Clock(device), islice(train_loader, batches)
+    with Pass(learner, batched, trains=True) as timed:
         for images, labels in timed:
             clock.lap("input")
             loss = F.cross_entropy(timed.forward(images), labels)

@@ -62,13 +62,8 @@ def make_place(path: Path) -> None:
         CourseError: its folder takes no files, or what is there is no regular file.
     """
     make_folder(path.parent)
-    try:
-        files.replaceable(path)
-    except OSError as error:
-        raise CourseError(
-            f"{files.shown(str(path))} cannot be written ({error.strerror}). Name"
-            " another file."
-        ) from error
+    if path.exists() and not path.is_file():
+        raise CourseError(f"{str(path)!r} is no regular file: name another one.")
 
 
 def make_folder(path: Path) -> None:
@@ -83,8 +78,7 @@ def make_folder(path: Path) -> None:
             pass
     except OSError as error:
         raise CourseError(
-            f"{files.shown(str(path))} takes no files ({error.strerror}). Choose"
-            " another folder."
+            f"{str(path)!r} takes no files ({error.strerror}). Choose another folder."
         ) from error
 
 

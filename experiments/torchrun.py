@@ -23,10 +23,13 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from utils import batches, checkpoint, recipe
+from utils import recipe
+from utils.batches import Pass
 from utils.course import CourseError
 from utils.data import ImageSet, Loader
+from utils.history import Metrics
 
+METRICS = Pass.metrics  # over the examples of one process
 ENVIRONMENT = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR")
 ARRIVAL = timedelta(minutes=5)  # within which all ranks must have come
 PATIENCE = 3.0  # seconds until it says that it waits
@@ -83,10 +86,8 @@ def joined() -> Iterator[None]:
         if rank() > 0:
             nowhere = back.enter_context(open(os.devnull, "w"))
             back.enter_context(redirect_stdout(nowhere))
-        back.callback(setattr, batches, "reduce_sums", batches.reduce_sums)
-        batches.reduce_sums = summed
-        back.callback(setattr, checkpoint, "WRITES", True)
-        checkpoint.WRITES = rank() == 0
+        back.callback(setattr, Pass, "metrics", METRICS)
+        Pass.metrics = of_all  # type: ignore[method-assign]
         try:
             yield
             dist.destroy_process_group()
@@ -157,6 +158,14 @@ def check_device(device: torch.device) -> None:
             " GPUs: each takes one of its own, by --device cuda without a number; or"
             " add --device cpu."
         )
+
+
+def of_all(batches: Pass) -> Metrics:
+    """The means over the examples of all ranks."""
+    mine = METRICS(batches)
+    n = mine.examples
+    loss, hits, n = summed(mine.loss * n, round(mine.accuracy * n), n)
+    return Metrics(loss / n, hits / n, int(n))
 
 
 def summed(*values: float) -> list[float]:

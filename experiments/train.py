@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time
@@ -35,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         was interrupted. Only a complete run is recorded.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
-    files.print_anything()
+    if reconfigure := getattr(sys.stdout, "reconfigure", None):
+        reconfigure(errors="replace")  # "?" for what it lacks, such as ✓ on Windows
     try:
         with torchrun.joined():
             options = request.read_options(words)
@@ -97,7 +99,7 @@ def run(options: argparse.Namespace) -> None:
     seconds = sum(history["seconds"])  # those before a resumption, too
     result |= {"processor_seconds": round(busy * seconds, 1)}
     result |= {"seconds": round(preparation + seconds, 1)}
-    result |= {"history": history.to_dict()}
+    result |= {"history": asdict(history)}
     if options.save:
         save_weights(model, options.save, half=options.half)
     if file:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import shutil
 import sys
 
 import numpy as np
@@ -81,20 +80,3 @@ def test_a_data_folder_that_is_none_is_refused(monkeypatch, name, said):
     monkeypatch.setenv("CNN_COURSE_DATA", name)
     with pytest.raises(CourseError, match=said):
         course.start()
-
-
-@pytest.mark.parametrize(
-    ("system", "free", "starts"),
-    [
-        ("Windows", 2**30, False),  # processes can be forked on Linux alone
-        ("Darwin", 2**30, False),
-        ("Linux", 2**30, True),
-        ("Linux", 2**26, False),  # the shared memory that Docker gives
-    ],
-)
-def test_workers_start_only_where_they_can(monkeypatch, tmp_path, system, free, starts):
-    usage = shutil.disk_usage(tmp_path)._replace(free=free)
-    monkeypatch.setattr(course, "SHARED_MEMORY", tmp_path)
-    monkeypatch.setattr(course.shutil, "disk_usage", lambda path: usage)
-    monkeypatch.setattr(course.platform, "system", lambda: system)
-    assert (0 < course.num_workers() <= 4) == starts

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -35,17 +36,12 @@ def net(outputs: int = 3) -> nn.Sequential:
     )
 
 
-class Noise(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
-        return x * (1 + torch.rand(1)) if self.training else x
-
-
 class Own(nn.Module):
     """A network whose forward pass is a function of its features and last layer."""
 
     def __init__(self, forward: Callable[[nn.Module, Tensor], Any]) -> None:
         super().__init__()
-        self.features = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), Noise())
+        self.features = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
         self.last, self.way = nn.Linear(144, 3), forward
 
     def forward(self, x: Tensor) -> Any:
@@ -64,44 +60,29 @@ FLATTEN = {
 
 
 @pytest.mark.parametrize("way", FLATTEN)
-def test_any_way_to_flatten_trains_as_in_plain_torch(way: str) -> None:
-    def made() -> nn.Module:
+@pytest.mark.parametrize("channels", [1, 3])
+def test_any_way_to_flatten_trains_as_in_plain_torch(way: str, channels: int) -> None:
+    def made() -> Any:
         torch.manual_seed(0)
-        return Own(lambda net, x: net.last(FLATTEN[way](x)))
+        model = Own(lambda net, x: net.last(FLATTEN[way](x)))
+        model.features[0] = nn.Conv2d(channels, 4, 3)
+        return model
 
+    given = [(images[:, :channels], labels) for images, labels in batches()]
     ours, theirs = made(), made()
     own = ours.features[0].weight.data_ptr()
-    torch.manual_seed(0)
-    fit(ours, batches(), batches(), epochs=2, lr=0.05, keep_best=False)
+    fit(ours, given, given, epochs=2, lr=0.05, keep_best=False)
     optimizer = SGD(theirs.parameters(), lr=0.05, momentum=0.9)
-    torch.manual_seed(0)
-    for _ in range(2):
-        theirs.train()
-        for images, labels in batches():
-            optimizer.zero_grad()
-            F.cross_entropy(theirs(images), labels).backward()
-            optimizer.step()
+    for images, labels in given * 2:
+        optimizer.zero_grad()
+        F.cross_entropy(theirs(images), labels).backward()
+        optimizer.step()
     for mine, right in zip(ours.buffers(), theirs.buffers(), strict=True):
         torch.testing.assert_close(mine, right)  # no batch was counted twice
     torch.testing.assert_close(ours.last.weight, theirs.last.weight)
-    assert evaluate(ours, batches()).examples == len(predict(ours, batches())[0]) == 32
+    assert evaluate(ours, given).examples == len(predict(ours, given)[0]) == 32
     assert ours.features[0].weight.data_ptr() == own
-    ours(batches()[0][0])  # nothing that was done to it outlasts the calls
-
-
-def test_grey_images_are_flattened_by_view_too() -> None:
-    class Grey(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.first, self.second = nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3)
-            self.last = nn.Linear(64, 3)
-
-        def forward(self, x: Tensor) -> Tensor:
-            x = self.second(self.first(x))
-            return self.last(x.view(x.size(0), -1))
-
-    grey = [(images[:, :1], labels) for images, labels in batches()]
-    fit(Grey(), grey, grey, epochs=1)
+    ours(given[0][0])  # nothing that was done to it outlasts the calls
 
 
 def test_a_network_is_as_it_was_after_an_error() -> None:
@@ -123,8 +104,8 @@ LABELS: dict[str, tuple[int, Callable[[Tensor], Tensor], str]] = {
     "one-hot integers": (3, lambda y: F.one_hot(y, 3), "class numbers"),
     "a column of numbers": (3, lambda y: y[:, None], "class numbers"),
     "float numbers": (3, lambda y: y.float(), "class numbers"),
-    "from 1": (3, lambda y: y + 1, "Label 3 for a model of 3 outputs"),
-    "-1 for unknown": (3, lambda y: y - 1, "Label -1"),
+    "from 1": (3, lambda y: y + 1, "3 outputs, and labels go from 1 to 3"),
+    "-1 for unknown": (3, lambda y: y - 1, "from -1 to"),
     "more classes": (3, lambda y: torch.full((len(y), 5), 0.2), "num_classes=5"),
 }
 
@@ -171,19 +152,15 @@ def test_an_optimizer_that_would_not_train_all_of_it(kind: str) -> None:
         fit(model, batches(), epochs=1, optimizer=optimizer)
 
 
-def test_a_second_learning_rate_is_refused() -> None:
-    model = net()
-    own = SGD(model.parameters(), lr=0.1)
-    with pytest.raises(CourseError, match="Set lr in your optimizer"):
-        fit(model, batches(), epochs=1, optimizer=own, lr=0.1)
-
-
 other = SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
 SCHEDULES: dict[str, tuple[Any, str]] = {
     "None": (lambda o: None, "gave None"),
     "of another optimizer": (lambda o: lr_scheduler.StepLR(other, 1), "optimizer that"),
-    "the optimizer": (lambda o: o, "let it return a scheduler"),
-    "too short": (lambda o: lr_scheduler.OneCycleLR(o, 0.1, 2), "2 steps for 4 epochs"),
+    "the optimizer": (lambda o: o, "Return one of the"),
+    "too short": (
+        lambda o: lr_scheduler.OneCycleLR(o, 0.1, 2),
+        r"of 2 .*of 4 steps",
+    ),
     "a scheduler, no function": (lr_scheduler.StepLR(other, 1), "Unknown schedule"),
 }
 
@@ -247,10 +224,10 @@ def frozen() -> nn.Module:
 
 
 RESUMED: dict[str, tuple[Callable, Callable, str]] = {
-    "unfrozen": (frozen, net, "requires_grad of 0.weight was False and is True"),
-    "frozen": (net, frozen, "requires_grad of 0.weight was True and is False"),
-    "another width": (net, partial(net, 5), r"shape of 3.weight was \(3, 144\) and"),
-    "a layer more": (net, lambda: net().append(nn.ReLU()).append(nn.Linear(3, 3)), "5"),
+    "unfrozen": (frozen, net, "0.weight was 'fixed, .* and is 'trainable"),
+    "frozen": (net, frozen, "0.weight was 'trainable, .* and is 'fixed"),
+    "another width": (net, partial(net, 5), r"3.weight .* of shape \(3, 144\)' and is"),
+    "a layer more": (net, lambda: net().append(nn.Linear(3, 3)), "4.weight was None"),
 }
 
 
@@ -282,8 +259,7 @@ def test_a_wrapped_network_is_resumed_unwrapped(first, then, tmp_path) -> None:
     assert sorted(names) == sorted(net().state_dict())
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-@pytest.mark.parametrize("part", ["train", "val"])
+@pytest.mark.parametrize(("part", "value"), [("train", np.nan), ("val", np.inf)])
 def test_an_image_that_is_not_finite_is_named(part: str, value: float) -> None:
     spoilt = [*batches(), *batches()]
     spoilt[2][0][0, 0, 0, 0] = value
@@ -308,13 +284,13 @@ EARLY: dict[str, tuple[dict[str, Any], str]] = {
     "no validation images": ({"val_loader": []}, "gave no batch"),
     "other validation labels": (
         {"val_loader": [(x, y + 5) for x, y in batches()]},
-        "for a model of 3 outputs",
+        "labels go from 5 to",
     ),
-    "validation images of another size": ({"val_loader": batches(9)}, r"\(3, 9, 9\)"),
+    "validation images of another size": ({"val_loader": batches(9)}, r"\[3, 9, 9\]"),
     "no pairs": ({"val_loader": [batches()[0][0]]}, "pairs"),
-    "a folder for a checkpoint": ({"checkpoint": "."}, "cannot be written"),
+    "a folder for a checkpoint": ({"checkpoint": "."}, "already there"),
     "a file on its way": ({"checkpoint": "file/run.pt"}, "cannot be written"),
-    "an earlier run's": ({"checkpoint": "old.pt"}, "holds an earlier run"),
+    "an earlier run's": ({"checkpoint": "old.pt"}, "already there.*resume=True"),
 }
 
 
@@ -328,21 +304,6 @@ def test_what_is_wrong_is_said_before_the_first_epoch(kind, tmp_path, monkeypatc
     with pytest.raises(CourseError, match=message):
         fit(net(), Watched(batches()), epochs=3, **settings)
     assert (tmp_path / "old.pt").read_bytes() == before
-
-
-def test_looking_ahead_changes_no_number() -> None:
-    class Noisy(list):
-        def __iter__(self):
-            torch.rand(3)
-            return super().__iter__()
-
-    found = []
-    for val in (None, Noisy(batches())):
-        torch.manual_seed(0)
-        model = Own(lambda net, x: net.last(x.flatten(1)))
-        fit(model, batches(), val, epochs=1, keep_best=False)
-        found.append(model.last.weight)
-    assert torch.equal(*found)
 
 
 # --- networks and images outside the errors that explain ------------------------------
@@ -367,22 +328,20 @@ def test_what_is_no_logits_is_named(what: str) -> None:
             use(model, batches())
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
-def test_images_of_another_float_are_converted(dtype: torch.dtype) -> None:
-    given = [(images.to(dtype), labels) for images, labels in batches()]
-    model = net()
-    assert fit(model, given, given, epochs=1).rows
-    assert len(predict(model, given)[0]) == 32
+@pytest.mark.parametrize("images", [torch.float64, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("labels", [torch.int64, torch.uint8])
+def test_other_numbers_are_converted(images: torch.dtype, labels: torch.dtype) -> None:
+    given = [(x.to(images), y.to(labels)) for x, y in batches()]
+    assert fit(net(), given, given, epochs=1).rows
     assert evaluate(net().double(), given).examples == 32
 
 
 @pytest.mark.parametrize(
     ("side", "change", "shape"),
     [
-        (9, lambda x: x, r"\(3, 9, 9\)"),
-        (4, lambda x: x, r"\(3, 4, 4\)"),
-        (8, lambda x: x[:, :1], r"\(1, 8, 8\)"),
-        (2, lambda x: x, r"\(3, 2, 2\)"),
+        (9, lambda x: x, r"\[3, 9, 9\]"),
+        (8, lambda x: x[:, :1], r"\[1, 8, 8\]"),
+        (2, lambda x: x, r"\[3, 2, 2\]"),
     ],
 )
 def test_images_of_another_size_are_named(side, change, shape) -> None:

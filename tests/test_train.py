@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from functools import partial
 
 import pytest
@@ -17,9 +18,9 @@ from torch.optim import SGD, lr_scheduler
 from torch.utils.data import DataLoader, TensorDataset
 
 from utils import course, recipe, train
-from utils.batches import explain
+from utils.batches import Pass
 from utils.course import CourseError
-from utils.train import History, Metrics, evaluate, predict, train_epoch
+from utils.train import Metrics, evaluate, predict, train_epoch
 
 CPU = torch.device("cpu")
 fit = partial(train.fit, progress=False)
@@ -128,17 +129,12 @@ def test_evaluate_changes_nothing() -> None:
     model = net().train()
     model[1].eval()  # frozen, as in transfer learning
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    evaluate(model, batches())
-    assert [module.training for module in model] == [True, False, *[True] * 4]
+    for given in (batches(), []):
+        with nullcontext() if given else pytest.raises(CourseError, match="no batch"):
+            evaluate(model, given)
+        assert [module.training for module in model] == [True, False, *[True] * 4]
     assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
     assert all(weight.grad is None for weight in model.parameters())
-
-
-def test_evaluate_restores_the_mode_after_an_error() -> None:
-    model = net().train()
-    with pytest.raises(CourseError):
-        evaluate(model, [])
-    assert model.training
 
 
 def test_predict_keeps_order_and_gives_ordinary_tensors() -> None:
@@ -177,12 +173,6 @@ def test_fit_learns_from_a_plain_data_loader() -> None:
     assert all(row["images_per_second"] > 300 / row["seconds"] for row in history.rows)
 
 
-def test_fit_without_validation_holds_none() -> None:
-    history = fit(linear(), batches(), epochs=2, lr=0.01)
-    assert history["val_loss"] == history["val_accuracy"] == [None, None]
-    assert history.best == min(history.rows, key=lambda row: row["train_loss"])
-
-
 def test_it_computes_in_channels_last_and_leaves_the_filters_as_they_were() -> None:
     seen, model = [], nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(144, 3))
     model[0].register_forward_hook(
@@ -195,7 +185,6 @@ def test_it_computes_in_channels_last_and_leaves_the_filters_as_they_were() -> N
     assert all(x.is_contiguous(memory_format=torch.channels_last) for x in seen)
     assert model[0].weight.is_contiguous()
     assert model[0].weight.data_ptr() == own
-    assert not model.training
 
 
 @pytest.mark.parametrize(
@@ -212,12 +201,11 @@ def test_the_cpu_takes_a_thin_strided_1x1_convolution_contiguous(
     layer: nn.Conv2d, thin: bool
 ) -> None:
     last, first = torch.channels_last, torch.contiguous_format
-    model = nn.Sequential(layer)
+    model = nn.Sequential(layer, nn.AdaptiveAvgPool2d(1), nn.Flatten())
     assert recipe.layout(model, CPU) == (first if thin else last)
     assert recipe.layout(model, torch.device("cuda")) == last
     seen = []
     layer.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
-    model.extend([nn.AdaptiveAvgPool2d(1), nn.Flatten()])
     images = torch.randn(2, layer.in_channels, 8, 8).to(memory_format=last)
     given = [(images, torch.zeros(2, dtype=torch.long))]
     fit(model, given, epochs=1, lr=0.01)
@@ -242,23 +230,6 @@ def test_a_thin_resnet_does_not_end_the_process() -> None:
     env |= {"MALLOC_CHECK_": "3"}  # glibc then notices at once
     words = [sys.executable, "-c", THIN]
     subprocess.run(words, cwd=course.ROOT, env=env, check=True, timeout=120)
-
-
-def test_the_same_seed_gives_the_same_history_twice() -> None:
-    def run() -> tuple[History, nn.Module]:
-        model = net(seed=3)
-        data = TensorDataset(*examples(80))
-        loader = DataLoader(data, batch_size=16, shuffle=True)
-        history = fit(model, loader, batches(40, seed=1), epochs=2, lr=0.1)
-        return history, model
-
-    (one, first), (two, second) = run(), run()
-    for column in ("train_loss", "train_accuracy", "val_loss", "val_accuracy"):
-        assert one[column] == two[column]
-    for a, b in zip(
-        first.state_dict().values(), second.state_dict().values(), strict=True
-    ):
-        assert torch.equal(a, b)
 
 
 # --- optimizer, schedule, smoothing -------------------------------------------------
@@ -286,11 +257,10 @@ def test_an_own_optimizer_and_a_function_bring_their_settings() -> None:
     assert fit(model, batches(), epochs=1, optimizer=own)["lr"] == [0.004]
     assert own.state  # it was this one that stepped
     make = partial(SGD, lr=0.3, momentum=0.5, weight_decay=0.01)
-    assert fit(linear(), batches(), epochs=1, optimizer=make)["lr"] == [0.3]
     other = fit(linear(), batches(), epochs=1, optimizer=make, lr=0.2)
     assert other["lr"] == [0.2]
     ours, by_hand = linear(), linear()
-    fit(ours, batches(), epochs=1, optimizer=make)
+    assert fit(ours, batches(), epochs=1, optimizer=make)["lr"] == [0.3]
     train_epoch(by_hand, batches(), make(by_hand.parameters()))
     assert torch.equal(ours[1].weight, by_hand[1].weight)
 
@@ -302,8 +272,6 @@ def test_frozen_weights_stay() -> None:
     decay = partial(SGD, lr=0.1, weight_decay=0.1)
     fit(model, batches(), epochs=1, optimizer=decay)
     assert torch.equal(before, model[0].weight)
-    with pytest.raises(CourseError, match="requires_grad"):
-        fit(model.requires_grad_(False), batches(), epochs=1)
 
 
 def rates(schedule: object, epochs: int = 8, **extra: object) -> list[float]:
@@ -337,21 +305,6 @@ def test_schedules_follow_torchs() -> None:
             scheduler.step()
         assert rates(name) == pytest.approx(expected)
         assert len(rates(name, epochs=1)) == 1
-
-
-@pytest.mark.parametrize("mode", ["max", "min"])
-def test_plateau_waits_while_what_it_watches_gets_better(mode: str) -> None:
-    optimizer, rates = SGD([nn.Parameter(torch.zeros(1))], lr=0.1), []
-    scheduler = recipe.make_scheduler("plateau", optimizer, 20, [])
-    if mode == "min":
-        scheduler = lr_scheduler.ReduceLROnPlateau(optimizer, patience=2)
-    for sign in (1, -1):  # ten epochs in the right direction, ten back
-        for epoch in range(10):
-            accuracy = 0.5 + sign * 0.01 * epoch
-            row = {"val_accuracy": accuracy, "val_loss": 1 - accuracy}
-            recipe.step_epoch(scheduler, row)
-        rates.append(optimizer.param_groups[0]["lr"])
-    assert rates == pytest.approx([0.1, 0.0001])
 
 
 def test_plateau_divides_by_ten_when_validation_stalls() -> None:
@@ -403,30 +356,21 @@ def test_early_stopping_waits_for_patience() -> None:
     assert history.best["epoch"] == 1
 
 
-@pytest.mark.parametrize("validated", [True, False])
-def test_interrupting_keeps_the_model_and_the_history(validated: bool, capsys) -> None:
-    def press_stop(epoch: int, step: int) -> None:
-        if (epoch, step) == (3, 2):
+@pytest.mark.parametrize(("epoch", "validated"), [(3, True), (3, False), (1, False)])
+def test_interrupting_keeps_the_model_and_the_history(epoch, validated) -> None:
+    def press_stop(now: int, step: int) -> None:
+        if (now, step) == (epoch, 2):
             signal.raise_signal(signal.SIGINT)
 
     model, val = net(), batches(60, seed=1) if validated else None
     history = fit(model, Counting(batches(), press_stop), val, epochs=9, lr=0.05)
-    assert history["epoch"] == [1, 2]
+    assert history["epoch"] == [1, 2][: epoch - 1]
     assert history.stopped == "interrupted"
+    assert f"Interrupted in epoch {epoch}." in str(history)
     assert not model.training
     if validated:
         assert evaluate(model, val).loss == pytest.approx(history.best["val_loss"])
     assert len(predict(model, batches())[0]) == 100
-    assert capsys.readouterr().out.startswith("Interrupted in epoch 3; ")
-
-
-def test_interrupting_the_first_epoch_leaves_an_empty_history() -> None:
-    loader = Counting(batches(), lambda *_: signal.raise_signal(signal.SIGINT))
-    history = fit(net(), loader, epochs=2)
-    assert history.rows == []
-    assert "Interrupted in epoch 1" in str(history)
-    with pytest.raises(CourseError, match="No epoch"):
-        _ = history.best
 
 
 # --- a loss that is not finite, memory ----------------------------------------------
@@ -466,7 +410,7 @@ def test_weights_that_the_last_step_spoilt_are_found_and_the_best_come_back() ->
                 weight.register_hook(lambda grad: grad * float("inf"))
 
     train_on = Counting(batches(20, size=20), explode)  # one step an epoch
-    with pytest.raises(CourseError, match=r"Epoch 2: 1.weight is no longer finite"):
+    with pytest.raises(CourseError, match="Epoch 2: The loss is nan at step 1"):
         fit(model, train_on, val, epochs=3, lr=0.01)
     assert all(weight.isfinite().all() for weight in model.parameters())
 
@@ -485,10 +429,9 @@ class Hungry(nn.Module):
 
 
 def test_out_of_memory_says_which_batch_size_to_try() -> None:
-    with pytest.raises(CourseError, match=r"Epoch 1: .*batch of 32: try batch_size=16"):
-        fit(Hungry(), batches(), epochs=1)
-    with pytest.raises(CourseError, match="try batch_size=16"):
-        predict(Hungry(), batches())
+    for use in (partial(fit, epochs=1), predict):
+        with pytest.raises(CourseError, match=r"batch of 32: .*batch_size=16"):
+            use(Hungry(), batches())
 
 
 @pytest.mark.parametrize(
@@ -501,8 +444,8 @@ def test_out_of_memory_says_which_batch_size_to_try() -> None:
     ],
 )
 def test_every_device_s_way_of_running_out_of_memory(error: Exception) -> None:
-    assert "smaller images" in explain(error, torch.zeros(1))
-    assert "batch_size=16" in explain(error, torch.zeros(32))
+    with pytest.raises(CourseError, match="smaller images"), Pass(net(), []):
+        raise error
 
 
 def test_other_errors_pass_unchanged() -> None:
@@ -525,44 +468,12 @@ def test_a_last_batch_of_one_with_batch_norm() -> None:
 
 
 def test_empty_loaders() -> None:
-    for schedule in ("constant", "onecycle"):
-        with pytest.raises(CourseError, match="no batch"):
-            fit(net(), [], epochs=1, schedule=schedule)
     with pytest.raises(CourseError, match="no batch"):
-        fit(net(), batches(), [], epochs=1)
+        fit(net(), [], epochs=1, schedule="onecycle")
     with pytest.raises(CourseError, match="no batch"):
         predict(net(), [])
-    with pytest.raises(
-        CourseError, match=r"Epoch 2: .*generator, which can be read once"
-    ):
+    with pytest.raises(CourseError, match=r"Epoch 2: .*generator read before"):
         fit(net(), iter(batches()), epochs=2)
-
-
-def test_outputs_that_do_not_fit_the_classes() -> None:
-    loader = Counting(batches())
-    loader.classes = ("dark", "grey", "bright")
-    with pytest.raises(CourseError, match=r"10 outputs, the data 3.*num_classes=3"):
-        fit(net(outputs=10), loader, epochs=1)
-    dataset = TensorDataset(*examples())
-    dataset.classes = ["dark", "grey", "bright"]
-    with pytest.raises(CourseError, match="num_classes=3"):
-        evaluate(net(outputs=2), DataLoader(dataset, batch_size=8))
-    mixed = [(examples(4)[0], torch.full((4, 5), 0.2))]
-    with pytest.raises(CourseError, match="num_classes=5"):
-        evaluate(net(), mixed)
-
-
-@pytest.mark.parametrize(("label", "batch"), [(3, 0), (3, 1), (-1, 0), (-1, 1)])
-def test_labels_out_of_range(label: int, batch: int) -> None:
-    given = batches()
-    given[batch][1][0] = label
-    with pytest.raises(CourseError, match=rf"Label {label} for a model of 3.*num_cla"):
-        fit(net(), given, epochs=1)
-
-
-def test_small_integer_labels_are_taken() -> None:
-    images, labels = examples(20)
-    assert evaluate(net(), [(images, labels.to(torch.uint8))]).examples == 20
 
 
 @pytest.mark.parametrize(
@@ -595,12 +506,6 @@ def test_arguments_that_make_no_sense(arguments: dict, message: str) -> None:
 def test_formats_of_gpus(capability, formats, monkeypatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     assert recipe.native_formats(torch.device("cuda")) == formats
-
-
-def test_automatic_precision_is_float32_on_cpu_and_mps() -> None:
-    for name in ("cpu", "mps"):
-        assert recipe.number_format(torch.device(name)) == torch.float32
-    assert not recipe.make_scaler(CPU).is_enabled()
 
 
 def test_a_number_format_holds_in_its_block_alone(monkeypatch) -> None:

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from utils import course, download, folders
 from utils.course import CourseError
-from utils.files import print_anything, replacing, shown
+from utils.files import replacing, shown
 from utils.models import pretrained
 
 NAME = "SHA256SUMS"
@@ -188,7 +188,8 @@ def check(folder: Path) -> list[str]:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    print_anything()
+    if reconfigure := getattr(sys.stdout, "reconfigure", None):
+        reconfigure(errors="replace")  # "?" for what it lacks, such as ✓ on Windows
     options = _parser().parse_args(words)
     try:
         if options.command == "check":

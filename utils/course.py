@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import random
-import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,16 +13,12 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-# Lets torch ask Linux for pages of 2 MB, from its first tensor on. The kernel clears
-# fewer of them: a batch of 64 photos becomes float in 12 ms in place of 21.
+# Pages of 2 MB on Linux: 64 photos become float in 12 ms in place of 21.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 T = TypeVar("T")
-
 ROOT = Path(__file__).resolve().parent.parent
 SCALES = ("tiny", "small", "full")
-SHARED_MEMORY = Path("/dev/shm")  # where processes on Linux hand batches over
-SHARED = 2**30  # bytes that must be free there; a container may have 64 MB in all
 
 
 class CourseError(ValueError):
@@ -53,19 +48,13 @@ def device() -> torch.device:
 
 
 def scale() -> str:
-    """The scale: `CNN_COURSE_SCALE`, or `full` on a GPU and `small` elsewhere.
-
-    Raises:
-        CourseError: the variable names no scale.
-    """
+    """The scale: `CNN_COURSE_SCALE`, or `full` on a GPU and `small` elsewhere."""
     name = os.environ.get("CNN_COURSE_SCALE", "").strip().lower()
     if not name:
         return "full" if device().type == "cuda" else "small"
     if name not in SCALES:
-        raise CourseError(
-            f"CNN_COURSE_SCALE={name!r} is no scale. Set it to {', '.join(SCALES)},"
-            " or leave it unset: full on a GPU, small elsewhere."
-        )
+        known = f"Set it to {', '.join(SCALES)}, or leave it unset."
+        raise CourseError(f"CNN_COURSE_SCALE={name!r} is no scale. {known}")
     return name
 
 
@@ -75,60 +64,27 @@ def pick(*, tiny: T, small: T, full: T) -> T:
 
 
 def data_dir() -> Path:
-    """The folder of the data sets: `CNN_COURSE_DATA`, or `data/` of the course.
-
-    Raises:
-        CourseError: the variable names no folder, or one that is closed to us.
-    """
+    """The folder of the data sets: `CNN_COURSE_DATA`, or `data/` of the course."""
     # Windows' `set NAME="D:\data"` makes the quotes a part of the value.
     named = os.environ.get("CNN_COURSE_DATA", "").strip().strip("\"'")
-    if not named:
-        return expanded(ROOT / "data", "The data folder")
-    folder = expanded(named, "CNN_COURSE_DATA")
-    if not folder.is_dir():
-        raise CourseError(
-            f"CNN_COURSE_DATA names a folder that does not exist: {str(folder)!r}."
-            " Create it or correct the path; unset, the course uses its own data/."
-        )
+    folder = expanded(named or ROOT / "data")
+    if named and not folder.is_dir():
+        cure = "Create it or correct the path; unset, the course uses its own data/."
+        raise CourseError(f"CNN_COURSE_DATA does not exist: {str(folder)!r}. {cure}")
     return folder
 
 
-def expanded(path: str | Path, what: str = "The path") -> Path:
-    """A path without `~`, whether something is there or not.
-
-    Args:
-        what: how a message calls the path.
-
-    Raises:
-        CourseError: it leads through a folder that is closed to us, into the home of
-            nobody, or is none at all.
-    """
+def expanded(path: str | Path) -> Path:
+    """A path without `~`, there or not; a `CourseError` if it is closed to us."""
     try:
         path = Path(path).expanduser()
         os.stat(f"{path}{os.sep}.")  # the dot: of a closed folder, too, this fails
     except (FileNotFoundError, NotADirectoryError):
         pass  # who needs it says so
     except (OSError, RuntimeError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error).rstrip(".")
-        raise CourseError(
-            f"{what} {str(path)!r} cannot be looked into ({reason}). Correct the path,"
-            " or change the permissions of the folders on it."
-        ) from error
+        why = f"{getattr(error, 'strerror', None) or error}: correct the path."
+        raise CourseError(f"{str(path)!r} cannot be looked into: {why}") from error
     return path
-
-
-def num_workers() -> int:
-    """How many processes a `DataLoader` may start.
-
-    None where processes are spawned (Windows, macOS): a notebook's own classes cannot
-    be sent to them, and the loader would hang. And none where the shared memory that
-    batches pass through is small, as in a container: they would fail in mid-epoch.
-    """
-    if platform.system() != "Linux":
-        return 0
-    if SHARED_MEMORY.is_dir() and shutil.disk_usage(SHARED_MEMORY).free < SHARED:
-        return 0
-    return min(4, os.cpu_count() or 1)
 
 
 def set_seed(seed: int) -> None:
@@ -152,26 +108,13 @@ def use_style() -> None:
 
 
 def start(seed: int = 0) -> Run:
-    """Seed everything, set the figures' style, and say in one line where we are.
-
-    Args:
-        seed: what every random draw of the notebook follows from.
-
-    Returns:
-        The device, the scale and the seed.
-
-    Raises:
-        CourseError: `CNN_COURSE_SCALE` or `CNN_COURSE_DATA` names nothing usable.
-    """
+    """Seed everything, set the figures' style, and say in one line where we are."""
     run = Run(device=device(), scale=scale(), seed=seed)
     data_dir()  # a wrong one is named before the work begins
     set_seed(seed)
     use_style()
-    where = (
-        torch.cuda.get_device_name() if run.device.type == "cuda" else run.device.type
-    )
-    print(
-        f"Python {platform.python_version()} · torch {torch.__version__} · {where}"
-        f" · scale {run.scale} · seed {seed}"
-    )
+    where = run.device.type
+    where = torch.cuda.get_device_name() if where == "cuda" else where
+    versions = f"Python {platform.python_version()} · torch {torch.__version__}"
+    print(f"{versions} · {where} · scale {run.scale} · seed {seed}")
     return run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from utils.course import CourseError
@@ -41,46 +41,32 @@ class Metrics:
 class History:
     """The epochs of one run of `fit`.
 
-    Attributes:
-        name: what the run is called in tables and figures.
-        rows: one dict an epoch: `epoch` (from 1), `train_loss` and `val_loss` (nats),
-            `train_accuracy` and `val_accuracy` (fractions), `lr` (the one the epoch
-            began with), `seconds` (training and validation) and `images_per_second`
-            (training alone). Without a validation set its two columns hold None.
-        stopped: why the run ended before its last epoch: "early", "interrupted" or "".
-        kept: the epoch whose weights the model was left with; None: as training ended.
+    A row holds `epoch` (from 1), `train_loss`, `val_loss` (nats), `train_accuracy`,
+    `val_accuracy` (fractions), `lr` (that it began with), `seconds` and, in training,
+    `images_per_second`. Without a validation set its two columns hold None.
     """
 
-    name: str = "model"
+    name: str = "model"  # in tables and figures
     rows: list[dict[str, Any]] = field(default_factory=list)
-    stopped: str = ""
-    kept: int | None = None
+    stopped: str = ""  # before its last epoch: "early" or "interrupted"
+    kept: int | None = None  # the epoch whose weights the model has; None: the last
 
-    def add(self, train: Metrics, val: Metrics | None, **row: float) -> None:
-        """Append an epoch; `row` brings its lr, seconds and images_per_second."""
-        measured = {
-            "epoch": len(self.rows) + 1,
-            "train_loss": train.loss,
-            "train_accuracy": train.accuracy,
-            "val_loss": val and val.loss,
-            "val_accuracy": val and val.accuracy,
-        }
-        self.rows.append(measured | row)
+    def add(self, train: Metrics, val: Metrics | None, **more: float) -> None:
+        """Append an epoch; `more` is its lr, seconds and images_per_second."""
+        row = {"epoch": len(self.rows) + 1}
+        row |= {"train_loss": train.loss, "train_accuracy": train.accuracy}
+        row |= {"val_loss": val and val.loss, "val_accuracy": val and val.accuracy}
+        self.rows.append(row | more)
 
     def __getitem__(self, column: str) -> list[Any]:
         return [row[column] for row in self.rows]
-
-    @property
-    def validated(self) -> bool:
-        """Whether the rows hold a validation loss."""
-        return bool(self.rows) and self.rows[0]["val_loss"] is not None
 
     @property
     def best(self) -> dict[str, Any]:
         """The first row of the highest validation accuracy, or lowest train loss."""
         if not self.rows:
             raise CourseError("No epoch is complete yet, so there is no best one.")
-        if self.validated:
+        if self.rows[0]["val_loss"] is not None:
             return max(self.rows, key=lambda row: row["val_accuracy"])
         return min(self.rows, key=lambda row: row["train_loss"])
 
@@ -89,38 +75,29 @@ class History:
         """How many epochs have passed since the best one."""
         return len(self.rows) - self.best["epoch"] if self.rows else 0
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and strings, from which `History(**...)` is made again."""
-        return asdict(self)
-
     def remark(self) -> str:
         """How the run ended, in one line; empty where there is nothing to say."""
-        done = len(self.rows)
-        text = {
-            "early": "Stopped early: no better val_accuracy since the best epoch. ",
-            "interrupted": f"Interrupted in epoch {done + 1}; whole epochs: {done}. ",
+        why = {
+            "early": "Stopped early: no better val_accuracy since the best epoch.",
+            "interrupted": f"Interrupted in epoch {len(self.rows) + 1}.",
         }.get(self.stopped, "")
-        if self.kept is not None:
-            text += f"The weights are those of epoch {self.kept}."
-        return text.strip()
+        kept = f"The weights are those of epoch {self.kept}." if self.kept else ""
+        return f"{why} {kept}".strip()
 
-    def table(self) -> list[list[str]]:
-        """Headings, then at most 12 epochs as text: first, best, last, some between."""
-        n = len(self.rows)
-        some = 10 if n > 12 else max(1, n)
-        shown = {1 + round(i * (n - 1) / some) for i in range(some + 1)}
-        best = self.best["epoch"] if self.validated else None
-        columns = [c for c in COLUMNS if self.validated or not c.startswith("val_")]
-        table = [[COLUMNS[c][0] for c in columns]]
-        for row in self.rows:
-            if row["epoch"] in {*shown, best}:
-                table.append([COLUMNS[c][1](row[c]) for c in columns])
-                if row["epoch"] == best and n > 1:
-                    table[-1][0] = f"best {best}"
-        return table
+    def texts(self, row: dict[str, Any]) -> dict[str, str]:
+        """The row's numbers as they are shown, by their headings."""
+        return {h: f(row[c]) for c, (h, f) in COLUMNS.items() if row[c] is not None}
 
     def __repr__(self) -> str:
-        table = self.table()
+        """A table of at most 12 epochs: first, best and last, and some between."""
+        n, best = len(self.rows), self.best["epoch"] if self.rows else 0
+        some = 10 if n > 12 else max(1, n)
+        shown = {best, *(1 + round(i * (n - 1) / some) for i in range(some + 1))}
+        rows = [self.texts(row) for row in self.rows if row["epoch"] in shown]
+        table = [list(row) for row in rows[:1]] + [list(row.values()) for row in rows]
+        for row in table:
+            if n > 1 and row[0] == str(best):
+                row[0] = f"best {best}"
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         lines = ["  ".join(map(str.rjust, row, widths)) for row in table]
         return "\n".join(filter(None, [self.name, *lines, self.remark()]))
@@ -137,19 +114,15 @@ class Progress:
         elif history.rows:
             self.say(f"Resumed after epoch {len(history.rows)}.")
 
-    def say(self, text: str, *, always: bool = False) -> None:
+    def say(self, text: str) -> None:
         """Show the history as it is now, or outside a notebook this line."""
         if self.handle is not None:
             self.handle.update(self.history)
-        elif text and (self.show or always):
+        elif self.show:
             print(text, flush=True)
 
     def line(self) -> str:
         """The last epoch in one line."""
-        row, last = self.history.rows[-1], self.epochs
-        text = f"{self.history.name}  epoch {row['epoch']:>{len(str(last))}}/{last}"
-        for part in ("train", "val") if self.history.validated else ("train",):
-            accuracy = percent(row[f"{part}_accuracy"])
-            text += f"  {part} loss {row[f'{part}_loss']:.4f}, {accuracy:>8}"
-        speed = f"{row['seconds']:.1f} s  {row['images_per_second']:,.0f} images/s"
-        return f"{text}  lr {row['lr']:.3g}  {speed}"
+        row = self.history.texts(self.history.rows[-1])
+        row["epoch"] += f"/{self.epochs}"
+        return "  ".join([self.history.name, *map(" ".join, row.items())])

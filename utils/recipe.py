@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -11,7 +10,6 @@ from typing import Any
 import torch
 from torch import nn
 from torch.amp import GradScaler
-from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.optim import SGD, Adam, AdamW, Optimizer, lr_scheduler
 
 from utils import course
@@ -20,12 +18,24 @@ from utils.course import CourseError
 DTYPES = {name: getattr(torch, name) for name in ("float32", "bfloat16", "float16")}
 OPTIMIZERS = {"sgd": partial(SGD, lr=0.1, momentum=0.9), "adam": Adam, "adamw": AdamW}
 STEPWISE = ("onecycle", "cosine", "linear")  # move the learning rate after every step
-SCHEDULES = ("constant", *STEPWISE, "step", "plateau")
-SETTING = {"precision": "auto"}  # of the whole course: see `use_precision`
-PLATEAU = 3  # epochs without improvement after which "plateau" divides by 10
+SETTING = {"precision": "auto"}  # bfloat16 or float16 on a GPU that has it
 
-Scheduler = Any  # torch's LRScheduler and ReduceLROnPlateau share no public base in 2.4
+Scheduler = Any  # torch's share no public base in 2.4
 Schedule = str | Callable[[Optimizer], Scheduler]
+
+# name -> what is made of the optimizer and of the number of steps
+SCHEDULES: dict[str, Callable[[Optimizer, int], Scheduler]] = {
+    "constant": lambda o, n: None,
+    # Departure from Smith (2018): the momentum stays where the caller set it.
+    "onecycle": lambda o, n: lr_scheduler.OneCycleLR(
+        o, [group["lr"] for group in o.param_groups], n, cycle_momentum=False
+    ),
+    "cosine": lr_scheduler.CosineAnnealingLR,
+    "linear": lambda o, n: lr_scheduler.LinearLR(o, 1.0, 0.0, n),  # down to 0
+    "step": lambda o, n: lr_scheduler.MultiStepLR(o, [-(-n // 2), -(-n * 3 // 4)]),
+    # a tenth once three epochs in a row have brought no better accuracy
+    "plateau": lambda o, n: lr_scheduler.ReduceLROnPlateau(o, "max", patience=2),
+}
 
 
 def choose(what: str, value: object, options: Collection[str]) -> None:
@@ -34,12 +44,10 @@ def choose(what: str, value: object, options: Collection[str]) -> None:
         raise CourseError(f"Unknown {what} {value!r}: take {', '.join(options)}.")
 
 
-def place(model: nn.Module, device: torch.device | str | None = None) -> torch.device:
-    """Move the model to a device: by default its own accelerator, else the fastest."""
-    if device is None:
-        own = next((weight.device for weight in model.parameters()), None)
-        device = course.device() if own is None or own.type == "cpu" else own
-    device = torch.device(device)
+def place(model: nn.Module) -> torch.device:
+    """Move the model to its own accelerator, or from the CPU to the fastest device."""
+    own = next((weight.device for weight in model.parameters()), None)
+    device = course.device() if own is None or own.type == "cpu" else own
     model.to(device)
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True  # batches keep their shape: search once
@@ -49,20 +57,15 @@ def place(model: nn.Module, device: torch.device | str | None = None) -> torch.d
 def layout(model: nn.Module, device: torch.device) -> torch.memory_format:
     """The order of images and filters in memory: channels_last, which is the fastest.
 
-    On a CPU a network with a 1x1 convolution that has a stride and under 16 input
-    channels takes the contiguous order: in the other one, oneDNN's kernel for its
-    weight gradient writes past its buffer, which spoils numbers or ends the process
-    (uxlfoundation/oneDNN, issue 6035).
+    On a CPU not for a 1x1 convolution with a stride and under 16 input channels:
+    oneDNN's kernel for its weight gradient then writes past its buffer, which spoils
+    numbers or ends the process (uxlfoundation/oneDNN, issue 6035).
     """
-    thin = any(
-        isinstance(module, nn.Conv2d)
-        and module.kernel_size == (1, 1)
-        and module.stride != (1, 1)
-        and module.in_channels // module.groups < 16
-        for module in model.modules()
-    )
-    contiguous = thin and device.type == "cpu"
-    return torch.contiguous_format if contiguous else torch.channels_last
+    convs = (module for module in model.modules() if isinstance(module, nn.Conv2d))
+    strided = (c for c in convs if c.kernel_size == (1, 1) and c.stride != (1, 1))
+    thin = any(c.in_channels // c.groups < 16 for c in strided)
+    safe = not thin or device.type != "cpu"
+    return torch.channels_last if safe else torch.contiguous_format
 
 
 @contextmanager
@@ -80,10 +83,7 @@ def arranged(model: nn.Module, layout: torch.memory_format) -> Iterator[None]:
 
 
 def use_precision(name: str) -> ExitStack:
-    """Compute in a number format from now on, or inside a `with` block alone.
-
-    "auto" is bfloat16 or float16 on a GPU that has it, else float32.
-    """
+    """Compute in a number format, "auto" or of `DTYPES`: on, or in a `with` block."""
     choose("precision", name, ("auto", *DTYPES))
     back = ExitStack()
     back.callback(SETTING.update, precision=SETTING["precision"])
@@ -110,23 +110,14 @@ def number_format(device: torch.device) -> torch.dtype:
     """The format of the forward pass; weights and loss stay float32."""
     name, native = SETTING["precision"], native_formats(device)
     if name not in ("auto", *native):
-        raise CourseError(
-            f"precision {name!r} is emulated on this {device.type} device, many times"
-            f" slower than float32. Use 'auto', which is {native[0]} here."
-        )
+        slow = f"{name!r} is emulated on this {device.type} device, and very slow."
+        raise CourseError(f"precision {slow} Use 'auto', which is {native[0]} here.")
     return DTYPES[native[0] if name == "auto" else name]
 
 
 def make_scaler(device: torch.device) -> GradScaler:
     """What keeps float16's small gradients; off, it passes all others through."""
     return GradScaler(device.type, enabled=number_format(device) == torch.float16)
-
-
-def unwrapped(model: nn.Module) -> nn.Module:
-    """The network inside `torch.compile` and DistributedDataParallel: its own names."""
-    model = getattr(model, "_orig_mod", model)
-    parallel = isinstance(model, DataParallel | DistributedDataParallel)
-    return model.module if parallel else model
 
 
 def make_optimizer(
@@ -136,74 +127,47 @@ def make_optimizer(
 ) -> Optimizer:
     """An optimizer over all trainable weights; by name fused where torch has it so."""
     weights = {n: w for n, w in model.named_parameters() if w.requires_grad}
+    if not weights:
+        raise CourseError("Nothing to train: set requires_grad on some weights.")
     given: dict[str, Any] = {} if lr is None else {"lr": lr}
     if isinstance(choice, str):
         choose("optimizer", choice, OPTIMIZERS)
         fused = all(w.device.type in ("cpu", "cuda") for w in weights.values())
         given, choice = {"fused": fused, **given}, OPTIMIZERS[choice]
-    if isinstance(choice, Optimizer) and given:
-        raise CourseError("Set lr in your optimizer, not in fit too.")
-    if not weights:
-        raise CourseError("Nothing to train: set requires_grad on some weights.")
     if not isinstance(choice, Optimizer):
         choice = choice(list(weights.values()), **given)
+    elif given:
+        raise CourseError("Set lr in your optimizer, not in fit too.")
     groups = getattr(choice, "param_groups", [])
     held = {id(weight) for group in groups for weight in group["params"]}
     missing = [name for name, weight in weights.items() if id(weight) not in held]
     if missing:
-        raise CourseError(
-            f"The optimizer lacks {missing[0]}: {len(missing)} of {len(weights)}"
-            " trainable weights would never move. Make it from model.parameters() once"
-            " the model is complete, or freeze them with requires_grad_(False)."
-        )
+        few = f"{len(missing)} of {len(weights)} weights would never move"
+        cure = "Make it from model.parameters() once the model is complete."
+        raise CourseError(f"The optimizer lacks {missing[0]}: {few}. {cure}")
     return choice
 
 
 def make_scheduler(
     choice: Schedule, optimizer: Optimizer, epochs: int, loader: Any
 ) -> Scheduler | None:
-    """The course of the learning rate; what it is now is the highest.
-
-    "step" takes a tenth after 50 % and again after 75 % of the epochs, "plateau" when
-    validation stalls. A function's scheduler is stepped once an epoch.
-    """
-    if callable(choice):
-        scheduler = choice(optimizer)
-        if getattr(scheduler, "optimizer", None) is not optimizer:
-            raise CourseError(
-                f"The schedule function gave {scheduler!r}: let it return a scheduler"
-                " of the optimizer that it gets, such as StepLR(optimizer, 10)."
-            )
-        if getattr(scheduler, "total_steps", epochs) < epochs:
-            raise CourseError(
-                f"The schedule has {scheduler.total_steps} steps for {epochs} epochs,"
-                " and makes one in each. Give it more, or use schedule='onecycle'."
-            )
-        return scheduler
-    choose("schedule", choice, SCHEDULES)
-    steps = epochs * max(1, len(loader)) if choice in STEPWISE else 0
-    if choice == "cosine":
-        return lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    if choice == "linear":  # down to 0
-        return lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=steps)
-    if choice == "onecycle":
-        # Departure from Smith (2018): the momentum stays where the caller set it.
-        rates = [group["lr"] for group in optimizer.param_groups]
-        return lr_scheduler.OneCycleLR(
-            optimizer, rates, total_steps=steps, cycle_momentum=False
-        )
-    if choice == "step":
-        turns = [math.ceil(epochs / 2), math.ceil(epochs * 3 / 4)]
-        return lr_scheduler.MultiStepLR(optimizer, turns, gamma=0.1)
-    if choice == "plateau":
-        return lr_scheduler.ReduceLROnPlateau(optimizer, "max", patience=PLATEAU - 1)
-    return None
+    """The course of the learning rate; what it is now is the highest."""
+    if not callable(choice):
+        choose("schedule", choice, SCHEDULES)
+        each = max(1, len(loader)) if choice in STEPWISE else 1
+        return SCHEDULES[choice](optimizer, epochs * each)
+    made = choice(optimizer)
+    steps = getattr(made, "total_steps", epochs)
+    if getattr(made, "optimizer", None) is not optimizer or steps < epochs:
+        cure = f"one of the optimizer that it gets, of {epochs} steps, one an epoch."
+        raise CourseError(f"schedule gave {made!r} of {steps} steps. Return {cure}")
+    return made
 
 
 def step_epoch(scheduler: Scheduler, row: dict[str, Any]) -> None:
     """One epoch on; a plateau schedule sees the loss or the accuracy, by its mode."""
     if not isinstance(scheduler, lr_scheduler.ReduceLROnPlateau):
-        scheduler.step()
-        return
+        return scheduler.step()
     part = "train" if row["val_loss"] is None else "val"
-    scheduler.step(row[f"{part}_{'loss' if scheduler.mode == 'min' else 'accuracy'}"])
+    what = "loss" if scheduler.mode == "min" else "accuracy"
+    return scheduler.step(row[f"{part}_{what}"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -11,15 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.amp import GradScaler
+from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.optim import Optimizer
 
 from utils import course, recipe
-from utils.batches import Pass, check_weights, evaluating, look_ahead
-from utils.checkpoint import Checkpoint, Weights, held_back
+from utils.batches import Pass
+from utils.checkpoint import Checkpoint, held_back
 from utils.course import CourseError
 from utils.history import History, Metrics, Progress
-
-__all__ = ["History", "Metrics", "evaluate", "fit", "predict", "train_epoch"]
 
 Batches = Iterable[tuple[Tensor, Tensor]]  # images (N, C, H, W), labels (N,) or (N, K)
 LossFunction = Callable[[Tensor, Tensor], Tensor]  # logits, labels -> mean loss, nats
@@ -35,8 +34,7 @@ def train_epoch(
     scaler: GradScaler | None = None,
 ) -> Metrics:
     """Train for one pass; the metrics are means while the weights still move."""
-    model.train()
-    with Pass(model, loader) as batches:
+    with Pass(model, loader, trains=True) as batches:
         scaler = scaler or recipe.make_scaler(batches.device)
         for images, labels in batches:
             logits = batches.forward(images)
@@ -54,10 +52,9 @@ def train_epoch(
 
 def evaluate(model: nn.Module, loader: Batches) -> Metrics:
     """Loss and accuracy in evaluation mode; the model's own mode is put back after."""
-    with Pass(model, loader) as batches, evaluating(model):
+    with Pass(model, loader) as batches:
         for images, labels in batches:
-            with torch.inference_mode():
-                logits = batches.forward(images)
+            logits = batches.forward(images)
             batches.check(logits)
             batches.add(F.cross_entropy(logits, labels), logits, labels)
     return batches.metrics()
@@ -69,10 +66,9 @@ def predict(model: nn.Module, loader: Batches) -> tuple[Tensor, Tensor]:
     They come in the loader's order: pass one that does not shuffle to match images.
     """
     logits, targets = [], []
-    with Pass(model, loader) as batches, evaluating(model):
+    with Pass(model, loader) as batches:
         for images, labels in batches:
-            with torch.inference_mode():
-                logits.append(batches.forward(images))
+            logits.append(batches.forward(images))
             targets.append(labels.argmax(1) if labels.ndim == 2 else labels)
     return torch.cat(logits).cpu(), torch.cat(targets).cpu()
 
@@ -96,7 +92,6 @@ def fit(
 ) -> History:
     """Train, validate after every epoch, and leave the model ready to predict.
 
-    It computes on the fastest device here, in the format of `recipe.use_precision`.
     Interrupting it (Ctrl-C, a notebook's stop button) returns the whole epochs so far.
 
         train, val = splits.train.loader(128, shuffle=True), splits.val.loader(512)
@@ -104,76 +99,67 @@ def fit(
 
     Args:
         model: returns logits (N, num_classes); moved to the device, left in eval mode.
-        train_loader: any iterable of (images, labels) that can be read once an epoch.
-        val_loader: the same for the validation set; None trains without one.
+        train_loader, val_loader: iterables of (images, labels), read once an epoch.
         epochs: passes over the training set, those before a resumption included.
         lr: the highest learning rate; None: 0.1 for SGD, 0.001 for Adam and AdamW.
         optimizer: "sgd" (momentum 0.9), "adam", "adamw"; or your own, an optimizer or
             a function such as `partial(torch.optim.SGD, lr=0.1, weight_decay=5e-4)`.
         schedule: "constant", "onecycle", "cosine", "linear", "step", "plateau", or a
             function from the optimizer to a scheduler, stepped once an epoch.
-        loss_function: what training minimises in place of cross-entropy, such as
-            `nn.CrossEntropyLoss(label_smoothing=0.1)`; validation is always plain.
+        loss_function: for training, as `nn.CrossEntropyLoss(label_smoothing=0.1)`.
         patience: stop after so many epochs in a row without a better val_accuracy.
         keep_best: end with the weights of the most accurate epoch on validation.
         name: of the run, in tables and figures.
         checkpoint: a file that holds the whole state after every epoch.
         resume: go on from that file exactly where it stopped; with no file, begin.
         progress: one line an epoch, or one live table in a notebook.
-
-    Raises:
-        CourseError: arguments, data and model do not fit, the loss is not finite, or
-            memory or the disk is full. It says what to do; the last checkpoint stays.
     """
     if epochs < 1:
         raise CourseError(f"epochs={epochs}: train for at least one.")
     if val_loader is None and (patience is not None or schedule == "plateau"):
         raise CourseError("patience and plateau watch val_accuracy: pass a val_loader.")
-    device, bare = recipe.place(model), recipe.unwrapped(model)
+    bare = getattr(model, "_orig_mod", model)  # without torch.compile's wrapper
+    if isinstance(bare, DataParallel | DistributedDataParallel):
+        bare = bare.module
+    scaler = recipe.make_scaler(recipe.place(model))
     optimizer = recipe.make_optimizer(optimizer, bare, lr)
     scheduler = recipe.make_scheduler(schedule, optimizer, epochs, train_loader)
-    scaler = recipe.make_scaler(device)
-    if val_loader is not None:
-        look_ahead(model, val_loader)
-    best: Weights | None = None
-    history, saved = History(), None
-    if checkpoint is not None:
-        parts = (optimizer, scheduler, scaler)
-        saved = Checkpoint(course.expanded(checkpoint), bare, parts, train_loader)
-        more = {"own loss": loss_function is not None, "keep_best": keep_best}
-        more["validation"] = val_loader is not None
-        history, best = saved.begin(resume, **more)
+    if val_loader is not None and not isinstance(val_loader, Iterator):
+        with Pass(model, val_loader) as batches:  # what fails there is to fail now
+            images, _ = next(iter(batches))
+            batches.check(batches.forward(images[:2]))
+    path = None if checkpoint is None else course.expanded(checkpoint)
+    saved = Checkpoint(path, bare, (optimizer, scheduler, scaler), train_loader)
+    more = {"keep_best": keep_best, "loss": type(loss_function).__name__}
+    history, best = saved.begin(resume, validation=val_loader is not None, **more)
     history.name = name
     watch = Progress(history, epochs, show=progress)
     try:
-        with recipe.arranged(model, recipe.layout(model, device)):
-            for epoch in range(len(history.rows) + 1, epochs + 1):
-                if patience is not None and history.waited >= patience:
-                    history.stopped = "early"
-                    break
-                begin, rate = perf_counter(), optimizer.param_groups[0]["lr"]
-                train = train_epoch(
-                    model,
-                    train_loader,
-                    optimizer,
-                    loss_function=loss_function or F.cross_entropy,
-                    scheduler=scheduler if schedule in recipe.STEPWISE else None,
-                    scaler=scaler,
-                )
-                speed = train.examples / (perf_counter() - begin)
-                check_weights(bare)
-                val = None if val_loader is None else evaluate(model, val_loader)
-                times = {"seconds": perf_counter() - begin, "images_per_second": speed}
-                with held_back():  # an epoch counts whole, or not at all
-                    history.add(train, val, lr=rate, **times)
-                    if keep_best and val is not None and history.best["epoch"] == epoch:
-                        state = bare.state_dict()
-                        best = {k: w.detach().clone() for k, w in state.items()}
-                    if scheduler is not None and schedule not in recipe.STEPWISE:
-                        recipe.step_epoch(scheduler, history.rows[-1])
-                    if saved is not None:
-                        saved.save(history, best)
-                    watch.say(watch.line())
+        for epoch in range(len(history.rows) + 1, epochs + 1):
+            if patience is not None and history.waited >= patience:
+                history.stopped = "early"
+                break
+            begin, rate = perf_counter(), optimizer.param_groups[0]["lr"]
+            train = train_epoch(
+                model,
+                train_loader,
+                optimizer,
+                loss_function=loss_function or F.cross_entropy,
+                scheduler=scheduler if schedule in recipe.STEPWISE else None,
+                scaler=scaler,
+            )
+            speed = train.examples / (perf_counter() - begin)
+            val = None if val_loader is None else evaluate(model, val_loader)
+            times = {"seconds": perf_counter() - begin, "images_per_second": speed}
+            with held_back():  # an epoch counts whole, or not at all
+                history.add(train, val, lr=rate, **times)
+                if keep_best and val is not None and history.best["epoch"] == epoch:
+                    state = bare.state_dict()
+                    best = {k: w.detach().clone() for k, w in state.items()}
+                if scheduler is not None and schedule not in recipe.STEPWISE:
+                    recipe.step_epoch(scheduler, history.rows[-1])
+                saved.save(history, best)
+                watch.say(watch.line())
     except KeyboardInterrupt:
         history.stopped = "interrupted" if len(history.rows) < epochs else ""
     except CourseError as error:
@@ -184,8 +170,8 @@ def fit(
                 bare.load_state_dict(best)
                 history.kept = history.best["epoch"]
             model.eval()
-            text = history.remark() if history.stopped else ""
-            watch.say(text, always=history.stopped == "interrupted")
+            if history.stopped:
+                watch.say(history.remark())
     return history
 
 

@@ -21,7 +21,8 @@ from runs import run, set_seed
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from utils import checkpoint, train
+from utils import train
+from utils.checkpoint import Checkpoint
 
 PHASES = ("outside", "step", "evaluation", "writing", "between")  # of fit
 EXAMPLES = 256
@@ -71,7 +72,7 @@ def work(folder: Path, settings: dict, phase: Any, spent: Any, then: Any) -> Non
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for place, name in enumerate(("train_epoch", "evaluate"), start=1):
         setattr(train, name, watched(getattr(train, name), phase, spent, place))
-    checkpoint.write = watched(checkpoint.write, phase, spent, 3)
+    Checkpoint.save = watched(Checkpoint.save, phase, spent, 3)
     epochs, steps = keep_weights()
     file = folder / "run.pt"
     # What a resumed run draws must come from its file, not from the seed.
@@ -106,17 +107,18 @@ def keep_weights() -> tuple[list[dict], list[Tensor]]:
     """Lists that grow: the model after each epoch, its parameters after each step."""
     epochs: list[dict] = []
     steps: list[Tensor] = []
-    write = checkpoint.write
+    save = Checkpoint.save
 
     def note(optimizer: Any, *_: Any) -> None:
         steps.append(flat(optimizer.param_groups[0]["params"]))
 
-    def keep(path: Path, state: dict) -> None:
-        epochs.append({name: t.clone() for name, t in state["model"].items()})
-        write(path, state)
+    def keep(saved: Checkpoint, *state: Any) -> None:
+        weights = saved.model.state_dict()
+        epochs.append({name: t.clone() for name, t in weights.items()})
+        save(saved, *state)
 
     register_optimizer_step_post_hook(note)
-    checkpoint.write = keep
+    Checkpoint.save = keep
     return epochs, steps
 
 

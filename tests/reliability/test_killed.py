@@ -15,6 +15,7 @@ from functools import cache
 from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import nbformat
@@ -25,7 +26,7 @@ from runs import EPOCHS, RUNS, assert_equal_runs, net, run, set_seed
 from stopping import PHASES, Child, flat, go_on, kill, left, same, state, timeless
 
 from tools.execute import running
-from utils import checkpoint
+from utils import checkpoint, files
 from utils.course import CourseError
 
 WORK = ("step", "evaluation", "writing")
@@ -214,21 +215,24 @@ def test_a_folder_that_vanishes_costs_no_checkpoint(moment, tmp_path, monkeypatc
     mount, away = tmp_path / "drive", tmp_path / "away"
     kept = {"schedule": "constant"}
     run("epoch-sgd", mount / "run.pt", epochs=2, **kept)
-    good = (mount / "run.pt").read_bytes()
-    module, name = {"before": (checkpoint, "write"), "during": (torch, "save")}[moment]
-    work = getattr(module, name)
+    good, save = (mount / "run.pt").read_bytes(), torch.save
 
-    def unmount(*args):
-        if moment == "before":
-            mount.rename(away)
-            work(*args)
-        else:
-            work(*args)
-            mount.rename(away)
+    def unmount_before(path: Path):
+        mount.rename(away)
+        return files.replacing(path)
+
+    def unmount_during(*args):
+        save(*args)
+        mount.rename(away)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, name, unmount)
-        with pytest.raises(CourseError, match=r"Epoch 3: .*as far as its folder is"):
+        if moment == "before":
+            patch.setattr(
+                checkpoint, "files", SimpleNamespace(replacing=unmount_before)
+            )
+        else:
+            patch.setattr(torch, "save", unmount_during)
+        with pytest.raises(CourseError, match=r"Epoch 3: .*bring its folder back"):
             run("epoch-sgd", mount / "run.pt", resume=True, **kept)
     away.rename(mount)
     assert (mount / "run.pt").read_bytes() == good
