@@ -81,17 +81,20 @@ class Checkpoint:
 
 def settings(model: nn.Module, optimizer: Any, scheduler: Any, loader: Any) -> dict:
     """What decides how a run goes on, before its first step."""
-    group = optimizer.param_groups[0]
-    found = {k: group.get(k) for k in ("momentum", "betas", "weight_decay")}
+    group, state = (
+        optimizer.param_groups[0],
+        scheduler.state_dict() if scheduler else {},
+    )
+    found = {"optimizer": type(optimizer).__name__}
     found["lr"] = group.get("max_lr", group.get("initial_lr", group["lr"]))
-    found["optimizer"] = type(optimizer).__name__
     found["schedule"] = scheduler and type(scheduler).__name__
+    found |= {f"{name} of the schedule": value for name, value in state.items()}
+    found |= {k: group.get(k) for k in ("momentum", "betas", "weight_decay")}
     found["batches"] = len(loader) if hasattr(loader, "__len__") else None
     for name, value in model.state_dict(keep_vars=True).items():
         kind = "trainable" if value.requires_grad else "fixed"
         found[name] = f"{kind}, of shape {tuple(value.shape)}"
-    state = scheduler.state_dict() if scheduler else {}
-    return found | {f"{name} of the schedule": value for name, value in state.items()}
+    return found
 
 
 @contextmanager
