@@ -81,13 +81,10 @@ class Checkpoint:
 
 def settings(model: nn.Module, optimizer: Any, scheduler: Any, loader: Any) -> dict:
     """What decides how a run goes on, before its first step."""
-    group, state = (
-        optimizer.param_groups[0],
-        scheduler.state_dict() if scheduler else {},
-    )
-    found = {"optimizer": type(optimizer).__name__}
+    group, found = optimizer.param_groups[0], {"optimizer": type(optimizer).__name__}
     found["lr"] = group.get("max_lr", group.get("initial_lr", group["lr"]))
     found["schedule"] = scheduler and type(scheduler).__name__
+    state = scheduler.state_dict() if scheduler else {}
     found |= {f"{name} of the schedule": value for name, value in state.items()}
     found |= {k: group.get(k) for k in ("momentum", "betas", "weight_decay")}
     found["batches"] = len(loader) if hasattr(loader, "__len__") else None
