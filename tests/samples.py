@@ -79,7 +79,7 @@ def publish(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             files = [raw / f"{file}-ubyte" for file in IDX]
             packed = [(f"{p.name}.gz", md5(Path(f"{p}.gz"))) for p in files]
             monkeypatch.setattr(getattr(datasets, name), "resources", packed)
-            monkeypatch.setitem(download.PLAIN, name, [md5(path) for path in files])
+            monkeypatch.setitem(download.PLAIN, name, " ".join(map(md5, files)))
     folder, kind = root / "cifar-10-batches-py", datasets.CIFAR10
     if folder.is_dir():
         files = [[name, md5(folder / name)] for name in BATCHES]

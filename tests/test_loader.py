@@ -193,7 +193,7 @@ def test_drop_last():
 @pytest.mark.parametrize(
     ("batch_size", "options", "message"),
     [
-        (64, {"drop_last": True}, "50 examples do not fill one of 64"),
+        (64, {"drop_last": True}, "50 examples do not fill one batch_size=64"),
     ],
 )
 def test_arguments_that_give_no_batch_are_refused(batch_size, options, message):

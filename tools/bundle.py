@@ -46,8 +46,6 @@ def items(root: Path) -> dict[str, Find]:
 
     def dogs_vs_cats(online: bool) -> list[Path]:
         found = folders.dogs_vs_cats(root / "dogs_vs_cats", online=online)
-        if found.path.is_file():
-            return [found.path]
         return [found.path / photo.name for photo in found.photos]
 
     def imagenet(name: str, online: bool) -> list[Path]:

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torchvision import datasets
 
 from utils import course, download, folders, photos
 from utils.course import CourseError
@@ -30,7 +31,6 @@ from utils.photos import Part
 __all__ = ["DATASETS", "ImageSet", "Loader", "Splits", "balanced_order", "cifar10"]
 __all__ += ["dogs_vs_cats", "fashion_mnist", "image_folder", "load", "mnist"]
 
-SOURCES = ("auto", "real", "embedded")
 SHEETS = course.ROOT / "data" / "stand-ins"  # drawn by tools/stand_ins.py
 DIGITS = tuple("0123456789")
 OBJECTS = ("airplane", "automobile", "bird", "cat", "deer")
@@ -48,88 +48,66 @@ class Images(NamedTuple):
     read: Callable[[], Parts]
 
 
-def mnist(*, source: str = "auto", val_fraction: float = 0.1, seed: int = 0) -> Splits:
+def mnist(**options) -> Splits:
     """Handwritten digits, 28x28, grey: 60,000 to train on, 10,000 for the test.
 
-    Args:
+    The options, all with a default, are those of every set here:
         source: "auto" takes the real images where it can get them and else the
             stand-in, at scale tiny always; "real" refuses the stand-in; "embedded"
             asks for it.
-        val_fraction: the fraction of the training images that validate.
-        seed: which of them do.
+        val_fraction: the fraction of the training images that validate, 0.1.
+        seed: which of them do, 0.
 
     Raises:
         CourseError: the real images are damaged, or asked for and not to be had.
 
     Source: LeCun et al. 1998.
     """
-    real = Images("MNIST", DIGITS, partial(_read_torchvision, "MNIST"))
-    return _load(real, _scans(), source, {"val": val_fraction}, seed)
+    return _load(_torchvision("MNIST", "MNIST", DIGITS), _scans(), **options)
 
 
-def fashion_mnist(
-    *, source: str = "auto", val_fraction: float = 0.1, seed: int = 0
-) -> Splits:
-    """Articles of clothing, as many and as large as MNIST's digits.
+def fashion_mnist(**options) -> Splits:
+    """Articles of clothing, as many and as large as MNIST's digits; see `mnist`.
 
-    The arguments are those of `mnist`. The stand-in shows digits, with their classes.
+    The stand-in shows digits, with their classes.
 
     Source: Xiao et al. 2017.
     """
-    from torchvision.datasets import FashionMNIST
-
-    garments = tuple(FashionMNIST.classes)
-    real = Images("Fashion-MNIST", garments, partial(_read_torchvision, "FashionMNIST"))
-    return _load(real, _scans(), source, {"val": val_fraction}, seed)
+    classes = tuple(datasets.FashionMNIST.classes)
+    real = _torchvision("Fashion-MNIST", "FashionMNIST", classes)
+    return _load(real, _scans(), **options)
 
 
-def cifar10(
-    *, source: str = "auto", val_fraction: float = 0.1, seed: int = 0
-) -> Splits:
+def cifar10(**options) -> Splits:
     """Photos of ten kinds of objects, 32x32: 50,000 to train on, 10,000 for the test.
 
-    The arguments are those of `mnist`. The stand-in is drawn: 5,000 and 1,000.
+    The options are those of `mnist`. The stand-in is drawn: 5,000 and 1,000.
 
     Source: Krizhevsky 2009.
     """
-    real = Images("CIFAR-10", OBJECTS, partial(_read_torchvision, "CIFAR10"))
     read = partial(_drawings, "cifar10", 32)
     drawn = Images("6,000 drawings of its classes", OBJECTS, read)
-    return _load(real, drawn, source, {"val": val_fraction}, seed)
+    return _load(_torchvision("CIFAR-10", "CIFAR10", OBJECTS), drawn, **options)
 
 
-def dogs_vs_cats(
-    size: int = 256,
-    *,
-    source: str = "auto",
-    val_fraction: float = 0.1,
-    test_fraction: float = 0.1,
-    seed: int = 0,
-) -> Splits:
-    """Photos of cats and of dogs, about 12,500 each, brought to one size.
+def dogs_vs_cats(size: int = 256, **options) -> Splits:
+    """Photos of cats and of dogs, about 12,500 each, as squares of `size` pixels.
 
     The shorter side of each photo becomes `size` pixels, and its central square is
     kept. That is done once: later runs map the squares, 4.9 GB at 256 pixels, from a
     file in the data folder's `cache`. Files that are no photos are left out, and one
     line says so. The stand-in is drawn, 64 pixels wide: 1,600 and 400.
 
-    Args:
-        size: side of the squares, in pixels.
-        source: as for `mnist`.
-        val_fraction, test_fraction: the fractions of the training photos that validate
-            and test; the second one where no test photos come with a class.
-        seed: which of them do.
-
-    Raises:
-        CourseError: the photos are damaged, or asked for and not to be had.
+    The options are those of `mnist`, and `test_fraction`, 0.1, the fraction of the
+    training photos that test where no test photos come with a class.
 
     Source: Elson et al. 2007.
     """
-    real = Images("Dogs vs. Cats", ANIMALS, partial(_read_dogs_vs_cats, size, seed))
+    seed = options.get("seed", 0)
+    real = Images("Dogs vs. Cats", ANIMALS, partial(_cats_and_dogs, size, seed))
     read = partial(_drawings, "cats_and_dogs", size)
     drawn = Images("2,000 drawings of cats and dogs", ANIMALS, read)
-    fractions = {"val": val_fraction, "test": test_fraction}
-    return _load(real, drawn, source, fractions, seed)
+    return _load(real, drawn, **{"test_fraction": 0.1, **options})
 
 
 def image_folder(
@@ -160,12 +138,12 @@ def image_folder(
     path = course.expanded(path).resolve()
     found, classes = folders.in_folder(path)
     # Another folder of the same name is another set.
-    address = hashlib.sha256(str(path).encode("utf-8", "surrogateescape")).hexdigest()
-    slug = re.sub(r"\W", "_", path.name, flags=re.ASCII)
-    name = f"{slug}_{address[:8]}"
-    parts = photos.decoded(found, size, name, seed=seed, skip_bad=skip_bad)
+    address = hashlib.sha256(repr(path).encode()).hexdigest()[:8]
+    name = re.sub(r"\W", "_", path.name, flags=re.ASCII) + f"_{address}"
+    more = {"seed": seed, "skip_bad": skip_bad}
+    read = partial(photos.decoded, found, size, name, **more)
     fractions = {"val": val_fraction, "test": test_fraction}
-    return _split(Images(path.name, classes, lambda: parts), fractions, seed)
+    return _split(Images(path.name, classes, read), fractions, seed)
 
 
 DATASETS: dict[str, Callable[..., Splits]] = {
@@ -193,25 +171,29 @@ def load(name: str, **options) -> Splits:
 
 
 def _load(
-    real: Images, drawn: Images, source: str, fractions: dict[str, float], seed: int
+    real: Images,
+    drawn: Images,
+    *,
+    source: str = "auto",
+    val_fraction: float = 0.1,
+    test_fraction: float = 0,
+    seed: int = 0,
 ) -> Splits:
     """The real set or its stand-in, as `source` and the scale say."""
-    if source not in SOURCES:
-        raise CourseError(
-            f"source={source!r} is none of {', '.join(SOURCES)}. Leave it out for the"
-            " real images where they can be had."
-        )
+    fractions = {"val": val_fraction, "test": test_fraction}
     if source == "embedded":
         why = 'source="embedded"; source="auto" takes the real images'
     elif source == "auto" and course.scale() == "tiny":
         why = "scale tiny; CNN_COURSE_SCALE=small takes the real images"
-    else:
+    elif source in ("auto", "real"):
         try:
             return _split(real, fractions, seed)
         except DownloadError as error:
             if source == "real":
                 raise
             why = f"{error.reason}; data/README.md says how to get the real images"
+    else:
+        raise CourseError(f"source={source!r} is none of auto, real, embedded.")
     print(f"Stand-in: {drawn.name} in place of {real.name} ({why}).")
     drawn = drawn._replace(name=f"{real.name} (stand-in)")
     return _split(drawn, fractions, seed, real=False)
@@ -221,23 +203,27 @@ def _split(
     images: Images, fractions: dict[str, float], seed: int, *, real: bool = True
 ) -> Splits:
     """Take the parts that are not there from train, and measure mean and std on it."""
-    parts = images.read()
-    sets = {part: _image_set(images, arrays, real) for part, arrays in parts.items()}
-    train, moments = sets["train"], parts["train"].moments
-    order = balanced_order(train.labels, seed=seed)
-    if moments is not None:  # they lie in their order already
-        order = torch.arange(len(train))
-    for part, fraction in fractions.items():
-        if part in parts:
-            continue
+    sets, moments, begin = {}, None, 0
+    for part, found in images.read().items():
+        zero = (0.0,) * found.images.shape[1]  # mean and std are not yet measured
+        labels, more = torch.from_numpy(found.labels).long(), (images.name, real)
+        pixels = torch.from_numpy(found.images)
+        pixels = pixels.contiguous(memory_format=torch.channels_last)  # a map is so
+        sets[part] = ImageSet(pixels, labels, images.classes, zero, zero, *more)
+        moments = found.moments if part == "train" else moments
+    train = sets["train"]
+    if moments is None:  # photos lie in this order already
+        train = train.take(balanced_order(train.labels, seed=seed))
+    missing = {part: x for part, x in fractions.items() if part not in sets}
+    for part, fraction in missing.items():
         if not 0 < fraction < 1:
             raise CourseError(
                 f"{part}_fraction={fraction} is no fraction of the training images."
                 " Use a number between 0 and 1, such as 0.1."
             )
-        n = max(1, round(len(train) * fraction))
-        sets[part], order = train.take(order[:n]), order[n:]
-    counts = train.labels[order].bincount(minlength=len(images.classes)).tolist()
+        end = begin + max(1, round(len(train) * fraction))
+        sets[part], begin = train.take(torch.arange(begin, end)), end
+    counts = train.labels[begin:].bincount(minlength=len(images.classes)).tolist()
     lost = [name for name, n in zip(images.classes, counts, strict=True) if not n]
     if lost:
         raise CourseError(
@@ -245,34 +231,20 @@ def _split(
             f" of {', '.join(lost)}. Add some, or lower the fractions for validation"
             " and test."
         )
-    train = sets["train"] = train.take(order)
-    moments = _moments(train.images) if moments is None else moments[order]
-    mean, std = _mean_std(moments, train.images[:, 0].numel())
+    sets["train"] = train = train.take(torch.arange(begin, len(train)))
+    mean, std = _mean_std(train.images, None if moments is None else moments[begin:])
     return Splits(**{p: replace(data, mean=mean, std=std) for p, data in sets.items()})
 
 
-def _image_set(images: Images, arrays: Part, real: bool) -> ImageSet:
-    """A part as an image set, its mean and std not yet measured."""
-    pixels = torch.from_numpy(arrays.images)
-    pixels = pixels.contiguous(memory_format=torch.channels_last)  # a map is so already
-    labels = torch.from_numpy(arrays.labels).long()
-    zero, one = ((x,) * pixels.shape[1] for x in (0.0, 1.0))
-    return ImageSet(pixels, labels, images.classes, zero, one, images.name, real)
-
-
-def _moments(images: Tensor) -> np.ndarray:
-    """Sum and sum of squares of each channel: (1, 2, C)."""
-    levels = torch.arange(256)
-    counts = [c.flatten().bincount(minlength=256) for c in images.unbind(1)]
-    sums = [[n @ levels**power for n in counts] for power in (1, 2)]
-    return np.array([sums], np.int64)
-
-
 def _mean_std(
-    moments: np.ndarray, pixels: int
+    images: Tensor, moments: np.ndarray | None = None
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Of each channel, of values in [0, 1], from sums (N, 2, C) over so many pixels."""
-    total = moments.sum(0) / pixels
+    """Of each channel, of values in [0, 1]; from moments (N, 2, C) if known."""
+    if moments is None:
+        levels = torch.arange(256)
+        counts = [c.flatten().bincount(minlength=256) for c in images.unbind(1)]
+        moments = np.array([[[n @ levels**p for n in counts] for p in (1, 2)]])
+    total = moments.sum(0) / images[:, 0].numel()
     mean = total[0] / 255
     std = np.sqrt((total[1] / 255**2 - mean**2).clip(0)).round(4)
     # Of one value only: there is nothing to scale.
@@ -282,68 +254,58 @@ def _mean_std(
 # Reading them
 
 
-def _read_torchvision(name: str) -> Parts:
-    from torchvision import datasets
+def _torchvision(name: str, kind: str, classes: tuple[str, ...]) -> Images:
+    """A set that torchvision's class of this kind reads, once its files are there."""
 
-    verified = name == "CIFAR10"  # by torchvision itself
-    root, parts = download.bring(name, verify=not verified), {}
-    for part in ("train", "test"):
-        try:
-            found = getattr(datasets, name)(root, train=part == "train")
-        except RuntimeError:
-            download.bring(name)  # says which file it is
-            raise
-        images = np.asarray(found.data)
-        images = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
-        parts[part] = Part(images, np.asarray(found.targets, np.int64))
-    return parts
+    def read() -> Parts:
+        root, parts = download.bring(kind), {}
+        for part in ("train", "test"):
+            found = getattr(datasets, kind)(root, train=part == "train")
+            images = np.asarray(found.data)
+            images = images.reshape(*images.shape[:3], -1).transpose(0, 3, 1, 2)
+            parts[part] = Part(images, np.asarray(found.targets))
+        return parts
+
+    return Images(name, classes, read)
 
 
-def _read_dogs_vs_cats(size: int, seed: int) -> Parts:
+def _cats_and_dogs(size: int, seed: int) -> Parts:
     found = folders.dogs_vs_cats(course.data_dir() / "dogs_vs_cats")
     return photos.decoded(found, size, "dogs_vs_cats", seed=seed, skip_bad=True)
 
 
 def _scans() -> Images:
-    return Images("1,797 scanned digits of scikit-learn", DIGITS, _digits)
-
-
-def _digits() -> Parts:
     """scikit-learn's 1,797 scans of handwritten digits, brought into MNIST's shape.
 
     Each scan of 8x8 pixels fills the central 20x20 of 28x28, as MNIST's digits do.
 
     Source: Alpaydin and Kaynak 1998; the scans are the test part of UCI's Optdigits.
     """
-    from sklearn.datasets import load_digits  # takes most of a second to import
 
-    scans = load_digits()
-    ink = np.round(scans.images * (255 / 16)).astype(np.uint8)  # 0 to 16 in the file
-    images = np.zeros((len(ink), 1, 28, 28), np.uint8)
-    for image, scan in zip(images, ink, strict=True):
-        large = Image.fromarray(scan).resize((20, 20), Image.Resampling.BICUBIC)
-        image[0, 4:24, 4:24] = large
-    labels = scans.target.astype(np.int64)
-    order = balanced_order(torch.from_numpy(labels)).numpy()
-    parts = {"train": order[SCANS_TEST:], "test": order[:SCANS_TEST]}
-    return {part: Part(images[i], labels[i]) for part, i in parts.items()}
+    def read() -> Parts:
+        from sklearn.datasets import load_digits  # takes most of a second to import
+
+        scans = load_digits()
+        ink = np.round(scans.images * (255 / 16)).astype(np.uint8)  # 0 to 16 in it
+        images = np.zeros((len(ink), 1, 28, 28), np.uint8)
+        for image, scan in zip(images, ink, strict=True):
+            large = Image.fromarray(scan).resize((20, 20), Image.Resampling.BICUBIC)
+            image[0, 4:24, 4:24] = large
+        order = balanced_order(torch.from_numpy(scans.target).long()).numpy()
+        parts = {"train": order[SCANS_TEST:], "test": order[:SCANS_TEST]}
+        return {part: Part(images[i], scans.target[i]) for part, i in parts.items()}
+
+    return Images("1,797 scanned digits of scikit-learn", DIGITS, read)
 
 
 def _drawings(name: str, size: int) -> Parts:
     """Drawings, row by row on the sheet of a part, brought to a size if need be."""
-    parts = {}
+    parts, known = {}, json.loads((SHEETS / "labels.json").read_text())
     for part in ("train", "test"):
-        path = SHEETS / f"{name}-{part}.webp"
-        try:
-            digits = json.loads((SHEETS / "labels.json").read_text())[path.stem]
-            with Image.open(path) as sheet:
-                pixels = np.asarray(sheet.convert("RGB"))
-        except (OSError, ValueError, KeyError) as error:
-            raise CourseError(
-                f"{path} cannot be read ({error}). It comes with the course: get the"
-                " course's folder data/stand-ins again."
-            ) from error
-        side = int((pixels[..., 0].size / len(digits)) ** 0.5)
+        labels = np.array(list(known[f"{name}-{part}"]), np.int64)
+        with Image.open(SHEETS / f"{name}-{part}.webp") as sheet:
+            pixels = np.asarray(sheet.convert("RGB"))
+        side = int((pixels[..., 0].size / len(labels)) ** 0.5)
         rows, columns = (extent // side for extent in pixels.shape[:2])
         drawn = pixels.reshape(rows, side, columns, side, 3).swapaxes(1, 2)
         drawn = drawn.reshape(-1, side, side, 3)
@@ -351,6 +313,5 @@ def _drawings(name: str, size: int) -> Parts:
             small = [Image.fromarray(image) for image in drawn]
             how = Image.Resampling.BILINEAR
             drawn = np.stack([np.asarray(x.resize((size, size), how)) for x in small])
-        labels = np.array(list(digits), np.int64)
         parts[part] = Part(drawn.transpose(0, 3, 1, 2), labels)
     return parts

@@ -10,13 +10,14 @@ import gzip
 import os
 import shutil
 import tempfile
-import threading
 import time
+import zipfile
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import pooch
+from torchvision import datasets
 from tqdm import tqdm
 
 from utils import course
@@ -25,8 +26,7 @@ from utils.files import replacing
 
 CONNECT, ANSWER = 5, 20  # seconds to wait for a connection, and for the next bytes
 PATIENCE, SLOW = 15, 100_000  # after so many seconds, fewer bytes a second are too few
-TRIES, PAUSE = 20, 1  # of a mirror that breaks off, and seconds between them
-QUIET = 60  # after so many seconds without a byte, nobody writes to a part any more
+TRIES, PAUSE = 50, 1  # in all, and seconds before a mirror is asked once more
 LOOK = {"unit": "B", "unit_scale": True, "leave": False, "delay": 1}  # of the bar
 MIRRORS = {
     "MNIST": (
@@ -45,27 +45,18 @@ MIRRORS = {
         "https://huggingface.co/datasets/liangnanying/cifar-10-python/resolve/main/",
     ),
 }
-
 PLAIN = {  # MD5 of their files once they are unpacked, in torchvision's order
-    "MNIST": (
-        "6bbc9ace898e44ae57da46a324031adb",
-        "a25bea736e30d166cdddb491f175f624",
-        "2646ac647ad5339dbf082846283269ea",
-        "27ae3e4e09519cfbb04c329615203637",
-    ),
-    "FashionMNIST": (
-        "f4a8712d7a061bf5bd6d2ca38dc4d50a",
-        "9018921c3c673c538a1fc5bad174d6f9",
-        "8181f5470baa50b63fa0f6fddb340f0a",
-        "15d484375f8d13e6eb1aabb0c3f46965",
-    ),
+    "MNIST": "6bbc9ace898e44ae57da46a324031adb a25bea736e30d166cdddb491f175f624"
+    " 2646ac647ad5339dbf082846283269ea 27ae3e4e09519cfbb04c329615203637",
+    "FashionMNIST": "f4a8712d7a061bf5bd6d2ca38dc4d50a 9018921c3c673c538a1fc5bad174d6f9"
+    " 8181f5470baa50b63fa0f6fddb340f0a 15d484375f8d13e6eb1aabb0c3f46965",
 }
 
 
 class Remote(NamedTuple):
     """A file that mirrors offer: its name, its checksum, their full addresses.
 
-    The checksum is a SHA-256, or how that begins; or "md5:" and an MD5.
+    The checksum is a SHA-256, or its beginning; or "md5:" and an MD5.
     """
 
     name: str
@@ -86,16 +77,11 @@ class DownloadError(CourseError):
         self.reason = reason
 
 
-class TooSlow(ValueError):
-    """A mirror sends so little that another one is worth a try."""
-
-
 def fetch(remote: Remote, folder: Path, *, online: bool | None = None) -> Path:
     """The path of a file in `folder`, downloaded first where it is not there.
 
-    A file appears under its name once it is complete and its checksum is right. What
-    has arrived before a failure is kept beside it: the next mirror, or the next run,
-    goes on from there.
+    A file appears under its name once its checksum is right. What has arrived before a
+    failure stays beside it, and the next mirror or the next run goes on from there.
 
     Args:
         online: whether to download; None does, but not at scale tiny.
@@ -104,10 +90,10 @@ def fetch(remote: Remote, folder: Path, *, online: bool | None = None) -> Path:
         DownloadError: no mirror gives the file, or there is no place to put it.
         CourseError: it is there, and differs from the published one.
     """
-    path, failures = (folder / remote.name).absolute(), {}
-    tiny = course.scale() == "tiny"
+    path, tiny = (folder / remote.name).absolute(), course.scale() == "tiny"
+    failures = {"": "nothing is downloaded" + " at scale tiny" * tiny}
     if not path.is_file() and (not tiny if online is None else online):
-        failures = _try_mirrors(remote, path)
+        failures = _download(remote, path)
     if path.is_file():
         if remote.matches(path):
             return path
@@ -115,69 +101,51 @@ def fetch(remote: Remote, folder: Path, *, online: bool | None = None) -> Path:
             f"{path} is damaged: its checksum is not the published one. Delete it and"
             " run again: it is then fetched anew."
         )
-    off = (
-        "nothing is downloaded at scale tiny" if tiny else "downloads are switched off"
-    )
-    reason = next(iter(failures.values()), off)
-    tried = "".join(f"  {url}: {why}\n" for url, why in failures.items())
+    reason = next(iter(failures.values()))
+    tried = "\n".join(f"  {url}: {why}" for url, why in failures.items() if url)
     raise DownloadError(
         f"{remote.name} is not in {path.parent}, and there is no download: {reason}.\n"
-        f"{tried}Mend that and run again, or place the file by hand: {path}\nIt comes"
-        f" from {remote.urls[0]}, with the checksum {remote.checksum}.",
+        f"{tried}\nMend that, or place the file by hand: {path}\nIt comes from"
+        f" {remote.urls[0]}, with the checksum {remote.checksum}.",
         reason,
     )
 
 
-def _try_mirrors(remote: Remote, path: Path) -> dict[str, str]:
-    """Download from the first mirror that works; else why none does, by address."""
+def _download(remote: Remote, path: Path) -> dict[str, str]:
+    """Try the mirrors in order; why each failed, by address, if the last one did."""
     import requests  # here, since most runs find their files on the disk
 
     pooch.get_logger().setLevel("WARNING")
-    failures, queue = {}, [(url, True) for url in remote.urls]
-    owner = f"{os.getpid()}-{threading.get_ident()}"  # two may download at once
-    part = path.with_name(f"{path.name}.{owner}.part")
+    failures, part = {}, Path(f"{path}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for other in path.parent.glob(f"{path.name}.*part"):  # of an earlier run
-            with contextlib.suppress(FileNotFoundError):  # another was faster
-                if time.time() - other.stat().st_mtime > QUIET:
-                    other.replace(part)
         part.touch()
-        for url, hurry in queue:  # those that were too slow come again, at its end
-            get = partial(_download, remote=remote, part=part, hurry=hurry)
-            for _ in range(TRIES):
-                begun = part.stat().st_size
-                try:
-                    pooch.retrieve(url, None, path.name, path.parent, downloader=get)
-                    return {}
-                except requests.RequestException as error:
-                    failures[url] = (
-                        "breaks off" if part.stat().st_size else "no connection"
-                    )
-                    if (answer := error.response) is not None:
-                        failures[url] = f"answers {answer.status_code} {answer.reason}"
-                except ValueError as error:
-                    failures[url] = str(error)
-                    if isinstance(error, TooSlow):
-                        queue.append((url, False))
-                        break
-                if part.stat().st_size == begun:
-                    break
+        queue = [(url, True) for url in remote.urls]
+        for url, hurry in queue:
+            begun, last = part.stat().st_size, len(queue) >= TRIES
+            get = partial(_go_on, remote=remote, part=part, hurry=hurry)
+            try:
+                pooch.retrieve(url, None, path.name, path.parent, downloader=get)
+                return {}
+            except requests.RequestException as error:
+                why = "breaks off" if part.stat().st_size else "no connection"
+                if (answer := error.response) is not None:
+                    why = f"answers {answer.status_code} {answer.reason}"
+            except ValueError as error:
+                why = str(error)
+            failures[url] = why
+            if part.stat().st_size != begun and not last:  # it is worth another try
+                queue.append((url, False))
                 time.sleep(PAUSE)
     except OSError as error:  # the disk: another mirror would not help
         with contextlib.suppress(OSError):
             part.unlink()  # a full one needs the room
         why = f"{path.parent} cannot be written to ({error.strerror or 'closed'})"
         failures = {remote.urls[0]: why}
-    finally:
-        if path.is_file():  # another process may have been faster
-            part.unlink(missing_ok=True)
-        elif part.is_file():  # the next run need not wait
-            os.utime(part, (0, 0))
     return failures
 
 
-def _download(
+def _go_on(
     url: str, output: str, _: object, *, remote: Remote, part: Path, hurry: bool
 ) -> None:
     """What pooch calls to get a file: go on where `part` ends, if the mirror can.
@@ -191,35 +159,51 @@ def _download(
     # A server that unpacks .gz files on the way would spoil the checksum.
     ask = {"Accept-Encoding": "identity", "Range": f"bytes={begun}-"}
     with requests.get(url, headers=ask, stream=True, timeout=(CONNECT, ANSWER)) as got:
-        if got.status_code != 416 or not begun:  # 416: nothing is lacking
-            got.raise_for_status()
-            if "text/html" in got.headers.get("Content-Type", ""):
-                raise ValueError("sends a web page")  # as a hotel's network does
-            place = got.headers.get("Content-Range", "")
-            begun = begun if place.startswith(f"bytes {begun}-") else 0
-            total = begun + int(got.headers.get("Content-Length", -begun))
-            with (
-                part.open("r+b") as file,
-                tqdm(desc=remote.name, total=total or None, **LOOK) as bar,
-            ):
-                bar.update(begun)
-                file.seek(begun)
-                file.truncate()
-                for block in got.iter_content(2**11):  # what is cut off is lost
-                    file.write(block)
-                    bar.update(len(block))
-                    seconds = time.monotonic() - began
-                    if hurry and seconds > max(PATIENCE, (bar.n - begun) / SLOW):
-                        raise TooSlow(f"sends less than {SLOW // 1000} kB a second")
-                if file.tell() < total:
-                    raise requests.ConnectionError
+        if got.status_code == 416:  # there is more than the mirror has
+            part.write_bytes(b"")
+        got.raise_for_status()
+        if "text/html" in got.headers.get("Content-Type", ""):
+            raise ValueError("sends a web page")  # as a hotel's network does
+        place = got.headers.get("Content-Range", "")
+        begun = begun if place.startswith(f"bytes {begun}-") else 0
+        total = begun + int(got.headers.get("Content-Length", -begun))
+        bar = tqdm(desc=remote.name, total=total or None, initial=begun, **LOOK)
+        with part.open("r+b") as file, bar:
+            file.seek(begun)
+            file.truncate()
+            for block in got.iter_content(2**11):  # what is cut off is lost
+                bar.update(file.write(block))
+                seconds = time.monotonic() - began
+                if hurry and seconds > max(PATIENCE, (bar.n - begun) / SLOW):
+                    raise ValueError(f"sends less than {SLOW // 1000} kB a second")
+            if file.tell() < total:
+                raise requests.ConnectionError
     if not remote.matches(part):
         part.write_bytes(b"")
         raise ValueError("sends another file (its checksum differs)")
     os.replace(part, output)
 
 
-def bring(name: str, *, online: bool | None = None, verify: bool = True) -> Path:
+def unpack(archive: Path) -> None:
+    """Unpack a zip or a tar beside it, where what it holds appears as a whole.
+
+    Raises:
+        CourseError: it is neither, or damaged, or the folder takes no file.
+    """
+    try:
+        with tempfile.TemporaryDirectory(dir=archive.parent) as own:
+            shutil.unpack_archive(archive, own)
+            for entry in Path(own).iterdir():
+                if not (archive.parent / entry.name).exists():
+                    entry.replace(archive.parent / entry.name)
+    except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise CourseError(
+            f"{archive} cannot be unpacked ({error}). Download it again, or unpack it"
+            " there by hand."
+        ) from error
+
+
+def bring(name: str, *, online: bool | None = None) -> Path:
     """The folder for torchvision's "MNIST", "FashionMNIST" or "CIFAR10": all is there.
 
     Packed files are unpacked once, and kept.
@@ -227,34 +211,29 @@ def bring(name: str, *, online: bool | None = None, verify: bool = True) -> Path
     Raises:
         DownloadError, CourseError: as `fetch`.
     """
-    from torchvision import datasets
-
     root, kind = course.data_dir(), getattr(datasets, name)
 
-    def remote(file: str, md5: str) -> Remote:
-        return Remote(file, f"md5:{md5}", tuple(url + file for url in MIRRORS[name]))
+    def get(folder: Path, file: str, md5: str) -> Path:
+        urls = tuple(url + file for url in MIRRORS[name])
+        return fetch(Remote(file, f"md5:{md5}", urls), folder, online=online)
 
     if name == "CIFAR10":
         folder, meta = root / kind.base_folder, kind.meta
         files = [*kind.train_list, *kind.test_list, (meta["filename"], meta["md5"])]
         if not folder.is_dir():
-            archive = fetch(remote(kind.filename, kind.tgz_md5), root, online=online)
-            with tempfile.TemporaryDirectory(dir=root) as unpacked:
-                shutil.unpack_archive(archive, unpacked)
-                Path(unpacked, folder.name).replace(folder)
+            unpack(get(root, kind.filename, kind.tgz_md5))
     else:
         folder, files = root / name / "raw", []
-        for (file, md5), plain in zip(kind.resources, PLAIN[name], strict=True):
+        for (file, md5), plain in zip(kind.resources, PLAIN[name].split(), strict=True):
             path = folder / file.removesuffix(".gz")
+            files.append((path.name, plain))
             if (folder / file).is_file() or not path.is_file():
-                fetch(remote(file, md5), folder, online=online)
+                get(folder, file, md5)
             if not path.is_file():
                 with gzip.open(folder / file) as packed, replacing(path) as target:
                     shutil.copyfileobj(packed, target)
-            files.append((path.name, plain))
     for file, md5 in files:
         if not (folder / file).is_file():
             raise CourseError(f"{folder} lacks {file}. Delete it: it is fetched.")
-        if verify:
-            fetch(remote(file, md5), folder)
+        get(folder, file, md5)
     return root

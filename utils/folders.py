@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
-import shutil
-import threading
-import zipfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 from utils import download
 from utils.course import CourseError
-from utils.files import replacing, shown
+from utils.files import shown
 
 STEMS = {  # in the order in which the parts lie in a file
     "train": {"train", "training"},
     "val": {"val", "valid", "validation", "dev"},
     "test": {"test", "testing"},
 }
-SYSTEM = {"thumbs.db", "desktop.ini", "__macosx", "lost+found"}
-SYSTEM |= {"system volume information"}
+SYSTEM = ("thumbs.db", "desktop.ini", "__macosx", "lost+found", "system volume")
 MICROSOFT = download.Remote(
     "kagglecatsanddogs_5340.zip",
     "b7974bd00a84a99921f36ee4403f089853777b5ae8d151c76a86e64900334af9",
@@ -42,11 +36,10 @@ class Photo(NamedTuple):
 
 
 class Source(NamedTuple):
-    """Photos in a folder, or in a zip; `open` gives what Pillow reads."""
+    """A folder, and the photos in it."""
 
     path: Path
     photos: list[Photo]
-    open: Callable[[Photo], Path | IO[bytes]]
 
 
 def of_system(name: str) -> bool:
@@ -55,7 +48,7 @@ def of_system(name: str) -> bool:
     A NAS marks its folders with "@" or "#", Windows its own with "$".
     """
     marked = name[0] in "@#$" and len(name) > 1
-    return name[0] == "." or marked or name.lower() in SYSTEM
+    return name[0] == "." or marked or name.lower().startswith(SYSTEM)
 
 
 def part_of(name: str) -> str | None:
@@ -66,10 +59,10 @@ def part_of(name: str) -> str | None:
     return parts[0] if len(parts) == 1 else None
 
 
-def inside(path: Path) -> list[Path]:
-    """The folders in a folder, sorted, without those of the system."""
+def inside(path: Path) -> dict[str, Path]:
+    """The folders in a folder by name, sorted, without those of the system."""
     found = [e for e in path.iterdir() if e.is_dir() and not of_system(e.name)]
-    return sorted(found, key=lambda entry: entry.name)
+    return {entry.name: entry for entry in sorted(found, key=lambda entry: entry.name)}
 
 
 def listed(root: Path, path: Path) -> list[tuple[str, str]]:
@@ -97,73 +90,53 @@ def in_folder(path: Path) -> tuple[Source, tuple[str, ...]]:
         CourseError: the folder is missing, or is not divided into classes.
     """
     if not path.is_dir():
-        raise CourseError(
-            f"There is no folder {path}. Check the path (here is {Path.cwd()})."
-        )
+        raise CourseError(f"There is no folder {path}. Check it (here: {Path.cwd()}).")
     parts, photos = _parts(path), []
-    classes = [folder.name for folder in inside(parts["train"])]
+    classes = list(inside(parts["train"]))
     if len(classes) < 2:
-        found = f"one class, {classes[0]}" if classes else "no folder"
         raise CourseError(
-            f"{parts['train']} holds {found}. A classifier needs two classes or more:"
-            " put each one's images into a folder with its name."
+            f"{parts['train']} holds {len(classes)} folders. Put the images of each"
+            " class, two or more, into a folder with its name."
         )
     for part, folder in parts.items():
-        for kind in inside(folder):
-            if kind.name not in classes:
-                raise CourseError(
-                    f"{kind} is a class that the training images do not have"
-                    f" ({', '.join(classes)}). Rename it, or add it there."
-                )
-            files, label = listed(path, kind), classes.index(kind.name)
+        for name, kind in inside(folder).items():
+            if name not in classes:
+                raise CourseError(f"{kind} is a class that train lacks. Add it there.")
+            files, label = listed(path, kind), classes.index(name)
             photos += [Photo(part, label, *file) for file in files]
             if part == "train" and not files:
-                raise CourseError(
-                    f"{folder} holds no images of {kind.name}. Add some, or remove the"
-                    " folder."
-                )
-    return Source(path, photos, lambda photo: path / photo.name), tuple(classes)
+                raise CourseError(f"{kind} holds no images. Add some, or remove it.")
+    return Source(path, photos), tuple(classes)
 
 
 def _parts(path: Path) -> dict[str, Path]:
     """The folders of train, val and test; one that is not divided is all train."""
     parts: dict[str, Path] = {}
-    others, named = [], set()
-    for folder in inside(path):
-        inner = inside(folder)
-        while len(inner) == 1 and inner[0].name == folder.name:  # packed twice
-            folder, inner = inner[0], inside(inner[0])
-        part = part_of(folder.name)
-        named |= {part} - {None}
-        if not part or not inner:
-            others.append(folder)
-        elif part in parts:  # val and valid, or train and Train
-            raise CourseError(
-                f"{path} holds two folders for {part}: {parts[part].name} and"
-                f" {folder.name}. Put their images into one of them."
+    others, named = [], []
+    for name, folder in inside(path).items():
+        if list(inside(folder)) == [name]:  # packed twice
+            folder = folder / name
+        part = part_of(name)
+        named += [part] if part else []
+        if part and inside(folder) and parts.setdefault(part, folder) != folder:
+            raise CourseError(  # val and valid, or train and Train
+                f"{path} holds two folders for {part}. Put their images into one."
             )
-        else:
-            parts[part] = folder
+        others += [] if folder in parts.values() else [folder]
     if "train" not in parts:
-        if len(named) > 1:
+        kinds = [{*map(part_of, inside(folder))} - {None} for folder in others]
+        if len(named) > 1 or any(len(found) > 1 for found in kinds):
             raise CourseError(
-                f"{path} has parts ({', '.join(sorted(named))}), but no folders for the"
-                " classes in train. Put each class's images into a folder there."
+                f"{path} has parts, but no train with a folder for each class. Put the"
+                " parts first, and in each a folder for each class: train/cat."
             )
-        for folder in inside(path):
-            if len({part_of(entry.name) for entry in inside(folder)} - {None}) > 1:
-                raise CourseError(
-                    f"{folder} is divided into parts. Put the parts first, and in each"
-                    f" a folder for the class: train/{folder.name}."
-                )
         return {"train": path}
-    classes = {folder.name for folder in inside(parts["train"])}
-    for folder in others:
-        if classes & {entry.name for entry in inside(folder)}:
-            raise CourseError(
-                f"{folder} holds classes, but its name says neither train nor val nor"
-                " test. Rename it, or move it elsewhere."
-            )
+    unknown = [f for f in others if inside(f).keys() & inside(parts["train"]).keys()]
+    if unknown:
+        raise CourseError(
+            f"{unknown[0]} holds classes, but its name says neither train nor val nor"
+            " test. Rename it, or move it elsewhere."
+        )
     if others:
         names = ", ".join(folder.name for folder in others)
         print(shown(f"Passed over in {path}, since they hold no classes: {names}."))
@@ -171,71 +144,36 @@ def _parts(path: Path) -> dict[str, Path]:
 
 
 def dogs_vs_cats(root: Path, *, online: bool | None = None) -> Source:
-    """The photos in `root`, or else those of Microsoft's zip, downloaded into it.
-
-    Kaggle's folders come first, then its zips, Microsoft's zip, and its folder.
+    """The photos in `root`: of Kaggle's folders or zips, or Microsoft's, downloaded.
 
     Raises:
         DownloadError: there are none, and there is no download.
-        CourseError: a zip is damaged.
+        CourseError: a zip is damaged, or holds other things.
     """
-    files = listed(root, root) if root.is_dir() else []
-    photos = _by_name(files)
-    kaggle = [p for p in photos if part_of(Path(p.name).parts[0])]
-    microsoft = [p for p in photos if Path(p.name).parts[0] == "PetImages"]
-    if any(photo.part == "train" for photo in kaggle):
-        return Source(root, kaggle, lambda photo: root / photo.name)
-    for name in ("train.zip", "dogs-vs-cats.zip"):  # the first lies in the second, too
-        if (root / name).is_file():
-            return in_zip(root / name, inner="train.zip")
-    if microsoft and not (root / MICROSOFT.name).is_file():
-        return Source(root, microsoft, lambda photo: root / photo.name)
-    return in_zip(download.fetch(MICROSOFT, root, online=online))
+    kaggle = "train.zip", "dogs-vs-cats.zip", "train.zip"  # which lies in the second
+    for name in ("", *kaggle, MICROSOFT.name):
+        archive = root / name
+        if name == MICROSOFT.name:
+            archive = download.fetch(MICROSOFT, root, online=online)
+        if archive.is_file():
+            download.unpack(archive)
+        for holder in (part_of, "PetImages".__eq__):
+            photos = [p for p in _named(root) if holder(Path(p.name).parts[0])]
+            if any(photo.part == "train" for photo in photos):
+                return Source(root, photos)
+    raise CourseError(f"{archive} holds no photos of cats and dogs. Delete it.")
 
 
-def _by_name(files: list[tuple[str, str]]) -> list[Photo]:
-    """Those that are named as `train/cat.0.jpg` or `PetImages/Cat/0.jpg`.
+def _named(root: Path) -> list[Photo]:
+    """Those in a folder that are named as `train/cat.0.jpg` or `PetImages/Cat/0.jpg`.
 
     Others, such as Kaggle's `test1/1.jpg`, have no known class.
     """
     photos = []
-    for name, stamp in files:
-        *above, file = name.replace("\\", "/").split("/")
-        if not file or any(of_system(entry) for entry in (*above, file) if entry):
-            continue
-        part = next(filter(None, map(part_of, above)), "train")
+    for name, stamp in listed(root, root):
+        *above, file = Path(name.lower()).parts
+        part = next(filter(None, map(part_of, Path(name).parts[:-1])), "train")
         for label, kind in enumerate(("cat", "dog")):
-            holder = above[-1].lower() if above else ""
-            if file.lower().startswith(f"{kind}.") or holder in (kind, f"{kind}s"):
+            if file.startswith(f"{kind}.") or {*above[-1:]} & {kind, f"{kind}s"}:
                 photos.append(Photo(part, label, name, stamp))
     return photos
-
-
-def in_zip(path: Path, *, inner: str = "") -> Source:
-    """The photos in a zip, which is read as it is; an inner zip is unpacked beside it.
-
-    Raises:
-        CourseError: no zip, or a damaged one.
-    """
-    try:
-        archive = zipfile.ZipFile(path)
-        if inner in archive.namelist():
-            with archive.open(inner) as packed, replacing(path.parent / inner) as out:
-                shutil.copyfileobj(packed, out, 2**20)
-            return in_zip(path.parent / inner)
-    except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise CourseError(
-            f"{path} is no zip, or cannot be unpacked ({error}). Copy or download it"
-            " again, or unpack it there: its folders are read as well."
-        ) from error
-    infos = sorted(archive.infolist(), key=lambda info: info.filename)
-    photos = _by_name(
-        [(info.filename, f"{info.file_size} {info.CRC}") for info in infos]
-    )
-    lock = threading.Lock()
-
-    def read(photo: Photo) -> IO[bytes]:
-        with lock:
-            return io.BytesIO(archive.read(photo.name))
-
-    return Source(path, photos, read)

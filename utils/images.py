@@ -24,14 +24,8 @@ WHOLE = RandomCrop(0)  # picks images as they are
 def balanced_order(labels: Tensor, *, seed: int = 0) -> Tensor:
     """Shuffle so that every beginning holds the classes in their overall proportions.
 
-    The random bits are PCG64's own, which NumPy keeps the same in all its versions:
-    one seed gives one order everywhere.
-
-    Args:
-        labels: int64 (N,).
-
-    Returns:
-        A permutation of 0 to N - 1, int64 (N,).
+    One seed gives one order everywhere: NumPy keeps PCG64's own bits the same. Labels
+    are int64 (N,), and so is the order, a permutation of 0 to N - 1.
     """
     y = labels.numpy()
     shuffled = np.argsort(np.random.PCG64(abs(seed)).random_raw(len(y)), kind="stable")
@@ -71,7 +65,24 @@ class ImageSet(Dataset):
     real: bool = True
 
     def __post_init__(self) -> None:
-        _check(self)
+        images, labels, k, problem = self.images, self.labels, len(self.classes), ""
+        if images.dtype != torch.uint8 or images.ndim != 4 or not len(images):
+            problem = (
+                f"images are uint8 (N, C, H, W), not {images.dtype}"
+                f" {tuple(images.shape)}. Scale them to 0 to 255, use .to(torch.uint8),"
+                " and images[:, None] where the channel is missing."
+            )
+        elif labels.dtype != torch.int64 or labels.shape != (len(images),):
+            problem = f"{len(images)} images need {len(images)} labels, int64 (N,)."
+        elif labels.min() < 0 or labels.max() >= k:
+            problem = (
+                f"labels run from {labels.min()} to {labels.max()}, but {k} classes are"
+                f" numbered 0 to {k - 1}. Start the labels at 0, or name all classes."
+            )
+        elif not len(self.mean) == len(self.std) == images.shape[1]:
+            problem = f"{images.shape[1]} channels need as many means and deviations."
+        if problem:
+            raise CourseError(f"{self.name}: {problem}")
 
     @property
     def kind(self) -> str:
@@ -96,13 +107,9 @@ class ImageSet(Dataset):
         return replace(self, images=self.images[rows], labels=self.labels[rows])
 
     def subset(self, n: int | None, *, seed: int = 0) -> ImageSet:
-        """`n` examples, the classes in the proportions of the whole set.
+        """`n` examples (None: all), the classes in the proportions of the whole set.
 
         With one seed, a smaller subset is a part of every larger one.
-
-        Args:
-            n: how many; None, or more than there are, gives all.
-            seed: which ones.
         """
         if n is None or n >= len(self):
             return self
@@ -116,31 +123,6 @@ class ImageSet(Dataset):
     def loader(self, batch_size: int, **options) -> Loader:
         """Batches of these images; the options are those of `Loader`."""
         return Loader(self, batch_size, **options)
-
-
-def _check(data: ImageSet) -> None:
-    """Refuse parts that do not fit together, before they fail far from their cause."""
-    images, labels, k, problem = data.images, data.labels, len(data.classes), ""
-    if images.dtype != torch.uint8 or images.ndim != 4 or not len(images):
-        problem = (
-            f"images are uint8 (N, C, H, W), not {images.dtype} {tuple(images.shape)}."
-            " Scale them to 0 to 255, use .to(torch.uint8), and add the channel with"
-            " images[:, None] where it is missing."
-        )
-    elif labels.dtype != torch.int64 or labels.shape != (len(images),):
-        problem = (
-            f"{len(images)} images need {len(images)} labels, int64 (N,), not"
-            f" {labels.dtype} {tuple(labels.shape)}. labels.long() gives int64."
-        )
-    elif labels.min() < 0 or labels.max() >= k:
-        problem = (
-            f"labels run from {labels.min()} to {labels.max()}, but {k} classes are"
-            f" numbered 0 to {k - 1}. Start the labels at 0, or name all the classes."
-        )
-    elif not len(data.mean) == len(data.std) == images.shape[1]:
-        problem = f"{images.shape[1]} channels need as many means and deviations."
-    if problem:
-        raise CourseError(f"{data.name}: {problem}")
 
 
 @dataclass(frozen=True)
@@ -172,7 +154,6 @@ class Loader:
     same.
 
     Args:
-        data: the images.
         batch_size: examples in a batch; the last one may be smaller.
         augment: called in turn as `images = augmentation(images, generator)`.
         shuffle: draw a new order in every pass.
@@ -200,19 +181,11 @@ class Loader:
         device: torch.device | str | None = None,
     ) -> None:
         if drop_last and len(data) < batch_size:
-            raise CourseError(
-                f"drop_last leaves no batch: {len(data)} examples do not fill one of"
-                f" {batch_size}. Use a smaller batch_size, or drop_last=False."
-            )
+            raise CourseError(f"{len(data)} examples do not fill one {batch_size=}.")
         self.data, self.batch_size, self.augment = data, batch_size, tuple(augment)
-        self.shuffle, self.seed, self.drop_last, self.epoch = (
-            shuffle,
-            seed,
-            drop_last,
-            0,
-        )
+        self.shuffle, self.drop_last, self.seed = shuffle, drop_last, seed
         self.device = torch.device(device or course.device())
-        self._images: Tensor | None = None  # once they are placed
+        self.epoch, self._images = 0, None  # the images, once they are placed
         self.memory_format = torch.contiguous_format
         self._affine: dict[tuple, tuple[Tensor, Tensor]] = {}
 
@@ -242,16 +215,15 @@ class Loader:
     def _batches(
         self, generator: Generator, epoch: int
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        n = len(self.data)
+        n, order = len(self.data), torch.arange(len(self.data), device=self.device)
         if self.shuffle:
             order = torch.randperm(n, generator=generator, device=self.device)
-        else:
-            order = torch.arange(n, device=self.device)
         for i in order.split(self.batch_size)[: len(self)]:
             images, labels = self._cut(i, generator), self._labels[i]
             for augmentation in self.augment[bool(self._crop) :]:
                 if isinstance(augmentation, Mixing):
-                    labels = self._probabilities(labels)
+                    if labels.ndim == 1:
+                        labels = F.one_hot(labels, len(self.classes)).float()
                     images, labels = augmentation(images, labels, generator)
                 elif isinstance(augmentation, AlternatingFlip):
                     images = augmentation(images, i, epoch)
@@ -288,14 +260,7 @@ class Loader:
             params = self._crop.draw(like, generator)
             return self._crop.pick(self._images, i, params)
         i = i.to(self._images.device)
-        corner = torch.zeros_like(i)
-        return WHOLE.pick(self._images, i, (corner, corner)).to(self.device)
-
-    def _probabilities(self, labels: Tensor) -> Tensor:
-        """Class numbers (B,) as float (B, K), 1 for the class; (B, K) stays."""
-        if labels.ndim == 2:
-            return labels
-        return F.one_hot(labels, len(self.classes)).float()
+        return WHOLE.pick(self._images, i, (i * 0, i * 0)).to(self.device)
 
     def _to_float(self, images: Tensor) -> Tensor:
         """Turn images (B, C, H, W) into float32, and normalise them."""
@@ -326,6 +291,4 @@ def room(device: torch.device) -> float:
     """Bytes that a set may take: half of what is free on a GPU, and else PADDED."""
     if device.type != "cuda":
         return PADDED
-    # What torch holds back for later use is free for us as well.
-    held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return (torch.cuda.mem_get_info(device)[0] + held) / 2
+    return torch.cuda.mem_get_info(device)[0] / 2

@@ -14,13 +14,13 @@ import json
 import os
 import re
 import tempfile
-import threading
 import warnings
-from collections import deque
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -36,8 +36,8 @@ from utils.images import balanced_order
 LEVELS = np.arange(256)
 NEXT = "\n  "
 SHOWN = 5  # problems that a message names
-AHEAD = 64  # photos that are decoded before their turn
-FEW_LEVELS = 60  # of 256: a set that uses fewer has hardly any contrast
+AHEAD = 512  # photos that wait in memory, decoded
+FAINT = 10  # of 255: images whose values vary by less have hardly any contrast
 FOREIGN = (  # how files begin that lie beside photos, and what they are
     (rb".{4}ftyp(hei|hev|mif1|msf1)", "HEIC: convert to JPEG or install pillow-heif"),
     (rb".{4}ftypavi", "AVIF: convert to JPEG or install a newer pillow"),
@@ -61,7 +61,7 @@ class Part(NamedTuple):
     moments: np.ndarray | None = None
 
 
-def decode_photo(file: Path | IO[bytes], size: int | None = None) -> np.ndarray:
+def decode_photo(file: Path, size: int | None = None) -> np.ndarray:
     """Read an image as RGB, upright, whatever its format and mode.
 
     16-bit grey is scaled to 8 bits, what is transparent becomes white, and of an
@@ -99,11 +99,11 @@ def _upright_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _problem(error: Exception, file: Path | IO[bytes] | None) -> str:
+def _problem(error: Exception, file: Path) -> str:
     """What is wrong with an image file, and what to do about it, in a few words."""
     if not isinstance(error, Image.UnidentifiedImageError):
         return f"damaged or unreadable ({error}); copy it again, or leave it out"
-    begin = file.read_bytes() if isinstance(file, Path) else file.getvalue()
+    begin = file.read_bytes()
     for pattern, what in FOREIGN:
         if re.match(pattern, begin[:200], re.DOTALL | re.IGNORECASE):
             return what
@@ -130,24 +130,20 @@ def decoded(
     labels = torch.tensor([photo.label for photo in parts["train"]]).long()
     order = balanced_order(labels, seed=seed).tolist()
     parts["train"] = [parts["train"][i] for i in order]
-    source = source._replace(photos=[x for some in parts.values() for x in some])
-    text = "\n".join("\0".join(map(str, photo)) for photo in source.photos)
-    key = f"{Image.__version__}\n{text}".encode("utf-8", "surrogateescape")
-    version = hashlib.sha256(key).hexdigest()[:12]
-    path = _folder() / f"photos-{name}-{seed}-{size}-{version}.pixels"
-    kept = _kept(path, size)
-    if kept is None:
-        _decode_all(source, size, path, skip_bad)
-        kept = _kept(path, size)
-    pixels, rows, problems = kept
+    source = source._replace(photos=[*chain(*parts.values())])
+    key = repr((Image.__version__, [tuple(photo) for photo in source.photos]))
+    version = hashlib.sha256(key.encode()).hexdigest()
+    path = _folder() / f"photos-{name}-{seed}-{size}.pixels"
+    if _kept(path, size, version) is None:
+        _decode_all(source, size, path, version, skip_bad)
+    pixels, rows, problems = _kept(path, size, version)
     if problems:
         print(f"Left out {_named(source, problems, ' ')}.")
-    table, found = np.array([row[1:] for row in rows], np.int64), {}
-    labels, moments = table[:, 0], table[:, 3:].reshape(-1, 2, 3)
-    _look(source, table[:, 1].min(), table[:, 2].max(), size**2, moments)
-    for part in dict.fromkeys(row[0] for row in rows):
-        places = [i for i, row in enumerate(rows) if row[0] == part]
-        some = slice(places[0], places[-1] + 1)
+    labels, moments = (np.array([row[i] for row in rows], np.int64) for i in (1, 2))
+    _look(source, moments / size**2)
+    found, begin = {}, 0
+    for part, n in Counter(row[0] for row in rows).items():
+        some = slice(begin, begin := begin + n)
         images = pixels[some].transpose(0, 3, 1, 2)
         found[part] = Part(images, labels[some], moments[some])
     return found
@@ -160,13 +156,14 @@ def _folder() -> Path:
         folder.mkdir(exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        folder = Path(tempfile.gettempdir())
-        why = f"The data folder takes no file ({error.strerror})"
-        print(f"{why}: decoded photos lie in {folder}.")
+        folder, why = Path(tempfile.gettempdir()), error.strerror
+        print(f"The data folder takes no file ({why}): decoded photos lie in {folder}.")
     return folder
 
 
-def _kept(path: Path, size: int) -> tuple[np.ndarray, list[list], list[str]] | None:
+def _kept(
+    path: Path, size: int, version: str
+) -> tuple[np.ndarray, list[list], list[str]] | None:
     """Pixels (N, size, size, 3), mapped, a row for each, and the problems; or None.
 
     Pixels may be written to, and the file does not change.
@@ -176,68 +173,59 @@ def _kept(path: Path, size: int) -> tuple[np.ndarray, list[list], list[str]] | N
             end = file.seek(-8, io.SEEK_END)
             begin = end - int.from_bytes(file.read(8), "little")
             file.seek(begin)
-            rows, problems = json.loads(file.read(end - begin))
+            made, rows, problems = json.loads(file.read(end - begin))
             shape = (len(rows), size, size, 3)
-            if np.prod(shape) == begin:
+            if made == version and np.prod(shape) == begin:
                 return np.memmap(file, np.uint8, "c", shape=shape), rows, problems
     except (OSError, ValueError, TypeError):
-        pass  # there is none, or it is damaged
+        pass  # there is none, of these files, or it is damaged
     return None
 
 
-def _decode_all(source: Source, size: int, path: Path, skip_bad: bool) -> None:
+def _decode_all(
+    source: Source, size: int, path: Path, version: str, skip_bad: bool
+) -> None:
     """Decode every photo into a file; it gets its name once it is whole."""
     rows, problems = [], []
-    # Two may decode at once.
-    part = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.part")
     try:
-        with part.open("wb") as file:
-            for photo, image, told in _read(source, size):
-                if image is None:
-                    problems.append(f"{photo.name}: {told}")
-                else:
-                    file.write(image.data)
-                    rows.append([photo.part, photo.label, *told])
-            if problems and not (skip_bad and rows):
-                raise CourseError(
-                    f"Not to be used: {_named(source, problems, NEXT)}\nRepair or"
-                    " remove them, or pass skip_bad=True to leave them out."
-                )
-            tail = json.dumps([rows, sorted(problems)]).encode()
-            file.write(tail + len(tail).to_bytes(8, "little"))
-        part.replace(path)
+        # Two may decode at once, each in a folder of its own.
+        with tempfile.TemporaryDirectory(dir=path.parent) as own:
+            with Path(own, path.name).open("wb") as file:
+                for photo, image, told in _read(source, size):
+                    if image is None:
+                        problems.append(f"{photo.name}: {told}")
+                    else:
+                        file.write(image.data)
+                        rows.append([photo.part, photo.label, told])
+                if problems and not (skip_bad and rows):
+                    raise CourseError(
+                        f"Not to be used: {_named(source, problems, NEXT)}\nRepair or"
+                        " remove them, or pass skip_bad=True to leave them out."
+                    )
+                tail = json.dumps([version, rows, sorted(problems)]).encode()
+                file.write(tail + len(tail).to_bytes(8, "little"))
+            Path(own, path.name).replace(path)
     except OSError as error:
-        if not path.is_file():  # else another process was faster
-            raise CourseError(
-                f"The decoded photos cannot be written to {path} ({error.strerror})."
-                " Free some space, let CNN_COURSE_DATA name a folder on another disk,"
-                " or ask for a smaller size."
-            ) from error
-    finally:
-        part.unlink(missing_ok=True)
-    for older in path.parent.glob(f"{path.stem.rsplit('-', 1)[0]}-*{path.suffix}"):
-        with contextlib.suppress(OSError):  # Windows keeps what is open
-            if older != path:
-                older.unlink()
+        raise CourseError(
+            f"The decoded photos cannot be written to {path} ({error.strerror}). Free"
+            " some space, let CNN_COURSE_DATA name a folder on another disk, or ask for"
+            " a smaller size."
+        ) from error
 
 
 def _read(source: Source, size: int) -> Iterator[tuple[Photo, Any, Any]]:
-    """Decode in threads: photo, pixels, and lowest and highest value with the moments.
+    """Decode in threads: photo, pixels, and their moments (2, 3) as lists.
 
     Of a file that cannot be read: photo, None, and what is wrong with it.
     """
 
     def read(photo: Photo) -> tuple[Photo, Any, Any]:
-        file = None
         try:
-            file = source.open(photo)
-            image = decode_photo(file, size)
+            image = decode_photo(source.path / photo.name, size)
         except Exception as error:  # Pillow's formats raise what they like
-            return photo, None, _problem(error, file)
+            return photo, None, _problem(error, source.path / photo.name)
         counts = np.array(Image.fromarray(image).histogram(), np.int64).reshape(3, 256)
-        used = counts.any(0).nonzero()[0]
-        moments = (*(counts @ LEVELS), *(counts @ LEVELS**2))
-        return photo, image, [int(x) for x in (used[0], used[-1], *moments)]
+        return photo, image, [(counts @ LEVELS**power).tolist() for power in (1, 2)]
 
     with contextlib.suppress(ImportError):
         import pillow_heif
@@ -247,15 +235,13 @@ def _read(source: Source, size: int) -> Iterator[tuple[Photo, Any, Any]]:
     with (
         warnings.catch_warnings(),
         ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool,
-        tqdm(source.photos, "Decoding", delay=1, leave=False) as photos,
+        tqdm(desc="Decoding", total=len(source.photos), delay=1, leave=False) as bar,
     ):
         warnings.simplefilter("ignore")  # of Pillow's, that is left for errors
-        waiting: deque = deque()
-        for photo in photos:
-            waiting.append(pool.submit(read, photo))
-            if len(waiting) > AHEAD:
-                yield waiting.popleft().result()
-        yield from (each.result() for each in waiting)
+        for i in range(0, len(source.photos), AHEAD):
+            for result in pool.map(read, source.photos[i : i + AHEAD]):
+                yield result
+                bar.update()
 
 
 def _named(source: Source, problems: list[str], between: str) -> str:
@@ -267,19 +253,12 @@ def _named(source: Source, problems: list[str], between: str) -> str:
     return f"{count}:{between}" + between.join(lines)
 
 
-def _look(
-    source: Source, low: int, high: int, pixels: int, moments: np.ndarray
-) -> None:
-    """Say in one line that a set has no contrast: from its values and moments."""
-    place, n = shown(str(source.path)), len(moments)
-    flat = (pixels * moments[:, 1] == moments[:, 0] ** 2).all(1).sum()
-    if flat > n / 2:
+def _look(source: Source, moments: np.ndarray) -> None:
+    """Say in one line that images have no contrast, from their means of x and x²."""
+    spread = np.sqrt((moments[:, 1] - moments[:, 0] ** 2).clip(0)).max(1)
+    if (n := (spread < FAINT).sum()) > len(spread) / 2:
         print(
-            f"{flat} of {n} images in {place} are of one colour: nothing can be learnt"
-            " from them. What is white on a transparent ground vanishes."
-        )
-    elif high - low < FEW_LEVELS:
-        print(
-            f"The images in {place} use levels {low} to {high} of 0 to 255, as 12 bits"
-            " in files of 16 do: hardly any contrast. Stretch them first."
+            f"{n} of {len(spread)} images in {shown(str(source.path))} are of one"
+            " colour, or nearly: white on a transparent ground vanishes, and 12 bits in"
+            " files of 16 are dark. Stretch their contrast first."
         )

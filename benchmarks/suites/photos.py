@@ -15,7 +15,6 @@ from benchmarks import equal
 from benchmarks.measure import Arm, Group, Target, Watch
 from benchmarks.settings import Settings
 from utils import augment, course, data, folders
-from utils.course import CourseError
 from utils.data import ImageSet
 
 BATCH, STORED, SIDE = 64, 256, 224  # examples; pixels in the cache and in a batch
@@ -59,14 +58,8 @@ def groups(settings: Settings) -> Iterator[Group]:
 
 
 def decks(stored: ImageSet, *, workers: int) -> DataLoader:
-    """As many photos from their files, through PIL and the decks' transforms.
-
-    Raises:
-        CourseError: the photos lie in a zip, which the decks do not read.
-    """
+    """As many photos from their files, through PIL and the decks' transforms."""
     found = folders.dogs_vs_cats(course.data_dir() / "dogs_vs_cats")
-    if not found.path.is_dir():
-        raise CourseError(f"Unpack the photos first: {found.path} is a zip.")
     steps = [
         transforms.RandomResizedCrop(SIDE),
         transforms.RandomHorizontalFlip(),
