@@ -112,36 +112,54 @@ def fetch(remote: Remote, folder: Path, *, online: bool | None = None) -> Path:
 
 
 def _download(remote: Remote, path: Path) -> dict[str, str]:
-    """Try the mirrors in order; why each failed, by address, if the last one did."""
+    """Download a file; if no mirror gives it, why each failed, by address."""
+    left, failures = Path(f"{path}.part"), {}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Two may download at once, each in a folder of its own.
+        with tempfile.TemporaryDirectory(dir=path.parent) as own:
+            part = Path(own, left.name)
+            with contextlib.suppress(FileNotFoundError):
+                left.replace(part)
+            part.touch()
+            try:
+                failures = _try_mirrors(remote, path, part)
+            finally:
+                if part.is_file() and not path.is_file():
+                    part.replace(left)
+    except OSError as error:  # the disk: another mirror would not help
+        with contextlib.suppress(OSError):
+            left.unlink()  # a full one needs the room
+        why = f"{path.parent} cannot be written to ({error.strerror or 'closed'})"
+        failures = {remote.urls[0]: why}
+    return failures
+
+
+def _try_mirrors(remote: Remote, path: Path, part: Path) -> dict[str, str]:
+    """Ask the mirrors in order; one that got on is asked again, a slow one last."""
     import requests  # here, since most runs find their files on the disk
 
     pooch.get_logger().setLevel("WARNING")
-    failures, part = {}, Path(f"{path}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.touch()
-        queue = [(url, True) for url in remote.urls]
-        for url, hurry in queue:
-            begun, last = part.stat().st_size, len(queue) >= TRIES
-            get = partial(_go_on, remote=remote, part=part, hurry=hurry)
-            try:
-                pooch.retrieve(url, None, path.name, path.parent, downloader=get)
-                return {}
-            except requests.RequestException as error:
-                why = "breaks off" if part.stat().st_size else "no connection"
-                if (answer := error.response) is not None:
-                    why = f"answers {answer.status_code} {answer.reason}"
-            except ValueError as error:
-                why = str(error)
-            failures[url] = why
-            if part.stat().st_size != begun and not last:  # it is worth another try
-                queue.append((url, False))
-                time.sleep(PAUSE)
-    except OSError as error:  # the disk: another mirror would not help
-        with contextlib.suppress(OSError):
-            part.unlink()  # a full one needs the room
-        why = f"{path.parent} cannot be written to ({error.strerror or 'closed'})"
-        failures = {remote.urls[0]: why}
+    failures, queue = {}, [(url, True) for url in remote.urls]
+    for _ in range(TRIES):
+        if not queue:
+            break
+        (url, hurry), begun = queue.pop(0), part.stat().st_size
+        get = partial(_go_on, remote=remote, part=part, hurry=hurry)
+        try:
+            pooch.retrieve(url, None, path.name, path.parent, downloader=get)
+            return {}
+        except requests.RequestException as error:
+            why = "breaks off" if part.stat().st_size else "no connection"
+            if (answer := error.response) is not None:
+                why = f"answers {answer.status_code} {answer.reason}"
+        except ValueError as error:
+            why = str(error)
+        failures[url] = why
+        if part.stat().st_size != begun:
+            slow = why.startswith("sends less")
+            queue.insert(len(queue) if slow else 0, (url, hurry and not slow))
+            time.sleep(PAUSE)
     return failures
 
 
