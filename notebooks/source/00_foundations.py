@@ -416,7 +416,8 @@ def loss_at(w):
     return F.cross_entropy(torch.stack([0 * x, w * x], dim=1), is_one)
 
 
-print(f"w = -1: {loss_at(-1):.3f} nats, w = 0: {loss_at(0):.3f}, w = 1: {loss_at(1):.3f}")
+for w in (-1, 0, 1):
+    print(f"w = {w:2}: {loss_at(w):.3f} nats")
 
 # %% [markdown] slide="subslide"
 # One weight can be tried out: here are 41 values and their losses. Suppose that you
@@ -766,7 +767,8 @@ plot.curves(history, title=title);
 
 # %%
 step = torch.tensor([-1.0, -1, 0, 1, 1]).expand(5, 5)  # dark at the left
-patterns = {"upright edge": step, "level edge": step.T, "even grey": step * 0 + 0.8**0.5}
+grey = torch.full((5, 5), 0.8**0.5)
+patterns = {"upright edge": step, "level edge": step.T, "even grey": grey}
 weights = lenet.c1[0].weight.detach().cpu()[:, 0]  # (6, 5, 5)
 answers = {n: (weights * p).sum(dim=(1, 2)).abs() for n, p in patterns.items()}
 for name, sizes in answers.items():
@@ -916,7 +918,8 @@ photo_history = train_on_photos(two_layers, "two layers")
 # alt: Loss and accuracy of the network of two layers over four epochs, with the published
 # alt: accuracies dotted.
 published = {"accuracy": {1: 0.33, 2: 0.40, 3: 0.44, 4: 0.47}}
-title = f"Photographs are harder: {photo_history['val_accuracy'][-1]:.0%} after 4 epochs"
+reached = photo_history["val_accuracy"][-1]
+title = f"Photographs are harder: {reached:.0%} after 4 epochs"
 plot.curves(photo_history, paper=published, paper_label="published", title=title);
 
 # %%

@@ -1056,7 +1056,7 @@ for form, ratio in mean.items():
 first = {n: slopes(*start("2012", n, seed=0))[0] for n in ("tanh", "ReLU")}
 run.headline(
     f"with the pixels and weights of 2012 a first layer of tanh has a mean slope of"
-    f" {first['tanh']:.2f}, one of ReLU {first['ReLU']:.2f} (new networks, {small.kind})"
+    f" {first['tanh']:.2f}, one of ReLU {first['ReLU']:.2f} (untrained, {small.kind})"
 )
 
 # %% [markdown] slide="fragment"

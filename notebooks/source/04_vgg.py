@@ -839,7 +839,8 @@ fig.suptitle("Does depth lower the error?", x=0.01, ha="left");
 
 # %%
 test = evaluate(net, photos.test.loader(500)).accuracy
-print(f"{test:.1%} of {len(photos.test):,} test {photos.test.kind} right after {seen:,} examples")
+judged = f"{len(photos.test):,} test {photos.test.kind}"
+print(f"{test:.1%} of {judged} right after {seen:,} examples")
 print(f"slides: 73% after {30 * 50_000:,} examples, at full width")
 
 # %% [markdown] slide="slide"
