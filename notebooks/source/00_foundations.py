@@ -416,8 +416,10 @@ def loss_at(w):
     return F.cross_entropy(torch.stack([0 * x, w * x], dim=1), is_one)
 
 
-for w in (-1, 0, 1):
-    print(f"w = {w:2}: {loss_at(w):.3f} nats")
+print(
+    f"w = -1: {loss_at(-1):.3f} nats,"
+    f" w = 0: {loss_at(0):.3f}, w = 1: {loss_at(1):.3f}"
+)
 
 # %% [markdown] slide="subslide"
 # One weight can be tried out: here are 41 values and their losses. Suppose that you
