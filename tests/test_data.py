@@ -133,7 +133,7 @@ def test_quotes_in_the_variable_are_none_of_the_path(full, monkeypatch, mark):
 def test_a_data_folder_that_is_not_there_is_named(folder, monkeypatch, wrong, call):
     samples.write(folder / "file", b"no folder")
     monkeypatch.setenv("CNN_COURSE_DATA", wrong.format(folder))
-    with pytest.raises(CourseError, match="CNN_COURSE_DATA names a folder that does"):
+    with pytest.raises(CourseError, match="CNN_COURSE_DATA does not exist"):
         call()
 
 
