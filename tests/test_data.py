@@ -140,7 +140,9 @@ def test_a_data_folder_that_is_not_there_is_named(folder, monkeypatch, wrong, ca
 @pytest.mark.skipif(sys.platform == "win32", reason="such a path leads nowhere there")
 @pytest.mark.parametrize("path", ["a\0b", "a" * 5000, "~nobodyhere/x"])
 def test_a_path_that_cannot_be_one(path):
-    with pytest.raises(CourseError, match="cannot be looked into: .* correct the path"):
+    with pytest.raises(
+        CourseError, match=r"cannot be looked into: .* correct the path"
+    ):
         data.image_folder(path)
 
 
