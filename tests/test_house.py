@@ -26,7 +26,7 @@ LECTURES = sorted((ROOT / "notebooks" / "source").glob("[0-9][0-9]_*.py"))
 # What does not hold yet: strike off what you mend, the tests fail until you do.
 CIRCLES: set[str] = set()
 UPWARD: set[str] = set()
-OVER = {"utils", "models"}
+OVER = {"utils"}
 OVER |= {path.stem for path in LECTURES[2:]}
 
 

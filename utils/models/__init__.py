@@ -50,15 +50,7 @@ def __getattr__(name: str) -> Callable[..., nn.Module]:
 
 
 def build(name: str, **options: Any) -> nn.Module:
-    """The network of this name, with untrained weights.
-
-    Args:
-        name: a key of `MODELS`, in any case.
-        **options: what its builder takes, such as `num_classes` and `in_channels`.
-
-    Raises:
-        CourseError: there is no network of this name.
-    """
+    """The network of this name in `MODELS`, in any case, with untrained weights."""
     if name.lower() not in MODELS:
         known = ", ".join(MODELS)
         raise CourseError(f"No network is called {name!r}. Choose one of: {known}.")

@@ -11,10 +11,7 @@ from utils.models.common import is_small, scaled
 
 
 class LocalResponseNorm(nn.Module):
-    """Divide each value by a measure of its neighbours in `size` nearby channels.
-
-    Source: Krizhevsky et al. 2012, Sec. 3.3; torch's layer divides alpha by size.
-    """
+    """Divide by a measure of `size` nearby channels, Sec. 3.3; torch: alpha / size."""
 
     def __init__(
         self, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0
@@ -33,19 +30,16 @@ class LocalResponseNorm(nn.Module):
 def conv_relu(
     in_channels: int, out_channels: int, *sizes: int, **options: int
 ) -> nn.Sequential:
-    """A convolution and its ReLU; kernel size, stride, ... as `nn.Conv2d` takes them.
-
-    Paper, Sec. 5: weights from N(0, 0.01), some biases 1; here as torch draws them.
-    """
+    """A convolution and its ReLU; kernel size, stride, ... as `nn.Conv2d` has them."""
+    # Paper, Sec. 5: weights from N(0, 0.01), some biases 1; here as torch draws them.
     conv = nn.Conv2d(in_channels, out_channels, *sizes, **options)
     return nn.Sequential(conv, nn.ReLU())
 
 
 class AlexNetStem(nn.Sequential):
-    """The first convolution, LRN in the paper's form, and overlapping pooling.
+    """Convolution, LRN in the paper's form, and overlapping pooling, if not `small`.
 
-    Shape: (N, in_channels, 224, 224) -> (N, channels, 27, 27); 227 for the paper's;
-        `small`, which is ours: (N, in_channels, 32, 32) -> (N, channels, 28, 28)
+    Shape: (N, in_channels, 224, 224) -> (N, channels, 27, 27); small: 32 -> 28, ours
     """
 
     def __init__(
@@ -62,10 +56,7 @@ class AlexNetStem(nn.Sequential):
 def alexnet_features(
     c1: int = 64, c2: int = 192, c3: int = 384, c4: int = 256
 ) -> nn.Sequential:
-    """Convolutions 2 to 5 of the form of 2014, with overlapping pooling.
-
-    Shape: (N, 64, 27, 27) -> (N, 256, 6, 6)
-    """
+    """Convolutions 2 to 5 of the form of 2014: (N, 64, 27, 27) -> (N, 256, 6, 6)."""
     return nn.Sequential(
         conv_relu(c1, c2, 5, padding=2),  # (N, 192, 27, 27)
         nn.MaxPool2d(3, stride=2),  # (N, 192, 13, 13)
@@ -81,10 +72,7 @@ def alexnet_features(
 def alexnet_2012_features(
     c1: int = 96, c2: int = 256, c3: int = 384, *, groups: int = 2
 ) -> nn.Sequential:
-    """Convolutions 2 to 5 of the paper; two groups are its two GPUs.
-
-    Shape: (N, 96, 27, 27) -> (N, 256, 6, 6)
-    """
+    """Convolutions 2 to 5 of the paper: (N, 96, 27, 27) -> (N, 256, 6, 6)."""
     return nn.Sequential(
         conv_relu(c1, c2, 5, padding=2, groups=groups),  # (N, 256, 27, 27)
         LocalResponseNorm(),  # Over all channels, as if both GPUs saw each other's.
@@ -115,10 +103,7 @@ def alexnet_classifier(
 
 
 class AlexNet(nn.Module):
-    """Five convolutions and three linear layers, in three parts.
-
-    Shape: (N, in_channels, 224, 224) -> (N, num_classes), logits; 227 in the paper
-    """
+    """Three parts: (N, in_channels, 224, 224) -> logits; 227 in the paper's form."""
 
     def __init__(
         self, stem: nn.Module, features: nn.Module, classifier: nn.Module
@@ -139,10 +124,7 @@ def alexnet(
     dropout: float = 0.5,
     stem: str = "imagenet",
 ) -> AlexNet:
-    """AlexNet in its form of 2014: 61,100,840 parameters, 0.714 G multiply-adds.
-
-    The arguments are those that `utils.models` tells of.
-    """
+    """AlexNet in its form of 2014: 61,100,840 parameters, 0.714 G multiply-adds."""
     c1, c2, c3, c4, hidden = (scaled(c, width) for c in (64, 192, 384, 256, 4096))
     return AlexNet(
         AlexNetStem(in_channels, c1, small=is_small(stem)),
@@ -160,10 +142,9 @@ def alexnet_2012(
     dropout: float = 0.5,
     stem: str = "imagenet",
 ) -> AlexNet:
-    """The paper's network, for 227x227 images: 96 first channels, groups, and LRN.
+    """The paper's, for 227x227: 60,965,224 parameters, 0.724 G multiply-adds.
 
-    Two groups are its two GPUs (60,965,224 parameters, 0.724 G multiply-adds), one is
-    one column (62,378,344 and 1.135 G).
+    Its two GPUs are `groups`; one column, groups=1, has 62,378,344 and 1.135 G.
     """
     # Its parts take the places of the other form's: a seed's weights depend on it.
     net = alexnet(num_classes, in_channels, width=width, dropout=dropout, stem=stem)

@@ -41,10 +41,7 @@ class BatchNorm2d(BatchNorm):
 
 
 def batch_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance of each channel: Algorithm 1, lines 1 and 2.
-
-    Shape: (N, C, ...) -> (C,) and (C,), in float32 also where x is in half precision
-    """
+    """Mean and biased variance, lines 1 and 2: (C,) and (C,), in float32 at least."""
     axes = [0, *range(2, x.dim())]  # all but the channels
     mean = x.mean(axes, dtype=torch.promote_types(x.dtype, torch.float32))
     # Around 10,000 float32 rounds to 0.001: the mean of what is left repairs it.
@@ -56,10 +53,7 @@ def batch_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
 def normalize(
     x: Tensor, mean: Tensor, variance: Tensor, weight: Tensor, bias: Tensor
 ) -> Tensor:
-    """Mean 0 and variance 1, then gamma and beta: Algorithm 1, lines 3 and 4.
-
-    Shape: (N, C, ...) and four times (C,) -> (N, C, ...), in the precision of x
-    """
+    """Mean 0, variance 1, then gamma and beta: lines 3 and 4, in x's own precision."""
     centred = x - along_channels(mean, x)
     y = centred * along_channels(weight / variance.sqrt(), x) + along_channels(bias, x)
     return y.to(x.dtype)

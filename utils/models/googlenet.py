@@ -1,6 +1,4 @@
-"""GoogLeNet: Szegedy et al., "Going Deeper with Convolutions", CVPR 2015; its form with
-batch normalization is torchvision's.
-"""
+"""GoogLeNet: Szegedy et al., "Going Deeper with Convolutions", CVPR 2015."""
 
 from __future__ import annotations
 
@@ -31,7 +29,6 @@ class Widths:
 
     @property
     def out_channels(self) -> int:
-        """Channels of the four branches together."""
         return self.out_1x1 + self.out_3x3 + self.out_5x5 + self.pool_proj
 
 
@@ -54,8 +51,7 @@ class Form:
     """What sets the paper's network and torchvision's apart."""
 
     batch_norm: bool = False  # after each convolution, whose bias goes, as do both LRNs
-    # torchvision has 3 in the branch that the paper calls 5x5, a known fault, kept for
-    # the published weights (pytorch/vision issue 906).
+    # torchvision: 3, a fault that its weights need (pytorch/vision issue 906).
     third_kernel: int = 5
     pool4_kernel: int = 3  # of the pooling after module 4e; torchvision has 2
 
@@ -73,8 +69,7 @@ class BasicConv(nn.Sequential):
         super().__init__()
         size = {"padding": kernel_stride[0] // 2, "bias": not norm}
         self.conv = nn.Conv2d(in_channels, channels, *kernel_stride, **size)
-        # Paper: no word on the first weights. He's keep 22 layers without batch norm
-        # alive: the variance stays as it is, whatever a 1x1 kernel reduces.
+        # Paper: no word on first weights. He's keep 22 layers without norm alive.
         nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
         if norm:
             self.bn = nn.BatchNorm2d(channels, eps=1e-3)  # torchvision's epsilon
@@ -82,10 +77,7 @@ class BasicConv(nn.Sequential):
 
 
 class NaiveInception(nn.Module):
-    """Three kernel sizes and pooling side by side: the module that costs too much.
-
-    Shape: (N, C, H, W) -> (N, out_1x1 + out_3x3 + out_5x5 + C, H, W); Fig. 2(a)
-    """
+    """Fig. 2(a), naive: (N, C, H, W) -> (N, out_1x1 + out_3x3 + out_5x5 + C, H, W)."""
 
     def __init__(self, in_channels: int, widths: Widths) -> None:
         super().__init__()
@@ -100,10 +92,7 @@ class NaiveInception(nn.Module):
 
 
 class Inception(nn.Module):
-    """Four branches side by side; 1x1 convolutions reduce what large kernels get.
-
-    Shape: (N, in_channels, H, W) -> (N, w.out_channels, H, W); `w`: a row of Table 1
-    """
+    """Fig. 2(b), reduced: (N, in_channels, H, W) -> (N, w.out_channels, H, W)."""
 
     def __init__(self, in_channels: int, w: Widths, form: Form = PAPER) -> None:
         super().__init__()
@@ -127,10 +116,7 @@ def max_pool(kernel_size: int) -> nn.MaxPool2d:
 
 
 class GoogLeNetStem(nn.Module):
-    """Three convolutions, with normalisation and pooling, before the first module.
-
-    Shape: (N, in_channels, 224, 224) -> (N, c2, 28, 28); 32x32 images stay 32x32
-    """
+    """All before 3a: (N, in_channels, 224, 224) -> (N, c2, 28, 28); small: 32 -> 32."""
 
     def __init__(
         self, in_channels: int, c1: int, c2: int, form: Form, *, small: bool = False
@@ -148,10 +134,7 @@ class GoogLeNetStem(nn.Module):
 
 
 class Head(nn.Sequential):
-    """An auxiliary classifier on the maps of a module in the middle, Sec. 5.
-
-    Shape: (N, in_channels, 14, 14) -> (N, num_classes), logits
-    """
+    """An auxiliary classifier, Sec. 5: (N, in_channels, 14, 14) -> logits."""
 
     def __init__(
         self, in_channels: int, maps: int, hidden: int, num_classes: int, form: Form
@@ -187,10 +170,7 @@ def inception_stage(
 
 
 class GoogLeNet(nn.Module):
-    """A stem, nine Inception modules, global average pooling, one linear layer.
-
-    Shape: (N, in_channels, 224, 224) -> (N, num_classes), logits
-    """
+    """A stem, nine modules, a linear layer: (N, in_channels, 224, 224) -> logits."""
 
     def __init__(self, *parts: nn.Module, fc: nn.Linear, dropout: float) -> None:
         super().__init__()
@@ -218,25 +198,18 @@ def googlenet(
     dropout: float = 0.4,
     stem: str = "imagenet",
 ) -> GoogLeNet:
-    """GoogLeNet: 6,998,552 parameters, 1.583 G multiply-adds.
+    """6,998,552 parameters, 1.583 G multiply-adds; `aux`: with both auxiliary heads.
 
-    Args:
-        num_classes, in_channels, width, dropout, stem: see `utils.models`.
-        aux: with both auxiliary heads. The network returns its own logits with or
-            without; `googlenet_loss` adds the heads' losses in training.
-        form: `PAPER`, `TORCHVISION`, or another.
+    They change nothing that it returns; `googlenet_loss` adds their losses.
     """
-    table = {
-        name: Widths(*(scaled(channels, width) for channels in astuple(row)))
-        for name, row in TABLE_1.items()
-    }
+    rows = {n: [scaled(c, width) for c in astuple(w)] for n, w in TABLE_1.items()}
+    table = {name: Widths(*row) for name, row in rows.items()}
     c1, channels = scaled(64, width), scaled(192, width)
     parts = [GoogLeNetStem(in_channels, c1, channels, form, small=is_small(stem))]
     for names in STAGES:
         parts.append(inception_stage(names, channels, form, table))
         channels = parts[-1].out_channels
-    fc = nn.Linear(channels, num_classes)
-    net = GoogLeNet(*parts, fc=fc, dropout=dropout)
+    net = GoogLeNet(*parts, fc=nn.Linear(channels, num_classes), dropout=dropout)
     net.form = form
     maps, hidden = scaled(128, width), scaled(1024, width)
     for stage in (net.stage4a, net.stage4d) if aux else ():
@@ -253,9 +226,7 @@ def googlenet_loss(
 ) -> Loss:
     """The loss with both heads: main + weight * (first + second), in training.
 
-    A forward pass in train mode leaves the heads' logits in `model.aux_logits`, if it
-    was built with `aux=True`; this loss of logits and labels takes them from there,
-    once. After a pass in eval mode it is `loss_function` alone.
+    It takes the heads' logits, once, from where the forward pass left them.
     """
 
     def loss(logits: Tensor, labels: Tensor) -> Tensor:

@@ -34,13 +34,9 @@ GOOGLENET_NAMES = {
 def load_torchvision(
     model: nn.Module, state_dict: Mapping[str, Tensor], *, head: bool = True
 ) -> nn.Module:
-    """Give a network the weights of torchvision's network of the same name.
+    """Give a network the weights of torchvision's of the same name, or a `CourseError`.
 
-    Heads that the model was built without are left out; head=False also keeps the last
-    linear layer, for other classes than torchvision's.
-
-    Raises:
-        CourseError: the weights do not fit; the message names them with their shapes.
+    Heads that it was built without are left out; head=False keeps its last layer too.
     """
     check_form(model)
     if not is_state_dict(state_dict):
@@ -74,44 +70,28 @@ def without_prefix(
     state_dict: Mapping[str, Tensor], prefixes: tuple[str, ...] = PREFIXES
 ) -> dict[str, Tensor]:
     """The weights without what wrappers put before every name; a line says what."""
-    result, taken = dict(state_dict), ""
-    while prefix := next(
-        (p for p in prefixes if result and all(n.startswith(p) for n in result)), ""
-    ):
-        result = {name.removeprefix(prefix): t for name, t in result.items()}
-        taken += prefix
+    names, taken = list(state_dict) or [""], ""
+    while found := [p for p in prefixes if all(n.startswith(taken + p) for n in names)]:
+        taken += found[0]
     if taken:
         print(f"The names of these weights begin with {taken!r}, which is left out.")
-    return result
+    return {name.removeprefix(taken): t for name, t in state_dict.items()}
 
 
 def renamed(model: nn.Module, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The weights under the names they have in `model`."""
     if isinstance(model, (AlexNet, VGG)):
-        names = flat_names(model)
-        return {
-            names.get(layer, layer) + dot + kind: tensor
-            for name, tensor in state_dict.items()
-            for layer, dot, kind in [name.rpartition(".")]
-        }
+        # torchvision has one flat sequence: "features.3" is its fourth layer.
+        layers = [n for n, m in model.named_modules() if isinstance(m, COUNTED)]
+        layers = [n for n in layers if not n.startswith("classifier")]
+        names = {f"features.{i}": n for i, n in enumerate(layers)}
+        split = [(*name.rpartition("."), t) for name, t in state_dict.items()]
+        return {names.get(at, at) + dot + kind: t for at, dot, kind, t in split}
     result = dict(state_dict)  # ResNet's names are torchvision's own.
     if isinstance(model, GoogLeNet):
         for pattern, ours in GOOGLENET_NAMES.items():
             result = {re.sub(pattern, ours, n): t for n, t in result.items()}
     return result
-
-
-def flat_names(model: AlexNet | VGG) -> dict[str, str]:
-    """torchvision's "features.3" and the like -> the layer's name in `model`.
-
-    torchvision has convolutions, batch norms, ReLUs and poolings in one flat sequence.
-    """
-    layers = [
-        name
-        for name, module in model.named_modules()
-        if isinstance(module, COUNTED) and not name.startswith("classifier")
-    ]
-    return {f"features.{i}": name for i, name in enumerate(layers)}
 
 
 def last_layers(model: nn.Module) -> tuple[str, ...]:
@@ -124,10 +104,9 @@ def last_layers(model: nn.Module) -> tuple[str, ...]:
 
 def check_form(model: nn.Module) -> None:
     """Refuse a form that has the same weights, but computes otherwise."""
-    for m in model.modules():
-        form = isinstance(m, GoogLeNet) and m.form != TORCHVISION
-        if form or isinstance(m, LocalResponseNorm):
-            raise CourseError(
-                "torchvision's weights are of googlenet_torchvision(), and of networks"
-                " without local response norm."
-            )
+    lrn = any(isinstance(module, LocalResponseNorm) for module in model.modules())
+    if lrn or (isinstance(model, GoogLeNet) and model.form != TORCHVISION):
+        raise CourseError(
+            "torchvision's weights are of googlenet_torchvision(), and of networks"
+            " without local response norm."
+        )

@@ -19,14 +19,7 @@ from utils import course
 from utils.course import CourseError
 from utils.data import Splits
 from utils.download import DownloadError, Remote, fetch
-from utils.models import MODELS, build
-from utils.models.porting import (
-    PREFIXES,
-    is_state_dict,
-    last_layers,
-    load_torchvision,
-    without_prefix,
-)
+from utils.models import MODELS, build, porting
 
 SOURCES = ("imagenet", "cifar10")
 OURS = course.ROOT / "data" / "weights"
@@ -38,19 +31,13 @@ OTHERS = (
     (rb"\x89HDF", "HDF5, as Keras writes it, and not torch's format"),
     (rb"\x1f\x8b", "packed with gzip: unpack it first"),
     (rb"\s*\{", "JSON, such as a network's settings: the weights lie in another file"),
-    (
-        rb".{8}\{",
-        "safetensors: safetensors.torch.load_file reads it, not torch.load",
-    ),
+    (rb".{8}\{", "safetensors: read it with safetensors.torch.load_file"),
     (rb"\Z", "an empty file: copy it once more from where it came"),
 )
 
 
 class Transfer(nn.Module):
-    """A trained network without its last layer, and a new one for other classes.
-
-    Attributes: body, images -> features (N, D), a copy; head, features -> logits.
-    """
+    """`body`, a copy of a trained network without its last layer, and a new `head`."""
 
     def __init__(self, trained: nn.Module, num_classes: int) -> None:
         super().__init__()
@@ -76,11 +63,7 @@ class Transfer(nn.Module):
 
 
 def without_head(trained: nn.Module) -> tuple[nn.Module, int]:
-    """A copy of a network whose last layer is gone, and how many features it gives.
-
-    Raises:
-        CourseError: it ends neither in a linear layer nor as SqueezeNet does.
-    """
+    """A copy of a network whose last layer is gone, and how many features it gives."""
     body = copy.deepcopy(trained)
     # The heads that helped to train GoogLeNet, torchvision's and Inception, go.
     if isinstance(getattr(body, "heads", None), nn.ModuleList):
@@ -89,11 +72,11 @@ def without_head(trained: nn.Module) -> tuple[nn.Module, int]:
         setattr(body, name, None)
         body.aux_logits = False  # else it returns tuples while it trains
     if any(isinstance(module, nn.Linear) for module in body.modules()):
-        name = last_layers(body)[0].rstrip(".")  # GoogLeNet names its own first
+        name = porting.last_layers(body)[0].rstrip(".")  # GoogLeNet names its own first
         parent, _, child = name.rpartition(".")
-        last = body.get_submodule(name)
+        features = body.get_submodule(name).in_features
         setattr(body.get_submodule(parent), child, nn.Identity())
-        return body, last.in_features
+        return body, features
     # SqueezeNet classifies at every place, and then averages: we average the features.
     classifier = getattr(body, "classifier", nn.Identity())
     places = [m for m in classifier.modules() if isinstance(m, nn.Conv2d)]
@@ -130,14 +113,9 @@ def pretrained(
 ) -> tuple[nn.Module, Weights]:
     """A trained network, in evaluation mode, and what is known of its weights.
 
-    Args:
-        name: of a network in `MODELS`, or else of one of torchvision's.
-        source: "imagenet", torchvision's weights, or "cifar10", the course's own.
-        otherwise: a network with the course's weights that stands in, as a line says,
-            where ImageNet's cannot be had, and at scale tiny.
-
-    Raises:
-        CourseError: there are no such weights, they are damaged, or cannot be had.
+    `source`: "imagenet", torchvision's weights, or "cifar10", the course's own.
+    `otherwise`: a network with the course's weights that stands in, as a line says,
+    where ImageNet's cannot be had, and at scale tiny.
     """
     if source == "cifar10":
         found = cifar10(name)
@@ -145,8 +123,7 @@ def pretrained(
         model.load_state_dict(found.state_dict)
         return model.eval(), found
     if source != "imagenet":
-        known = " and ".join(SOURCES)
-        raise CourseError(f"There are no weights from {source!r}, only {known}.")
+        raise CourseError(f"There are no weights from {source!r}, only {SOURCES}.")
     try:
         if otherwise and course.scale() == "tiny":
             why = "scale tiny; CNN_COURSE_SCALE=small takes those"
@@ -155,13 +132,11 @@ def pretrained(
     except DownloadError as error:
         if otherwise is None:
             raise
-        print(
-            f"Stand-in: {otherwise} with the course's weights from CIFAR-10 in place of"
-            f" {name} with ImageNet's ({error.reason})."
-        )
+        own = f"{otherwise} with the course's weights from CIFAR-10"
+        print(f"Stand-in: {own} in place of {name} with ImageNet's ({error.reason}).")
         return pretrained(otherwise, "cifar10")
     if name in MODELS:
-        return load_torchvision(build(name), found.state_dict).eval(), found
+        return porting.load_torchvision(build(name), found.state_dict).eval(), found
     from torchvision import models  # here: it takes a second to import
 
     model = models.get_model(name, weights=None)
@@ -181,11 +156,7 @@ def imagenet(name: str) -> Weights:
 
 
 def find_imagenet(name: str, folder: Path, *, online: bool | None = None) -> Path:
-    """torchvision's file in a folder, or `NAME-imagenet.pth`, or else a download.
-
-    Raises:
-        DownloadError: they are not on the disk, and cannot be downloaded.
-    """
+    """torchvision's file in a folder, or `NAME-imagenet.pth`, or else a download."""
     url = published(name).url
     theirs, by_hand = url.rsplit("/", 1)[-1], f"{name.lower()}-imagenet.pth"
     if not (folder / theirs).is_file() and (folder / by_hand).is_file():
@@ -212,8 +183,7 @@ def cifar10(name: str) -> Weights:
     path = OURS / f"{name.lower()}-cifar10.pt"
     if not path.is_file():
         ours = sorted(file.name.split("-")[0] for file in OURS.glob("*-cifar10.pt"))
-        known = ", ".join(ours)
-        raise CourseError(f"Of {name!r} there are no weights, only of {known}.")
+        raise CourseError(f"Of {name!r} there are no weights, only of {ours}.")
     run = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     images, options = run["data"], run["model"]["options"]
     mean, std, classes = (tuple(images[key]) for key in ("mean", "std", "classes"))
@@ -222,13 +192,7 @@ def cifar10(name: str) -> Weights:
 
 
 def load(path: Path) -> dict[str, Tensor]:
-    """A file's state dict, or a checkpoint's, read without running any code in it.
-
-    Prefixes that wrappers put before every name are left out; a line says so.
-
-    Raises:
-        CourseError: there is no such file, or it holds something else; it says what.
-    """
+    """A file's state dict, or a checkpoint's, read without running any code in it."""
     if not path.is_file():
         raise CourseError(f"There is no file {path}. Check its name and folder.")
     try:
@@ -241,15 +205,15 @@ def load(path: Path) -> dict[str, Tensor]:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # it depends on the bytes; the file is at fault
         raise CourseError(f"{path} {what_it_is(path, error)}.") from error
-    prefixes = PREFIXES[:2]  # a network may have a part called model
+    prefixes = porting.PREFIXES[:2]  # a network may have a part called model
     for key in ("state_dict", "model_state_dict", "model"):
         if isinstance(found, dict) and isinstance(found.get(key), dict):
-            found, prefixes = found[key], PREFIXES
-    if not found or not is_state_dict(found):
+            found, prefixes = found[key], porting.PREFIXES
+    if not found or not porting.is_state_dict(found):
         raise CourseError(
             f"{path} is no state dict. Save one: torch.save(model.state_dict(), path)."
         )
-    return without_prefix(found, prefixes)
+    return porting.without_prefix(found, prefixes)
 
 
 def what_it_is(path: Path, error: Exception) -> str:
@@ -264,6 +228,5 @@ def what_it_is(path: Path, error: Exception) -> str:
             "holds more than tensors, such as a whole network; reading it would run its"
             " code. Where it was made: torch.save(model.state_dict(), path)"
         )
-    return (
-        f"is damaged or not in torch's format ({type(error).__name__}): copy it again"
-    )
+    kind = type(error).__name__
+    return f"is damaged or not in torch's format ({kind}): copy it again"

@@ -17,26 +17,17 @@ from utils.models.common import is_small, scaled
 def conv_bn(
     in_channels: int, out_channels: int, kernel_size: int, stride: int = 1
 ) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
-    """A convolution that keeps height and width at stride 1, and its batch norm.
-
-    Source: He et al. 2016, Sec. 3.4; initialisation: He et al. 2015, Sec. 2.2.
-    """
-    padding = kernel_size // 2
+    """A convolution that keeps height and width at stride 1, and its batch norm."""
+    sizes = kernel_size, stride, kernel_size // 2
     # Without a bias: the batch norm would subtract it, and has its own, beta.
-    conv = nn.Conv2d(
-        in_channels, out_channels, kernel_size, stride, padding, bias=False
-    )
+    conv = nn.Conv2d(in_channels, out_channels, *sizes, bias=False)
     # Variance 2 / n_out, which keeps the gradients' size; 2 / n_in the activations'.
     nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
     return conv, nn.BatchNorm2d(out_channels)
 
 
 class PaddedShortcut(nn.Module):
-    """Every stride-th row and column of the input, with channels of zeros appended.
-
-    Shape: (N, C, H, W) -> (N, C + extra, H / stride, W / stride)
-    Source: He et al. 2016, Sec. 3.3, option A: no parameters.
-    """
+    """Option A, Sec. 3.3: (N, C, H, W) -> (N, C + extra, H / stride, W / stride)."""
 
     def __init__(self, extra: int, stride: int) -> None:
         super().__init__()
@@ -53,10 +44,9 @@ Option = str | None  # of a shortcut: "A", "B", "C", or None, a plain network
 def make_shortcut(
     in_channels: int, out_channels: int, stride: int, option: Option
 ) -> nn.Module | None:
-    """The path around a block, in one of the three ways of He et al. 2016, Sec. 4.1.
+    """Around a block, Sec. 4.1: None, a plain net, or one of three options.
 
-    "A" pads with zeros where the shape changes, "B" projects there with a 1x1
-    convolution, "C" projects everywhere; None: no shortcut, a plain net.
+    Where the shape changes "A" pads with zeros, "B" projects; "C" projects everywhere.
     """
     if option is None:
         return None
@@ -90,10 +80,7 @@ class Residual(nn.Module):
 
 
 class BasicBlock(Residual):
-    """F is two 3x3 convolutions: He et al. 2016, Fig. 5 left.
-
-    Shape: (N, in_channels, H, W) -> (N, channels, H / stride, W / stride)
-    """
+    """F is two 3x3 convolutions, which give `channels`: Fig. 5 left."""
 
     def __init__(
         self, in_channels: int, channels: int, stride: int = 1, shortcut: Option = "B"
@@ -108,10 +95,7 @@ class BasicBlock(Residual):
 
 
 class Bottleneck(Residual):
-    """F is a 1x1, a 3x3 and a 1x1 convolution; the 3x3 sees a quarter of the channels.
-
-    Shape: (N, in_channels, H, W) -> (N, 4 * channels, H / stride, W / stride)
-    """
+    """F is a 1x1, a 3x3 and a 1x1 convolution, which give `4 * channels`."""
 
     def __init__(
         self, in_channels: int, channels: int, stride: int = 1, shortcut: Option = "B"
@@ -151,9 +135,8 @@ class ResNet(nn.Module):
         self, layers: list[nn.Sequential], in_channels: int, num_classes: int
     ) -> None:
         super().__init__()
-        self.conv1, self.bn1 = conv_bn(
-            in_channels, layers[0][0].in_channels, 7, stride=2
-        )
+        channels = layers[0][0].in_channels
+        self.conv1, self.bn1 = conv_bn(in_channels, channels, 7, stride=2)
         self.relu, self.maxpool = nn.ReLU(), nn.MaxPool2d(3, stride=2, padding=1)
         self.layer1, self.layer2, self.layer3, self.layer4 = layers
         self.avgpool = nn.AdaptiveAvgPool2d(1)
@@ -181,14 +164,13 @@ class CifarResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.relu(self.bn1(self.conv1(x)))  # (N, 16, 32, 32)
-        x = self.layer1(x)  # (N, 16, 32, 32)
-        x = self.layer2(x)  # (N, 32, 16, 16)
+        x = self.layer2(self.layer1(x))  # (N, 16, 32, 32), then (N, 32, 16, 16)
         x = self.layer3(x)  # (N, 64, 8, 8)
         return self.fc(self.avgpool(x).flatten(1))  # (N, num_classes)
 
 
 def check_option(name: str, value: object, choices: tuple[object, ...]) -> None:
-    """Refuse what is none of the choices, with a `CourseError` that lists them."""
+    """Refuse what is none of the choices."""
     if value not in choices:
         raise CourseError(f"{name}={value!r}: choose one of {choices}.")
 
@@ -224,15 +206,9 @@ def imagenet_resnet(
     stride_on: str = "3x3",
     zero_init_residual: bool = False,
 ) -> ResNet:
-    """A network of Table 1, with `depth` layers that have weights.
+    """A network of Table 1; see also `make_shortcut` and `zero_residuals`.
 
-    Args:
-        num_classes, in_channels, width, stem: see `utils.models`. The paper's stem
-            would leave 8x8 of 32x32, and the last stage 1x1.
-        shortcut: see `make_shortcut`.
-        stride_on: of a bottleneck; "1x1" as in the paper never sees three of four
-            positions, "3x3" as in torchvision sees them all and costs more.
-        zero_init_residual: see `zero_residuals`.
+    `stride_on`: of a bottleneck, "1x1" as in the paper or "3x3" as in torchvision.
     """
     check_option("depth", depth, tuple(IMAGENET))
     check_option("shortcut", shortcut, SHORTCUTS)

@@ -17,10 +17,7 @@ def conv_pool(in_channels: int, out_channels: int) -> nn.Sequential:
 
 
 class TwoLayerCNN(nn.Module):
-    """Two convolutions with pooling and one linear layer.
-
-    Shape: (N, in_channels, image_size, image_size) -> (N, num_classes), logits
-    """
+    """Two convolutions, one linear layer: (N, C, image_size, image_size) -> logits."""
 
     def __init__(
         self, num_classes: int = 10, in_channels: int = 3, *, image_size: int = 32
@@ -44,11 +41,7 @@ def kernel_net(
     kernels: Sequence[int] = (3, 3),
     widths: Sequence[int] = (32, 64, 128),
 ) -> nn.Sequential:
-    """Blocks of convolutions with these kernels, which differ in nothing else.
-
-    Shape: (N, in_channels, H, W) -> (N, num_classes), logits
-    Source: Simonyan and Zisserman 2015, Sec. 2.3: three 3x3 in place of one 7x7.
-    """
+    """Networks that differ in kernels alone: do three 3x3 replace a 7x7 (VGG, 2.3)?"""
     layers: list[nn.Module] = []
     for width in widths:  # each block ends at half the side
         for size in kernels:

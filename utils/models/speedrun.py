@@ -1,9 +1,8 @@
 """The network of the CIFAR-10 speed record: few layers, each of which learns fast.
 
 Source: Jordan 2024, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU"
-(arXiv:2404.00498), with the whitening of Page 2019, "How to Train Your ResNet"
-(myrtle.ai). Departures: the whitening has no bias to train, so no gradient is needed
-below the first group; its mirrored outputs are -x, not filters of their own.
+(arXiv:2404.00498), with the whitening of Page 2019, "How to Train Your ResNet".
+Departures: the whitening has no bias; its mirrored outputs are -x, not own filters.
 """
 
 from __future__ import annotations
@@ -18,16 +17,10 @@ from utils.models.common import scaled
 def whitening_filters(images: Tensor, size: int = 2, noise: float = 5e-4) -> Tensor:
     """Filters whose outputs are uncorrelated and of variance 1 on these images.
 
-    They are the principal directions of the patches, each divided by the standard
-    deviation along it; `noise` is added to each variance, so that directions in which
-    photos hardly vary are not blown up.
+    They are the patches' principal directions, by the standard deviation along each;
+    `noise`, added to each variance, keeps those small in which photos hardly vary.
 
-    Args:
-        images: float (N, C, H, W), normalised; some thousand training images do.
-        size: side of the patches, in pixels.
-
-    Returns:
-        (C * size * size, C, size, size), the direction of least variance first.
+    Shape: (N, C, H, W) -> (C * size * size, C, size, size), least variance first
     """
     channels = images.shape[1]
     patches = images.unfold(2, size, 1).unfold(3, size, 1)  # (N, C, y, x, size, size)
@@ -38,30 +31,21 @@ def whitening_filters(images: Tensor, size: int = 2, noise: float = 5e-4) -> Ten
 
 
 def batch_norm(channels: int) -> nn.BatchNorm2d:
-    """BatchNorm with a shift but no scale, and averages that follow fast.
-
-    Source: Jordan 2024, Listing 2: 40 % of each batch goes into the running averages.
-    """
+    """BatchNorm with a shift but no scale, and averages that follow fast: Listing 2."""
     norm = nn.BatchNorm2d(channels, eps=1e-12, momentum=0.4)
     norm.weight.requires_grad_(False)
     return norm
 
 
 def dirac_conv(in_channels: int, out_channels: int) -> nn.Conv2d:
-    """A 3x3 convolution whose first filters copy their input; the others are random.
-
-    Source: Jordan 2024, Sec. 3.3.
-    """
+    """A 3x3 convolution whose first filters copy their input: Sec. 3.3."""
     conv = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
     nn.init.dirac_(conv.weight.data[:in_channels])
     return conv
 
 
 class ConvGroup(nn.Module):
-    """Two 3x3 convolutions with BatchNorm and GELU; the first is pooled.
-
-    Shape: (N, in_channels, H, W) -> (N, out_channels, H // 2, W // 2)
-    """
+    """Two convolutions: (N, C, H, W) -> (N, out_channels, H // 2, W // 2)."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -77,10 +61,7 @@ class ConvGroup(nn.Module):
 
 
 class SpeedrunNet(nn.Module):
-    """Whitening, three groups, and a linear head on the largest value of each channel.
-
-    Shape: (N, in_channels, 32, 32) -> (N, num_classes), logits
-    """
+    """Whitening, three groups, a linear head: (N, in_channels, 32, 32) -> logits."""
 
     def __init__(self, num_classes: int, in_channels: int, widths: list[int]) -> None:
         super().__init__()
@@ -98,19 +79,11 @@ class SpeedrunNet(nn.Module):
 
 
 def speedrun(
-    num_classes: int = 10,
-    in_channels: int = 3,
-    *,
-    width: float = 1.0,
-    dirac: bool = True,
+    num_classes: int = 10, in_channels: int = 3, *, width: float = 1, dirac: bool = True
 ) -> SpeedrunNet:
-    """The network for 32x32 images: 2.0 million parameters at full width.
+    """The network; call `whiten(net, images)` before it is trained.
 
-    Call `whiten(net, images)` before training: until then its first filters are random.
-
-    Args:
-        width: multiplies the channels 64, 256 and 256 of the groups.
-        dirac: begin with filters that copy; False draws all of them.
+    `dirac`: begin with filters that copy; False draws all of them.
     """
     widths = [scaled(channels, width) for channels in (64, 256, 256)]
     net = SpeedrunNet(num_classes, in_channels, widths)

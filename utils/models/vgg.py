@@ -1,4 +1,4 @@
-"""VGG: Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image
+"""VGG: Simonyan, Zisserman, "Very Deep Convolutional Networks for Large-Scale Image
 Recognition", ICLR 2015, configurations A to E of Table 1.
 """
 
@@ -39,10 +39,7 @@ def read_layer(layer: int | str) -> tuple[int, int]:
 
 
 class VGGBlock(nn.Sequential):
-    """Convolutions that keep height and width, then max pooling that halves them.
-
-    Shape: (N, in_channels, H, W) -> (N, out_channels, H // 2, W // 2)
-    """
+    """Convolutions, pooling: (N, C, H, W) -> (N, out_channels, H // 2, W // 2)."""
 
     def __init__(self, in_channels: int, block: Block, *, norm: bool = False) -> None:
         super().__init__()
@@ -74,10 +71,7 @@ def vgg_features(
 def vgg_classifier(
     in_features: int, hidden: Sequence[int], num_classes: int, dropout: float
 ) -> nn.Sequential:
-    """Linear layers; each hidden one with ReLU and dropout. None hidden: a single one.
-
-    Shape: (N, in_features) -> (N, num_classes), logits
-    """
+    """Linear layers: (N, in_features) -> (N, num_classes), logits."""
     layers: list[nn.Module] = []
     for features in hidden:
         layers += [nn.Linear(in_features, features), nn.ReLU(), nn.Dropout(dropout)]
@@ -86,14 +80,12 @@ def vgg_classifier(
 
 
 def initialize(module: nn.Module) -> None:
-    """He's normal weights for a convolution, N(0, 0.01**2) for a linear layer.
+    """He's weights for a convolution, N(0, 0.01**2) for a linear layer: torchvision's.
 
-    Paper, Sec. 3.1: A was trained from N(0, 0.01) with *variance* 0.01, the deeper ones
-    began with its layers. This is torchvision's way, the later one.
+    Paper, Sec. 3.1: A from N(0, 0.01), a *variance*; deeper ones began with its layers.
     """
     if isinstance(module, nn.Conv2d):
-        # The *variance* is 2 / n, the standard deviation sqrt(2 / n). Here n is n_out,
-        # channels x kernel area, to keep the gradients' size; n_in keeps activations'.
+        # Variance 2 / n_out, which keeps the gradients' size; n_in the activations'.
         nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
     elif isinstance(module, nn.Linear):
         nn.init.normal_(module.weight, std=0.01)
@@ -102,10 +94,7 @@ def initialize(module: nn.Module) -> None:
 
 
 class VGG(nn.Module):
-    """Blocks of small convolutions, then linear layers: VGG-11 to VGG-19.
-
-    Shape: (N, in_channels, 224, 224) -> (N, num_classes), logits
-    """
+    """Blocks of small convolutions, linear layers: (N, C, 224, 224) -> logits."""
 
     def __init__(
         self, features: nn.Sequential, classifier: nn.Sequential, *, map_size: int = 7
@@ -130,8 +119,7 @@ def scaled_config(config: str | Sequence[Block], width: float) -> list[Block]:
     except (KeyError, ValueError, AttributeError) as error:
         raise CourseError(
             f"VGG has no configuration {config!r}: choose one of {', '.join(CONFIGS)},"
-            " or give a tuple for each block: 64 for a 3x3 convolution of 64 channels,"
-            " 'conv1-64' for a 1x1 one, or 'LRN'."
+            " or give tuples of 64, a 3x3 convolution, 'conv1-64' for a 1x1 one, 'LRN'."
         ) from error
     return [
         [x if x == "LRN" else f"conv{x[0]}-{scaled(x[1], width)}" for x in block]
@@ -150,15 +138,10 @@ def vgg(
     dropout: float = 0.5,
     stem: str = "imagenet",
 ) -> VGG:
-    """VGG in one of its configurations.
+    """VGG of a configuration, "A" to "E", "A-LRN", or tuples like those of `CONFIGS`.
 
-    Args:
-        config: "A" to "E", "A-LRN", or tuples like those of `CONFIGS`.
-        num_classes, in_channels, width, dropout: see `utils.models`.
-        batch_norm: one after each convolution.
-        hidden: features of the hidden linear layers; () leaves one linear layer.
-        stem: "imagenet" averages to 7x7 maps; "cifar", for 32x32 images, to the 1x1
-            that five poolings leave. So only the first linear layer shrinks.
+    `hidden`: features of the hidden linear layers; () leaves one linear layer in all.
+    `stem`: "cifar" averages to the 1x1 maps that five poolings leave of 32x32 images.
     """
     features = vgg_features(scaled_config(config, width), in_channels, norm=batch_norm)
     map_size = 1 if is_small(stem) else 7
