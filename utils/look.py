@@ -53,19 +53,16 @@ class Table(NamedTuple):
 
 
 def shape_table(model: nn.Module, shape: Shape, *, depth: int | None = None) -> Table:
-    """What each layer puts out for one example, its parameters and multiply-adds.
+    """What each layer puts out for one example, (C, H, W) or (C,), and what it takes.
 
-    The shape is that of one example, (C, H, W) or (C,); a depth of 1 shows what the
-    network itself is made of, None its single layers.
+    A depth of 1 shows what the network itself is made of, None its single layers.
     """
     calls, parameters, multiply_adds = trace(model, shape, depth=depth)
-    rows = [("input", _text((1, *shape)), "0", "0")]
-    for call in calls:
-        single = not list(call.module.children())
-        kind = type(call.module).__name__ if single else ""
-        label = f"{call.name} {kind}".strip() or type(call.module).__name__
-        counts = f"{call.parameters:,}", f"{call.multiply_adds:,}"
-        rows.append((label, _text(call.output), *counts))
+    rows = [("input", str((1, *shape)), "0", "0")]
+    for name, module, output, size, work in calls:
+        inner = name and list(module.children())
+        label = name if inner else f"{name} {type(module).__name__}".strip()
+        rows.append((label, str(output), f"{size:,}", f"{work:,}"))
     others = parameters - sum(call.parameters for call in calls)
     between = multiply_adds - sum(call.multiply_adds for call in calls)
     if others or between:
@@ -84,8 +81,7 @@ def trace(
 ) -> tuple[list[Call], int, int]:
     """The layers in the order they run, with all parameters and multiply-adds.
 
-    A copy in eval mode runs on the meta device, where tensors have a shape and no
-    values. Parameters used twice count once.
+    A copy runs without values, in eval mode. Parameters used twice count once.
     """
     model = _on_meta(model)
     names = {module: name for name, module in model.named_modules()}
@@ -114,8 +110,7 @@ def trace(
             model(torch.empty(1, *shape, device="meta"))
     except (RuntimeError, ValueError, NotImplementedError, IndexError) as error:
         module, _, inputs = running[-1]
-        name = names[module] or "of the network"
-        raise CourseError(_misfit(name, module, _shape(inputs), error)) from error
+        raise CourseError(_misfit(names[module], module, inputs, error)) from error
     parameters = sum(p.numel() for p in model.parameters())
     return calls, parameters, counter.get_total_flops() // 2
 
@@ -137,14 +132,13 @@ def _at_depth(module: nn.Module, depth: float) -> Iterator[nn.Module]:
         yield from _at_depth(child, depth - (not isinstance(child, lists)))
 
 
-def _misfit(name: str, module: nn.Module, got: Shape, error: Exception) -> str:
+def _misfit(name: str, module: nn.Module, inputs: object, error: Exception) -> str:
     keys = ("in_channels", "in_features", "num_features")
     wanted = [f"{key}={getattr(module, key)}" for key in keys if hasattr(module, key)]
-    expects = " and expects ".join(["", *wanted])
+    got = " and expects ".join([str(_shape(inputs)), *wanted])
     return (
-        f"Layer {name} ({type(module).__name__}) got an input of shape {_text(got)}"
-        f"{expects}: {str(error).rstrip('.')}. Give the shape of one example,"
-        " (C, H, W), for which the network was built, or change this layer."
+        f"Layer {name} ({type(module).__name__}) got an input of shape {got}: {error}"
+        " Give the shape of one example, (C, H, W), or change this layer."
     )
 
 
@@ -155,15 +149,10 @@ def _shape(value: object) -> Shape:
     return tuple(value.shape) if isinstance(value, Tensor) else ()
 
 
-def _text(shape: Shape) -> str:
-    return f"({', '.join(map(str, shape))})"
-
-
 def receptive_field(layers: nn.Module | Iterable[nn.Module]) -> int:
     """Side of the square of input pixels that one value after these layers sees.
 
-    They follow one another, as in `vgg.features`. A kernel of side k adds (k - 1)
-    steps; a step is the product of the strides before.
+    A kernel of side k adds (k - 1) steps; a step is the product of the strides before.
     """
     side, step = 1, 1
     chain = [layers] if isinstance(layers, nn.Module) else layers
@@ -172,14 +161,13 @@ def receptive_field(layers: nn.Module | Iterable[nn.Module]) -> int:
         if kind == "Linear" or "Adaptive" in kind:
             raise CourseError(f"{kind} sees the whole image: stop before it.")
         if hasattr(layer, "kernel_size"):
-            dilation = _side(getattr(layer, "dilation", 1))
-            side += (_side(layer.kernel_size) - 1) * dilation * step
-            step *= _side(layer.stride)
+            sizes = layer.kernel_size, layer.stride, getattr(layer, "dilation", 1)
+            kernel, stride, dilation = (
+                s[0] if isinstance(s, tuple) else s for s in sizes
+            )
+            side += (kernel - 1) * dilation * step
+            step *= stride
     return side
-
-
-def _side(value: int | tuple[int, ...]) -> int:
-    return value[0] if isinstance(value, tuple) else value
 
 
 @contextmanager
@@ -206,24 +194,20 @@ def _watched(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tens
             module.training = mode
 
 
-def _device(model: nn.Module) -> torch.device:
-    return next((p.device for p in model.parameters()), torch.device("cpu"))
-
-
 def feature_maps(
     model: nn.Module, image: Tensor, layers: str | Sequence[str] | None = None
 ) -> dict[str, Tensor]:
     """Name -> what the layer puts out for an image, in eval mode, on the CPU.
 
-    The image is normalised as in training, (C, H, W), or a batch (N, C, H, W); the
-    layers are all convolutions by default. No hook stays behind.
+    One image (C, H, W) or a batch (N, C, H, W), normalised as in training; the layers
+    are all convolutions by default.
     """
     if layers is None:
         layers = [n for n, m in model.named_modules() if isinstance(m, nn.Conv2d)]
     layers = [layers] if isinstance(layers, str) else layers
     single = image.dim() == 3
     with _watched(model, layers) as outputs, torch.no_grad():
-        model((image[None] if single else image).to(_device(model)))
+        model((image[None] if single else image).to(next(model.parameters()).device))
     return {name: (m[0] if single else m).cpu() for name, m in outputs.items()}
 
 
@@ -236,36 +220,29 @@ def features(model: nn.Module, loader: Iterable, layer: str) -> tuple[Tensor, Te
     return torch.cat(found), torch.cat(labels)
 
 
-def grad_cam(
-    model: nn.Module, images: Tensor, layer: str | None = None, target: Any = None
-) -> Tensor:
-    """Where the image speaks for a class: Grad-CAM, one heat map for each image.
+def grad_cam(model: nn.Module, images: Tensor, target: Any = None) -> Tensor:
+    """Where images (N, C, H, W) speak for a class: Grad-CAM, heat maps (N, H, W).
 
-    A layer's maps A_k are summed with the weights mean(d logit / d A_k), over all
-    places; what is negative becomes 0, the largest value of each image 1.
-
-    Images are normalised as in training, (N, C, H, W); the maps are (N, H, W). By
-    default the layer is the last with maps, before they are averaged, and the target,
-    one class or one for each image, what the network predicts.
+    The maps A_k of the last layer that has some are summed with the weights mean(d
+    logit / d A_k); what is negative becomes 0, the largest value of each image 1. The
+    target is one class or one for each image, by default what the network predicts.
 
     Source: Selvaraju et al. 2017, Eq. 1 and 2.
     """
-    names = [layer] if layer else [name for name, _ in model.named_modules() if name]
-    images = images.to(_device(model)).detach()
+    names = [name for name, _ in model.named_modules() if name]
+    images = images.to(next(model.parameters()).device).detach()
     with _watched(model, names) as outputs, torch.enable_grad():
         # The images ask for a gradient, in case no weight does.
         logits = model(images.requires_grad_())
         classes = torch.as_tensor(logits.argmax(1) if target is None else target)
         classes = classes.to(logits.device).long().expand(len(logits))
         scores = logits.gather(1, classes[:, None])
-        shapes = {name: _shape(output) for name, output in outputs.items()}
-        found = [n for n, s in shapes.items() if len(s) == 4 and s[2] * s[3] > 1]
+        found = [o for o in outputs.values() if math.prod(_shape(o)[2:]) > 1]
         if not found:
             raise CourseError("No layer gives maps of more than one place.")
-        maps = outputs[found[-1]]
-        [slopes] = torch.autograd.grad(scores.sum(), maps)
-    heat = (slopes.mean((2, 3), keepdim=True) * maps.detach()).sum(1, keepdim=True)
-    heat = heat.relu()
+        [slopes] = torch.autograd.grad(scores.sum(), found[-1])
+    heat = slopes.mean((2, 3), keepdim=True) * found[-1].detach()
+    heat = heat.sum(1, keepdim=True).relu()
     heat = heat / heat.amax((2, 3), keepdim=True).clamp(min=1e-12)
     return interpolate(heat, images.shape[2:], mode="bilinear")[:, 0].cpu()
 
@@ -284,13 +261,13 @@ def most_wrong(logits: Tensor, labels: Tensor, n: int = 16) -> tuple[Tensor, ...
 def embedding(features: Tensor, method: str = "pca", *, seed: int = 0) -> Tensor:
     """The examples as points (N, 2) in the plane, near where features are alike.
 
-    The method is "pca", the two directions of largest variance, or "tsne", which keeps
-    neighbours together; its distances between groups mean nothing.
+    "pca" takes the two directions of largest variance; "tsne" keeps neighbours
+    together, and its distances between groups mean nothing.
     """
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
-    values = features.detach().cpu().flatten(1).double().numpy()
+    values = features.flatten(1).double().numpy()
     # PCA first also for t-SNE: 50 directions keep the neighbours and save time.
     wanted = 2 if method == "pca" else min(50, *values.shape)
     points = PCA(wanted, random_state=seed).fit_transform(values)

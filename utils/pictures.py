@@ -1,7 +1,6 @@
 """Pictures on a grid: images, filters, feature maps, confusions, and embedded examples.
 
-Each grid is one axes measured in inches, so that nothing overlaps, whatever the number
-of pictures and the length of their titles.
+Each grid is one axes measured in inches, so that nothing overlaps.
 """
 
 from __future__ import annotations
@@ -26,7 +25,6 @@ WIDTH = 7.0  # inches: what fits a slide and a page
 LARGEST = 1.9  # inches: side of a single picture
 GAP = 0.06  # inches between pictures
 LINE = 0.18  # inches: a line of 10 pt text
-TITLE = 0.34  # inches: the title's line
 
 
 def image_grid(
@@ -44,17 +42,13 @@ def image_grid(
     Args:
         images: (N, C, H, W) with 1 or 3 channels, (N, H, W), or a sequence of images,
             which may differ in size; uint8, or float in [0, 1].
-        titles: a short text above each image; long ones wrap.
         vmin, vmax: the values shown black and white; give them for normalised images.
         heat: (N, H, W) in [0, 1], as `look.grad_cam` gives it, laid over the images.
     """
     shown = [_picture(image, vmin, vmax) for image in images]
-    for what, given in (("titles", titles), ("heat maps", heat)):
-        if given is not None and len(given) != len(shown):
-            raise CourseError(f"Give {len(shown)} {what}, one an image: {len(given)}.")
     if heat is not None:
-        shown = list(map(_heated, shown, heat))
-    return _grid(shown, titles, columns, title, Normalize(0, 1), "gray")
+        shown = [_heated(*pair) for pair in zip(shown, heat, strict=True)]
+    return _grid(shown, titles, columns, title)
 
 
 def filters(
@@ -67,38 +61,32 @@ def filters(
     """
     weight = weights if isinstance(weights, Tensor) else weights.weight
     if weight.shape[1] not in (1, 3):
-        raise CourseError(
-            f"Kernels of {weight.shape[1]} channels are no pictures: they need 1 or 3."
-            " Choose one channel: filters(conv.weight[:, :1])."
-        )
+        raise CourseError("Kernels need 1 or 3 channels: filters(conv.weight[:, :1]).")
     kernels = weight.detach().float().cpu()
     limit = kernels.abs().max().clamp(min=1e-12).item()
     if kernels.shape[1] == 3:
         return image_grid(kernels / (2 * limit) + 0.5, columns=columns, title=title)
-    scale = Normalize(-limit, limit), "RdBu_r"
-    shown = list(kernels[:, 0].numpy())
-    return _grid(shown, None, columns, title, *scale, bar="weight")
+    return _grid(list(kernels[:, 0].numpy()), None, columns, title, limit)
 
 
-def feature_maps(
-    maps: Mapping[str, Tensor], *, columns: int = 8, title: str | None = None
-) -> Axes:
+def feature_maps(maps: Mapping[str, Tensor], *, title: str | None = None) -> Axes:
     """Show what layers put out for an image, as `look.feature_maps` gives it.
 
-    A row for each layer, its first channels (C, H, W), dark for the layer's smallest
-    value and bright for its largest.
+    A row for each layer, its first eight channels of (C, H, W), dark for the layer's
+    smallest value and bright for its largest.
     """
-    layers = {name: _maps(name, layer) for name, layer in maps.items()}
     margin = 1.0
-    side = (WIDTH - margin) / columns
-    ax, top = _canvas(len(layers) * side, title)
-    for row, (name, stack) in enumerate(layers.items()):
+    side = (WIDTH - margin) / 8
+    ax, top = _canvas(len(maps) * side, title)
+    for row, (name, layer) in enumerate(maps.items()):
+        if layer.dim() != 3:
+            raise CourseError(f"{name}: {tuple(layer.shape)} are no maps (C, H, W).")
         y = top - (row + 1) * side
-        norm = Normalize(stack.min(), stack.max())
-        for column, channel in enumerate(stack[:columns]):
+        norm = Normalize(layer.min(), layer.max())
+        for column, channel in enumerate(layer[:8].detach().float().cpu().numpy()):
             cell = margin + column * side, y, side, side
             _place(ax, channel, cell, norm, "viridis")
-        size = "×".join(map(str, stack.shape))
+        size = "×".join(map(str, layer.shape))
         ax.text(0.03, y + side / 2, f"{name}\n{size}", va="center", fontsize=10)
     return ax
 
@@ -106,10 +94,7 @@ def feature_maps(
 def confusion(
     logits: Tensor, labels: Tensor, classes: Sequence[str], *, title: str | None = None
 ) -> Axes:
-    """Show for each class which classes its examples were taken for, in percent.
-
-    Logits are (N, K), labels (N,) class indices, and classes K names.
-    """
+    """Show what examples of a class were taken for: logits (N, K), labels (N,)."""
     size = len(classes)
     if logits.shape[1:] != (size,):
         raise CourseError(f"{size} class names do not fit logits {[*logits.shape]}.")
@@ -120,14 +105,12 @@ def confusion(
     _, ax = plt.subplots(figsize=(WIDTH, min(3.5, 1.6 + 0.42 * size)))
     # White for 0: most cells are empty, and the mistakes should stand out.
     ax.imshow(percent, vmin=0, vmax=100, cmap="Blues", aspect="auto")
-    if size <= 15:
-        _write_cells(ax, counts, percent)
+    _write_cells(ax, counts, percent)
     rows = [f"{name} ({n})" for name, n in zip(classes, examples[:, 0], strict=True)]
-    words = {"fontsize": 10 if size <= 12 else 8, "parse_math": False}
-    ax.set_yticks(range(size), rows, **words)
-    if sum(map(len, classes)) > 48:
-        words |= {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
-    ax.set_xticks(range(size), classes, **words)
+    ax.set_yticks(range(size), rows, parse_math=False)
+    long = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
+    turned = long if sum(map(len, classes)) > 48 else {}
+    ax.set_xticks(range(size), classes, parse_math=False, **turned)
     ax.set(xlabel="predicted class", ylabel="true class (examples)")
     ax.grid(False)
     ax.tick_params(length=0)
@@ -154,17 +137,14 @@ def _picture(image: Any, vmin: float | None, vmax: float | None) -> np.ndarray:
     """One image as (H, W) or (H, W, 3), float in [0, 1]."""
     image = torch.as_tensor(image).detach().cpu()
     image = image[None] if image.dim() == 2 else image
-    if image.dim() != 3 or image.shape[0] not in (1, 3):
-        shape = tuple(image.shape)
-        raise CourseError(f"An image (C, H, W) has 1 or 3 channels, not shape {shape}.")
     if not image.is_floating_point():
         image = image / 255
     if vmin is not None and vmax is not None:
         image = (image - vmin) / (vmax - vmin)
     elif image.min() < -1e-3 or image.max() > 1 + 1e-3:
         raise CourseError(
-            f"Values from {image.min():.2f} to {image.max():.2f} are no image: this is"
-            " a normalised one. Show the set's own images, or give vmin= and vmax=."
+            f"A normalised image, from {image.min():.2f} to {image.max():.2f}: show the"
+            " set's own images, or give vmin= and vmax=."
         )
     image = image.float().clamp(0, 1).permute(1, 2, 0).numpy()
     return image[..., 0] if image.shape[-1] == 1 else image
@@ -177,31 +157,19 @@ def _heated(picture: np.ndarray, heat: Tensor) -> np.ndarray:
     return 0.45 * grey[..., None] + 0.55 * colors
 
 
-def _maps(name: str, maps: Tensor) -> np.ndarray:
-    stack = maps[0] if maps.dim() == 4 and len(maps) == 1 else maps
-    if stack.dim() != 3:
-        raise CourseError(
-            f"{name}: an output of shape {tuple(maps.shape)} is no stack of feature"
-            " maps (C, H, W) of one image. Choose a convolution or a pooling layer."
-        )
-    return stack.detach().float().cpu().numpy()
-
-
 def _grid(
     pictures: list[np.ndarray],
     titles: Sequence[object] | None,
     columns: int,
     title: str | None,
-    norm: Normalize,
-    cmap: str,
-    *,
-    bar: str | None = None,
+    limit: float = 0,
 ) -> Axes:
-    """Place pictures row by row, with wrapped titles above and a scale at the right."""
+    """Place pictures row by row, titles above; the scale of weights at the right."""
     if not pictures:
         raise CourseError("There is no image to show.")
     columns = min(columns, len(pictures))
-    width = min((WIDTH - (0.9 if bar else 0)) / columns, LARGEST)
+    style = (Normalize(-limit, limit), "RdBu_r") if limit else (Normalize(0, 1), "gray")
+    width = min((WIDTH - (0.9 if limit else 0)) / columns, LARGEST)
     height = width * min(max(p.shape[0] / p.shape[1] for p in pictures), 1.5)
     texts, size = _wrapped(titles or [""] * len(pictures), width - GAP)
     head = LINE * max(t.count("\n") + bool(t) for t in texts)
@@ -211,23 +179,27 @@ def _grid(
     for i, (picture, text) in enumerate(zip(pictures, texts, strict=True)):
         row, column = divmod(i, columns)
         x, y = column * width, top - (row + 1) * (height + head)
-        _place(ax, picture, (x, y, width, height), norm, cmap)
+        _place(ax, picture, (x, y, width, height), *style)
         ax.text(x + width / 2, y + height, text, **words)
-    if bar:
-        _scale_bar(ax, columns * width + 0.1, top, norm, cmap, bar)
+    if limit:
+        tall = min(1.6, top - 0.3)
+        box = (columns * width + 0.1, top - 0.2 - tall, 0.12, tall)
+        scale = ax.inset_axes(box, transform=ax.transData)
+        ax.figure.colorbar(ScalarMappable(*style), cax=scale)
+        scale.set_title("weight", loc="left", fontsize=10, fontweight="normal", pad=4)
+        scale.yaxis.set_major_locator(plt.MaxNLocator(4))
     return ax
 
 
 def _canvas(height: float, title: str | None) -> tuple[Axes, float]:
     """An empty axes in inches, the title in place; also the height below the title."""
     lines = textwrap.wrap(title, 84) if title else []
-    total = height + TITLE * bool(lines) + 0.2 * max(len(lines) - 1, 0)
+    total = height + (0.14 + 0.2 * len(lines) if lines else 0)
     fig = plt.figure(figsize=(WIDTH, total), layout="none")
     ax = fig.add_axes((0, 0, 1, 1))
     ax.axis("off")
     ax.set(xlim=(0, WIDTH), ylim=(0, total), autoscale_on=False)
-    if lines:
-        ax.text(0.02, total - 0.04, "\n".join(lines), va="top", fontsize=12)
+    ax.text(0.02, total - 0.04, "\n".join(lines), va="top", fontsize=12)
     return ax, height
 
 
@@ -238,27 +210,11 @@ def _place(
     x, y, width, height = cell
     rows, columns = picture.shape[:2]
     scale = min((width - GAP) / columns, (height - GAP) / rows)
-    half_x, half_y = columns * scale / 2, rows * scale / 2
-    middle_x, middle_y = x + width / 2, y + height / 2
-    box = (middle_x - half_x, middle_x + half_x, middle_y - half_y, middle_y + half_y)
+    left, bottom = x + (width - columns * scale) / 2, y + (height - rows * scale) / 2
+    box = (left, left + columns * scale, bottom, bottom + rows * scale)
     how = "nearest" if max(rows, columns) <= 64 else "antialiased"
     style = {"norm": norm, "cmap": cmap, "interpolation": how, "aspect": "auto"}
     ax.imshow(picture, extent=box, **style)
-    ax.set(xlim=ax.get_xlim(), ylim=ax.get_ylim())
-
-
-def _scale_bar(
-    ax: Axes, x: float, top: float, norm: Normalize, cmap: str, label: str
-) -> None:
-    """Draw the colour scale under its label, at most 1.6 inches high."""
-    width, height = ax.figure.get_size_inches()
-    tall = min(1.6, top - 0.3)
-    box = (x / width, (top - 0.2 - tall) / height, 0.12 / width, tall / height)
-    bar = ax.figure.add_axes(box)
-    ax.figure.colorbar(ScalarMappable(norm, cmap), cax=bar)
-    bar.set_title(label, loc="left", fontsize=10, fontweight="normal", pad=4)
-    bar.yaxis.set_major_locator(plt.MaxNLocator(4))
-    bar.tick_params(labelsize=10)
 
 
 def _wrapped(titles: Sequence[object], width: float) -> tuple[list[str], float]:

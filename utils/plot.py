@@ -1,7 +1,6 @@
-"""The course's figures: learning curves, and numbers compared.
+"""Learning curves, and numbers compared, in the style of course.mplstyle.
 
-Accuracies come in as fractions and are shown in percent. Every function returns its
-axes, so end the cell with a semicolon. The style is course.mplstyle.
+Accuracies come in as fractions and are shown in percent.
 """
 
 from __future__ import annotations
@@ -39,20 +38,13 @@ PAPER = PALETTE["grey"]  # dotted
 HIGHLIGHT = PALETTE["bluish green"]
 # A family of networks shares a colour; a deeper member is darker.
 MODEL_COLORS = {
-    "Two-layer CNN": "#8A7F00",
-    "LeNet-5": "#000000",
     "AlexNet": "#E69F00",
     "VGG-11": "#A5D8F5",
-    "VGG-13": "#7CC5EE",
     "VGG-16": "#56B4E9",
-    "VGG-19": "#2E86BD",
     "GoogLeNet": "#CC79A7",
-    "ResNet-18": "#4DC3A0",
     "ResNet-20": "#26B08A",
     "ResNet-34": "#00A076",
-    "ResNet-50": "#007A5A",
     "ResNet-56": "#006147",
-    "ResNet-110": "#00432F",
 }
 UNITS = {"loss": "loss (nats)", "accuracy": "accuracy (%)"}
 SPLITS = {"train": ("training", TRAIN, "-"), "val": ("validation", VALIDATION, "--")}
@@ -66,7 +58,6 @@ End = tuple[float, float, str, str]  # of a line: x and y in data units, name, c
 def curves(
     history: Any,
     *,
-    kept: Sequence[Mapping[str, Any]] = (),
     metric: str = "both",
     split: str = "val",
     title: str | None = None,
@@ -79,28 +70,24 @@ def curves(
     Args:
         history: one `History`: training solid, validation dashed, best epoch marked. A
             list of them, one a seed: mean, thin lines and their band. A dict {label:
-            history or list}: one split of several runs.
-        kept: records of results/, to lie behind one run: a band over their seeds.
-        metric: "loss", "accuracy" or "both", side by side.
-        split: "val" or "train", what a dict of runs compares.
-        paper: what to compare with, dotted, called `paper_label`: an accuracy
-            (fraction), or {column, as "val_accuracy": value or points {epoch: value}}.
-        panels: give each run of a dict its own axes; needs one metric.
+            history or list}: one split ("val" or "train") of several runs.
+        metric: "loss", "accuracy" or "both".
+        paper: what to compare with, dotted: an accuracy (fraction), or {column, as
+            "val_accuracy": value or points {epoch: value}}.
+        panels: each run of a dict has its own axes, of one metric.
     """
-    runs, behind = _runs(history), [record["history"]["rows"] for record in kept]
+    runs = _runs(history)
     compared = split if isinstance(history, Mapping) and not panels else None
     kinds = list(UNITS) if metric == "both" else [metric]
     shown = [{label: run} for label, run in runs.items()] if panels else [runs]
     plots = [(kind, some) for kind in kinds for some in shown]
-    high = max(3, 0.8 + 0.2 * len(runs))  # inches: room for the names
-    size = {"figsize": (7, high), "squeeze": False, "sharey": panels}
-    axes = plt.subplots(1, len(plots), **size)[1][0]
+    axes = plt.subplots(1, len(plots), squeeze=False, sharey=panels)[1][0]
     papers = paper if isinstance(paper, Mapping) else {"accuracy": paper}
     ends = []
     for ax, (kind, some) in zip(axes, plots, strict=True):
         scale = 100 if kind == "accuracy" else 1
         its = {c: v for c, v in papers.items() if c.endswith(kind) and v is not None}
-        ends.append(_lines(ax, some, behind, kind, compared))
+        ends.append(_lines(ax, some, kind, compared))
         ends[-1] += _references(ax, its, paper_label, scale)
     for ax, (kind, _) in zip(axes, plots, strict=True):
         _limits(ax, kind)  # when all is drawn: panels share them
@@ -117,10 +104,9 @@ def _runs(history: Any) -> dict[str, list[Rows]]:
     """Label -> the rows of each seed."""
     runs = history if isinstance(history, Mapping) else {"": history}
     runs = {k: r if isinstance(r, (list, tuple)) else [r] for k, r in runs.items()}
-    found = {label: [one.rows for one in run] for label, run in runs.items()}
-    if not found or not all(map(all, found.values())):
+    if not all(one.rows for run in runs.values() for one in run):
         raise CourseError("A history holds no epoch: train for one at least.")
-    return found
+    return {label: [one.rows for one in run] for label, run in runs.items()}
 
 
 def _values(seeds: list[Rows], column: str) -> tuple[np.ndarray, np.ndarray]:
@@ -131,44 +117,35 @@ def _values(seeds: list[Rows], column: str) -> tuple[np.ndarray, np.ndarray]:
     return epochs, values * 100 if column.endswith("accuracy") else values
 
 
-def _lines(
-    ax: Axes, runs: dict, kept: list[Rows], kind: str, compared: str | None
-) -> list[End]:
+def _lines(ax: Axes, runs: dict, kind: str, compared: str | None) -> list[End]:
     """One split of several runs; or both splits of a run, its best epoch marked."""
     few = all(len(rows) <= 16 for seeds in runs.values() for rows in seeds)
     ends, dots = [], "o" if few else ""
     if compared:
         for i, (label, seeds) in enumerate(runs.items()):
             points = _values(seeds, f"{compared}_{kind}")
-            ends += _line(ax, points, label, color_of(label, i), "-", dots)
+            ends += _line(ax, *points, label, color_of(label, i), "-", dots)
         ax.set_ylabel(f"{SPLITS[compared][0]} {UNITS[kind]}")
         return ends
     [(label, seeds)] = runs.items()
-    for split, (name, color, style) in SPLITS.items():
-        column = f"{split}_{kind}"
-        if kept:
-            ends += _line(ax, _values(kept, column), f"kept, {name}", color, "")
-        ends += _line(ax, _values(seeds, column), name, color, style, dots)
+    for split, style in SPLITS.items():
+        ends += _line(ax, *_values(seeds, f"{split}_{kind}"), *style, dots)
     ax.set(title=label, ylabel=UNITS[kind])
     _mark(ax, seeds, kind, brief=bool(label))
     return ends
 
 
 def _line(
-    ax: Axes, points: tuple, label: str, color: str, style: str = "-", dots: str = "o"
+    ax: Axes, x: Any, ys: np.ndarray, label: str, color: str, style: str, dots: str
 ) -> list[End]:
     """One line, with its end; over several seeds (S, P) mean, thin lines and band."""
-    x, ys = points
-    if not np.isfinite(ys).any():
+    mean = ys.mean(0)
+    if not np.isfinite(mean).any():
         return []
-    mean, edges = ys.mean(0), (x, ys.min(0), ys.max(0))
-    if not style:  # the band alone, as wide as a line at least
-        ax.fill_between(*edges, color=color, alpha=0.3, linewidth=2, zorder=1)
-    elif len(ys) > 1:
+    if len(ys) > 1:
         ax.plot(x, ys.T, color=color, linewidth=0.7, alpha=0.45)
-        ax.fill_between(*edges, color=color, alpha=0.15, linewidth=0)
-    if style:
-        ax.plot(x, mean, style, color=color, marker=dots, markersize=3.5)
+        ax.fill_between(x, ys.min(0), ys.max(0), color=color, alpha=0.15, linewidth=0)
+    ax.plot(x, mean, style, color=color, marker=dots, markersize=3.5)
     last = int(np.flatnonzero(np.isfinite(mean))[-1])
     return [(x[last], mean[last], label, color)]
 
@@ -194,7 +171,7 @@ def _references(ax: Axes, papers: Mapping, name: str, scale: int) -> list[End]:
     """Dotted lines for values, dotted curves for points {x: y}: {column: either}."""
     ends = []
     for column, value in papers.items():
-        part = SPLITS.get(column.split("_")[0])
+        part = SPLITS.get(column.split("_")[0])  # "accuracy" alone names no split
         label = f"{name}, {part[0]}" if part else name
         if isinstance(value, Mapping):
             x, y = list(value), [scale * one for one in value.values()]
@@ -224,18 +201,14 @@ def band(
     xlabel: str = "training examples",
     ylabel: str = "validation accuracy (%)",
     title: str | None = None,
-    paper: float | Mapping[float, float] | None = None,
+    paper: float | None = None,
     paper_label: str = "paper",
     log: bool = False,
 ) -> Axes:
-    """Show a measure against a quantity, over seeds: mean, thin lines and band.
+    """Show a measure against a quantity x (P,): mean over seeds, thin lines and band.
 
-    Args:
-        x: (P,), such as numbers of examples; on a scale of ratios where they grow more
-            than tenfold.
-        ys: {label: values}, or the values of one line: (S, P) for S seeds, or (P,);
-            fractions if `ylabel` ends in "(%)".
-        paper: a value to compare with, or points {x: y}; `paper_label` names it.
+    `ys` is {label: values}, or the values of one line: (S, P) for S seeds, or (P,);
+    fractions if `ylabel` ends in "(%)".
     """
     scale = 100 if ylabel.endswith("(%)") else 1
     lines = ys if isinstance(ys, Mapping) else {"": ys}
@@ -244,14 +217,12 @@ def band(
     for i, (label, values) in enumerate(lines.items()):
         seeds = np.atleast_2d(np.asarray(values, dtype=float)) * scale
         color = color_of(label, i) if label else VALIDATION
-        ends += _line(ax, (np.asarray(x), seeds), label, color)
+        ends += _line(ax, x, seeds, label, color, "-", "o")
     if paper is not None:
         ends += _references(ax, {"": paper}, paper_label, scale)
-    if log:
-        ax.set_yscale("log")
-    if min(x) > 0 and max(x) > 10 * min(x):
-        ax.set_xscale("log")
-    ticks = _apart(x, np.log if ax.get_xscale() == "log" else np.asarray)
+    far = min(x) > 0 and max(x) > 10 * min(x)
+    ax.set(xscale="log" if far else "linear", yscale="log" if log else "linear")
+    ticks = _apart(x, np.log if far else np.asarray)
     ax.set_xticks(ticks, [f"{tick:,g}" for tick in ticks])
     ax.xaxis.set_minor_locator(NullLocator())
     ax.set(xlabel=xlabel, ylabel=ylabel)
@@ -262,10 +233,9 @@ def band(
 
 def _apart(x: Sequence[float], scale: Any) -> list[float]:
     """Those of the places whose numbers stand apart, the last one always."""
-    room = (scale(max(x)) - scale(min(x))) * 0.09
-    kept: list[float] = []
-    for tick in sorted(set(x), reverse=True):
-        if not kept or scale(kept[-1]) - scale(tick) >= room:
+    kept = [max(x)]
+    for tick in sorted(x, reverse=True):
+        if scale(kept[-1]) - scale(tick) >= 0.09 * (scale(max(x)) - scale(min(x))) > 0:
             kept.append(tick)
     return kept[::-1]
 
@@ -280,16 +250,14 @@ def bars(
 ) -> Axes:
     """Compare one number for each of several networks or settings.
 
-    Args:
-        values: {label: number}, or {label: numbers over seeds}, whose mean is shown
-            with a whisker from smallest to largest. Fractions if `xlabel` has "(%)".
-        reference: dotted lines, such as a paper's value: {label: value}.
+    Of numbers over seeds the mean, with a whisker from smallest to largest. Fractions
+    if `xlabel` ends in "(%)". `reference` has dotted lines: {label: value}.
     """
     ax, rows = _rows(values, xlabel, reference, title)
     for i, (label, numbers) in enumerate(rows.items()):
         mean, low, high = numbers.mean(), numbers.min(), numbers.max()
-        color = MODEL_COLORS.get(label, PALETTE["sky blue"])
-        ax.barh(i, mean, 0.62, color=HIGHLIGHT if label == highlight else color)
+        color = HIGHLIGHT if label == highlight else PALETTE["sky blue"]
+        ax.barh(i, mean, 0.62, color=color)
         if high > low:
             ax.plot([low, high], [i, i], color="black", marker="|", linewidth=1.2)
         ax.annotate(_short(mean, xlabel), (max(mean, high), i), (7, 0), **BESIDE)
@@ -364,14 +332,12 @@ def ink(color: str) -> str:
 def label_ends(ax: Axes, ends: Sequence[End]) -> None:
     """Write each line's name beside its end; call it when the limits are set."""
     ax.figure.draw_without_rendering()
-    pixel, edge = ax.figure.dpi / 72, ax.get_xlim()[1]
-    ends = [(min(x, edge), y, *rest) for x, y, *rest in ends if rest[0]]
-    texts = [textwrap.fill(text, 18) for _, _, text, _ in ends]
-    heights = [(1 + text.count("\n")) * 12.5 * pixel for text in texts]
+    pixel, edge, box = ax.figure.dpi / 72, ax.get_xlim()[1], ax.get_window_extent()
+    ends = [(min(x, edge), y, textwrap.fill(t, 18), c) for x, y, t, c in ends if t]
     where = [ax.transData.transform(end[:2]) for end in ends]
-    box = ax.get_window_extent()
+    heights = [(1 + end[2].count("\n")) * 12.5 * pixel for end in ends]
     ys = moved_apart([y for _, y in where], heights, box.y0, box.y1)
-    for (x, y, _, color), text, old, new in zip(ends, texts, where, ys, strict=True):
+    for (x, y, text, color), old, new in zip(ends, where, ys, strict=True):
         far = abs(new - old[1]) > 4 * pixel or box.x1 - old[0] > 0.1 * box.width
         line = {"arrowstyle": "-", "color": color, "lw": 0.7, "relpos": (0, 0.5)}
         away = ScaledTranslation((12 if far else 6) / 72, 0, ax.figure.dpi_scale_trans)
@@ -384,10 +350,7 @@ def label_ends(ax: Axes, ends: Sequence[End]) -> None:
 def moved_apart(
     centers: Sequence[float], heights: Sequence[float], low: float, high: float
 ) -> list[float]:
-    """Centres of these heights, moved as little as can be so that none overlap.
-
-    All stay above low, and below high if there is room.
-    """
+    """Centres moved as little as can be so that none overlap, from low to high."""
     order = np.argsort(centers, kind="stable")
     sizes = np.array(heights)[order]
     steps = np.cumsum(sizes) - sizes / 2  # centres of a gapless stack from 0
