@@ -49,10 +49,6 @@ def history(epochs, *, seed=0, val=True):
     return SimpleNamespace(rows=rows)
 
 
-def record(epochs, seed):
-    return {"history": {"rows": history(epochs, seed=seed).rows}}
-
-
 def logits_of(classes, n, seed=0):
     generator = torch.Generator().manual_seed(seed)
     labels = torch.randint(0, classes, (n,), generator=generator)
@@ -91,7 +87,7 @@ def assert_legible(figure):
         assert wide < 1 or high < 3, (one.get_text(), other.get_text())
 
 
-NETWORKS = ("LeNet-5", "AlexNet", "VGG-16", "GoogLeNet", "ResNet-20")
+NETWORKS = ("AlexNet", "VGG-16", "GoogLeNet", "ResNet-20")
 FIGURES = {
     "one": lambda: plot.curves(history(15), title="A finding", paper=0.91),
     "one epoch": lambda: plot.curves(history(1)),
@@ -130,9 +126,6 @@ FIGURES = {
     ),
     "two classes": lambda: pictures.confusion(*logits_of(2, 200), ("cat", "dog")),
     "ten classes": lambda: pictures.confusion(*logits_of(10, 500), CLASSES),
-    "twenty classes": lambda: pictures.confusion(
-        *logits_of(20, 500), [f"class {i}" for i in range(20)]
-    ),
     "bars": lambda: plot.bars(
         {"LeNet-5": [0.62, 0.65], "VGG-16": 0.93, "a longer name of a setting": 0.9},
         reference={"lecture notes": 0.73, "paper": 0.74},
@@ -146,9 +139,6 @@ FIGURES = {
     "windows": kernels.windows,
     "wide steps": lambda: kernels.windows(12, 7, 4, 3),
     "what is seen": kernels.receptive_field,
-    "kept": lambda: plot.curves(
-        history(4, seed=9), kept=[record(12, s) for s in range(3)], title="A run"
-    ),
     "spread": lambda: plot.spread(
         {"LeNet-5": [0.62, 0.65, 0.66], "VGG-16": [0.93, 0.91]},
         reference={"paper": 0.7},
@@ -227,21 +217,6 @@ def test_the_best_epoch_is_marked():
         [mark] = [m for m in lines(ax, plot.HIGHLIGHT) if len(m.get_xdata()) == 1]
         assert float(mark.get_xdata()[0]) == 4
     assert accuracy.get_title(loc="right") == "best: epoch 4, 99.0 %"
-
-
-def test_kept_runs_are_bands_behind_yours():
-    records = [record(9, s) for s in range(3)]
-    values = 100 * np.array(
-        [[r["val_accuracy"] for r in one["history"]["rows"]] for one in records]
-    )
-    ax = plot.curves(history(3, seed=5), kept=records, metric="accuracy")
-    edges = [band.get_paths()[0].vertices[:, 1] for band in ax.collections]
-    ends = values.min(), values.max()
-    assert any((e.min(), e.max()) == pytest.approx(ends) for e in edges)
-    named = {text.get_text() for text in ax.texts}
-    assert named >= {"kept, training", "kept, validation", "training", "validation"}
-    [yours] = lines(ax, plot.VALIDATION)
-    assert (len(yours.get_xdata()), yours.get_marker()) == (3, "o")
 
 
 def test_seeds_give_mean_and_band():
@@ -331,7 +306,7 @@ def test_filters_are_centred_at_zero():
 
 
 def test_feature_maps_of_a_layer_share_one_scale():
-    maps = {"c1": torch.randn(4, 6, 6), "c3": torch.randn(1, 9, 3, 3)}
+    maps = {"c1": torch.randn(4, 6, 6), "c3": torch.randn(9, 3, 3)}
     ax = pictures.feature_maps(maps)
     assert len(ax.images) == 4 + 8
     for image, channel in zip(ax.images[:4], maps["c1"], strict=True):
@@ -366,9 +341,8 @@ def test_bars_show_percent_means_and_whiskers():
 
 def test_band_covers_the_seeds():
     values = [[0.5, 0.6], [0.7, 0.8]]
-    ax = plot.band([100, 2000], values, paper={100: 0.2, 2000: 0.5})
-    [points] = lines(ax, plot.PAPER)
-    assert list(points.get_ydata()) == [20, 50]
+    ax = plot.band([100, 2000], values, paper=0.2)
+    assert list(lines(ax, plot.PAPER)[0].get_ydata()) == [20, 20]
     assert list(ax.lines[-2].get_ydata()) == pytest.approx([60, 70])
     assert ax.get_xscale() == "log"
     assert [label.get_text() for label in ax.get_xticklabels()] == ["100", "2,000"]
@@ -405,11 +379,9 @@ def test_receptive_fields_grow_by_the_formula(sizes):
     ("draw", "message"),
     [
         (lambda: plot.curves(SimpleNamespace(rows=[])), "no epoch"),
-        (lambda: pictures.image_grid(torch.rand(2, 4, 8, 8)), "1 or 3 channels"),
-        (lambda: pictures.image_grid(torch.rand(2, 3, 8, 8), ["one"]), "2 titles"),
         (lambda: pictures.image_grid(torch.rand(0, 3, 8, 8)), "no image"),
         (lambda: pictures.filters(nn.Conv2d(6, 16, 5)), r"weight\[:, :1\]"),
-        (lambda: pictures.feature_maps({"fc": torch.randn(10)}), "fc: an output of"),
+        (lambda: pictures.feature_maps({"fc": torch.randn(10)}), "fc: .*no maps"),
         (lambda: pictures.confusion(*logits_of(3, 9), "ab"), "2 class names"),
     ],
 )

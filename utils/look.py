@@ -110,7 +110,11 @@ def trace(
             model(torch.empty(1, *shape, device="meta"))
     except (RuntimeError, ValueError, NotImplementedError, IndexError) as error:
         module, _, inputs = running[-1]
-        raise CourseError(_misfit(names[module], module, inputs, error)) from error
+        raise CourseError(
+            f"Layer {names[module]} ({type(module).__name__}) got an input of shape"
+            f" {_shape(inputs)}: {error} The layer has {module.extra_repr()}. Give the"
+            " shape of one example, (C, H, W), or change the layer."
+        ) from error
     parameters = sum(p.numel() for p in model.parameters())
     return calls, parameters, counter.get_total_flops() // 2
 
@@ -132,29 +136,15 @@ def _at_depth(module: nn.Module, depth: float) -> Iterator[nn.Module]:
         yield from _at_depth(child, depth - (not isinstance(child, lists)))
 
 
-def _misfit(name: str, module: nn.Module, inputs: object, error: Exception) -> str:
-    keys = ("in_channels", "in_features", "num_features")
-    wanted = [f"{key}={getattr(module, key)}" for key in keys if hasattr(module, key)]
-    got = " and expects ".join([str(_shape(inputs)), *wanted])
-    return (
-        f"Layer {name} ({type(module).__name__}) got an input of shape {got}: {error}"
-        " Give the shape of one example, (C, H, W), or change this layer."
-    )
-
-
-def _shape(value: object) -> Shape:
+def _shape(value: Any) -> Shape:
     """The shape of a tensor, or of the first one in a tuple."""
-    while isinstance(value, (tuple, list)) and value:
-        value = value[0]
-    return tuple(value.shape) if isinstance(value, Tensor) else ()
+    first = value[0] if isinstance(value, (tuple, list)) else value
+    return tuple(getattr(first, "shape", ()))
 
 
 def receptive_field(layers: nn.Module | Iterable[nn.Module]) -> int:
-    """Side of the square of input pixels that one value after these layers sees.
-
-    A kernel of side k adds (k - 1) steps; a step is the product of the strides before.
-    """
-    side, step = 1, 1
+    """Side of the square of input pixels that one value after these layers sees."""
+    side, step = 1, 1  # a step is the product of the strides before
     chain = [layers] if isinstance(layers, nn.Module) else layers
     for layer in (module for top in chain for module in top.modules()):
         kind = type(layer).__name__
@@ -162,11 +152,9 @@ def receptive_field(layers: nn.Module | Iterable[nn.Module]) -> int:
             raise CourseError(f"{kind} sees the whole image: stop before it.")
         if hasattr(layer, "kernel_size"):
             sizes = layer.kernel_size, layer.stride, getattr(layer, "dilation", 1)
-            kernel, stride, dilation = (
-                s[0] if isinstance(s, tuple) else s for s in sizes
-            )
-            side += (kernel - 1) * dilation * step
-            step *= stride
+            k, s, d = (n[0] if isinstance(n, tuple) else n for n in sizes)
+            side += (k - 1) * d * step
+            step *= s
     return side
 
 
@@ -199,8 +187,7 @@ def feature_maps(
 ) -> dict[str, Tensor]:
     """Name -> what the layer puts out for an image, in eval mode, on the CPU.
 
-    One image (C, H, W) or a batch (N, C, H, W), normalised as in training; the layers
-    are all convolutions by default.
+    One image (C, H, W) or a batch (N, C, H, W); by default of all convolutions.
     """
     if layers is None:
         layers = [n for n, m in model.named_modules() if isinstance(m, nn.Conv2d)]
@@ -237,7 +224,8 @@ def grad_cam(model: nn.Module, images: Tensor, target: Any = None) -> Tensor:
         classes = torch.as_tensor(logits.argmax(1) if target is None else target)
         classes = classes.to(logits.device).long().expand(len(logits))
         scores = logits.gather(1, classes[:, None])
-        found = [o for o in outputs.values() if math.prod(_shape(o)[2:]) > 1]
+        maps = [o for o in outputs.values() if len(_shape(o)) == 4]
+        found = [some for some in maps if some[0, 0].numel() > 1]
         if not found:
             raise CourseError("No layer gives maps of more than one place.")
         [slopes] = torch.autograd.grad(scores.sum(), found[-1])
@@ -248,10 +236,7 @@ def grad_cam(model: nn.Module, images: Tensor, target: Any = None) -> Tensor:
 
 
 def most_wrong(logits: Tensor, labels: Tensor, n: int = 16) -> tuple[Tensor, ...]:
-    """The n mistakes that logits (N, K) were most confident of, the worst first.
-
-    Indices of the examples, predicted classes, and confidences as fractions.
-    """
+    """Indices, predicted classes and confidences of the n most confident mistakes."""
     confidence, predicted = logits.softmax(dim=1).max(dim=1)
     wrong = (predicted != labels).nonzero().flatten()
     indices = wrong[confidence[wrong].argsort(descending=True, stable=True)[:n]]
@@ -261,8 +246,7 @@ def most_wrong(logits: Tensor, labels: Tensor, n: int = 16) -> tuple[Tensor, ...
 def embedding(features: Tensor, method: str = "pca", *, seed: int = 0) -> Tensor:
     """The examples as points (N, 2) in the plane, near where features are alike.
 
-    "pca" takes the two directions of largest variance; "tsne" keeps neighbours
-    together, and its distances between groups mean nothing.
+    "pca" or "tsne": there distances between groups mean nothing.
     """
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE

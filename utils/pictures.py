@@ -56,8 +56,7 @@ def filters(
 ) -> Axes:
     """Show the kernels of a first convolution, or its weights (C_out, C_in, H, W).
 
-    With one input channel red is positive, blue negative, white 0; with three the
-    kernel is shown in colour, with 0 as middle grey.
+    Of one channel red is positive, blue negative; of three 0 is middle grey.
     """
     weight = weights if isinstance(weights, Tensor) else weights.weight
     if weight.shape[1] not in (1, 3):
@@ -72,20 +71,17 @@ def filters(
 def feature_maps(maps: Mapping[str, Tensor], *, title: str | None = None) -> Axes:
     """Show what layers put out for an image, as `look.feature_maps` gives it.
 
-    A row for each layer, its first eight channels of (C, H, W), dark for the layer's
-    smallest value and bright for its largest.
+    A row for each layer, its first eight channels of (C, H, W), on one scale.
     """
-    margin = 1.0
-    side = (WIDTH - margin) / 8
+    side = (WIDTH - 1) / 8  # an inch at the left is for the names
     ax, top = _canvas(len(maps) * side, title)
     for row, (name, layer) in enumerate(maps.items()):
         if layer.dim() != 3:
             raise CourseError(f"{name}: {tuple(layer.shape)} are no maps (C, H, W).")
         y = top - (row + 1) * side
         norm = Normalize(layer.min(), layer.max())
-        for column, channel in enumerate(layer[:8].detach().float().cpu().numpy()):
-            cell = margin + column * side, y, side, side
-            _place(ax, channel, cell, norm, "viridis")
+        for column, channel in enumerate(layer[:8].numpy()):
+            _place(ax, channel, (1 + column * side, y, side, side), norm, "viridis")
         size = "×".join(map(str, layer.shape))
         ax.text(0.03, y + side / 2, f"{name}\n{size}", va="center", fontsize=10)
     return ax
@@ -100,13 +96,17 @@ def confusion(
         raise CourseError(f"{size} class names do not fit logits {[*logits.shape]}.")
     pairs = labels.cpu().long() * size + logits.argmax(1).cpu()
     counts = torch.bincount(pairs, minlength=size**2).view(size, size).numpy()
-    examples = counts.sum(1, keepdims=True)
-    percent = 100 * counts / np.maximum(examples, 1)
+    percent = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
     _, ax = plt.subplots(figsize=(WIDTH, min(3.5, 1.6 + 0.42 * size)))
     # White for 0: most cells are empty, and the mistakes should stand out.
     ax.imshow(percent, vmin=0, vmax=100, cmap="Blues", aspect="auto")
-    _write_cells(ax, counts, percent)
-    rows = [f"{name} ({n})" for name, n in zip(classes, examples[:, 0], strict=True)]
+    for row, column in np.argwhere(counts):
+        value = percent[row, column]
+        text = f"{value:.0f}" if value >= 0.95 else "<1"
+        text = f"{value:.1f} %\n({counts[row, column]})" if size <= 4 else text
+        style = {"fontsize": 10, "color": "white" if value > 55 else "black"}
+        ax.text(column, row, text, ha="center", va="center", **style)
+    rows = [f"{name} ({n})" for name, n in zip(classes, counts.sum(1), strict=True)]
     ax.set_yticks(range(size), rows, parse_math=False)
     long = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
     turned = long if sum(map(len, classes)) > 48 else {}
@@ -118,19 +118,6 @@ def confusion(
     right = f"{100 * counts.trace() / max(counts.sum(), 1):.1f} % of {counts.sum():,}"
     ax.set_title(title or f"{right} right; cells in % of a row")
     return ax
-
-
-def _write_cells(ax: Axes, counts: np.ndarray, percent: np.ndarray) -> None:
-    """Write the percentage into cells that are not empty; with room the count too."""
-    for (row, column), count in np.ndenumerate(counts):
-        if count:
-            value = percent[row, column]
-            text = f"{value:.0f}" if value >= 0.95 else "<1"
-            if len(counts) <= 4:
-                text = f"{value:.1f} %\n({count})"
-            middle = {"ha": "center", "va": "center", "fontsize": 10}
-            middle["color"] = "white" if value > 55 else "black"
-            ax.text(column, row, text, **middle)
 
 
 def _picture(image: Any, vmin: float | None, vmax: float | None) -> np.ndarray:
@@ -174,8 +161,7 @@ def _grid(
     texts, size = _wrapped(titles or [""] * len(pictures), width - GAP)
     head = LINE * max(t.count("\n") + bool(t) for t in texts)
     ax, top = _canvas(math.ceil(len(pictures) / columns) * (height + head), title)
-    words = {"ha": "center", "va": "bottom", "fontsize": size}
-    words["parse_math"] = False  # a class may be called $x$
+    words = {"ha": "center", "va": "bottom", "fontsize": size, "parse_math": False}
     for i, (picture, text) in enumerate(zip(pictures, texts, strict=True)):
         row, column = divmod(i, columns)
         x, y = column * width, top - (row + 1) * (height + head)
@@ -237,9 +223,7 @@ def scatter(
     for i, name in enumerate(classes):
         style = {"color": colors[i % 10], "marker": markers[i % 10], "label": name}
         ax.scatter(*points[labels == i].T, s=14, **style, **edge)
-    ax.set(xticks=[], yticks=[])
-    ax.grid(False)
-    ax.spines[:].set_visible(False)
+    ax.axis("off")
     fig.legend(loc="outside right center", markerscale=1.6)
     headline(fig, title)
     return ax

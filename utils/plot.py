@@ -78,9 +78,8 @@ def curves(
     """
     runs = _runs(history)
     compared = split if isinstance(history, Mapping) and not panels else None
-    kinds = list(UNITS) if metric == "both" else [metric]
     shown = [{label: run} for label, run in runs.items()] if panels else [runs]
-    plots = [(kind, some) for kind in kinds for some in shown]
+    plots = [(k, some) for k in UNITS if metric in (k, "both") for some in shown]
     axes = plt.subplots(1, len(plots), squeeze=False, sharey=panels)[1][0]
     papers = paper if isinstance(paper, Mapping) else {"accuracy": paper}
     ends = []
@@ -163,7 +162,7 @@ def _mark(ax: Axes, seeds: list[Rows], kind: str, *, brief: bool) -> None:
     if not brief:
         ax.axvline(epoch, color=HIGHLIGHT, linewidth=0.8, linestyle=":")
         shown = f"{value:.1f} %" if kind == "accuracy" else f"{value:.3f} nats"
-        words = f"best: epoch {epoch:.0f}, {shown}"
+        words = f"best: epoch {epoch}, {shown}"
         ax.set_title(words, fontsize=10, color=ink(HIGHLIGHT), loc="right")
 
 
@@ -276,8 +275,8 @@ def spread(
     for i, seeds in enumerate(rows.values()):
         ax.plot(seeds, [i] * len(seeds), "o", color=TRAIN, ms=6, mfc="none")
         ax.plot(seeds.mean(), i, "D", color=TRAIN, ms=7)
-        at = {"xycoords": ("axes fraction", "data")}
-        ax.annotate(f"{seeds.mean():.1f}", (1, i), (7, 0), **BESIDE, **at)
+        at = ("axes fraction", "data")
+        ax.annotate(f"{seeds.mean():.1f}", (1, i), (7, 0), at, **BESIDE)
     ax.margins(x=0.12)
     return ax
 

@@ -752,7 +752,7 @@ where = {f"stage3.inception3b.{name}": name for name in names}
 maps = look.feature_maps(model, images[3], list(where))
 named = {where[name].removeprefix("branch_"): m for name, m in maps.items()}
 title = f"Module 3b looks at a {photos.classes[labels[3]]}: which rows show edges?"
-pictures.feature_maps(named, columns=8, title=title);
+pictures.feature_maps(named, title=title);
 
 # %% [markdown]
 # Many 1 × 1 and 3 × 3 maps show fine lines; those of the 5 × 5 and pooling branches

@@ -97,7 +97,7 @@ HOSTILE = "<script>alert('cat')</script>"
 
 def test_names_with_html_in_them_are_shown_as_they_are(tmp_path):
     rows = [(HOSTILE, HOSTILE, "1", "1"), ("total", "", "1", "1")]
-    shown = [Table(rows, 1, 1)._repr_html_()]
+    shown = [Table(rows)._repr_html_()]
     made = leaderboard.read(next(leaderboard.RESULTS.glob("*.json")))
     made["model"]["name"] = made["machine"]["device"] = HOSTILE
     shown.append(leaderboard.Table([leaderboard.Row((made,))])._repr_html_())
