@@ -102,11 +102,12 @@ def batch_arrows(loss_of: Loss, batches: Tensor, *, at: tuple[float, float]) -> 
         at: the two parameters.
     """
     _, ax = plt.subplots(figsize=(7, 3.6))
-    _landscape(ax, loss_of, (-0.5, 4.5), (-4.5, 0.5))
+    _landscape(ax, loss_of, (at[0] - 1.5, at[0] + 1.5), (at[1] - 1.2, at[1] + 1.2))
     whole, *parts = [_gradient(loss_of, at, rows) for rows in (slice(None), *batches)]
+    longest = max(float(gradient.norm()) for gradient in parts)
     for gradient in parts:
-        _arrow(ax, at, gradient, TRAIN, 1.0)
-    _arrow(ax, at, whole, VALIDATION, 3.0)
+        _arrow(ax, at, gradient / longest, TRAIN, 1.0)
+    _arrow(ax, at, whole / longest, VALIDATION, 3.0)
     cosines = [float(F.cosine_similarity(g, whole, dim=0)) for g in parts]
     downhill = sum(cosine > 0 for cosine in cosines)
     ax.set_title(
@@ -195,7 +196,7 @@ def _gradient(loss_of: Loss, at: tuple[float, float], rows: Tensor | slice) -> T
 def _arrow(
     ax: Axes, at: tuple[float, float], gradient: Tensor, color: str, width: float
 ) -> None:
-    tip = (at[0] - 2 * float(gradient[0]), at[1] - 2 * float(gradient[1]))
+    tip = (at[0] - float(gradient[0]), at[1] - float(gradient[1]))
     arrow = {"arrowstyle": "-|>", "color": color, "lw": width, "shrinkA": 0}
     ax.annotate("", tip, at, arrowprops=arrow)
 

@@ -484,9 +484,10 @@ for _ in range(3):
 learning.descents(loss_at, weights, start=-1.0, rates=(0.1, 2.0, 16.0), steps=8);
 
 # %% [markdown]
-# Too small, and we wait for nothing. Too large, and a step jumps over the valley to where
-# the loss is higher than before. The learning rate is the first thing to look at when a
-# network does not learn.
+# With the smallest rate, eight steps bring little. With the largest, the first step jumps
+# over the valley, and the others come back slowly from the far side, where the curve is
+# flat; a still larger one would leave the picture. The learning rate is the first thing
+# to check when a network does not learn.
 
 # %% [markdown] slide="slide"
 # ## Two layers: slopes multiply
