@@ -327,7 +327,7 @@ diagrams.beside(before, "maximum", after[0], "mean", after[1])
 # alt: Four activations from -4 to 4, each with its slope dashed. The slopes of sigmoid
 # alt: and tanh fall to zero on both sides, that of ReLU is zero on the left, that of
 # alt: leaky ReLU nowhere.
-learning.activations()
+learning.activations();
 
 # %% check=True
 x = torch.tensor([-4.0, -1.0, 1.0, 4.0], requires_grad=True)

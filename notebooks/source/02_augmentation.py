@@ -955,13 +955,15 @@ for name in recipes:
     final.append(torch.tensor(rights))
     print(f"{name:14} {final[-1].mean():.1%} ± {100 * final[-1].std():.1f}")
 plain, augmented = (values.mean() for values in final)
-bought = f"{100 * (augmented - plain):+.1f} points (mean of {len(seeds)} seeds)"
-print(f"{few} {photos.test.kind}: crop and flip bring {bought}")
 as_is, lying = (accuracy(upright, tests[t]) for t in ("as they are", "turned by 90°"))
-run.headline(
-    f"crop and flip make {2 * 9**2} views of one image and keep its label; turned by"
-    f" 90°, {lying:.0%} of new digits are read, upright {as_is:.0%} ({digits.val.name})"
+measured = (
+    f"{few} photographs: {plain:.1%} as they are, {augmented:.1%} with crop and flip,"
+    f" {100 * (augmented - plain):+.1f} points (mean of {len(seeds)} seeds)"
 )
+counted = f"crop and flip make {2 * 9**2} views of one image; turned by 90°,"
+counted += f" {lying:.0%} of new digits are read, upright {as_is:.0%}"
+counted += f" ({digits.val.name})"
+run.headline(course.pick(tiny=counted, small=measured, full=measured))
 
 # %% [markdown] slide="fragment"
 # The gain is more than two standard errors, and needed no new label. It needed time,

@@ -989,11 +989,15 @@ print(f"ten crops save {saved:.0%} of the errors; in the paper {1 - 9.15 / 10.07
 print(f"{parameters:,}: {theirs / parameters:.1f} times fewer than AlexNet, not 12")
 saved, spent = in_alex[1] - in_google[1], in_google[0] - in_alex[0]
 print(f"linear layers save {saved:,}; convolutions take {spent:,} more")
-run.headline(
-    f"{parameters:,} parameters, {theirs / parameters:.1f} times fewer than AlexNet"
-    f" (paper: 12): linear layers save {saved / 1e6:.1f} million, convolutions take"
-    f" {spent / 1e6:.1f} million more"
+counted = f"{parameters:,} parameters, {theirs / parameters:.1f} times fewer than"
+counted += " AlexNet (paper: 12)"
+measured = (
+    f"{counted}; width {width:g} reads {1 - errors['whole image']:.1%} of"
+    f" CIFAR-10's test images, {1 - errors['ten crops']:.1%} with ten crops"
 )
+counted += f": linear layers save {saved / 1e6:.1f} million, convolutions"
+counted += f" take {spent / 1e6:.1f} million more"
+run.headline(course.pick(tiny=counted, small=measured, full=measured))
 
 # %% [markdown]
 # The end of the network saves the parameters: an average and one linear layer replace
