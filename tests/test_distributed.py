@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -203,7 +204,7 @@ def disturbed(act: Any, folder: Path, *words: str) -> tuple[str, int, float]:
         lines = []
         for line in run.stdout:
             lines.append(line)
-            if " epoch    2/" in line:
+            if re.search(r" epoch +2/", line):
                 act(run)
                 begin = time.monotonic()
         status = run.wait()
