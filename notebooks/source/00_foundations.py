@@ -550,7 +550,7 @@ def loss_of(parameters, rows=slice(None)):
 
 batches = torch.randint(256, (20, 16), generator=torch.Generator().manual_seed(0))
 
-# %%
+# %% slide="subslide"
 # alt: Lines of equal loss over weight and bias, an oblong valley; from one point on its
 # alt: slope a thick arrow downhill, and twenty thin ones that spread around it.
 learning.batch_arrows(loss_of, batches, at=(1.0, -1.0));

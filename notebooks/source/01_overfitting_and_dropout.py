@@ -133,7 +133,7 @@ def mlp(*sizes):
         layers += [nn.Linear(inputs, outputs), nn.ReLU()]
     return nn.Sequential(*layers[:-1])  # no ReLU behind the logits
 
-# %% [markdown]
+# %% [markdown] slide="subslide"
 # Three hidden layers of 200, 100 and 50 units. How many parameters has the first one,
 # with 784 pixels as input and one bias for each output?
 
@@ -364,7 +364,7 @@ lowest = min(overfit.rows, key=lambda row: row["val_loss"])["epoch"]
 title = f"The validation loss is lowest in epoch {lowest}. And then?"
 plot.curves(overfit, title=title);
 
-# %%
+# %% slide="subslide"
 def mistakes(model):
     """Accuracy on the validation set, and the mean probability of a wrong answer."""
     logits, labels = predict(model, val_loader)
