@@ -62,8 +62,14 @@ def make_place(path: Path) -> None:
         CourseError: its folder takes no files, or what is there is no regular file.
     """
     make_folder(path.parent)
-    if path.exists() and not path.is_file():
-        raise CourseError(f"{str(path)!r} is no regular file: name another one.")
+    try:
+        other = path.exists() and not path.is_file()
+    except OSError as error:  # such as a name that is too long
+        why = f"cannot be written ({error.strerror}): name another one"
+        raise CourseError(f"{files.shown(str(path))} {why}.") from error
+    if other:
+        why = "cannot be written: there is no regular file. Name another one"
+        raise CourseError(f"{files.shown(str(path))} {why}.")
 
 
 def make_folder(path: Path) -> None:

@@ -149,7 +149,7 @@ def test_it_goes_on_from_a_checkpoint(tmp_path):
         ("--resume", "add --checkpoint FILE"),
         ("--half", "add --save FILE"),
         ("--freeze", "add --weights imagenet"),
-        ("--weights cifar10", "no weights of 'lenet5'"),
+        ("--weights cifar10", "Of 'lenet5' there are no weights"),
         ("--weights imagenet --set width=2", "--weights brings a built one"),
         ("--weights imagenet --freeze --augment flip", "no --augment"),
         ("--size 32", "--size is for photos"),

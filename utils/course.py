@@ -67,14 +67,14 @@ def data_dir() -> Path:
     """The folder of the data sets: `CNN_COURSE_DATA`, or `data/` of the course."""
     # Windows' `set NAME="D:\data"` makes the quotes a part of the value.
     named = os.environ.get("CNN_COURSE_DATA", "").strip().strip("\"'")
-    folder = expanded(named or ROOT / "data")
+    folder = expanded(named or ROOT / "data", "CNN_COURSE_DATA: " if named else "")
     if named and not folder.is_dir():
         cure = "Create it or correct the path; unset, the course uses its own data/."
         raise CourseError(f"CNN_COURSE_DATA does not exist: {str(folder)!r}. {cure}")
     return folder
 
 
-def expanded(path: str | Path) -> Path:
+def expanded(path: str | Path, what: str = "") -> Path:
     """A path without `~`, there or not; a `CourseError` if it is closed to us."""
     try:
         path = Path(path).expanduser()
@@ -82,8 +82,9 @@ def expanded(path: str | Path) -> Path:
     except (FileNotFoundError, NotADirectoryError):
         pass  # who needs it says so
     except (OSError, RuntimeError, ValueError) as error:
-        why = f"{getattr(error, 'strerror', None) or error}: correct the path."
-        raise CourseError(f"{str(path)!r} cannot be looked into: {why}") from error
+        why = getattr(error, "strerror", None) or error
+        text = f"{what}{str(path)!r} cannot be looked into: {why}: correct the path."
+        raise CourseError(text) from error
     return path
 
 
