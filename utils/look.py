@@ -18,6 +18,7 @@ from utils.course import CourseError
 
 Shape = tuple[int, ...]
 HEAD = ("layer", "output", "parameters", "multiply-adds")
+SIDES = ("left", "left", "right", "right")
 
 
 class Call(NamedTuple):
@@ -43,13 +44,17 @@ class Table(NamedTuple):
         return "\n".join([text[0], rule, *text[1:-1], rule, text[-1]])
 
     def _repr_html_(self) -> str:
-        rows = ""
-        for line in [HEAD, *self.rows]:
-            tag = "th" if line in (HEAD, self.rows[-1]) else "td"
-            sides = zip(("left", "left", "right", "right"), line, strict=True)
-            cells = (f'<{tag} style="text-align: {s}">{escape(t)}' for s, t in sides)
-            rows += f"<tr>{''.join(cells)}</tr>"
-        return f"<table>{rows}</table>"
+        def line(tag: str, cells: Sequence[str], style: str = "") -> str:
+            inner = "".join(
+                f'<{tag} style="text-align: {side}{style}">{escape(cell)}</{tag}>'
+                for cell, side in zip(cells, SIDES, strict=True)
+            )
+            return f"<tr>{inner}</tr>"
+
+        body = "".join(line("td", row) for row in self.rows[:-1])
+        total = line("td", self.rows[-1], "; font-weight: bold")
+        head = line("th", HEAD)
+        return f"<table><thead>{head}</thead><tbody>{body}{total}</tbody></table>"
 
 
 def shape_table(model: nn.Module, shape: Shape, *, depth: int | None = None) -> Table:
