@@ -307,6 +307,15 @@ def test_schedules_follow_torchs() -> None:
         assert len(rates(name, epochs=1)) == 1
 
 
+def test_plateau_watches_the_accuracy_not_the_loss() -> None:
+    optimizer = SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
+    scheduler = recipe.make_scheduler("plateau", optimizer, 9, [])
+    for epoch in range(9):  # overconfident: more images right, at a higher loss
+        row = {"val_accuracy": 0.1 * epoch, "val_loss": 1.0 + epoch}
+        recipe.step_epoch(scheduler, row)
+    assert optimizer.param_groups[0]["lr"] == 0.1
+
+
 def test_plateau_divides_by_ten_when_validation_stalls() -> None:
     # all validation labels are class 0 and the model is sure of it: accuracy stays 1
     model = linear()
