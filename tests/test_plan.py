@@ -72,15 +72,21 @@ def test_a_killed_plan_goes_on_bit_for_bit_and_alone(tmp_path, how):
     run = digits(epochs=6)
     with begin(tmp_path, run) as first:
         wait_for_epoch(tmp_path, 2)
-        with begin(tmp_path, run) as second:
-            assert "Another plan is running" in second.communicate(timeout=60)[0]
-        assert second.returncode == 2
         first.send_signal(how)
     state = tmp_path / "work" / "digits-seed0.pt"
     stopped = state.stat().st_mtime_ns
     time.sleep(1.5)  # whoever went on would write three times by now
     assert state.stat().st_mtime_ns - stopped < 1e9
+    stopped, deadline = state.stat().st_mtime_ns, time.monotonic() + 120
     with begin(tmp_path, run) as again:
+        while state.stat().st_mtime_ns == stopped:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        again.send_signal(signal.SIGSTOP)  # or it may be done before the other begins
+        with begin(tmp_path, run) as second:
+            assert "Another plan is running" in second.communicate(timeout=60)[0]
+        assert second.returncode == 2
+        again.send_signal(signal.SIGCONT)
         assert again.wait(timeout=120) == 0, again.communicate()
     with begin(tmp_path / "whole", run) as undisturbed:
         assert undisturbed.wait(timeout=120) == 0
