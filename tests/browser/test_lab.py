@@ -14,7 +14,8 @@ from labserver import DIRECT, assert_private, jupyterlab
 from utils.course import ROOT
 
 LECTURES = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-NEEDED = ("notebooks", "utils", "teaching", "experiments", "tools", "data/weights")
+NEEDED = ("notebooks", "utils", "teaching", "experiments", "tools")
+NEEDED += ("data/weights", "data/stand-ins")
 NEEDED += ("results", "pyproject.toml")
 FEW = ("04_vgg",)  # what CI opens: it has a slider
 # The empty request waits in the kernel's queue behind all cells.
