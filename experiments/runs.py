@@ -63,12 +63,12 @@ BATCHNORM = [
 KERNELS = [
     run(
         f"kernels-{sizes.replace(',', '-')}",
-        f"--model kernel_net --set kernels=({sizes},) --epochs 8",
+        f"--model kernel_net --set kernels=({sizes},) --epochs 4",
         minutes,
         "kernels",
         "04",
     )
-    for sizes, minutes in {"3": 10, "3,3": 28, "5": 19, "3,3,3": 44, "7": 35}.items()
+    for sizes, minutes in {"3": 5, "3,3": 14, "5": 10, "3,3,3": 22, "7": 18}.items()
 ]
 
 SMALL = [
@@ -143,5 +143,5 @@ SPEEDRUN = [
     ),
 ]
 
-PLAN = [*BATCHNORM, *SMALL, *SPEEDRUN[:1], *DEPTH[:2], *KERNELS, *DEGRADATION]
-PLAN += [*DEPTH[2:], *GOOGLENET, *SPEEDRUN[1:]]
+PLAN = [*BATCHNORM, *SMALL[:1], *SPEEDRUN[:1], *KERNELS, *DEPTH[:2], *SMALL[1:]]
+PLAN += [*DEGRADATION, *DEPTH[2:], *GOOGLENET, *SPEEDRUN[1:]]
