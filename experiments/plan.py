@@ -232,8 +232,8 @@ def carry_out(runs: Sequence[Run], processes: int, precision: str) -> list[Job]:
                 running[job] = start(job, precision)
             time.sleep(0.2)
             for job in [job for job in running if running[job].poll() is not None]:
-                status = running.pop(job).returncode
-                if status or not job.record.exists():
+                running.pop(job)
+                if not job.record.exists():  # that a run diverged is a result
                     failed.append(job)
                     print(f"{job.name} failed: {last_line(job)}", file=sys.stderr)
                     if shutil.disk_usage(WORK).free < FREE:
@@ -259,8 +259,9 @@ def last_line(job: Job) -> str:
 def minutes(run: Run, precision: str) -> float:
     """How long one seed takes: as those in results/ took, or else as it is declared."""
     found = [record.read(job.record) for job in jobs([run]) if job.record.exists()]
-    if found:
-        return mean(made["processor_seconds"] for made in found) / 60
+    took = [made["processor_seconds"] for made in found if "diverged" not in made]
+    if took:
+        return mean(took) / 60
     return run.minutes / (1 if precision == "float32" else SLOWER)
 
 

@@ -148,6 +148,16 @@ def test_a_run_that_fails_is_named_and_the_others_go_on(rooms, monkeypatch, caps
     assert [file.name for file in plan.RESULTS.iterdir()] == ["sound-seed0.json"]
 
 
+def test_a_run_that_diverges_is_a_result(rooms, monkeypatch, capsys):
+    monkeypatch.setattr(plan, "PLAN", [digits(seeds=(0, 1), more="--lr 1e30")])
+    assert plan.main([]) == 0
+    said = capsys.readouterr()
+    assert "2 of 2 runs are done" in said.out
+    assert not said.err
+    for file in plan.RESULTS.iterdir():
+        assert "not finite" in record.read(file)["diverged"]
+
+
 @pytest.mark.parametrize("native", [("float32",), ("float32", "bfloat16")])
 def test_the_minutes_left_are_those_of_this_processor(
     native, rooms, monkeypatch, capsys

@@ -1,0 +1,171 @@
+"""Runs that the course keeps: read from results/, for the figures of a lecture."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from html import escape
+from itertools import accumulate
+from math import hypot, sqrt
+from statistics import mean, stdev
+from typing import Any, NamedTuple
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+
+from utils import course, plot
+from utils.course import CourseError
+from utils.history import History
+
+RESULTS = course.ROOT / "results"
+
+
+def records(name: str) -> list[dict[str, Any]]:
+    """The records of a run, one a seed, in the order of the seeds.
+
+    Raises:
+        CourseError: no such run is kept.
+    """
+    paths = sorted(RESULTS.glob(f"{name}-seed[0-9]*.json"))
+    if not paths:
+        there = sorted({path.stem.rpartition("-seed")[0] for path in found()})
+        raise CourseError(f"No run {name!r} is kept; there are: {', '.join(there)}.")
+    runs = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    return sorted(runs, key=lambda run: run["seed"])
+
+
+def found() -> list[Any]:
+    """The files of all kept runs."""
+    return list(RESULTS.glob("*-seed[0-9]*.json"))
+
+
+def runs(name: str) -> list[History]:
+    """The histories of a run, one a seed: `plot.curves` draws them as one band.
+
+    A seed whose loss became infinite has none.
+    """
+    whole = [run for run in records(name) if "diverged" not in run]
+    return [History(name, run["history"]["rows"]) for run in whole]
+
+
+def test_accuracy(name: str) -> list[float]:
+    """The test accuracy of each seed, as fractions.
+
+    A seed whose loss became infinite reads no image: it counts as a guess.
+    """
+    seeds = records(name)
+    return [run.get("test_accuracy", 1 / len(run["data"]["classes"])) for run in seeds]
+
+
+def cost(run: dict[str, Any]) -> float:
+    """The minutes that a processor worked for a run; in older records, a clock's."""
+    return (run.get("processor_seconds") or run["seconds"]) / 60
+
+
+def caption(name: str) -> str:
+    """With which command a run was made, how often, and what it cost."""
+    seeds = records(name)
+    words = seeds[0]["command"].split(" --name ")[0].split(" --out ")[0]
+    count = f"{len(seeds)} seed{'s' * (len(seeds) > 1)}"
+    spent = [cost(run) for run in seeds if "diverged" not in run]
+    if not spent:
+        return f"{words}: {count}, whose loss became infinite"
+    return f"{words}: {count}, {mean(spent):,.1f} processor minutes each"
+
+
+class Difference(NamedTuple):
+    """Two runs' test accuracies, the second minus the first, in percentage points."""
+
+    points: float
+    error: float  # standard error, over seeds and over test examples
+
+    def __repr__(self) -> str:
+        sure = "more" if abs(self.points) > 2 * self.error else "less"
+        return (
+            f"{self.points:+.1f} ± {self.error:.1f} points"
+            f" ({sure} than twice the standard error)"
+        )
+
+
+def difference(first: str, second: str) -> Difference:
+    """How much better the second run is on the test set, with its standard error.
+
+    Seeds count as independent, and so do the two networks' mistakes. They share test
+    images, on which both tend to err, so the error is rather too large than too small.
+    """
+    pair = [test_accuracy(name) for name in (first, second)]
+    sizes = [records(name)[0]["data"]["test"] for name in (first, second)]
+    seeds = [stdev(a) / sqrt(len(a)) if len(a) > 1 else 0 for a in pair]
+    p = [mean(a) for a in pair]
+    examples = [sqrt(a * (1 - a) / n) for a, n in zip(p, sizes, strict=True)]
+    return Difference(100 * (p[1] - p[0]), 100 * hypot(*seeds, *examples))
+
+
+class Scoreboard(NamedTuple):
+    """Networks side by side: what they cost, and how well they read the test set."""
+
+    rows: tuple[tuple[str, ...], ...]
+
+    def __repr__(self) -> str:
+        lines = [COLUMNS, *self.rows]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        return "\n".join("  ".join(map(str.rjust, row, widths)) for row in lines)
+
+    def _repr_html_(self) -> str:
+        def line(tag: str, row: tuple[str, ...]) -> str:
+            cells = "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in row)
+            return f"<tr>{cells}</tr>"
+
+        body = "".join(line("td", row) for row in self.rows)
+        head = line("th", COLUMNS)
+        return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>"
+
+
+COLUMNS = ("network", "parameters", "multiply-adds", "epochs", "processor minutes")
+COLUMNS += ("test accuracy",)
+
+
+def scoreboard(names: Mapping[str, str]) -> Scoreboard:
+    """A table of kept runs, {what the table calls it: the run's name}.
+
+    The accuracy is the mean over seeds, in percent, with their standard deviation.
+    """
+    return Scoreboard(tuple(row(label, records(name)) for label, name in names.items()))
+
+
+def row(label: str, seeds: list[dict[str, Any]]) -> tuple[str, ...]:
+    """A run's line of the scoreboard."""
+    model, accuracies = seeds[0]["model"], [100 * run["test_accuracy"] for run in seeds]
+    spread = f" ± {stdev(accuracies):.1f}" if len(seeds) > 1 else ""
+    return (
+        label,
+        f"{model['parameters']:,}",
+        f"{model['multiply_adds']:,}",
+        f"{len(seeds[0]['history']['rows'])}",
+        f"{mean(map(cost, seeds)):,.1f}",
+        f"{mean(accuracies):.1f}{spread} %",
+    )
+
+
+def by_minute(names: Mapping[str, str], *, title: str | None = None) -> Axes:
+    """Validation accuracy against processor minutes, a line a kept run's first seed.
+
+    Args:
+        names: {what the figure calls it: the run's name}.
+    """
+    _, ax = plt.subplots()
+    ends = []
+    for i, (label, name) in enumerate(names.items()):
+        run = records(name)[0]
+        rows = run["history"]["rows"]
+        total = sum(one["seconds"] for one in rows)
+        passed = accumulate(one["seconds"] for one in rows)
+        x = [cost(run) * seconds / total for seconds in passed]
+        y = [100 * one["val_accuracy"] for one in rows]
+        color = plot.color_of(label, i)
+        ax.plot(x, y, color=color)
+        ends.append((x[-1], y[-1], label, color))
+    ax.set(xlabel="processor minutes", ylabel="validation accuracy (%)", xscale="log")
+    plot.headline(ax.figure, title)
+    plot.label_ends(ax, ends)
+    return ax
