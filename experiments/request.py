@@ -8,6 +8,7 @@ import inspect
 import math
 import os
 import shlex
+from collections import ChainMap
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,15 +21,14 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from experiments import record, torchrun
 from experiments.muon import Muon
-from experiments.trivial import trivial_augment
-from utils import augment, course, data, files, recipe
+from experiments.networks import OWN, whiten
+from experiments.trivial import AlternatingFlip, trivial_augment
+from utils import augment, course, data, files, models, recipe
 from utils.course import CourseError
 from utils.data import ImageSet, Splits
 from utils.look import features
-from utils.models import MODELS, build
 from utils.models.googlenet import GoogLeNet, googlenet_loss
 from utils.models.pretrained import SOURCES, Transfer, Weights
-from utils.models.speedrun import whiten
 
 ABOUT = """\
 Train a network of the course on a data set. It is measured on the validation set
@@ -43,6 +43,7 @@ examples:
   python -m experiments.train --model squeezenet1_1 --data ~/photos --weights imagenet
   torchrun --nproc-per-node=2 -m experiments.train --model resnet20 --data cifar10
 """
+MODELS = ChainMap(OWN, models.MODELS)
 # The least that a number may be, and what it must stay below: torch's and NumPy's ends.
 RANGES: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("images", "epochs", "batch_size"), (1, 2**31)),
@@ -56,7 +57,7 @@ AUGMENTATIONS: dict[str, Callable[[int], Callable]] = {
     "crop": lambda side: augment.RandomCrop(side // 8),
     "resized_crop": lambda side: augment.RandomResizedCrop(),
     "flip": lambda side: augment.HorizontalFlip(),
-    "alternating_flip": lambda side: augment.AlternatingFlip(),
+    "alternating_flip": lambda side: AlternatingFlip(),
     "shift": lambda side: augment.RandomCrop(side // 16),
     "jitter": lambda side: augment.ColorJitter(0.4, 0.4, 0.4),
     "rotation": lambda side: augment.Rotation(15),
@@ -247,9 +248,9 @@ def check_model(options: argparse.Namespace) -> None:
 
 def torchvision_names() -> list[str]:
     """The networks that torchvision has ImageNet's weights for."""
-    from torchvision import models  # here: it takes a second to import
+    from torchvision import models as theirs  # here: it takes a second to import
 
-    return models.list_models(module=models)
+    return theirs.list_models(module=theirs)
 
 
 def known_data(options: argparse.Namespace) -> str | None:
@@ -299,7 +300,7 @@ def build_network(
         given = {"stem": "cifar", **given}
     sizes = {"num_classes": num_classes, "in_channels": channels}
     try:
-        return build(options.model, **sizes, **given), given
+        return MODELS[options.model.lower()](**sizes, **given), given
     except TypeError as error:  # an option that this network does not have
         raise CourseError(f"--set {' '.join(options.set)}: {error}.") from error
 

@@ -13,9 +13,9 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as F
 from torchvision.transforms.transforms import RandomResizedCrop as TorchvisionCrop
 
+from experiments.trivial import AlternatingFlip
 from utils import course
 from utils.augment import (
-    AlternatingFlip,
     CenterCrop,
     ColorJitter,
     CutMix,

@@ -9,10 +9,10 @@ import torch
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
+from experiments.trivial import AlternatingFlip
 from utils import course
 from utils import images as sets
 from utils.augment import (
-    AlternatingFlip,
     CutMix,
     HorizontalFlip,
     MixUp,

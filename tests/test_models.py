@@ -85,7 +85,7 @@ def test_is_captured_whole(name):
 
 def test_build_ignores_case_and_names_what_exists():
     assert isinstance(build("LeNet5"), LeNet5)
-    with pytest.raises(CourseError, match="two_layer_cnn, kernel_net, lenet5"):
+    with pytest.raises(CourseError, match="two_layer_cnn, lenet5"):
         build("lenet-6")
 
 

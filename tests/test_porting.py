@@ -37,23 +37,6 @@ def resnet18() -> dict:
     return weights("resnet18")
 
 
-def test_head_can_be_left_out(resnet18):
-    net = models.resnet18(num_classes=3)
-    before = net.fc.weight.clone()
-    assert load_torchvision(net, resnet18, head=False) is net
-    torch.testing.assert_close(net.fc.weight, before)
-    torch.testing.assert_close(net.conv1.weight, resnet18["conv1.weight"])
-
-
-def test_heads_of_googlenet_can_be_left_out():
-    given = weights("googlenet", aux_logits=True, init_weights=False)
-    net = googlenet.googlenet_torchvision(num_classes=3, aux=True)
-    before = net.heads[1].fc2.weight.clone()
-    load_torchvision(net, given, head=False)
-    torch.testing.assert_close(net.heads[1].fc2.weight, before)
-    torch.testing.assert_close(net.heads[1].fc1.weight, given["aux2.fc1.weight"])
-
-
 def test_order_of_the_weights_does_not_matter(resnet18):
     shuffled = dict(reversed(resnet18.items()))
     net = load_torchvision(models.resnet18(), shuffled)

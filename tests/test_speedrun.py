@@ -9,9 +9,14 @@ from torch.nn import functional as F
 
 from experiments import record, runs, train
 from experiments.muon import Muon, orthogonalised
+from experiments.networks import (
+    ConvGroup,
+    dirac_conv,
+    speedrun,
+    whiten,
+    whitening_filters,
+)
 from experiments.views import SixViews
-from utils.models import build
-from utils.models.speedrun import ConvGroup, dirac_conv, whiten, whitening_filters
 
 
 @pytest.fixture
@@ -30,7 +35,7 @@ def rng() -> torch.Generator:
 
 
 def test_full_width_has_two_million_weights_and_gives_logits():
-    net = build("speedrun", num_classes=10)
+    net = speedrun(num_classes=10)
     pairs = [(24, 64), (64, 64), (64, 256), (256, 256), (256, 256), (256, 256)]
     filters = sum(9 * c_in * c_out for c_in, c_out in pairs)
     norms = 2 * sum(c_out for _, c_out in pairs)  # shifts, and scales that stay 1
@@ -48,7 +53,7 @@ def test_whitened_patches_are_uncorrelated_and_of_variance_one(images):
 
 
 def test_whitening_filters_stay_while_all_others_move(images):
-    net = build("speedrun", num_classes=10, width=0.125)
+    net = speedrun(num_classes=10, width=0.125)
     whiten(net, images)
     before = {name: weight.clone() for name, weight in net.named_parameters()}
     optimizer = Muon(net.parameters())
@@ -64,7 +69,7 @@ def test_dirac_filters_copy_their_input(rng):
     x = torch.randn(2, 4, 5, 5, generator=rng)
     torch.testing.assert_close(dirac_conv(4, 10)(x)[:, :4], x)
     assert dirac_conv(8, 4)(torch.cat([x, x], 1)).equal(x)
-    plain = build("speedrun", width=0.125, dirac=False).groups[1].conv2
+    plain = speedrun(width=0.125, dirac=False).groups[1].conv2
     assert (plain.weight != 0).all()
 
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from utils import course
-from utils.augment import AlternatingFlip, Mixing, RandomCrop, RandomResizedCrop
+from utils.augment import Mixing, RandomCrop, RandomResizedCrop
 from utils.course import CourseError
 
 CACHED = 2**19  # numbers; in float32, 2 MB: they stay in the processor's cache
@@ -225,7 +225,7 @@ class Loader:
                     if labels.ndim == 1:
                         labels = F.one_hot(labels, len(self.classes)).float()
                     images, labels = augmentation(images, labels, generator)
-                elif isinstance(augmentation, AlternatingFlip):
+                elif getattr(augmentation, "by_epoch", False):
                     images = augmentation(images, i, epoch)
                 else:
                     images = augmentation(images, generator)

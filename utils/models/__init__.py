@@ -8,42 +8,62 @@ the two-layer CNN, `width`: a factor on all channels and hidden features. Most t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 from torch import nn
 
 from utils.course import CourseError
-from utils.models import alexnet, googlenet, resnet, speedrun, vgg
-from utils.models.lenet import LeNet5
-from utils.models.porting import load_torchvision as load_torchvision
-from utils.models.small import TwoLayerCNN, kernel_net
 
 VGG = {"vgg11": "A", "vgg13": "B", "vgg16": "D", "vgg19": "E"}  # C has 1x1 kernels
-CIFAR = (20, 32, 44, 56, 110)  # layers of the ResNets for CIFAR-10
-MODELS: dict[str, Callable[..., nn.Module]] = {
-    "two_layer_cnn": TwoLayerCNN,
-    "kernel_net": kernel_net,
-    "lenet5": LeNet5,
-    "alexnet": alexnet.alexnet,
-    "alexnet_2012": alexnet.alexnet_2012,
-    "vgg11_lrn": partial(vgg.vgg, "A-LRN"),
-    "vgg16_1x1": partial(vgg.vgg, "C"),
-    **{name: partial(vgg.vgg, letter) for name, letter in VGG.items()},
-    **{f"{n}_bn": partial(vgg.vgg, x, batch_norm=True) for n, x in VGG.items()},
-    "googlenet": googlenet.googlenet,
-    "googlenet_bn": googlenet.googlenet_bn,
-    "googlenet_torchvision": googlenet.googlenet_torchvision,
-    **{f"resnet{n}": partial(resnet.imagenet_resnet, n) for n in resnet.IMAGENET},
-    **{f"resnet{n}": partial(resnet.cifar_resnet, n) for n in CIFAR},
-    **{f"plain{n}": partial(resnet.cifar_resnet, n, shortcut=None) for n in CIFAR},
-    "speedrun": speedrun.speedrun,
+IMAGENET = (18, 34, 50, 101, 152)  # layers of the ResNets for ImageNet
+CIFAR = (20, 32, 44, 56, 110)  # and of those for CIFAR-10
+# name -> its file, the function there, and the function's first argument
+TABLE: dict[str, tuple[Any, ...]] = {
+    "two_layer_cnn": ("small", "TwoLayerCNN"),
+    "lenet5": ("lenet", "LeNet5"),
+    "alexnet": ("alexnet", "alexnet"),
+    "alexnet_2012": ("alexnet", "alexnet_2012"),
+    "vgg11_lrn": ("vgg", "vgg", "A-LRN"),
+    "vgg16_1x1": ("vgg", "vgg", "C"),
+    **{name: ("vgg", "vgg", letter) for name, letter in VGG.items()},
+    **{f"{name}_bn": ("vgg", "vgg_bn", letter) for name, letter in VGG.items()},
+    "googlenet": ("googlenet", "googlenet"),
+    "googlenet_bn": ("googlenet", "googlenet_bn"),
+    "googlenet_torchvision": ("googlenet", "googlenet_torchvision"),
+    **{f"resnet{n}": ("resnet", "imagenet_resnet", n) for n in IMAGENET},
+    **{f"resnet{n}": ("resnet", "cifar_resnet", n) for n in CIFAR},
+    **{f"plain{n}": ("resnet", "plain", n) for n in CIFAR},
 }
+FILES = {file for file, *_ in TABLE.values()}
+ALSO = {"LeNet5": "lenet", "TwoLayerCNN": "small", "load_torchvision": "porting"}
 
 
-def __getattr__(name: str) -> Callable[..., nn.Module]:
-    """The builder of this name in `MODELS`: for `from utils.models import vgg16`."""
+class Builders(Mapping[str, Callable[..., nn.Module]]):
+    """Name -> builder; a network's file is read when its name is first asked for."""
+
+    def __getitem__(self, name: str) -> Callable[..., nn.Module]:
+        file, function, *first = TABLE[name]
+        return partial(getattr(import_module(f"{__name__}.{file}"), function), *first)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(TABLE)
+
+    def __len__(self) -> int:
+        return len(TABLE)
+
+
+MODELS = Builders()
+
+
+def __getattr__(name: str) -> Any:
+    """For `from utils.models import vgg16, LeNet5`; `alexnet` and `vgg` are files."""
+    if name in FILES:
+        return import_module(f"{__name__}.{name}")
+    if name in ALSO:
+        return getattr(import_module(f"{__name__}.{ALSO[name]}"), name)
     if name in MODELS:
         return MODELS[name]
     raise AttributeError(f"There is no {name!r} in utils.models.")

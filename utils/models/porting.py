@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import astuple
 from textwrap import shorten
 
 from torch import Tensor, nn
 
 from utils.course import CourseError
-from utils.models.alexnet import AlexNet, LocalResponseNorm
-from utils.models.googlenet import TORCHVISION, GoogLeNet
-from utils.models.vgg import VGG
 
 # What nn.DataParallel, torch.compile and Lightning put before every name.
 PREFIXES = ("module.", "_orig_mod.", "model.")
@@ -31,30 +29,27 @@ GOOGLENET_NAMES = {
 }
 
 
-def load_torchvision(
-    model: nn.Module, state_dict: Mapping[str, Tensor], *, head: bool = True
-) -> nn.Module:
+def load_torchvision(model: nn.Module, state_dict: Mapping[str, Tensor]) -> nn.Module:
     """Give a network the weights of torchvision's of the same name, or a `CourseError`.
 
-    Heads that it was built without are left out; head=False keeps its last layer too.
+    Heads that it was built without are left out.
     """
     check_form(model)
     if not is_state_dict(state_dict):
         raise CourseError("Give tensors by name, such as network.state_dict().")
-    last = () if head else last_layers(model)
-    left = last if getattr(model, "heads", ()) else (*last, "heads.")
     given = renamed(model, without_prefix(state_dict))
-    given = {n: t for n, t in given.items() if not n.startswith(left)}
+    if not getattr(model, "heads", ()):
+        given = {n: t for n, t in given.items() if not n.startswith("heads.")}
     # Older files lack the counters of batches, which no output depends on.
     own = model.state_dict().items()
-    own = {n: t for n, t in own if n.startswith(last) or n.endswith("_tracked")}
+    own = {name: tensor for name, tensor in own if name.endswith("_tracked")}
     try:
         model.load_state_dict(own | given)
     except RuntimeError as error:
         raise CourseError(
             f"The weights do not fit this network: {shorten(str(error), 500)} Build"
             " torchvision's network of the same name at width=1 with the same"
-            " num_classes; head=False leaves the last layer out."
+            " num_classes."
         ) from error
     return model
 
@@ -80,32 +75,25 @@ def without_prefix(
 
 def renamed(model: nn.Module, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The weights under the names they have in `model`."""
-    if isinstance(model, (AlexNet, VGG)):
-        # torchvision has one flat sequence: "features.3" is its fourth layer.
+    if hasattr(model, "features"):
+        # torchvision's AlexNet and VGG are flat: "features.3" is the fourth layer.
         layers = [n for n, m in model.named_modules() if isinstance(m, COUNTED)]
         layers = [n for n in layers if not n.startswith("classifier")]
         names = {f"features.{i}": n for i, n in enumerate(layers)}
         split = [(*name.rpartition("."), t) for name, t in state_dict.items()]
         return {names.get(at, at) + dot + kind: t for at, dot, kind, t in split}
     result = dict(state_dict)  # ResNet's names are torchvision's own.
-    if isinstance(model, GoogLeNet):
+    if hasattr(model, "form"):
         for pattern, ours in GOOGLENET_NAMES.items():
             result = {re.sub(pattern, ours, n): t for n, t in result.items()}
     return result
 
 
-def last_layers(model: nn.Module) -> tuple[str, ...]:
-    """How the names of the layers begin that have an output for each class."""
-    if isinstance(model, GoogLeNet):
-        return "fc.", "heads.0.fc2.", "heads.1.fc2."
-    linear = [name for name, m in model.named_modules() if isinstance(m, nn.Linear)]
-    return (f"{linear[-1]}.",)
-
-
 def check_form(model: nn.Module) -> None:
     """Refuse a form that has the same weights, but computes otherwise."""
-    lrn = any(isinstance(module, LocalResponseNorm) for module in model.modules())
-    if lrn or (isinstance(model, GoogLeNet) and model.form != TORCHVISION):
+    lrn = any("ResponseNorm" in type(module).__name__ for module in model.modules())
+    form = getattr(model, "form", None)  # GoogLeNet's, of which one is torchvision's
+    if lrn or (form and astuple(form) != (True, 3, 2)):
         raise CourseError(
             "torchvision's weights are of googlenet_torchvision(), and of networks"
             " without local response norm."

@@ -71,10 +71,10 @@ def without_head(trained: nn.Module) -> tuple[nn.Module, int]:
     for name in [n for n, _ in body.named_children() if n.lower().startswith("aux")]:
         setattr(body, name, None)
         body.aux_logits = False  # else it returns tuples while it trains
-    if any(isinstance(module, nn.Linear) for module in body.modules()):
-        name = porting.last_layers(body)[0].rstrip(".")  # GoogLeNet names its own first
-        parent, _, child = name.rpartition(".")
-        features = body.get_submodule(name).in_features
+    linear = [name for name, m in body.named_modules() if isinstance(m, nn.Linear)]
+    if linear:
+        parent, _, child = linear[-1].rpartition(".")
+        features = body.get_submodule(linear[-1]).in_features
         setattr(body.get_submodule(parent), child, nn.Identity())
         return body, features
     # SqueezeNet classifies at every place, and then averages: we average the features.

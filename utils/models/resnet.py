@@ -248,3 +248,6 @@ def cifar_resnet(
     if zero_init_residual:
         zero_residuals(network)
     return network
+
+
+plain = partial(cifar_resnet, shortcut=None)

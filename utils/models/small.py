@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from torch import Tensor, nn
 
 
@@ -32,22 +30,3 @@ class TwoLayerCNN(nn.Module):
         x = self.layer1(x)  # (N, 8, 16, 16)
         x = self.layer2(x)  # (N, 16, 8, 8)
         return self.fc(x.flatten(1))  # (N, num_classes)
-
-
-def kernel_net(
-    num_classes: int = 10,
-    in_channels: int = 3,
-    *,
-    kernels: Sequence[int] = (3, 3),
-    widths: Sequence[int] = (32, 64, 128),
-) -> nn.Sequential:
-    """Networks that differ in kernels alone: do three 3x3 replace a 7x7 (VGG, 2.3)?"""
-    layers: list[nn.Module] = []
-    for width in widths:  # each block ends at half the side
-        for size in kernels:
-            conv = nn.Conv2d(in_channels, width, size, padding=size // 2, bias=False)
-            layers += [conv, nn.BatchNorm2d(width), nn.ReLU()]
-            in_channels = width
-        layers.append(nn.MaxPool2d(kernel_size=2))
-    head = nn.Linear(in_channels, num_classes)
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), head)

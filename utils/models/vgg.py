@@ -5,6 +5,7 @@ Recognition", ICLR 2015, configurations A to E of Table 1.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from torch import Tensor, nn
 
@@ -149,3 +150,6 @@ def vgg(
     hidden = [scaled(features, width) for features in hidden]
     classifier = vgg_classifier(in_features, hidden, num_classes, dropout)
     return VGG(features, classifier, map_size=map_size)
+
+
+vgg_bn = partial(vgg, batch_norm=True)

@@ -1,11 +1,14 @@
-"""The network of the CIFAR-10 speed record: few layers, each of which learns fast.
+"""Networks that only our own runs train: the speed record's, and stacks of kernels.
 
+The one of the CIFAR-10 speed record has few layers, each of which learns fast.
 Source: Jordan 2024, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU"
 (arXiv:2404.00498), with the whitening of Page 2019, "How to Train Your ResNet".
 Departures: the whitening has no bias; its mirrored outputs are -x, not own filters.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -55,6 +58,7 @@ class ConvGroup(nn.Module):
         self.norm2 = batch_norm(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Halve the sides by the first convolution's pooling."""
         x = F.max_pool2d(self.conv1(x), 2)
         x = F.gelu(self.norm1(x))
         return F.gelu(self.norm2(self.conv2(x)))
@@ -71,6 +75,7 @@ class SpeedrunNet(nn.Module):
         self.head = nn.Linear(sides[-1], num_classes, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """The logits; sizes are those at full width and 32x32 pixels."""
         x = self.whitening(x)  # (N, 12, 31, 31)
         x = F.gelu(torch.cat([x, -x], 1))  # (N, 24, 31, 31): GELU alone loses half
         x = self.groups(x)  # (N, 256, 3, 3)
@@ -99,3 +104,25 @@ def whiten(net: SpeedrunNet, images: Tensor) -> None:
     with torch.no_grad():
         net.whitening.weight.copy_(whitening_filters(images))
     net.whitening.requires_grad_(False)
+
+
+def kernel_net(
+    num_classes: int = 10,
+    in_channels: int = 3,
+    *,
+    kernels: Sequence[int] = (3, 3),
+    widths: Sequence[int] = (32, 64, 128),
+) -> nn.Sequential:
+    """Networks that differ in kernels alone: do three 3x3 replace a 7x7 (VGG, 2.3)?"""
+    layers: list[nn.Module] = []
+    for width in widths:  # each block ends at half the side
+        for size in kernels:
+            conv = nn.Conv2d(in_channels, width, size, padding=size // 2, bias=False)
+            layers += [conv, nn.BatchNorm2d(width), nn.ReLU()]
+            in_channels = width
+        layers.append(nn.MaxPool2d(kernel_size=2))
+    head = nn.Linear(in_channels, num_classes)
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), head)
+
+
+OWN = {"speedrun": speedrun, "kernel_net": kernel_net}
