@@ -151,6 +151,24 @@ def test_render_stamps_and_repeats_byte_by_byte(root, monkeypatch):
     assert first == [path.read_bytes() for path in paths]
 
 
+def test_what_comes_before_the_exercises_runs_once_for_both_notebooks(root):
+    note = 'import sys\nwith open("ran", "a") as file:\n    print("x", file=file)\n'
+    text = GOOD.replace("import sys\n", note)
+    (root / "notebooks/source/90_good.py").write_text(text, encoding="utf-8")
+    assert render.main(["90", "--scale", "tiny"], root) == 0
+    assert (root / "notebooks/ran").read_text() == "x\n"
+    pages = [root / "notebooks" / part / "90_good.ipynb" for part in ("", "solutions")]
+    told = [outputs.code_cells(outputs.load(page)) for page in pages]
+    assert [cell.execution_count for cell in told[1]] == list(
+        range(1, len(told[1]) + 1)
+    )
+    assert told[0][2].outputs == told[1][2].outputs
+    assert [cells[-1].outputs[0].text for cells in told] == [
+        "Headline: scale tiny in notebooks\n",
+        "Headline: scale tiny in solutions\n",
+    ]
+
+
 def test_render_refuses_what_nobody_should_read(root, capsys):
     before = (root / "notebooks/90_good.ipynb").read_bytes()
     loud = GOOD.replace("import sys\n", "import sys\nsys.stderr.write('careful\\n')\n")

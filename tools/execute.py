@@ -91,13 +91,24 @@ async def execute(nb: NotebookNode, folder: Path, env: dict, seconds: int) -> st
     Returns:
         Why and where it failed; empty where it did not.
     """
-    number = 0
     try:
         async with running(nb, folder, env, seconds) as client:
-            for number, cell in enumerate(nb.cells, start=1):
-                await client.async_execute_cell(cell, number - 1)
+            return await run_cells(client, nb)
+    except Exception as error:
+        return f"no kernel could be started: {error}"
+
+
+async def run_cells(
+    client: NotebookClient, nb: NotebookNode, some: range | None = None
+) -> str:
+    """Run all cells, or some, in place; why and where it failed, or empty."""
+    client.nb = nb
+    number = 0
+    try:
+        for number in range(len(nb.cells)) if some is None else some:
+            await client.async_execute_cell(nb.cells[number], number)
     except Exception as error:  # of the student's code, or the kernel died
-        return explain(error, number, nb)
+        return explain(error, number + 1, nb)
     finally:
         outputs.merge_streams(nb)
         outputs.drop_widgets(nb)
@@ -107,8 +118,6 @@ async def execute(nb: NotebookNode, folder: Path, env: dict, seconds: int) -> st
 
 def explain(error: Exception, number: int, nb: NotebookNode) -> str:
     """Where a notebook failed: the cell's source and the end of its traceback."""
-    if number == 0:
-        return f"no kernel could be started: {error}"
     trace = error.traceback if isinstance(error, CellExecutionError) else str(error)
     trace = re.sub(r"\x1b\[[0-9;]*m", "", trace).rstrip().split("\n")[-8:]
     source = nb.cells[number - 1].source.split("\n")

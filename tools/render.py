@@ -10,9 +10,10 @@ import time
 from pathlib import Path
 
 import torch
+from nbformat import NotebookNode, v4
 
 from tools import build, outputs, run
-from tools.execute import Outcome
+from tools.execute import Outcome, run_cells, running
 from utils import course
 
 
@@ -22,21 +23,61 @@ async def render_all(
     """Execute freshly built notebooks and their solutions; commit their outputs."""
     done = []
     for source in build.lectures(names, root):
-        for solutions in (False, True):
-            path = build.target(source, solutions=solutions)
-            nb = build.notebook(source, solutions=solutions, root=root)
-            # As it is when the kernel imports it.
-            utils = outputs.utils_hash(nb, root, source.name[:2])
-            expected = {"CNN_COURSE_STRICT": "right" if solutions else "unanswered"}
-            outcome = await run.run_one(path, env | expected, scale, nb)
-            bad = [] if outcome.failure else outputs.bad_outputs(nb)
+        paths = [build.target(source, solutions=x) for x in (False, True)]
+        new = [build.notebook(source, solutions=x, root=root) for x in (False, True)]
+        # As it is when the kernel imports it.
+        utils = [outputs.utils_hash(nb, root, source.name[:2]) for nb in new]
+        outcomes = await both(paths, new, env, scale)
+        for path, outcome, used in zip(paths, outcomes, utils, strict=True):
+            bad = [] if outcome.failure else outputs.bad_outputs(outcome.nb)
             if bad:
                 outcome.failure = "\n    ".join(["its outputs are not kept:", *bad])
             if not outcome.failure:
-                keep(outcome, path, scale, utils)
-            outcome.name = path.relative_to(root / "notebooks").as_posix()
-            done.append(outcome)
+                keep(outcome, path, scale, used)
+        done += outcomes
     return done
+
+
+async def both(
+    paths: list[Path], notebooks: list[NotebookNode], env: dict, scale: str
+) -> list[Outcome]:
+    """Execute a student's notebook, and then its solutions in the same kernel.
+
+    What comes before the first exercise is the same code in both, and runs once.
+    """
+    student, solved = notebooks
+    names = [path.relative_to(paths[0].parent).as_posix() for path in paths]
+    print(f"{paths[0].stem} ...", file=sys.stderr)
+    start, clock = time.perf_counter(), []
+
+    def lap(told: str) -> str:
+        clock.append(time.perf_counter() - start)
+        return told
+
+    seconds, strict = run.CELL_SECONDS[scale], {"CNN_COURSE_STRICT": "unanswered"}
+    async with running(student, paths[0].parent, env | strict, seconds) as client:
+        pairs = enumerate(zip(student.cells, solved.cells, strict=True))
+        differ = [n for n, (a, b) in pairs if a.source != b.source and "outputs" in a]
+        shared = range(min([*differ, len(student.cells)]))
+        rest = range(len(shared), len(student.cells))
+        failed = lap(await run_cells(client, student, shared))
+        outputs.carry_outputs(solved, student)
+        told = [failed := lap(failed or await run_cells(client, student, rest))]
+        failed = failed or await run_cells(client, change_to(paths[1].parent))
+        told += [lap(failed or await run_cells(client, solved, rest))]
+    for number, cell in enumerate(outputs.code_cells(solved), start=1):
+        cell.execution_count = number
+    spent = (clock[1], clock[0] + clock[2] - clock[1])
+    return [Outcome(*one) for one in zip(names, notebooks, spent, told, strict=True)]
+
+
+def change_to(folder: Path) -> NotebookNode:
+    """A notebook whose one cell makes the kernel that of the solutions."""
+    code = (
+        "import os as _os\n_os.environ['CNN_COURSE_STRICT'] = 'right'\n"
+        f"_os.chdir({str(folder)!r})"
+    )
+    return v4.new_notebook(cells=[v4.new_code_cell(code)])
 
 
 def keep(outcome: Outcome, path: Path, scale: str, utils: str) -> None:
