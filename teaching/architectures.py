@@ -211,8 +211,8 @@ def resnet34_beside_plain34_and_vgg19() -> Diagram:
     body = ""
     rows = {"VGG-19": (vgg, 3), "34 layers, plain": (plain, 1), "ResNet-34": (plain, 1)}
     for number, (name, (convs, linear)) in enumerate(rows.items()):
-        y, boxes = 80 + 150 * number, []
-        body += text(10, y - 58, name, anchor="start", weight="bold")
+        y, boxes = 75 + 135 * number, []
+        body += text(10, y - 57, name, anchor="start", weight="bold")
         for i, (side, _) in enumerate(convs):
             boxes.append(Box(18 + 24.2 * i, y, 14, 12 + 0.33 * side))
         ends = [Box(boxes[-1].x + 24.2 * (i + 1), y, 14, 14) for i in range(linear)]
@@ -234,7 +234,7 @@ def resnet34_beside_plain34_and_vgg19() -> Diagram:
         " one linear layer; ResNet-34, the same with a shortcut over every two"
         " convolutions. Numbers are channels; a box is as high as its maps."
     )
-    return Diagram(body, WIDTH, 445, alt)
+    return Diagram(body, WIDTH, 408, alt)
 
 
 def _over(boxes: Sequence[Box], i: int) -> str:

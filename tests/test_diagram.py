@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import xml.etree.ElementTree as ET
 from itertools import combinations
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from teaching import architectures, diagrams
+from teaching import architectures, blocks, diagrams
 from teaching.diagrams import Stage
 from teaching.svg import FONT, PAGE, text_width
 from utils.course import CourseError
@@ -28,16 +29,14 @@ RESNET = [
     Stage("dropout", "dropout 0.5", 512),
     Stage("linear", "linear", 1000),
 ]
-ARCHITECTURES = (
-    architectures.residual_block,
-    architectures.bottleneck,
-    architectures.inception,
-    architectures.two_towers,
-    architectures.resnet34_beside_plain34_and_vgg19,
-    architectures.transfer,
-    architectures.norm_axes,
-    architectures.dropout_thinned,
-)
+ARCHITECTURES = [
+    draw
+    for module in (architectures, blocks)
+    for name, draw in vars(module).items()
+    if inspect.isfunction(draw)
+    and draw.__module__ == module.__name__
+    and draw.__annotations__["return"] == "Diagram"
+]
 ALL_KINDS = [Stage(kind, kind, 16, 8) for kind in diagrams.COLORS]
 
 
