@@ -19,7 +19,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode, v4
 
-from tools import outputs, percent, rules
+from tools import deck, outputs, percent, rules
 from tools.colab import buttons, repository, setup
 from tools.outputs import SourceError, text_of
 from tools.percent import Cell
@@ -70,6 +70,8 @@ def notebook(source: Path, *, solutions: bool, root: Path = ROOT) -> NotebookNod
     }
     nb.metadata.language_info = outputs.LANGUAGE
     for number, cell in enumerate(percent.read(source), start=1):
+        if cell.for_deck:
+            continue
         try:
             nb.cells.append(built(cell, solutions=solutions, root=root))
         except (SourceError, SyntaxError) as error:
@@ -176,10 +178,12 @@ def check(source: Path, *, solutions: bool, root: Path) -> list[str]:
         found.append("no stamp: tools.render executes it")
     elif stamp.get("code") != outputs.code_hash(old):
         found.append("code changed since its outputs were made: run tools.render")
-    cells = percent.read(source)
+    cells = [cell for cell in percent.read(source) if not cell.for_deck]
     found += rules.of_notebook(old, path)
     found += rules.of_student(old, cells) if not solutions else []
     found += rules.of_source(cells, source.stem[:2], root) if not solutions else []
+    lesson = None if solutions else deck.read(source)
+    found += deck.faults(lesson) if lesson else []
     return [f"{name}: {problem}" for problem in found]
 
 

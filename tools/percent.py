@@ -12,7 +12,17 @@ from typing import Any
 
 from tools.outputs import SourceError
 
-OPTIONS = ("slide", "mirror", "check", "alt", "tags", "setup", "solution")
+OPTIONS = (
+    "slide",
+    "mirror",
+    "check",
+    "alt",
+    "tags",
+    "setup",
+    "solution",
+    "name",
+    "part",
+)
 JUPYTEXT_OPTIONS = ("title", "cell_marker", "lines_to_next_cell")
 SOLUTION = re.compile(r"^(?P<indent> *)# solution$")
 END_SOLUTION = re.compile(r"^ *# end solution$")
@@ -31,6 +41,11 @@ class Cell:
     def calls_check(self) -> bool:
         """Whether the cell checks an exercise's answer."""
         return self.kind == "code" and bool(re.search(r"^check\(", self.text, re.M))
+
+    @property
+    def for_deck(self) -> bool:
+        """Whether the cell stands in the lecture's deck alone."""
+        return self.options.get("slide") == "only"
 
 
 def read(path: Path) -> list[Cell]:

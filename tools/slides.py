@@ -19,7 +19,7 @@ from nbformat import NotebookNode
 from pygments.formatters import HtmlFormatter
 from traitlets.config import Config
 
-from tools import build
+from tools import build, deck, room
 from tools.outputs import SourceError
 
 STYLE, OUT = build.ROOT / "tools" / "slides", build.ROOT / "build" / "slides"
@@ -30,11 +30,20 @@ SECONDS_A_SLIDE = 40  # to look at what is on it, and for a question now and the
 
 def write(source: Path, folder: Path = OUT) -> Path:
     """Write the deck of a lecture, given its source; returns the file."""
+    whole = page(source)  # before anything is written
     folder.mkdir(parents=True, exist_ok=True)
-    deck = folder / f"{source.stem}.html"
-    page = export(build.target(source, solutions=False))
-    deck.write_text(page, encoding="utf-8", newline="\n")
-    return deck
+    path = folder / f"{source.stem}.html"
+    path.write_text(whole, encoding="utf-8", newline="\n")
+    return path
+
+
+def page(source: Path) -> str:
+    """The deck of a lecture, as one HTML page: of its own slides where it has some."""
+    lesson = deck.read(source)
+    if lesson is None:
+        return export(build.target(source, solutions=False))
+    css = styles(STYLE / "room" / "room.css")
+    return room.page(lesson, css, list(scripts([one.text for one in lesson.slides])))
 
 
 def export(notebook: Path) -> str:
@@ -53,25 +62,30 @@ def export(notebook: Path) -> str:
         extra_template_basedirs=[str(STYLE)],
         embed_images=True,
     )
-    deck = {"title": title, "css": styles(), "scripts": list(scripts(cells))}
-    page, _ = exporter.from_notebook_node(cells, resources={"deck": deck})
-    return page
+    prose = [cell.source for cell in cells.cells if cell.cell_type == "markdown"]
+    css = styles(STYLE / "deck" / "deck.css")
+    deck = {"title": title, "css": css, "scripts": list(scripts(prose))}
+    whole, _ = exporter.from_notebook_node(cells, resources={"deck": deck})
+    return whole
 
 
-def styles() -> str:
-    """The style sheets: reveal's, the course's, and that of the code."""
+def styles(own: Path) -> str:
+    """The style sheets: reveal's, the course's own, and that of the code."""
     code = HtmlFormatter(style=JupyterStyle, nobackground=True)
-    sheets = [STYLE / "vendor" / "reveal.css", STYLE / "deck" / "deck.css"]
+    sheets = [STYLE / "vendor" / "reveal.css", own]
     parts = [sheet.read_text(encoding="utf-8") for sheet in sheets]
     return "\n".join([*parts, code.get_style_defs(".highlight")])
 
 
-def scripts(cells: NotebookNode) -> Iterator[str]:
+def scripts(prose: list[str]) -> Iterator[str]:
     """What runs in the page; MathJax, which is large, only where there are formulas."""
     names = ["reveal.js", "notes.js"]
-    prose = [cell.source for cell in cells.cells if cell.cell_type == "markdown"]
     if any(FORMULA.search(text) for text in prose):
-        yield 'MathJax = {tex: {inlineMath: [["$", "$"]]}, svg: {fontCache: "local"}};'
+        # Its copy for screen readers would be a second one in the speaker's notes.
+        yield (
+            'MathJax = {tex: {inlineMath: [["$", "$"]]}, svg: {fontCache: "local"},'
+            " options: {menuOptions: {settings: {assistiveMml: false}}}};"
+        )
         names.append("mathjax.js")
     for name in names:
         yield (STYLE / "vendor" / name).read_text(encoding="utf-8")
@@ -121,10 +135,16 @@ def main() -> int:
         sources = build.lectures(options.lecture)
     except SourceError as error:
         sys.exit(f"slides: {error}")
+    wrong = 0
     for source in sources:
-        deck = write(source, options.out)
-        print(f"{deck}  {deck.stat().st_size / 1e6:.1f} MB")
-    return 0
+        try:
+            written = write(source, options.out)
+        except SourceError as error:
+            print(f"slides: {error}", file=sys.stderr)
+            wrong += 1
+            continue
+        print(f"{written}  {written.stat().st_size / 1e6:.1f} MB")
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

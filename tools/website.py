@@ -192,7 +192,7 @@ def add_slides(chosen: list[Lecture], out: Path) -> None:
     """Put each lecture's deck into the site, and the notebook as it was committed."""
     for lecture in chosen:
         deck = out / "slides" / f"{lecture.path.stem}.html"
-        write(deck, slides.export(lecture.path))
+        write(deck, slides.page(build.lectures([lecture.path.stem])[0]))
         for name in (lecture.file, lecture.solutions):
             shutil.copy(ROOT / name, out / "_sources" / name)
 

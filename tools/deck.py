@@ -1,0 +1,223 @@
+"""A lecture's slides as its source writes them: cells marked `slide="only"`.
+
+One Markdown cell is one slide: a heading, text, pictures by name, and what to say. A
+line `. . .` begins what appears at the next key; a line `Note:` what the speaker sees.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+
+from tools import percent
+from tools.outputs import SourceError
+from tools.percent import Cell
+
+# Limits of a deck, of a session of 75 minutes, and of a slide.
+SLIDES, MINUTES = 40, (45, 65)
+HEADING, CODE_LINES, CODE_COLUMNS, CODE_SHARE = 60, 8, 68, 1 / 3
+WORDS, WORDS_BESIDE = 50, 30  # without, and beside a picture
+NOTE_WORDS = 8
+
+STEP = re.compile(r"^\. \. \.$", re.M)
+NOTE = re.compile(r"^Note: *", re.M)
+TIME = re.compile(r"^(\d+(?:\.5)?) min\. *")
+PICTURE = re.compile(r"^!\[(?P<alt>.*?)\]\((?P<kind>run|draw):(?P<what>.+)\)$", re.M)
+VALUE = re.compile(r"\{\{(.+?)\}\}", re.S)
+CODE = re.compile(r"^```\w*\n(.*?)^```$", re.M | re.S)
+TABLE = re.compile(r"^\|.*\|$", re.M)
+RESULT = re.compile(r"^>", re.M)
+WORD = re.compile(r"[^\W_][^\s]*")
+
+
+@dataclass(frozen=True)
+class Slide:
+    """One slide.
+
+    Attributes:
+        text: of its cell.
+        part: of the lecture that it belongs to.
+    """
+
+    text: str
+    part: str = ""
+
+    @cached_property
+    def heading(self) -> str:
+        """Its claim; without the marks of Markdown."""
+        found = re.match(r"#{1,2} +(.+)", self.text)
+        return found[1].strip() if found else ""
+
+    @property
+    def is_title(self) -> bool:
+        """Whether it opens the lecture."""
+        return self.text.startswith("# ")
+
+    @cached_property
+    def steps(self) -> list[str]:
+        """What is seen first, and what appears with each key; without the heading."""
+        shown = NOTE.split(self.text, maxsplit=1)[0]
+        shown = shown.partition("\n")[2] if self.heading else shown
+        return [step.strip() for step in STEP.split(shown)]
+
+    @cached_property
+    def note(self) -> str:
+        """What the speaker sees, without the minutes."""
+        return TIME.sub("", self._spoken)
+
+    @cached_property
+    def minutes(self) -> float:
+        """How long it is shown; 0 where its notes do not say it."""
+        found = TIME.match(self._spoken)
+        return float(found[1]) if found else 0.0
+
+    @property
+    def _spoken(self) -> str:
+        return [*NOTE.split(self.text, maxsplit=1), ""][1].strip()
+
+    @property
+    def code(self) -> list[str]:
+        """Its pieces of code."""
+        return [match.rstrip() for step in self.steps for match in CODE.findall(step)]
+
+    @property
+    def pictures(self) -> list[re.Match]:
+        """Its pictures: alt text, kind, and what they show."""
+        return [match for step in self.steps for match in PICTURE.finditer(step)]
+
+    @property
+    def words(self) -> int:
+        """Words to read, without the heading, code, and what tables or figures hold."""
+        return sum(len(WORD.findall(prose(step))) for step in self.steps)
+
+
+@dataclass(frozen=True)
+class Deck:
+    """The slides of a lecture, and the code that draws for them.
+
+    Attributes:
+        lecture: the stem of its source.
+        slides: in their order.
+        cells: those of the deck that hold code.
+        names: of a figure or result -> the cell of the notebook that shows it.
+    """
+
+    lecture: str
+    slides: list[Slide]
+    cells: list[Cell]
+    names: dict[str, Cell]
+
+    def starts(self) -> list[float]:
+        """The minute at which each slide begins, and the one at which the last ends."""
+        return [0, *accumulate(slide.minutes for slide in self.slides)]
+
+    def clock(self, number: int) -> str:
+        """At which minute a slide begins, as the speaker sees it."""
+        starts = self.starts()
+        return f"Minute {starts[number - 1]:g} of {starts[-1]:g}."
+
+    def where(self, number: int) -> str:
+        """How a message names a slide."""
+        heading = self.slides[number - 1].heading
+        return f"{self.lecture}, slide {number}" + (f" “{heading}”" if heading else "")
+
+
+def read(source: Path) -> Deck | None:
+    """The deck that a lecture's source writes; None where it writes none.
+
+    Raises:
+        SourceError: two cells have one name, or a cell is of no use to a deck.
+    """
+    cells, part, slides = percent.read(source), "", []
+    for cell in (cell for cell in cells if cell.for_deck and cell.kind == "markdown"):
+        part = cell.options.get("part", part)
+        slides.append(Slide(cell.text, part))
+    named = [cell for cell in cells if "name" in cell.options]
+    names = {cell.options["name"]: cell for cell in named}
+    twice = [n for n in names if sum(cell.options["name"] == n for cell in named) > 1]
+    if twice:
+        raise SourceError(f"{source.name}: two cells have the name {twice[0]!r}")
+    code = [cell for cell in cells if cell.for_deck and cell.kind == "code"]
+    return Deck(source.stem, slides, code, names) if slides else None
+
+
+def faults(deck: Deck) -> list[str]:
+    """What a deck has too much or too little of, each with its slide and its limit."""
+    found = [
+        f"{deck.where(number)}: {fault}"
+        for number, slide in enumerate(deck.slides, start=1)
+        for fault in [*of_slide(slide), *of_names(slide, deck)]
+    ]
+    count, coded = len(deck.slides), sum(bool(slide.code) for slide in deck.slides)
+    if count > SLIDES:
+        found.append(f"{deck.lecture}: {over(count, SLIDES, 'slides')}")
+    if coded > count * CODE_SHARE:
+        most = int(count * CODE_SHARE)
+        found.append(f"{deck.lecture}: {over(coded, most, 'slides with code')}")
+    least, most = MINUTES
+    if not least <= deck.starts()[-1] <= most:
+        took = f"{deck.starts()[-1]:g} minutes"
+        found.append(f"{deck.lecture}: {took}; right are {least} to {most}")
+    return found
+
+
+def of_slide(slide: Slide) -> Iterator[str]:
+    """What is wrong with one slide."""
+    if not slide.heading:
+        yield "no heading: its first line is `## ` and a claim"
+    if len(slide.heading) > HEADING:
+        yield over(len(slide.heading), HEADING, "characters of heading")
+    beside = bool(slide.pictures or any(TABLE.search(step) for step in slide.steps))
+    most = WORDS_BESIDE if beside else WORDS
+    if slide.words > most:
+        yield over(slide.words, most, "words" + " beside a picture" * beside)
+    for code in slide.code:
+        lines = code.split("\n")
+        if len(lines) > CODE_LINES:
+            yield over(len(lines), CODE_LINES, "lines of code")
+        if (wide := max(map(len, lines))) > CODE_COLUMNS:
+            yield over(wide, CODE_COLUMNS, "columns of code")
+        if not parses(code):
+            yield f"code that Python cannot read: {lines[0]!r}"
+    if not slide.minutes:
+        yield "no time: its notes begin as in `Note: 2 min. Ask ...`"
+    if (count := len(slide.note.split())) < NOTE_WORDS:
+        yield f"notes of {count} words; right are {NOTE_WORDS} or more"
+    first = slide.steps[0]
+    if "?" in prose(first) and (RESULT.search(first) or "](run:" in first):
+        yield "a question with its answer: begin the answer with a line `. . .`"
+
+
+def of_names(slide: Slide, deck: Deck) -> Iterator[str]:
+    """Pictures that no cell shows."""
+    for picture in slide.pictures:
+        if picture["kind"] == "run" and picture["what"] not in deck.names:
+            there = ", ".join(deck.names) or "none"
+            yield f"no cell has name={picture['what']!r}; there are: {there}"
+
+
+def over(count: int, most: int, what: str) -> str:
+    """How a limit is exceeded."""
+    return f"{count} {what}, {count - most} over {most}"
+
+
+def parses(code: str) -> bool:
+    """Whether a piece of code, which may begin within a function, is Python."""
+    try:
+        ast.parse(code)
+    except SyntaxError:
+        return False
+    return True
+
+
+def prose(step: str) -> str:
+    """The text of a step to read as sentences: no code, table, picture or formula."""
+    for pattern in (CODE, TABLE, PICTURE):
+        step = pattern.sub("", step)
+    step = VALUE.sub("1", step)
+    return re.sub(r"\$\$.*?\$\$|<[^>]*>|[*>`#]", "", step, flags=re.S)

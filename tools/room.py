@@ -1,0 +1,120 @@
+"""The page of a deck whose slides are made for a room."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+
+from jinja2 import Environment, FileSystemLoader
+from nbconvert.filters import markdown2html
+
+from tools import deck
+from tools.deck import PICTURE, Deck, Slide
+from tools.drawn import Shown, Stage
+from tools.outputs import SourceError
+
+TEMPLATE = Path(__file__).parent / "slides" / "room"
+BESIDE = 1.5  # a picture that is less than so much wider than high stands beside words
+QUOTES = re.compile(r"(<blockquote>.*?</blockquote>\s*)+", re.S)
+
+
+class Block(NamedTuple):
+    """Words, a table or a picture of a slide, and the step with which it appears."""
+
+    step: int
+    html: str
+    aspect: float = 0  # of a picture, width over height
+
+    @property
+    def element(self) -> str:
+        """As it stands in the page."""
+        later = f' fragment" data-fragment-index="{self.step - 1}' if self.step else ""
+        if self.aspect:
+            style = f' style="--aspect: {self.aspect:.4f}"'
+            return f'<figure class="block{later}"{style}>{self.html}</figure>'
+        return f'<div class="block{later}">{self.html}</div>'
+
+
+def page(lesson: Deck, css: str, scripts: list[str]) -> str:
+    """The deck as one HTML page.
+
+    Raises:
+        SourceError: a slide is over a limit, or names what does not exist.
+    """
+    found = deck.faults(lesson)
+    if found:
+        raise SourceError("\n".join(found))
+    stage, slides = Stage(lesson), []
+    for number, slide in enumerate(lesson.slides, start=1):
+        try:
+            slides.append(written(slide, stage, lesson.clock(number)))
+        except SourceError as error:
+            raise SourceError(f"{lesson.where(number)}: {error}") from None
+    template = Environment(loader=FileSystemLoader(TEMPLATE)).get_template("page.html")
+    title, number = lesson.slides[0].heading, lesson.lecture[:2]
+    return template.render(
+        title=title, number=number, slides=slides, css=css, scripts=scripts
+    )
+
+
+def written(slide: Slide, stage: Stage, clock: str) -> dict:
+    """What the template needs of a slide."""
+    inside = f"{heading(slide, stage)}{body(slide, stage)}"
+    notes = markdown2html(f"{clock} {slide.note}")
+    return {
+        "body": inside,
+        "notes": notes,
+        "part": slide.part,
+        "title": slide.is_title,
+    }
+
+
+def heading(slide: Slide, stage: Stage) -> str:
+    """The claim, with what Markdown marks in it."""
+    text = markdown2html(stage.filled(slide.heading)).strip()
+    level = 1 if slide.is_title else 2
+    return f"<h{level}>{text.removeprefix('<p>').removesuffix('</p>')}</h{level}>"
+
+
+def body(slide: Slide, stage: Stage) -> str:
+    """What a slide shows, from top to bottom, or a high picture beside its words."""
+    blocks = [
+        block for i, step in enumerate(slide.steps) for block in parts(i, step, stage)
+    ]
+    drawn = [block for block in blocks if block.aspect]
+    words = [block for block in blocks if not block.aspect]
+    if words and drawn and sum(block.aspect for block in drawn) < BESIDE:
+        halves = f'<div class="words">{elements(words)}</div>{row(drawn)}'
+        return f'<div class="shows beside">{halves}</div>'
+    inside = "".join(
+        row(group) if pictures else elements(group)
+        for pictures, group in groupby(blocks, key=lambda block: block.aspect > 0)
+    )
+    return f'<div class="shows{"" if drawn else " plain"}">{inside}</div>'
+
+
+def row(blocks: Iterator[Block] | list[Block]) -> str:
+    """Pictures beside one another."""
+    return f'<div class="pictures">{elements(blocks)}</div>'
+
+
+def elements(blocks: Iterator[Block] | list[Block]) -> str:
+    """Blocks one after the other."""
+    return "".join(block.element for block in blocks)
+
+
+def parts(number: int, step: str, stage: Stage) -> Iterator[Block]:
+    """The texts and pictures of a step, in their order."""
+    end = 0
+    for match in [*PICTURE.finditer(step), None]:
+        text = step[end : match.start() if match else len(step)].strip()
+        if text:
+            html = markdown2html(stage.filled(text))
+            yield Block(number, QUOTES.sub(r'<div class="results">\g<0></div>', html))
+        if match:
+            shown: Shown = stage.picture(match["kind"], match["what"], match["alt"])
+            yield Block(number, *shown)
+            end = match.end()
