@@ -1226,3 +1226,573 @@ check.progress("07")
 #   2017, section 5.1: the last γ at zero.
 # - CIFAR-10: A. Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*,
 #   2009. At scale `tiny`: drawings made by the course.
+
+# %% [markdown] slide="only" part="Deeper"
+# # ResNet: add the input, go deeper
+#
+# ![](draw:architectures.residual_block())
+#
+# He, Zhang, Ren, Sun: *Deep Residual Learning for Image Recognition*, 2016
+#
+# Note: 1 min. Say what they can do after the hour: prove that a fault of training is no
+# overfitting, write a residual block, and count what it costs.
+
+# %% slide="only" name="winners"
+from teaching import kept
+from utils import look, plot
+from utils.models import build
+
+winners = {"AlexNet, 8 layers (2012)": 0.153, "VGG, 19 layers (2014)": 0.073}
+winners |= {"GoogLeNet, 22 layers (2014)": 0.067, "ResNet, 152 layers (2015)": 0.0357}
+labels = {"xlabel": "top-5 error in the ImageNet competition (%)"}
+plot.bars(winners, highlight="ResNet, 152 layers (2015)", **labels)
+
+# %% slide="only" name="plain-bands"
+NAMES = {"plain-20": "plain20-cifar10", "plain-56": "plain56-cifar10"}
+NAMES |= {"ResNet-20": "resnet20-cifar10", "ResNet-56": "resnet56-cifar10"}
+COLORS = {"plain-20": plot.PALETTE["orange"], "plain-56": plot.PALETTE["vermillion"]}
+plot.MODEL_COLORS.update(COLORS)
+
+
+def errors(names, split="train"):
+    """The error of each epoch, over the seeds of the kept runs."""
+    column = f"{split}_accuracy"
+    return {k: [[1 - a for a in h[column]] for h in kept.runs(NAMES[k])] for k in names}
+
+
+def error_bands(names, split="train"):
+    """Lines of the error, a band over the seeds."""
+    kind = "training" if split == "train" else "validation"
+    found = errors(names, split)
+    count = len(next(iter(found.values()))[0])
+    axes = {"xlabel": "epoch", "ylabel": f"{kind} error (%)"}
+    ax = plot.band(range(1, count + 1), found, **axes)
+    ax.set(ylim=(0, 90))
+    return ax
+
+
+error_bands(["plain-20", "plain-56"])
+
+# %% slide="only" name="four-bands"
+error_bands(list(NAMES))
+
+# %% slide="only" name="seen-and-unseen"
+import matplotlib.pyplot as plt
+
+figure, sides = plt.subplots(1, 2, sharey=True, figsize=(7, 3))
+for side, split in zip(sides, ("train", "val"), strict=True):
+    for name, seeds in errors(["plain-20", "plain-56"], split).items():
+        mean = [100 * sum(v) / len(seeds) for v in zip(*seeds, strict=True)]
+        side.plot(range(1, len(mean) + 1), mean, "o-", color=COLORS[name])
+        side.annotate(name, (len(mean), mean[-1]), (-4, 8), textcoords="offset points", ha="right")
+    seen = "photos it learns from" if split == "train" else "photos it has never seen"
+    side.set(xlabel="epoch", title=seen, ylim=(0, 90), xticks=range(1, len(mean) + 1))
+sides[0].set_ylabel("error (%)")
+
+# %% slide="only" name="gradients"
+import torch
+from torch import nn
+
+
+def norms(model):
+    """Length of the gradient at each convolution of a new network, one batch of noise."""
+    torch.manual_seed(0)
+    images, targets = torch.randn(64, 3, 16, 16), torch.arange(64) % 10
+    nn.functional.cross_entropy(model.train()(images), targets).backward()
+    convs = [part for part in model.modules() if isinstance(part, nn.Conv2d)]
+    return [conv.weight.grad.norm().item() for conv in convs]
+
+
+torch.manual_seed(0)
+lengths = {"plain-56": norms(build("plain56", width=0.5))}
+lengths["ResNet-56"] = norms(build("resnet56", width=0.5))
+axes = {"xlabel": "convolution, from the input", "ylabel": "length of the gradient"}
+ax = plot.band(range(1, 56), lengths, log=True, **axes)
+ax.set(xscale="linear", xlim=(0, 56))
+ax.set_xticks(range(5, 56, 10), range(5, 56, 10))
+
+# %% slide="only" name="costs"
+def giga(name, **options):
+    """Billions of multiply-adds for a photo of 224 x 224."""
+    with torch.device("meta"):
+        return look.totals(build(name, **options), (3, 224, 224))[1] / 1e9
+
+
+cost = {"VGG-16": giga("vgg16"), "VGG-19": giga("vgg19"), "ResNet-34": giga("resnet34")}
+cost |= {"ResNet-50": giga("resnet50"), "ResNet-152": giga("resnet152")}
+label = {"xlabel": "billion multiply-adds for a photo"}
+plot.bars(cost, highlight="ResNet-152", **label)
+
+# %% slide="only" name="missing"
+left = {}
+for name in ("plain-20", "ResNet-20", "ResNet-56"):
+    whole = f"{name} +whole"
+    left[f"{name}, whole"] = float(said(whole + r" (\d+)%")) / 100
+    left[f"{name}, one block less"] = float(said(whole + r".*median (\d+)%")) / 100
+plot.bars(left, xlabel="accuracy on the known photos, median (%)")
+
+# %% slide="only" name="table-6"
+table_6 = {20: 8.75, 32: 7.51, 44: 7.17, 56: 6.97, 110: 6.43, 1202: 7.93}
+figure, ax = plt.subplots()
+ax.plot(table_6.keys(), table_6.values(), ":s", color=plot.PAPER)
+for layers, error in table_6.items():
+    side = {"ha": "left"} if layers < 110 else {"ha": "center"}
+    ax.annotate(f"{error}", (layers, error), (2, 9), textcoords="offset points", **side)
+ax.set(xscale="log", xlabel="layers", ylabel="test error (%)", ylim=(5.5, 9.8))
+ax.set_xticks(list(table_6), list(table_6))
+ax.minorticks_off()
+
+# %% slide="only" name="scoreboard"
+rows = {"AlexNet": "alexnet", "VGG-11": "vgg11_bn", "ResNet-20": "resnet20"}
+rows |= {"ResNet-56": "resnet56"}
+board = {k: kept.records(f"{v}-cifar10") for k, v in rows.items()}
+
+
+def mean(name):
+    """Mean test accuracy of a kept run in percent."""
+    found = kept.test_accuracy(f"{rows[name]}-cifar10")
+    return f"{100 * sum(found) / len(found):.1f} %"
+
+
+plot.spread({k: kept.test_accuracy(f"{v}-cifar10") for k, v in rows.items()})
+
+# %% [markdown] slide="only"
+# ## Last time: BatchNorm, in three questions
+#
+# 1. Over which values does BatchNorm take a mean?
+# 2. Why does the convolution before it need no bias?
+# 3. Which mean does it use when a single photo is judged?
+#
+# . . .
+#
+# One channel of all examples and places; the bias would be subtracted; the running mean
+# from training.
+#
+# Note: 2 min. A different row answers each. Who says "over the channels" thinks of
+# LayerNorm: draw a batch as a stack of cards.
+
+# %% [markdown] slide="only"
+# ## From 2012 to 2015, each winner was deeper
+#
+# ![Top-5 error of the ImageNet winners: AlexNet with 8 layers 15.3 percent, VGG with 19 7.3, GoogLeNet with 22 6.7, ResNet with 152 3.57](run:winners)
+#
+# . . .
+#
+# From 22 layers to 152 in one year. What had stopped the others?
+#
+# Note: 2 min. Ask how they would go on after GoogLeNet. Most say: more layers. Then ask
+# what could go wrong with that; collect answers on the board.
+
+# %% [markdown] slide="only" part="Degradation"
+# ## Deeper cannot be worse. Or can it?
+#
+# ### A network of 20 layers and one of 56 learn the same photos. Which one is wrong more often, on the photos it learns from?
+#
+# . . .
+#
+# Vote by hand: the one of 20, the one of 56, both the same.
+#
+# Note: 2 min. Wait for every hand. Most vote for 20, since more parameters learn more by
+# heart. Count the votes on the board; do not say who is right.
+
+# %% [markdown] slide="only"
+# ## A deeper network contains the shallow one
+#
+# ![](draw:blocks.copying_layers())
+#
+# Same output, same error. So the best network of 56 layers is at least as good.
+#
+# Note: 1.5 min. Let a student finish the sentence. It is a statement about what a network
+# can compute, not about what training finds: keep the two apart from here on.
+
+# %% [markdown] slide="only"
+# ## Plain-56 learns its own photos worse than plain-20
+#
+# ![Training error over four epochs, three seeds: plain-20 falls to about 30 percent, plain-56 only to about 62](run:plain-bands)
+#
+# Our kept runs: all 45,000 photos, 4 epochs, 3 seeds.
+#
+# Note: 2 min. Say what a band is: lowest to highest of three seeds. Four epochs are few:
+# the paper's Fig. 1 shows the same after 64,000 steps, with a smaller gap.
+
+# %% [markdown] slide="only"
+# ## Is plain-56 overfitting?
+#
+# ### What would the two errors look like, if it were?
+#
+# . . .
+#
+# ![Error on known and on unseen photos over the epochs: plain-56 is worse than plain-20 on both](run:seen-and-unseen)
+#
+# . . .
+#
+# **No.** Who overfits is right on the photos he learns from.
+#
+# Note: 2 min. Expect "yes, too many parameters". That is the wrong answer of the day: an
+# overfitted network has a low training error and a high one on new photos.
+
+# %% [markdown] slide="only"
+# ## Its name is degradation
+#
+# **Degradation:** with more plain layers the *training* error rises, though a network as
+# good exists.
+#
+# . . .
+#
+# | | on known photos | on new photos |
+# |---|---|---|
+# | overfitting | low | high |
+# | degradation | **high** | high |
+#
+# Note: 1.5 min. Let them write the definition down. Ask which remedy fits which row: data
+# and dropout help the first, and nothing so far helps the second.
+
+# %% [markdown] slide="only"
+# ## The good plain-56 exists: we built it by hand
+#
+# A kernel with one 1 in its middle copies its input:
+#
+# ```python
+# nn.init.dirac_(block.conv1.weight)
+# nn.init.dirac_(block.conv2.weight)
+# ```
+#
+# . . .
+#
+# > **{{ said(r"plain-20, trained: ([\d.]+)%") }} %** wrong: plain-20, trained
+#
+# > **{{ said(r"plain-56, by hand: ([\d.]+)%") }} %** wrong: plain-56, by hand
+#
+# Note: 1.5 min. Ask first why the two numbers must agree. The ReLU inside does no harm:
+# what it gets is never negative.
+
+# %% [markdown] slide="only"
+# ## The search does not find it
+#
+# > **{{ said(r"plain-56, by hand: ([\d.]+)%") }} %** wrong: plain-56, by hand
+#
+# > **{{ said(r"plain-56, trained: ([\d.]+)%") }} %** wrong: plain-56, trained
+#
+# . . .
+#
+# **Degradation is a failure of training, not of what the network can compute.**
+#
+# Note: 2 min. The sentence of the lecture: read it aloud, let them write it. The trained
+# number comes from 960 steps on 1,000 photos; more steps narrow the gap.
+
+# %% [markdown] slide="only" part="The idea"
+# ## Copying is hard to learn, so give it away
+#
+# ![](draw:blocks.plain_and_residual())
+#
+# . . .
+#
+# $$H(x) = F(x) + x$$
+#
+# Note: 2 min. Point at both rows: the same layers. Below they need only learn what to
+# change. "Residual" means: what is left to do.
+
+# %% [markdown] slide="only"
+# ## For a block to copy, its weights must be ...
+#
+# ### What must the weights of F be, for the block to hand x on unchanged?
+#
+# . . .
+#
+# > **all zero**
+#
+# . . .
+#
+# A plain layer has to learn a kernel with one 1 in the middle. Weight decay pulls towards
+# zero: away from that kernel, but towards F = 0.
+#
+# Note: 2 min. Expect "one". That is the plain layer's answer: here x comes for free, so
+# F must add nothing.
+
+# %% [markdown] slide="only"
+# ## The whole idea is one plus sign
+#
+# ```python
+# def forward(self, x):
+#     y = self.bn1(self.conv1(x)).relu()
+#     y = self.bn2(self.conv2(y))
+#     return (y + x).relu()
+# ```
+#
+# . . .
+#
+# `y + x`: no weight, no multiplication, one addition for each value.
+#
+# Note: 1.5 min. Ask them to find the line that makes it a ResNet. Ask why the last ReLU
+# stands after the sum: else a block could only add, never subtract.
+
+# %% [markdown] slide="only"
+# ## A residual block: two convolutions and a shortcut
+#
+# ![](draw:architectures.residual_block())
+#
+# ### How many parameters, with 64 channels?
+#
+# . . .
+#
+# 2 × 64 × 64 × 9 + 2 × 128 = **73,984**: a plain block's, to the last one
+#
+# Note: 2 min. Two minutes on paper. Who gets 73,728 forgot the two BatchNorms; who gets
+# more gave the shortcut weights.
+
+# %% [markdown] slide="only"
+# ## With shortcuts, 56 layers learn
+#
+# ![Training error over four epochs, three seeds: both residual networks fall to about 25 percent, plain-20 to 30, plain-56 to 62](run:four-bands)
+#
+# Same recipe, same parameters, same seeds: one addition a block.
+#
+# Note: 2 min. Give them a moment to find the two lines that lie on each other. The gap of
+# the plain networks is gone; ask whether ResNet-56 is better than ResNet-20.
+
+# %% [markdown] slide="only"
+# ## Does deeper pay? In our runs we cannot tell
+#
+# > **{{ mean("ResNet-20") }}** of the test photos right: ResNet-20
+#
+# > **{{ mean("ResNet-56") }}** of the test photos right: ResNet-56
+#
+# . . .
+#
+# Difference: {{ "%.1f" % kept.difference("resnet20-cifar10", "resnet56-cifar10").points }}
+# points, standard error {{ "%.1f" % kept.difference("resnet20-cifar10", "resnet56-cifar10").error }}.
+# Less than twice its error: no difference that we could claim.
+#
+# Note: 1.5 min. After four epochs. This is how a claim is tested in this course: difference,
+# standard error over seeds and test photos, factor two.
+
+# %% [markdown] slide="only"
+# ## In the paper it pays, up to 110 layers
+#
+# ![Test error on CIFAR-10 against layers in the paper's Table 6: from 8.75 percent at 20 layers to 6.43 at 110; at 1202 layers 7.93](run:table-6)
+#
+# . . .
+#
+# At 1,202 layers the training error is under 0.1 %: *that* is overfitting.
+#
+# Note: 2 min. The paper trained 64,000 steps. Ask what the last point is: now the training
+# error tells degradation and overfitting apart.
+
+# %% [markdown] slide="only" part="Why it works"
+# ## The gradient has a road without layers
+#
+# ![](draw:blocks.gradient_roads())
+#
+# The derivative of x + F(x) is 1 + F′(x): the 1 is never lost.
+#
+# Note: 2 min. Derive it on the board for one block, then multiply two: four roads. With n
+# blocks there are 2 to the n.
+
+# %% [markdown] slide="only"
+# ## Does the gradient of plain-56 vanish on its way?
+#
+# ### How large is it at the first layer, beside the last?
+#
+# . . .
+#
+# ![Length of the gradient at 55 convolutions of new networks, logarithmic: in plain-56 it grows by a factor of over a thousand towards the first layer, in ResNet-56 by about ten](run:gradients)
+#
+# Note: 2 min. The usual story says yes. Expect "almost nothing". With BatchNorm it is the opposite: it explodes
+# towards the first layer. New networks, one batch.
+
+# %% [markdown] slide="only"
+# ## With BatchNorm it explodes, and shortcuts hold it back
+#
+# > **{{ f"{lengths['plain-56'][0] / lengths['plain-56'][-1]:,.0f}" }} ×** plain-56
+#
+# > **{{ f"{lengths['ResNet-56'][0] / lengths['ResNet-56'][-1]:,.0f}" }} ×** ResNet-56
+#
+# Gradient at the first layer over that at the last.
+#
+# . . .
+#
+# A ReLU leaves half of the mean square; BatchNorm stretches what is left, forward and
+# back: about × 1.2 a layer.
+#
+# Note: 1.5 min. Skip the reason when late. The formula is in the notebook: the square root
+# of π / (π − 1) is 1.21.
+
+# %% [markdown] slide="only"
+# ## Take one block away from a trained network
+#
+# ### How many photos does each still get right?
+#
+# . . .
+#
+# ![Accuracy on the known photos, whole and with one block less: plain-20 falls close to chance, ResNet-56 keeps almost all](run:missing)
+#
+# Note: 2 min. Ask for a guess first. A plain network is one road; in ResNet half of the
+# roads remain. Skip when late.
+
+# %% [markdown] slide="only" part="Build"
+# ## When the shape changes, three shortcuts
+#
+# ![](draw:blocks.three_shortcuts())
+#
+# . . .
+#
+# ImageNet top-1 error: plain 28.54 %, A 25.03, B 24.52, C 24.19 (paper, ResNet-34).
+#
+# Note: 2 min. Ask which one they would take. A shortcut gains 3.5 points, its kind less
+# than one. B became the standard, A serves CIFAR-10.
+
+# %% [markdown] slide="only"
+# ## A common mistake: `is not` between shapes
+#
+# ```python
+# if x.size() is not out.size():
+#     x = self.project(x)
+# return out + x
+# ```
+#
+# ### For which inputs does x stay as it is?
+#
+# . . .
+#
+# **None.** `size()` makes a new object at each call, so the block always projects. It
+# trains, and nothing warns. Right: `x.shape != out.shape`.
+#
+# Note: 2 min. The clinic's ward in lecture 10 has this patient. Ask how one would notice:
+# count the parameters.
+
+# %% [markdown] slide="only"
+# ## A stage is a list of blocks
+#
+# ```python
+# def stage(inputs, channels, count, stride):
+#     blocks = [BasicBlock(inputs, channels, stride)]
+#     for _ in range(count - 1):
+#         blocks.append(BasicBlock(channels, channels))
+#     return nn.Sequential(*blocks)
+# ```
+#
+# . . .
+#
+# Only the first block changes channels and resolution.
+#
+# Note: 2 min. The course's own make_layers builds all stages at once; this is its inner
+# loop. Ask what stride the first stage has: 1.
+
+# %% [markdown] slide="only"
+# ## ResNet-34: thinner than VGG-19, and far deeper
+#
+# ![](draw:architectures.resnet34_beside_plain34_and_vgg19())
+#
+# Note: 2 min. Count together: one convolution, then 6, 8, 12 and 6, and one linear layer
+# are 34. Ask where the layers with stride 2 are.
+
+# %% [markdown] slide="only"
+# ## How many multiply-adds, beside VGG-19?
+#
+# ### VGG-19 needs {{ f"{cost['VGG-19']:.1f}" }} billion for a photo. And 34 residual layers?
+#
+# . . .
+#
+# > **{{ f"{cost['ResNet-34']:.1f}" }} billion**
+#
+# . . .
+#
+# Its stem brings 224 pixels to 56 before the first block. VGG convolves at 224 and 112.
+#
+# Note: 2 min. Most guess more than VGG. Write the guesses down before the answer. Ask
+# where VGG spends its own: on 224 and 112 pixels.
+
+# %% [markdown] slide="only"
+# ## Three layers for the price of two: the bottleneck
+#
+# ![](draw:blocks.basic_and_bottleneck())
+#
+# . . .
+#
+# Multiply-adds a place: 73,728 above, **69,632** below.
+#
+# Note: 2 min. By hand on the board: 2 × 64 × 64 × 9, and 256 × 64 + 64 × 64 × 9 + 64 × 256.
+# Four times the channels, six percent cheaper.
+
+# %% [markdown] slide="only"
+# ## 152 layers cost less than VGG-16
+#
+# ![Billions of multiply-adds for a photo: VGG-16 15.5, VGG-19 19.6, ResNet-34 3.7, ResNet-50 4.1, ResNet-152 11.5](run:costs)
+#
+# Note: 1 min. Nine times as deep as VGG-16, and cheaper. Remind them that depth is not
+# cost: cost is channels times channels times places.
+
+# %% [markdown] slide="only"
+# ## First the sum, or first the activation?
+#
+# ![](draw:blocks.before_and_after_the_sum())
+#
+# Note: 2 min. Ask in which row x can reach the end unchanged: only below. With 1,001
+# layers the second form trains, the first hardly. Skip when late.
+
+# %% [markdown] slide="only"
+# ## On small photos: 6n + 2 layers
+#
+# | n | layers | parameters | test error, paper |
+# |---:|---:|---:|---:|
+# | 3 | 20 | 269,722 | 8.75 % |
+# | 5 | 32 | 464,154 | 7.51 % |
+# | 9 | 56 | 853,018 | 6.97 % |
+# | 18 | 110 | 1,727,962 | 6.43 % |
+#
+# One convolution, three stages of n blocks, one linear layer.
+#
+# Note: 1 min. Let them check one row: 3 stages × 3 blocks × 2 convolutions, plus 2. The
+# notebook counts every parameter.
+
+# %% [markdown] slide="only" part="What we know"
+# ## The scoreboard, two rows more
+#
+# ![Test accuracy of four kept runs after four epochs, a circle for each seed: AlexNet about 61 percent, VGG-11 75.7, ResNet-20 76.3, ResNet-56 76.6](run:scoreboard)
+#
+# Four epochs each, three seeds; widths differ.
+#
+# Note: 1.5 min. The same budget of epochs, not of minutes. Ask what would be a fair
+# comparison: equal parameters, equal minutes, or each at its best?
+
+# %% [markdown] slide="only"
+# ## What we can say, and how surely
+#
+# | claim | our evidence |
+# |---|---|
+# | plain-56 learns worse than plain-20 | 3 seeds, over 30 points apart |
+# | shortcuts repair it | 3 seeds, the same recipe |
+# | plain-56 *ends* worse | the paper's Fig. 1 alone |
+# | deeper is better on new photos | the paper's Table 6 alone |
+#
+# Note: 2 min. Ask for each row: what would convince you otherwise? It is honest to say
+# what a short run does not show.
+
+# %% [markdown] slide="only"
+# ## Since 2016: the same plus sign everywhere
+#
+# ![](draw:blocks.the_same_plus())
+#
+# Note: 1.5 min. Let them find the plus signs. Every large language model has two in each
+# block.
+
+# %% [markdown] slide="only"
+# ## Four sentences to take home
+#
+# - Degradation is a higher *training* error: a failure of the search.
+# - H(x) = F(x) + x: zero weights copy, and the gradient keeps a road.
+# - Where shapes differ: pad (A) or project (B).
+# - A bottleneck: four times the channels for the same price.
+#
+# Note: 2 min. Cover the slide, let four students say one each, then show it.
+
+# %% [markdown] slide="only"
+# ## For home: two exercises
+#
+# - **07.2** Write the block's `forward` yourself; the check runs it on blocks with and
+#   without projection.
+# - **07.5** At which depth does degradation begin? Train pairs with the same first
+#   weights.
+#
+# Note: 1 min. The first takes ten minutes, the second half an hour with its runs. The
+# next lecture uses a ResNet that somebody else has trained.
