@@ -211,7 +211,7 @@ def resnet34_beside_plain34_and_vgg19() -> Diagram:
     body = ""
     rows = {"VGG-19": (vgg, 3), "34 layers, plain": (plain, 1), "ResNet-34": (plain, 1)}
     for number, (name, (convs, linear)) in enumerate(rows.items()):
-        y, boxes = 75 + 135 * number, []
+        y, boxes = 74 + 135 * number, []
         body += text(10, y - 57, name, anchor="start", weight="bold")
         for i, (side, _) in enumerate(convs):
             boxes.append(Box(18 + 24.2 * i, y, 14, 12 + 0.33 * side))
