@@ -257,3 +257,31 @@ def the_same_plus() -> Diagram:
         " layers, a sum. DenseNet: the shortcut is concatenated, not added."
     )
     return Diagram(body, WIDTH, 372, alt)
+
+
+def chain_rule() -> Diagram:
+    """One image through two layers to its loss, and the slopes on the way back."""
+    values = [
+        "w₁|0.5",
+        "a = w₁ x|1.0",
+        "h = tanh a|0.762",
+        "z = w₂ h|2.285",
+        "loss|0.097",
+    ]
+    kinds = ["input", "linear", "pool", "linear", "input"]
+    body, at = chain(105, list(zip(kinds, values, strict=True)))
+    slopes = ["x = 2", "1 − h² = 0.42", "w₂ = 3", "p − 1 = −0.092"]
+    for one, two, slope in zip(at, at[1:], slopes, strict=False):
+        y = 175
+        body += arrow((two.x, y), (one.x, y), color=LINEAR)
+        body += text((one.x + two.x) / 2, y + 22, slope)
+    body += left_text(24, "forward: one value after the other, for x = 2")
+    body += left_text(
+        236, "backward: 2 · 0.42 · 3 · (−0.092) = −0.233, the slope of the loss over w₁"
+    )
+    alt = (
+        "A chain: the weight w₁ is 0.5, a = w₁ x is 1, h = tanh a is 0.762, z = w₂ h is"
+        " 2.285, the loss 0.097. Back along it the slopes −0.092, 3, 0.42 and 2 are"
+        " multiplied to −0.233."
+    )
+    return Diagram(body, WIDTH, 255, alt)

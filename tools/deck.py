@@ -188,17 +188,19 @@ def of_slide(slide: Slide) -> Iterator[str]:
         yield "no time: its notes begin as in `Note: 2 min. Ask ...`"
     if (count := len(slide.note.split())) < NOTE_WORDS:
         yield f"notes of {count} words; right are {NOTE_WORDS} or more"
-    first = slide.steps[0]
-    if "?" in prose(first) and (RESULT.search(first) or "](run:" in first):
-        yield "a question with its answer: begin the answer with a line `. . .`"
 
 
 def of_names(slide: Slide, deck: Deck) -> Iterator[str]:
-    """Pictures that no cell shows."""
+    """Pictures that no cell shows, and answers that stand beside their question."""
     for picture in slide.pictures:
         if picture["kind"] == "run" and picture["what"] not in deck.names:
             there = ", ".join(deck.names) or "none"
             yield f"no cell has name={picture['what']!r}; there are: {there}"
+    first = slide.steps[0]
+    shown = [deck.names.get(m["what"]) for m in PICTURE.finditer(first)]
+    outcome = RESULT.search(first) or any(cell and not cell.for_deck for cell in shown)
+    if "?" in prose(first) and outcome:
+        yield "a question with its answer: begin the answer with a line `. . .`"
 
 
 def over(count: int, most: int, what: str) -> str:

@@ -9,9 +9,12 @@ from __future__ import annotations
 import ast
 import base64
 import io
+import os
 import re
+from contextlib import redirect_stdout
 from html import escape
 from typing import Any, NamedTuple
+from unittest import mock
 
 import matplotlib.pyplot as plt
 import torch
@@ -100,17 +103,18 @@ class Stage:
         return cell
 
     def _run(self, code: str, what: str) -> Any:
-        """Run code; what its last line gives."""
+        """Run code; what its last line gives. Its images are those that come along."""
         plt.close("all")
+        tiny = mock.patch.dict(os.environ, CNN_COURSE_SCALE="tiny")
         try:
             *before, last = ast.parse(code.strip().rstrip(";")).body
-            module = ast.Module(before, type_ignores=[])
-            exec(compile(module, what, "exec"), self.values)
-            if not isinstance(last, ast.Expr):
-                exec(compile(ast.Module([last], []), what, "exec"), self.values)
-                return None
-            last_line = compile(ast.Expression(last.value), what, "eval")
-            value = eval(last_line, self.values)
+            is_value = isinstance(last, ast.Expr)
+            before = ast.Module(before if is_value else [*before, last], [])
+            with tiny, redirect_stdout(io.StringIO()):
+                exec(compile(before, what, "exec"), self.values)
+                value = None
+                if is_value:
+                    value = eval(compile(ast.unparse(last), what, "eval"), self.values)
         except SourceError:
             raise
         except Exception as error:  # whatever the code of a slide does wrong

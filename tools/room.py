@@ -86,7 +86,8 @@ def body(slide: Slide, stage: Stage) -> str:
     ]
     drawn = [block for block in blocks if block.aspect]
     words = [block for block in blocks if not block.aspect]
-    if words and drawn and sum(block.aspect for block in drawn) < BESIDE:
+    first = [block.aspect for block in drawn if block.step == drawn[0].step]
+    if words and drawn and sum(first) < BESIDE:
         halves = f'<div class="words">{elements(words)}</div>{row(drawn)}'
         return f'<div class="shows beside">{halves}</div>'
     inside = "".join(
@@ -97,8 +98,12 @@ def body(slide: Slide, stage: Stage) -> str:
 
 
 def row(blocks: Iterator[Block] | list[Block]) -> str:
-    """Pictures beside one another."""
-    return f'<div class="pictures">{elements(blocks)}</div>'
+    """Pictures beside one another; those of a later step cover those before it."""
+    steps = groupby(blocks, key=lambda block: block.step)
+    layers = [f'<div class="pictures">{elements(group)}</div>' for _, group in steps]
+    return (
+        layers[0] if len(layers) == 1 else f'<div class="stack">{"".join(layers)}</div>'
+    )
 
 
 def elements(blocks: Iterator[Block] | list[Block]) -> str:

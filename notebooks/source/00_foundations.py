@@ -1123,3 +1123,624 @@ check.progress("00")
 #   2009, chapter 3. The authors name no licence and ask to be cited.
 # - At scale `tiny`: the digits of scikit-learn (E. Alpaydin, C. Kaynak, UCI, CC BY
 #   4.0), and drawings made by the course itself.
+
+# %% slide="only" name="alike"
+# alt: Sixteen handwritten digits with the same label: thin and thick, upright and slanted.
+import math
+import re
+
+import matplotlib.pyplot as plt
+import torch
+import torch.nn.functional as F
+
+from teaching import diagrams, kernels, learning
+from utils import data, pictures, plot
+
+digits = data.mnist()
+label = digits.train.labels[0]
+alike = digits.train.images[digits.train.labels == label]
+pictures.image_grid(alike[:16])
+
+# %% slide="only" name="moved"
+# alt: A digit, the same one three pixels further to the right, and the nearest image
+# alt: with another label; in pixels the other one is nearer.
+first, moved = alike[0].float(), alike[0].float().roll(3, dims=2)
+others = digits.train.images[digits.train.labels != label].float()
+distances = (others - first).flatten(1).norm(dim=1) / 255
+names = ["a digit", f"moved: {(moved - first).norm() / 255:.1f} away"]
+names += [f"another digit: {distances.min():.1f} away"]
+shown = torch.stack([first, moved, others[distances.argmin()]]) / 255
+figure, axes = plt.subplots(1, 3, figsize=(7, 2.6))
+for ax, one, name in zip(axes, shown, names, strict=True):
+    ax.imshow(one[0], cmap="gray")
+    ax.set_title(name, fontsize=11)
+    ax.axis("off")
+
+# %% slide="only" name="lenet"
+# alt: LeNet-5: a digit of 1×28×28, two convolutions of 6 and 16 maps, each followed by
+# alt: pooling, then linear layers of 120, 84 and 10 values.
+Stage = diagrams.Stage
+diagrams.network(
+    [
+        Stage("input", "digit", 1, 28),
+        Stage("conv", "C1: conv 5×5, padding 2", 6, 28),
+        Stage("pool", "S2: mean 2×2", 6, 14),
+        Stage("conv", "C3: conv 5×5", 16, 10),
+        Stage("pool", "S4: mean 2×2", 16, 5),
+        Stage("linear", "C5: linear", 120),
+        Stage("linear", "F6: linear", 84),
+        Stage("linear", "output", 10),
+    ]
+)
+
+# %% slide="only" name="edges"
+# alt: A digit and what four kernels make of it: its left and right edges, its upper and
+# alt: lower edges, a blurred copy, and its outline.
+image = torch.tensor([[1.0, 2, 0, 1], [0, 1, 3, 1], [2, 1, 0, 0], [1, 0, 1, 2]])
+kernel = torch.tensor([[1.0, 0, -1], [1, 0, -1], [1, 0, -1]])
+four = {
+    "left − right": [[1, 0, -1], [1, 0, -1], [1, 0, -1]],
+    "upper − lower": [[1, 1, 1], [0, 0, 0], [-1, -1, -1]],
+    "mean": [[1 / 9] * 3] * 3,
+    "centre − around": [[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]],
+}
+digit = digits.train[0][0]
+maps = [F.conv2d(digit, torch.tensor([[k]]) * 1.0)[0] for k in four.values()]
+figure, axes = plt.subplots(1, 5, figsize=(7, 1.9))
+for ax, one, name in zip(axes, [digit[0], *maps], ["digit", *four], strict=True):
+    most = one.abs().max()
+    ax.imshow(one, cmap="gray", vmin=-most, vmax=most)
+    ax.set_title(name, fontsize=10)
+    ax.axis("off")
+
+# %% slide="only" name="equivariance"
+# alt: A digit and its map of edges; below, the digit moved to the right and its map,
+# alt: which is the first map moved by as much.
+edge = torch.tensor([[four["left − right"]]]) * 1.0
+figure, axes = plt.subplots(1, 4, figsize=(7, 2.1))
+two = [digit, digit.roll(4, dims=2)]
+names = ["digit", "its edges", "moved", "its edges: moved"]
+for i, one in enumerate(two):
+    edges = F.conv2d(one, edge)[0]
+    for ax, part in zip(axes[2 * i : 2 * i + 2], (one[0], edges), strict=True):
+        most = part.abs().max()
+        ax.imshow(part, cmap="gray", vmin=-most, vmax=most)
+for ax, name in zip(axes, names, strict=True):
+    ax.set_title(name, fontsize=10)
+    ax.axis("off")
+
+# %% slide="only" name="pooling"
+shown = torch.tensor([[1.0, 3, 0, 2], [5, 1, 0, 0], [0, 2, 4, 4], [1, 1, 8, 0]])
+windows = shown.unfold(0, 2, 2).unfold(1, 2, 2)
+before = diagrams.grid(shown, label="feature map", window=(0, 0, 2, 2))
+after = [diagrams.grid(m, window=(0, 0, 1, 1)) for m in (windows.amax((2, 3)), windows.mean((2, 3)))]
+diagrams.beside(before, "maximum", after[0], "mean", after[1])
+
+# %% slide="only" name="loss-curve"
+# alt: The loss over the weight: high on the left, lowest at a positive weight, rising
+# alt: slowly after it. A point stands at w = -1, where the curve falls to the right.
+twos = digits.train.take((digits.train.labels < 2).nonzero()[:, 0][:256])
+ink = twos.images[:, 0, 11:17, 11:17].double().mean(dim=(1, 2)) / 255
+x, is_one = (ink - ink.mean()) / ink.std(), twos.labels
+
+
+def loss_at(w):
+    """Mean cross-entropy of the scores (0, w x) over the digits; nats."""
+    return F.cross_entropy(torch.stack([0 * x, w * x], dim=1), is_one)
+
+
+weights = torch.linspace(-2, 10, 41)
+learning.loss_curve(loss_at, weights, start=-1.0, title="")
+
+# %% slide="only" name="rates"
+# alt: Eight steps of gradient descent on the same curve, with three learning rates: the
+# alt: first hardly moves, the second comes near the lowest point, the third jumps over it.
+learning.descents(loss_at, weights, start=-1.0, rates=(0.1, 2.0, 16.0), steps=8)
+
+# %% slide="only" name="batches"
+# alt: Lines of equal loss over weight and bias, an oblong valley; from one point on its
+# alt: slope a thick arrow downhill, and twenty thin ones that spread around it.
+def loss_of(parameters, rows=slice(None)):
+    """Mean loss of the scores (0, w · 4 · ink + b) over some of the digits; nats."""
+    score = 4 * ink[rows] * parameters[0] + parameters[1]
+    return F.cross_entropy(torch.stack([0 * score, score], dim=1), is_one[rows])
+
+
+groups = torch.randint(256, (20, 16), generator=torch.Generator().manual_seed(0))
+ax = learning.batch_arrows(loss_of, groups, at=(1.0, -1.0))
+ax.set_title("")
+ax.figure.set_size_inches(7, 3.2)
+
+# %% slide="only" name="walks"
+# alt: The same landscape four times, with the ways of plain SGD, momentum, Adam, and SGD
+# alt: with a one-cycle rate, 60 steps each from the same start.
+SGD, Adam = torch.optim.SGD, torch.optim.Adam
+ways = {
+    "SGD": lambda p: SGD(p, lr=2.0),
+    "momentum": lambda p: SGD(p, lr=0.2, momentum=0.9),
+    "Adam": lambda p: Adam(p, lr=0.5),
+    "one-cycle": lambda p: SGD(p, lr=4.0),
+}
+learning.walks(loss_of, ways, start=(-2.0, 3.0), steps=60, one_cycle="one-cycle")
+
+# %% slide="only" name="parameters"
+# alt: Parameters of LeNet-5 by layer: C1 156, C3 2,416, C5 48,120, F6 10,164, output 850.
+counts = {"C1: conv": 156, "C3: conv": 2416, "C5: linear": 48120, "F6: linear": 10164}
+plot.bars(counts | {"output: linear": 850}, highlight="C5: linear", xlabel="parameters")
+
+# %% slide="only" name="training"
+# alt: Digits read right, in percent, over five epochs: training and validation both rise
+# alt: to about 99.
+rows = re.findall(r"(\d) +[\d.]+ +([\d.]+) % +[\d.]+ +([\d.]+) %", said(r"(?s)(LeNet-5\n.*?weights)"))
+figure, ax = plt.subplots(figsize=(7, 2.8))
+epochs = [int(row[0]) for row in rows]
+for column, (name, color, style) in enumerate(plot.SPLITS.values(), start=1):
+    y = [float(row[column]) for row in rows]
+    ax.plot(epochs, y, style, color=color, marker="o")
+    ax.annotate(name, (epochs[0], y[0]), (8, -16), textcoords="offset points", color=color)
+ax.set(xlabel="epoch", ylabel="digits read right (%)", xticks=epochs)
+
+# %% [markdown] slide="only" part="Images"
+# # Foundations: a network that learns to read digits
+#
+# LeCun, Bottou, Bengio, Haffner: *Gradient-Based Learning Applied to Document
+# Recognition*, 1998
+#
+# ![](run:alike)
+#
+# Note: 1 min. Which digit is it? No two are alike, and nobody hesitates. That is the
+# problem of this course: we can do it, and cannot say how.
+
+# %% [markdown] slide="only"
+# ## A network of 1998, and 10,000 digits it has never seen
+#
+# ### How many of the 10,000 does it misread: 10, 100 or 1,000?
+#
+# . . .
+#
+# Write down your guess. We will know at the end of the hour.
+#
+# Note: 1.5 min. Vote by hand and write the counts on the board; the answer comes near the
+# end. Most say 1,000.
+
+# %% [markdown] slide="only"
+# ## For a computer, an image is a grid of numbers
+#
+# ![](draw:diagrams.grid(digit[0, 4:26:2, 4:26:2].mul(255).round()))
+#
+# ### Which digit is it?
+#
+# . . .
+#
+# Classification: 784 numbers go in, one of ten labels comes out.
+#
+# Note: 1.5 min. Every second row and column of one digit. Let them find the strokes among
+# the zeros; it takes a while, and that is the point.
+
+# %% [markdown] slide="only"
+# ## In pixels, another digit is nearer than the same one moved
+#
+# ![](run:moved)
+#
+# Note: 1.5 min. Ask first: could we compare pixel by pixel with known digits? Distance is
+# the root of the summed squared differences.
+
+# %% [markdown] slide="only"
+# ## Comparing pixels reads digits, and fails on photos
+#
+# > **{{ said(r"MNIST: (\d+)%") }} %** of digits right
+#
+# > **{{ said(r"CIFAR-10: (\d+)%") }} %** of small photos right, where chance gives 10
+#
+# . . .
+#
+# We need functions that look for **local patterns, at every position**.
+#
+# Note: 1.5 min. Each image gets the label of its nearest neighbour among 4,000. Ask why
+# digits are easier: they stand alone, in the middle.
+
+# %% [markdown] slide="only" part="Layers"
+# ## A convolution is a weighted sum that slides
+#
+# ![](draw:diagrams.convolution(image, kernel, at=(0, 0)))
+#
+# . . .
+#
+# ![](draw:diagrams.convolution(image, kernel, at=(0, 1)))
+#
+# . . .
+#
+# ![](draw:diagrams.convolution(image, kernel, at=(1, 0)))
+#
+# . . .
+#
+# ![](draw:diagrams.convolution(image, kernel, at=(1, 1)))
+#
+# Note: 3 min. Compute the first number together, then let them say the next before the
+# key. Who gets 8 forgot the minus signs.
+
+# %% [markdown] slide="only"
+# ## In code it is two loops
+#
+# ```python
+# def convolve(image, kernel):
+#     k = len(kernel)
+#     output = torch.zeros(len(image) - k + 1, len(image) - k + 1)
+#     for i in range(len(output)):
+#         for j in range(len(output)):
+#             window = image[i : i + k, j : j + k]
+#             output[i, j] = (window * kernel).sum()
+#     return output
+# ```
+#
+# Note: 1.5 min. Read it aloud with them. Ask why the output is smaller: count the places
+# of a window of 3 on 4 pixels. torch's conv2d gives the same.
+
+# %% [markdown] slide="only"
+# ## Nine weights find edges, anywhere in the image
+#
+# ![](run:edges)
+#
+# A linear layer would learn the same edge anew at each of 784 places.
+#
+# Note: 1.5 min. Cover the titles and let them match kernels and maps. Grey is zero, white
+# positive, black negative. The result is called a feature map.
+
+# %% [markdown] slide="only"
+# ## A moved digit gives a moved map
+#
+# ![](run:equivariance)
+#
+# . . .
+#
+# **Equivariant:** the output moves along. *Invariant* would be: it stays the same.
+#
+# Note: 1.5 min. Ask which of the two a classifier should be at its end: a moved three is
+# still a three. Pooling and the linear layers bring some of it.
+
+# %% [markdown] slide="only"
+# ## Each pair of channels has a kernel of its own
+#
+# ### 3 channels in, 8 out, kernels of 3 × 3: how many parameters?
+#
+# . . .
+#
+# > **224** = 8 × (3 × 9 + 1)
+#
+# . . .
+#
+# $$\text{parameters} = C_{out}\,(C_{in}\,k^2 + 1)$$
+#
+# Note: 2 min. Expect 72 (one filter for all), 216 (no bias) and 80 (no input channels).
+# The size of the image does not appear: ask why.
+
+# %% [markdown] slide="only"
+# ## Padding adds zeros, stride takes larger steps
+#
+# ![](draw:diagrams.convolution(image, kernel, at=(0, 0), stride=2, padding=1))
+#
+# . . .
+#
+# ![](draw:diagrams.convolution(image, kernel, at=(0, 1), stride=2, padding=1))
+#
+# . . .
+#
+# ![](draw:diagrams.convolution(image, kernel, at=(1, 1), stride=2, padding=1))
+#
+# Note: 2 min. Padding 1, stride 2. Ask where the third window stands before the key, and
+# why the output has two rows.
+
+# %% [markdown] slide="only"
+# ## The output's size: count the steps that fit
+#
+# $$\left\lfloor \frac{n + 2p - k}{s} \right\rfloor + 1$$
+#
+# ### n = 227, k = 11, p = 0, s = 4: how large is the output?
+#
+# . . .
+#
+# > **55** = 216 / 4 + 1: the first layer of AlexNet
+#
+# Note: 2 min. One first place, then as many steps as fit. Who says 54 forgot the first
+# place. With n = 28 and k = 5, ask which padding keeps 28.
+
+# %% [markdown] slide="only"
+# ## What no window reaches is lost
+#
+# ![An image of 8 × 8 pixels in one ring of zeros; a window of 3 × 3 with stride 2 has four places across; the last column and row of zeros are hatched](draw:kernels.windows())
+#
+# Would more padding use the last column?
+#
+# . . .
+#
+# No: 2p is even, and 8 − 3 is odd.
+#
+# Note: 1.5 min. Move the sliders in the notebook if there is time. An image of 7 or 9
+# pixels leaves nothing over.
+
+# %% [markdown] slide="only"
+# ## Pooling makes the position less exact
+#
+# ![](run:pooling)
+#
+# ### Which outputs change when the 5 moves within its window?
+#
+# . . .
+#
+# None: neither the maximum nor the mean.
+#
+# Note: 1.5 min. No parameters, the same size formula. LeNet-5 takes means, later networks
+# maxima.
+
+# %% [markdown] slide="only"
+# ## Without a non-linearity, two layers are one
+#
+# ![Four activations, each with its slope dashed: those of sigmoid and tanh fall to zero on both sides, that of ReLU is zero on the left](draw:learning.activations())
+#
+# ### Which slope disappears where?
+#
+# . . .
+#
+# Sigmoid's is at most 1/4, tanh's 1; both vanish outside. ReLU passes all or nothing.
+#
+# Note: 2 min. Two linear maps in a row are one linear map: write it down. Slopes matter,
+# since learning multiplies them, as we will see.
+
+# %% [markdown] slide="only" part="The loss"
+# ## Softmax turns scores into probabilities
+#
+# $$p_i = \frac{e^{z_i}}{\sum_j e^{z_j}}$$
+#
+# | scores | 2.0 | 1.0 | 0.1 |
+# |---|---:|---:|---:|
+# | probabilities | 0.66 | 0.24 | 0.10 |
+#
+# ### What happens when we add 1,000 to all scores?
+#
+# . . .
+#
+# Nothing should. But $e^{1000}$ is infinite on a computer, and infinity over infinity is
+# `nan`. So subtract the largest first.
+#
+# Note: 2 min. The scores are called logits. Exercise 00.3 writes the softmax that
+# survives this.
+
+# %% [markdown] slide="only"
+# ## Cross-entropy: what a prediction costs
+#
+# The loss is −ln of the probability of the right class.
+#
+# | right class gets | 1.0 | 0.9 | 0.5 | 0.0 |
+# |---|---:|---:|---:|---:|
+# | cost in nats | 0 | 0.105 | 0.693 | ∞ |
+#
+# . . .
+#
+# ### What does a network pay that knows nothing about ten classes?
+#
+# . . .
+#
+# > **2.303** nats = ln 10
+#
+# Note: 2 min. If training does not begin there, something is wrong: a check for the whole
+# course. torch's function takes logits, not probabilities.
+
+# %% [markdown] slide="only" part="Learning"
+# ## Learning: see the slope, step downhill
+#
+# ### One weight, 41 values tried. You stand at −1: where would you go?
+#
+# ![](run:loss-curve)
+#
+# Note: 2 min. The smallest network: is it a zero or a one, from the ink in its middle?
+# With 61,706 weights nobody can try values out. The slope can be computed.
+
+# %% [markdown] slide="only"
+# ## Three ways to the slope, one number
+#
+# > **{{ said(r"two points (-[\d.]{6})") }}** two neighbouring points
+#
+# > **{{ said(r"by rule (-[\d.]{6})") }}** the rules of calculus
+#
+# > **{{ said(r"autograd (-[\d.]{6})") }}** `backward()`
+#
+# . . .
+#
+# Negative: the loss falls when w grows. All slopes together are the **gradient**.
+#
+# Note: 1.5 min. torch records each operation and applies the rules. Ask which of the
+# three would work for a million weights, and why not the first.
+
+# %% [markdown] slide="only"
+# ## Gradient descent: against the slope
+#
+# ```python
+# for _ in range(3):
+#     loss_at(w).backward()
+#     with torch.no_grad():
+#         w -= learning_rate * w.grad
+#     w.grad = None
+# ```
+#
+# . . .
+#
+# Loss: {{ said(r"w = -1.000, loss ([\d.]+)") }} → {{ said(r"w =  0.248, loss ([\d.]+)") }} → {{ said(r"w =  0.935, loss ([\d.]+)") }}
+#
+# Note: 2 min. Ask what happens without the last line: gradients add up. Ask why the steps
+# become shorter although the rate stays.
+
+# %% [markdown] slide="only"
+# ## Too small crawls, too large jumps over
+#
+# ![](run:rates)
+#
+# Note: 1.5 min. Cover the titles: which panel has the smallest rate? The learning rate is
+# the first thing to check when a network does not learn.
+
+# %% [markdown] slide="only"
+# ## Two layers: slopes along the road multiply
+#
+# ![](draw:blocks.chain_rule())
+#
+# Note: 3 min. By hand on the board. Ask for the slope over w₂: only (p − 1) · h, a shorter
+# road. What both roads share is computed once.
+
+# %% [markdown] slide="only"
+# ## `backward()` walks back once, for all weights
+#
+# ### What is left of a gradient behind four sigmoids, at most?
+#
+# . . .
+#
+# > **1 / 256** = 0.25⁴
+#
+# . . .
+#
+# Backpropagation costs about twice as much as the loss itself, however many weights there
+# are.
+#
+# Note: 1.5 min. This is why early layers learned slowly before ReLU. Exercise 00.6
+# measures it in LeNet-5.
+
+# %% [markdown] slide="only"
+# ## A batch gives an estimate that is good enough
+#
+# ![](run:batches)
+#
+# Thick: all 256 digits. Thin: 20 batches of 16.
+#
+# Note: 2 min. Each batch errs, around the right direction, for a sixteenth of the price.
+# One pass over all examples is an epoch.
+
+# %% [markdown] slide="only"
+# ## Four ways to walk the same valley
+#
+# ![](run:walks)
+#
+# Note: 2 min. Momentum keeps a part of the last step; Adam divides by the usual size of
+# the gradient; one-cycle lets the rate rise and fall. Which is best, nobody can say in
+# advance.
+
+# %% [markdown] slide="only" part="LeNet-5"
+# ## LeNet-5 turns 784 pixels into ten scores
+#
+# ![](run:lenet)
+#
+# Note: 2 min. Hide the shapes and let them follow the sides: 28, 28, 14, 10, 5. Ask how
+# many numbers enter C5: 16 × 5 × 5 = 400.
+
+# %% [markdown] slide="only"
+# ## 61,706 parameters: where are they?
+#
+# ### Which layer holds most of them?
+#
+# . . .
+#
+# ![](run:parameters)
+#
+# Note: 1.5 min. Expect a convolution. C5 has 120 × 401; the two convolutions hold one in
+# twenty-four, and do most of the multiplications.
+
+# %% [markdown] slide="only"
+# ## Every training pipeline has six steps
+#
+# | | step | in torch |
+# |---|---|---|
+# | 1 | the examples | `Dataset` |
+# | 2 | batches of them | `DataLoader` |
+# | 3 | a function with parameters | `nn.Module` |
+# | 4 | how wrong it is | `CrossEntropyLoss` |
+# | 5 | how parameters move | `torch.optim.SGD` |
+# | 6 | repeat, and measure | two loops |
+#
+# Note: 1.5 min. In the notebook every step is written out in full; later one line, fit,
+# does the same, and the notebook shows equal losses.
+
+# %% [markdown] slide="only"
+# ## A training step has five lines
+#
+# ```python
+# for images, labels in loader:
+#     logits = model(images)
+#     loss = F.cross_entropy(logits, labels)
+#     optimizer.zero_grad()
+#     loss.backward()
+#     optimizer.step()
+# ```
+#
+# . . .
+#
+# Scores, loss, clear, gradient, update. The rest of the course changes the model.
+#
+# Note: 2 min. Let somebody say what each line does. Swap two lines and ask what breaks:
+# zero_grad after backward trains nothing at all.
+
+# %% [markdown] slide="only"
+# ## Three sets: to learn, to choose, to report
+#
+# | set | used for | how often |
+# |---|---|---|
+# | training | gradients | every step |
+# | validation | choosing epochs, rates, networks | every epoch |
+# | test | the number we report | **once** |
+#
+# Note: 1.5 min. Ask why once: who chooses by the test set reports a number that is too
+# good. Every curve of this course is training and validation.
+
+# %% [markdown] slide="only" part="Result"
+# ## One pass over the digits is nearly enough
+#
+# ![](run:training)
+#
+# Note: 1.5 min. The training curve is a mean over the epoch while the weights still move;
+# that is why it begins below the other. Ask which curve to trust.
+
+# %% [markdown] slide="only"
+# ## It misreads fewer than one in a hundred
+#
+# > **{{ said(r"(\d+) of 10,000; in the paper") }}** misread by ours
+#
+# > **{{ said(r"10,000; in the paper (\d+)") }}** in the paper of 1998
+#
+# . . .
+#
+# Compare with your guess. The test set was used once.
+#
+# Note: 1.5 min. Look at the votes on the board. Do not claim that ours is better: the
+# difference is within chance, and the recipes differ.
+
+# %% [markdown] slide="only"
+# ## Photographs are harder
+#
+# > **{{ said(r"([\d.]+)% of 10,000 test photos") }} %** two layers, our recipe
+#
+# > **{{ said(r"test photos; published: (\d+)") }} %** a published run, the same network
+#
+# . . .
+#
+# Better training gains 14 points; better networks are the rest of the course.
+#
+# Note: 1.5 min. CIFAR-10: ten classes of 32 × 32. Ask what the two runs may differ in:
+# optimizer, rate, normalised inputs.
+
+# %% [markdown] slide="only"
+# ## Five sentences to take home
+#
+# - A convolution slides a small sum; size: ⌊(n + 2p − k) / s⌋ + 1.
+# - Parameters: out × (in × k² + 1), whatever the image's size.
+# - Ten classes, nothing learned: 2.303 nats.
+# - `backward()` multiplies slopes along the road, once for all weights.
+# - The test set is used once.
+#
+# Note: 1.5 min. Cover it, and let five students say one each. The formulas come back in
+# every lecture.
+
+# %% [markdown] slide="only"
+# ## For home: two exercises
+#
+# - **00.4** Write a training step without help, checked against torch's SGD.
+# - **00.6** Measure the gradient that reaches the first layer, with sigmoid, tanh and
+#   ReLU.
+#
+# Note: 1 min. 00.4 first: everything later stands on it. Next time: a network that learns
+# by heart, and how to notice.
