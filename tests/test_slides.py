@@ -77,7 +77,7 @@ FAULTS = [
     (RESULT, "# ```\n" + "# 1\n" * 9 + "# ```\n# > **", "9 lines of code, 1 over 8"),
     (RESULT, "# ```\n# x = 1\n# ```\n# > **", "1 slides with code, 1 over 0"),
     ("45 min. ", "", "no time"),
-    ("45 min.", "44 min.", "44 minutes; right are 45 to 65"),
+    ("45 min.", "39 min.", "39 minutes; right are 40 to 65"),
     ("Ask which one they expect, and", "Just", "notes of 4 words"),
     ("# . . .\n#\n", "", "a question with its answer"),
     (DRAWN, "![](run:curves)", "'curves'; there are: curve"),

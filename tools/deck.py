@@ -19,7 +19,7 @@ from tools.outputs import SourceError
 from tools.percent import Cell
 
 # Limits of a deck, of a session of 75 minutes, and of a slide.
-SLIDES, MINUTES = 40, (45, 65)
+SLIDES, MINUTES = 40, (40, 65)
 HEADING, CODE_LINES, CODE_COLUMNS, CODE_SHARE = 60, 8, 68, 1 / 3
 WORDS, WORDS_BESIDE = 50, 30  # without, and beside a picture
 NOTE_WORDS = 8

@@ -1037,3 +1037,402 @@ check.progress("04")
 # - Data: A. Krizhevsky, [CIFAR-10](https://www.cs.toronto.edu/~kriz/cifar.html), 2009;
 #   free for research and teaching with citation. At scale `tiny`, drawings of its
 #   classes.
+
+# %% slide="only" name="vgg16"
+# alt: VGG-16: five blocks of two or three 3×3 convolutions, a pooling after each halves
+# alt: 224 to 112, 56, 28, 14 and 7 pixels while channels grow from 64 to 512; then three
+# alt: linear layers of 4,096, 4,096 and 1,000.
+import matplotlib.pyplot as plt
+import torch
+from torch import nn
+
+from teaching import blocks, diagrams, kept, kernels
+from utils import look, plot
+from utils.models import build
+
+Stage = diagrams.Stage
+stages = [Stage("input", "photo", 3, 224)]
+for i, (count, channels) in enumerate([(2, 64), (2, 128), (3, 256), (3, 512), (3, 512)]):
+    stages.append(Stage("block", f"{count} × conv 3×3", channels, 224 // 2**i))
+    stages.append(Stage("pool", "max 2×2", channels, 112 // 2**i))
+stages += [Stage("linear", "linear", 4096), Stage("linear", "linear", 4096)]
+diagrams.network([*stages, Stage("linear", "linear", 1000)])
+
+# %% slide="only" name="two-lines"
+# alt: AlexNet with convolutions of 11, 5, 3, 3 and 3 and three linear layers; VGG's first
+# alt: two blocks: two 3×3 convolutions and a pooling, twice.
+alexnet = [("input", "photo"), ("conv", "11×11|96"), ("conv", "5×5|256"), ("conv", "3×3|384")]
+alexnet += [("conv", "3×3|384"), ("conv", "3×3|256"), ("linear", "three|linear")]
+vgg = [("input", "photo"), ("conv", "3×3|64"), ("conv", "3×3|64"), ("pool", "pool")]
+vgg += [("conv", "3×3|128"), ("conv", "3×3|128"), ("pool", "pool"), ("input", "and|so on")]
+above, below = blocks.chain(75, alexnet)[0], blocks.chain(215, vgg)[0]
+words = blocks.left_text(22, "AlexNet: each convolution designed by itself")
+words += blocks.left_text(162, "VGG: one small part, many times")
+words_alt = "AlexNet's convolutions of 11, 5, 3, 3 and 3, and VGG's pairs of 3×3 convolutions."
+blocks.Diagram(words + above + below, blocks.WIDTH, 255, words_alt)
+
+# %% slide="only" name="seven-or-three"
+first = [("input", "C maps"), ("conv", "conv 7×7"), ("pool", "ReLU"), ("input", "C maps")]
+second = [("input", "C maps")] + [("conv", "conv 3×3"), ("pool", "ReLU")] * 3
+above, below = blocks.chain(75, first)[0], blocks.chain(215, [*second, ("input", "C maps")])[0]
+words = blocks.left_text(22, "one 7 × 7: 49 weights a pair of channels, one ReLU")
+words += blocks.left_text(162, "three 3 × 3: 27 weights a pair of channels, three ReLUs")
+told = "One 7×7 convolution with a ReLU; three 3×3 convolutions, each with a ReLU."
+blocks.Diagram(words + above + below, blocks.WIDTH, 255, told)
+
+# %% slide="only" name="weights"
+# alt: Weights of a stack between 512 and 512 channels, in millions: one 5×5 6.6, two 3×3
+# alt: 4.7, one 7×7 12.8, three 3×3 7.1.
+sizes = {"one 5×5": 25, "two 3×3": 18, "one 7×7": 49, "three 3×3": 27}
+millions = {name: 512 * 512 * count / 1e6 for name, count in sizes.items()}
+plot.bars(millions, xlabel="million weights, from 512 to 512 channels")
+
+# %% slide="only" name="by-layer"
+# alt: Three bar charts over the 16 layers of VGG-16: activations are largest in the first
+# alt: two convolutions, parameters in the first linear layer, multiply-adds in between.
+with torch.device("meta"):
+    vgg16 = build("vgg16")
+calls = [c for c in look.trace(vgg16, (3, 224, 224))[0] if c.parameters]
+figure, axes = plt.subplots(1, 3, figsize=(7, 2.7))
+kinds = {"activations (M)": lambda c: torch.Size(c.output).numel() / 1e6}
+kinds |= {"parameters (M)": lambda c: c.parameters / 1e6}
+kinds |= {"multiply-adds (G)": lambda c: c.multiply_adds / 1e9}
+for ax, (name, value) in zip(axes, kinds.items(), strict=True):
+    colors = [plot.TRAIN if "Conv" in type(c.module).__name__ else plot.HIGHLIGHT for c in calls]
+    ax.bar(range(1, len(calls) + 1), [value(c) for c in calls], color=colors)
+    ax.set_title(name, fontsize=11)
+    ax.set_xticks([1, 5, 10, 16])
+figure.supxlabel("layer; green: linear", fontsize=11)
+
+# %% slide="only" name="spreads"
+# alt: Standard deviation after each of 16 convolutions of VGG-19, logarithmic: He's line
+# alt: stays within a factor of ten, Xavier's and that of N(0, 0.01²) sink.
+rules = {"N(0, 0.01²)": lambda a, b: 0.01**2, "Xavier": lambda a, b: 2 / (a + b)}
+rules |= {"He": lambda a, b: 2 / a}
+
+
+def spread(rule):
+    """Standard deviation after each convolution of an untrained VGG-19, from noise."""
+    torch.manual_seed(0)
+    model, x = build("vgg19", num_classes=10, width=0.25, hidden=()), torch.randn(2, 3, 64, 64)
+    found = []
+    with torch.no_grad():
+        for layer in model.features.modules():
+            if isinstance(layer, nn.Conv2d):
+                shape = layer.weight.shape
+                std = rule(shape[1] * 9, shape[0] * 9) ** 0.5
+                layer.weight.normal_(std=std)
+                layer.bias.zero_()
+                x = layer(x)
+                found.append(x.std().item())
+            elif not list(layer.children()):
+                x = layer(x)
+    return found
+
+
+stds = {name: spread(rule) for name, rule in rules.items()}
+ax = plot.band(range(1, 17), stds, log=True, xlabel="convolution", ylabel="standard deviation")
+ax.set(xscale="linear", xticks=range(1, 17, 3), xlim=(0.5, 16.5))
+
+# %% slide="only" name="table-3"
+# alt: Top-5 error of the paper's networks: A 10.4, B 9.9, C 9.4, D 8.8, E 9.0 percent.
+errors = {"A: 11 layers": 0.104, "B: 13": 0.099, "C: 16, three 1×1": 0.094}
+errors |= {"D: 16 layers": 0.088, "E: 19 layers": 0.09}
+plot.bars(errors, highlight="D: 16 layers", xlabel="top-5 error (%)")
+
+# %% slide="only" name="kept-pair"
+# alt: Validation accuracy over four epochs, three seeds each: VGG-11 reaches about 75
+# alt: percent, AlexNet about 60.
+pair = {"VGG-11": "vgg11_bn-cifar10", "AlexNet": "alexnet-cifar10"}
+plot.curves({k: kept.runs(v) for k, v in pair.items()}, metric="accuracy")
+
+# %% [markdown] slide="only" part="The idea"
+# # VGG: depth from small kernels
+#
+# Simonyan, Zisserman: *Very Deep Convolutional Networks for Large-Scale Image
+# Recognition*, 2014
+#
+# ![](run:vgg16)
+#
+# Note: 1 min. After the hour they can count the weights of any stack of kernels, say what
+# it sees, and choose first weights with which twenty layers learn.
+
+# %% [markdown] slide="only"
+# ## Last time: AlexNet, in three questions
+#
+# 1. How large is the output of 11 × 11 with stride 4 on 227 pixels?
+# 2. In which layers are most of its parameters?
+# 3. Why did ReLU make it faster to train?
+#
+# . . .
+#
+# 55; in the linear layers; its slope does not vanish where the input is large.
+#
+# Note: 2 min. A different row answers each. For the first, ask for the formula, too.
+
+# %% [markdown] slide="only"
+# ## AlexNet was designed layer by layer. Must it be?
+#
+# ![](run:two-lines)
+#
+# Note: 2 min. Who knows why 11 and then 5? Nobody could say. VGG replaces five decisions
+# by one: always 3 × 3, and double the channels after a pooling.
+
+# %% [markdown] slide="only"
+# ## Two 3 × 3 or one 5 × 5: which recognises more?
+#
+# ### Same photos, same steps, same channels. Who wins?
+#
+# . . .
+#
+# Vote: two small ones, the large one, no difference.
+#
+# Note: 1.5 min. Let them give reasons: more weights, or more ReLUs? The answer comes as a
+# measurement; the paper's first.
+
+# %% [markdown] slide="only" part="Small kernels"
+# ## Three 3 × 3 see what one 7 × 7 sees
+#
+# ![Pixels of one row, and three layers of 3 above them: one value of the last layer depends on seven pixels](draw:kernels.receptive_field())
+#
+# Note: 2.5 min. Let them count the pixels below one value: 3, 5, 7. This is its receptive
+# field: each layer of 3 with stride 1 adds 2.
+
+# %% [markdown] slide="only"
+# ## How many 3 × 3 replace AlexNet's 11 × 11?
+#
+# ### Each adds 2 to the receptive field. How many for 11?
+#
+# . . .
+#
+# > **5** layers see 3, 5, 7, 9 and 11 pixels
+#
+# . . .
+#
+# With stride 2 before it, each step counts double.
+#
+# Note: 1.5 min. Expect 4 (11 / 3) and 6. It is exercise 04.1; the formula is 1 + 2 n.
+
+# %% [markdown] slide="only"
+# ## The same view, with 27 weights in place of 49
+#
+# ![](run:seven-or-three)
+#
+# Note: 2 min. Ask for both differences: fewer weights, and two ReLUs more. Which one
+# matters is a question that needs an experiment: exercise 04.6.
+
+# %% [markdown] slide="only"
+# ## Small kernels save nearly half of the weights
+#
+# ### From 512 to 512 channels: how many weights has a 7 × 7?
+#
+# . . .
+#
+# ![](run:weights)
+#
+# Note: 1.5 min. 512 × 512 × 49 is 12.8 million, in one layer. Who says 25,088 forgot the
+# second 512.
+
+# %% [markdown] slide="only"
+# ## The paper's test: 5 × 5 errs more
+#
+# > **7 %** more top-1 error with one 5 × 5 in place of each two 3 × 3
+#
+# . . .
+#
+# One run of each, on ImageNet (section 4.1).
+#
+# Note: 2 min. Ask what one run can show. The notebook repeats the test on CIFAR-10 with
+# several seeds, and compares photo by photo: show its figure here if there is time.
+
+# %% [markdown] slide="only" part="Build"
+# ## Five blocks, and each pooling halves the sides
+#
+# ![](run:vgg16)
+#
+# Note: 2 min. Let them fill in the sides from the left: 224, 112, 56, 28, 14, 7. When the
+# sides halve, the channels double, up to 512.
+
+# %% [markdown] slide="only"
+# ## A network is a list of numbers
+#
+# ```python
+# CONFIGS = {
+#     "A": [[64], [128], [256] * 2, [512] * 2, [512] * 2],
+#     "B": [[64] * 2, [128] * 2, [256] * 2, [512] * 2, [512] * 2],
+#     "D": [[64] * 2, [128] * 2, [256] * 3, [512] * 3, [512] * 3],
+#     "E": [[64] * 2, [128] * 2, [256] * 4, [512] * 4, [512] * 4],
+# }
+# ```
+#
+# ### How many layers with weights has D, with three linear ones?
+#
+# . . .
+#
+# > **16** = 2 + 2 + 3 + 3 + 3 + 3
+#
+# Note: 2 min. Read one line aloud as a network. Table 1 of the paper is this list; C has
+# 1 × 1 kernels in places, and is left out here.
+
+# %% [markdown] slide="only"
+# ## Seven lines build any of them
+#
+# ```python
+# for block in CONFIGS["D"]:
+#     for channels in block:
+#         layers += [nn.Conv2d(inputs, channels, 3, padding=1)]
+#         layers += [nn.ReLU()]
+#         inputs = channels
+#     layers += [nn.MaxPool2d(2)]
+# features = nn.Sequential(*layers)
+# ```
+#
+# Note: 2 min. Ask why padding is 1: 3 × 3 keeps the sides. Ask where inputs begins: 3.
+
+# %% [markdown] slide="only"
+# ## 138 million parameters: where are they?
+#
+# ### Which share is in a single layer: 10, 25, 50 or 75 %?
+#
+# . . .
+#
+# > **74 %** in the first linear layer: 4,096 × (512 × 7 × 7 + 1)
+#
+# . . .
+#
+# It does less than 1 % of the multiplications.
+#
+# Note: 2 min. Take the vote first. 25,088 values enter it. Ask how one could get rid of
+# it: a mean over each map, as GoogLeNet and ResNet do.
+
+# %% [markdown] slide="only"
+# ## Memory early, parameters late, time all over
+#
+# ![](run:by-layer)
+#
+# Note: 2 min. Activations must be kept for the backward pass: half of them in the first
+# two layers. Ask what a batch of 64 needs.
+
+# %% [markdown] slide="only"
+# ## On 32 × 32 photos, five poolings leave 1 × 1
+#
+# ### How many values enter the first linear layer then?
+#
+# . . .
+#
+# > **512** in place of 25,088
+#
+# . . .
+#
+# So our networks for CIFAR-10 need no large linear layer.
+#
+# Note: 1.5 min. 32, 16, 8, 4, 2, 1. A published list leaves a pooling out and keeps 4 × 4
+# maps: exercise 04.5.
+
+# %% [markdown] slide="only" part="First weights"
+# ## Built is not trained: twenty layers may learn nothing
+#
+# ### A weight's first value is drawn at random. How large should it be?
+#
+# . . .
+#
+# $$\text{gain of one layer} = \sqrt{\tfrac{1}{2}\, n_{in}\, \mathrm{Var}(W)}$$
+#
+# . . .
+#
+# Gain 0.9 over 16 layers leaves {{ f"{0.9**16:.2f}" }}; gain 1.1 makes {{ f"{1.1**16:.1f}" }}.
+#
+# Note: 2 min. A sum of n products with mean 0; the ReLU halves the mean square. Powers of
+# the depth decide: let them compute 0.9 to the 16th.
+
+# %% [markdown] slide="only"
+# ## He's rule: variance 2 / n keeps the size
+#
+# | rule | variance | gain, 512 channels |
+# |---|---|---:|
+# | N(0, 0.01²) | 0.0001 | {{ f"{(4608 * 0.0001 / 2) ** 0.5:.2f}" }} |
+# | Xavier | 2 / (n in + n out) | {{ f"{0.5**0.5:.2f}" }} |
+# | He | 2 / n in | 1.00 |
+#
+# . . .
+#
+# A common mistake: √(2 / n) is He's *standard deviation*, not the variance.
+#
+# Note: 2 min. n is 512 × 9 = 4,608. Xavier's rule was made for tanh, which halves nothing.
+# torch: kaiming_normal_ with nonlinearity="relu".
+
+# %% [markdown] slide="only"
+# ## Only He's weights keep the signal through VGG-19
+#
+# ![](run:spreads)
+#
+# Note: 2 min. Untrained, from noise. Ask which line will learn. He's rises at the
+# poolings: the largest of four values exceeds a typical one.
+
+# %% [markdown] slide="only"
+# ## The paper had no such rule, and grew its networks
+#
+# 1. Train A, 11 layers.
+# 2. Copy its first four convolutions and its linear layers into the deeper network.
+# 3. Train on.
+#
+# . . .
+#
+# In 2015 He's rule made 30 layers learn from the start; BatchNorm made the choice less
+# important.
+#
+# Note: 1.5 min. Exercise: begin E from a trained A. Ask what the random layers in between
+# do at the start.
+
+# %% [markdown] slide="only" part="Result"
+# ## In the paper, depth helps up to 16 layers
+#
+# ![](run:table-3)
+#
+# Note: 2 min. Ask for E against D: 0.2 points from one run each, which shows nothing. C
+# and D: the same depth, 1 × 1 against 3 × 3.
+
+# %% [markdown] slide="only"
+# ## Our kept runs: VGG-11 is ahead of AlexNet
+#
+# ![](run:kept-pair)
+#
+# All 45,000 photos, 4 epochs, 3 seeds; small widths.
+#
+# Note: 2 min. Ask what differs besides depth: kernels and BatchNorm. So it is no test of
+# depth alone. Bands are lowest to highest.
+
+# %% [markdown] slide="only"
+# ## The scoreboard, one row more
+#
+# > **{{ f"{100 * sum(kept.test_accuracy(pair['AlexNet'])) / 3:.1f}" }} %** AlexNet, width 1/8
+#
+# > **{{ f"{100 * sum(kept.test_accuracy(pair['VGG-11'])) / 3:.1f}" }} %** VGG-11, width 1/4
+#
+# . . .
+#
+# Test accuracy after four epochs: {{ f"{kept.difference(pair['AlexNet'], pair['VGG-11']).points:.1f}" }}
+# points apart, standard error {{ f"{kept.difference(pair['AlexNet'], pair['VGG-11']).error:.1f}" }}.
+#
+# Note: 1.5 min. More than twice its error: a difference. What causes it, these two runs
+# do not say.
+
+# %% [markdown] slide="only"
+# ## Five sentences to take home
+#
+# - n convolutions of 3 × 3 see 2n + 1 pixels.
+# - Three 3 × 3: 27 weights for 49, and two ReLUs more.
+# - Memory lies early, parameters late: 74 % in one layer.
+# - First weights: variance 2 / n for ReLU.
+# - One run each shows no difference of 0.2 points.
+#
+# Note: 2 min. Cover it, and let five students say one each. The cheat sheet has them.
+
+# %% [markdown] slide="only"
+# ## For home: two exercises
+#
+# - **04.1** Small kernels for AlexNet's 11 × 11: weights and receptive field.
+# - **04.2** Write He's weights for one layer; the check measures their spread.
+#
+# Note: 1 min. The first takes ten minutes. The last two exercises train, and take half an
+# hour. Next time: four kernel sizes side by side.

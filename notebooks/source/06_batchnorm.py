@@ -1439,3 +1439,410 @@ check.progress("06")
 # - T. van Laarhoven: *L2 Regularization versus Batch and Weight Normalization*, 2017.
 # - CIFAR-10: A. Krizhevsky: *Learning Multiple Layers of Features from Tiny Images*,
 #   2009. At scale `tiny`: drawings of the same ten classes.
+
+# %% slide="only" name="rates"
+# alt: Test accuracy against the learning rate from 0.03 to 1, mean and band over three
+# alt: seeds: with BatchNorm high at all rates, without it lower, and near a guess at high ones.
+import matplotlib.pyplot as plt
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from teaching import architectures, blocks, kept
+from utils import data, plot
+
+RATES = (0.03, 0.1, 0.3, 1)
+reached = {
+    name: [kept.test_accuracy(f"rate-{model}-{rate}") for rate in RATES]
+    for name, model in {"without": "vgg11", "with BatchNorm": "vgg11_bn"}.items()
+}
+bands = {name: list(zip(*runs, strict=True)) for name, runs in reached.items()}
+plot.band(RATES, bands, xlabel="learning rate", ylabel="test accuracy (%)")
+
+# %% slide="only" name="where"
+# alt: A convolution without bias, then BatchNorm with gamma and beta, then ReLU.
+parts = [("text", "x"), ("conv", "conv 3×3|no bias"), ("pool", "subtract mean,|divide by σ")]
+parts += [("pool", "times γ,|plus β"), ("pool", "ReLU"), ("text", "y")]
+drawn, at = blocks.chain(95, parts)
+drawn += blocks.text((at[2].x + at[3].x) / 2, 40, "BatchNorm, for each channel", weight="bold")
+drawn += blocks.text(at[2].x, 150, "from this batch") + blocks.text(at[3].x, 150, "learned")
+blocks.Diagram(drawn, blocks.WIDTH, 175, "conv without bias, BatchNorm with gamma and beta, ReLU")
+
+# %% slide="only" name="row"
+# alt: Six photos, split into red, green and blue rows; a frame runs around the whole green
+# alt: row: all its pixels share one mean.
+images = data.cifar10().train.images[:6]
+figure, axes = plt.subplots(3, 6, figsize=(7, 3.2))
+for c, color in enumerate(("Reds_r", "Greens_r", "Blues_r")):
+    for i in range(6):
+        axes[c, i].imshow(images[i, c], cmap=color)
+        axes[c, i].axis("off")
+frame = plt.Rectangle((0.005, 0.335), 0.99, 0.33, fill=False, lw=3, color=plot.VALIDATION)
+figure.add_artist(frame)
+
+# %% slide="only" name="halved"
+# alt: How many times smaller the values are when all weights are halved: 2, 4, 8 to 64 after
+# alt: six layers without BatchNorm, and 1 after each with it.
+layers = list(range(1, 7))
+about = {"xlabel": "layer", "ylabel": "times smaller"}
+plot.band(layers, {"without": [2**i for i in layers], "with BatchNorm": [1] * 6}, **about)
+
+# %% slide="only" name="depth"
+# alt: Four panels over ten layers, logarithmic: without BatchNorm values and gradients
+# alt: spread with depth over many powers of ten; with it three scales give one curve.
+def ten_layers(norm, factor):
+    """Spread of pre-activations and of their gradients at each of ten layers."""
+    torch.manual_seed(0)
+    x, inputs = torch.randn(32, 16, 16, 16), []
+    for _ in range(10):
+        conv = nn.Conv2d(16, 16, 3, padding=1, padding_mode="circular", bias=False)
+        nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+        conv.weight.data.mul_(factor)
+        x = nn.BatchNorm2d(16)(conv(x)) if norm else conv(x)
+        inputs.append(x)
+        x = F.relu(x)
+    loss = F.cross_entropy(x.mean((2, 3)), torch.arange(32) % 16)
+    gradients = torch.autograd.grad(loss, inputs)
+    return [[v.std().item() for v in values] for values in (inputs, gradients)]
+
+
+figure, axes = plt.subplots(1, 2, figsize=(7, 2.8), sharey=True)
+for ax, norm in zip(axes, (False, True), strict=True):
+    for scale, style in {0.5: ":", 1: "-", 2: "--"}.items():
+        values, _ = ten_layers(norm, scale)
+        ax.plot(range(1, 11), values, style, color=plot.TRAIN)
+        if not norm:
+            ax.annotate(f"× {scale:g}", (10, values[-1]), (4, -3), textcoords="offset points", annotation_clip=False)
+    ax.set(yscale="log", xlabel="layer", xticks=range(1, 11, 3))
+    ax.set_title("with BatchNorm" if norm else "without", fontsize=11)
+axes[0].set_ylabel("standard deviation")
+
+# %% slide="only" name="memory"
+# alt: The running mean over 80 batches of four: with momentum 0.9 it jumps, with 0.1 it
+# alt: settles around the true mean 3, with 0.01 it is far below it.
+torch.manual_seed(0)
+stream = (3 + 3 * torch.randn(80, 4)).mean(1)
+means = {}
+for momentum in (0.9, 0.1, 0.01):
+    running = [0.0]
+    for mean in stream:
+        running.append((1 - momentum) * running[-1] + momentum * mean.item())
+    means[f"momentum {momentum}"] = running
+about = {"xlabel": "batch", "ylabel": "running mean"}
+plot.band(range(81), means, paper=3, paper_label="true mean", **about)
+
+# %% slide="only" name="folded"
+# alt: A convolution followed by a BatchNorm with fixed numbers is one convolution with other
+# alt: weights and another bias.
+first = [("text", "x"), ("conv", "conv|w, b"), ("pool!", "BatchNorm|μ, σ, γ, β"), ("text", "y")]
+second = [("text", "x"), ("conv", "conv|w′ = γ/σ · w|b′ = γ/σ · (b − μ) + β"), ("text", "y")]
+above, below = blocks.chain(75, first)[0], blocks.chain(205, second)[0]
+words = blocks.left_text(22, "as trained, in evaluation mode: two linear maps")
+words += blocks.left_text(150, "folded: one")
+told = "conv and BatchNorm in evaluation mode, and below the one convolution that equals both"
+blocks.Diagram(words + above + below, blocks.WIDTH, 245, told)
+
+# %% [markdown] slide="only" part="The problem"
+# # BatchNorm: every channel on one scale
+#
+# Ioffe, Szegedy: *Batch Normalization*, 2015
+#
+# ![](run:where)
+#
+# Note: 1 min. After the hour they can normalise a batch by hand, say which values share a
+# mean, and find the fault of a network that was left in training mode.
+
+# %% [markdown] slide="only"
+# ## Last time: GoogLeNet, in three questions
+#
+# 1. What does a 1 × 1 convolution do?
+# 2. Why is the naive Inception module too expensive?
+# 3. What takes the place of the large linear layers?
+#
+# . . .
+#
+# It mixes channels at each place; the pooling's channels pile up; a mean over each map.
+#
+# Note: 2 min. A different row answers each. For the second, ask which branch costs most.
+
+# %% [markdown] slide="only"
+# ## VGG-11, twice: which learning rates work?
+#
+# ### Rates 0.03, 0.1, 0.3 and 1. Up to which does each network learn?
+#
+# . . .
+#
+# One is VGG-11; the other has a BatchNorm after each convolution, 0.2 % more parameters.
+#
+# Note: 1.5 min. Let everybody write down two rates. Two passes over 45,000 photos, three
+# seeds each. The answer comes in the middle.
+
+# %% [markdown] slide="only"
+# ## A wrong scale grows with depth
+#
+# ### All weights half as large: how much smaller is the output of layer 6?
+#
+# . . .
+#
+# ![](run:halved)
+#
+# Note: 2 min. Expect 2 and 12. Each layer passes its factor on: 64. After twenty layers a
+# million. Then point at the flat line: that is today's remedy.
+
+# %% [markdown] slide="only" part="Forward"
+# ## Four numbers by hand: 0, 2, 2, 8
+#
+# $$\mu = \frac{1}{m} \sum_i x_i \qquad \sigma^2 = \frac{1}{m} \sum_i (x_i - \mu)^2 \qquad y_i = \gamma\, \frac{x_i - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta$$
+#
+# ### With γ = 6, β = 10, ε = 0: what are the four y?
+#
+# . . .
+#
+# > **4, 8, 8, 20** with mean 3 and σ = 3
+#
+# Note: 3 min. Two minutes on paper. Who gets σ = 3.46 divided by m − 1. Then ask which γ
+# and β give the batch back: 3 and 3.
+
+# %% [markdown] slide="only"
+# ## BatchNorm stands between convolution and ReLU
+#
+# ![](run:where)
+#
+# γ and β are learned: the network can still compute what it could before.
+#
+# Note: 2 min. Two numbers a channel. Now they set the scale of a channel, and not all the
+# layers before it. Ask why the convolution has no bias: the mean takes it out.
+
+# %% [markdown] slide="only"
+# ## All pixels of a channel share one mean
+#
+# ### Six photos of 32 × 32: how many numbers go into one mean?
+#
+# . . .
+#
+# ![](run:row)
+#
+# Note: 2 min. 6 × 32 × 32 = 6,144, and three means. Expect 32 × 32 (per photo) and 6 (per
+# pixel). A kernel has the same weights everywhere, so all places go together.
+
+# %% [markdown] slide="only"
+# ## In code: three axes, one mean a channel
+#
+# ```python
+# def batch_norm(x, gamma, beta, eps=1e-5):  # x is (N, C, H, W)
+#     mean = x.mean((0, 2, 3), keepdim=True)
+#     variance = x.var((0, 2, 3), correction=0, keepdim=True)
+#     normalised = (x - mean) / (variance + eps).sqrt()
+#     return gamma * normalised + beta
+# ```
+#
+# Note: 2 min. Ask for the shape of mean: (1, C, 1, 1). What eps is for: a channel that is
+# constant. The notebook's version also keeps the memory, and equals torch's.
+
+# %% [markdown] slide="only"
+# ## Two modes: this batch, or the memory
+#
+# | | `model.train()` | `model.eval()` |
+# |---|---|---|
+# | mean and variance | of this batch | running ones |
+# | running ones | move a part of the way | stay |
+# | a photo's answer | depends on its neighbours | does not |
+#
+# Note: 2 min. Ask why evaluation cannot use the batch: one photo alone has none. torch
+# calls the part momentum; it weighs the new value.
+
+# %% [markdown] slide="only"
+# ## A memory can be too short, or too long
+#
+# ![](run:memory)
+#
+# Note: 2 min. Cover the labels: which line has momentum 0.9? With 0.1 the share 1 − 0.9ᵗ
+# is learned after t batches: 90 percent after 22. Skip when late.
+
+# %% [markdown] slide="only" part="Backward"
+# ## Backward, a photo gets gradients from its neighbours
+#
+# $$dx_j = \frac{1}{\sigma} \left( g_j - \overline{g} - \hat{x}_j\, \overline{g \hat{x}} \right), \qquad g = \gamma\, dy$$
+#
+# Three roads lead from x to its normalised value: itself, the mean, and σ.
+#
+# . . .
+#
+# Batch 0, 2, 2, 8 and a loss that is the first output alone: dx = 1, −⅔, −⅔, ⅓.
+#
+# Note: 2.5 min. Let them check that the four add up to 0. Two parts are taken out of each
+# gradient: the one that shifts a channel, and the one that scales it.
+
+# %% [markdown] slide="only"
+# ## A bias before BatchNorm learns nothing
+#
+# ### A bias shifts a whole channel. What is its gradient?
+#
+# . . .
+#
+# > **0** and so `nn.Conv2d(..., bias=False)`
+#
+# . . .
+#
+# β does its work.
+#
+# Note: 1.5 min. The four dx of the last slide add up to 0: that sum is the gradient of the
+# bias. ResNet has no bias in any convolution.
+
+# %% [markdown] slide="only" part="What it buys"
+# ## With BatchNorm VGG-11 learns at every rate
+#
+# ![](run:rates)
+#
+# Kept runs: all photos, 2 passes, 3 seeds.
+#
+# Note: 2.5 min. Compare with the two guesses. Chance is 10 percent. Ask at which rate the
+# plain network is best, and whether BatchNorm wins there, too.
+
+# %% [markdown] slide="only"
+# ## At equal rates, and each at its best
+#
+# > **{{ f"{kept.difference('rate-vgg11-0.1', 'rate-vgg11_bn-0.1').points:+.1f}" }}** points, both at 0.1
+#
+# > **{{ f"{kept.difference('rate-vgg11-0.1', 'rate-vgg11_bn-0.3').points:+.1f}" }}** points, 0.3 with against 0.1 without
+#
+# . . .
+#
+# Standard errors {{ f"{kept.difference('rate-vgg11-0.1', 'rate-vgg11_bn-0.1').error:.1f}" }}
+# and {{ f"{kept.difference('rate-vgg11-0.1', 'rate-vgg11_bn-0.3').error:.1f}" }}, over seeds
+# and test photos.
+#
+# Note: 2 min. A fair comparison gives each its own best rate. Which differences exceed
+# twice their error? After two passes only: which one *ends* better is not shown.
+
+# %% [markdown] slide="only"
+# ## Three scales of the weights, one curve
+#
+# ![](run:depth)
+#
+# Note: 2 min. First weights times one half, one and two, in ten layers. Left: five powers
+# of ten apart. Right: which line is which? They lie on each other.
+
+# %% [markdown] slide="only"
+# ## Ten times the weights: what happens to the gradient?
+#
+# ### The output stays the same. And the gradient of the weights?
+#
+# . . .
+#
+# > **1 / 10** so the same relative step needs 100 times the rate
+#
+# . . .
+#
+# What counts is the rate over ‖w‖². Weight decay keeps ‖w‖ small, and so the step large.
+#
+# Note: 2 min. Expect "ten times larger". σ grows with the weights and divides the
+# gradient. The notebook trains the three cases and gets two equal losses. Skip when late.
+
+# %% [markdown] slide="only" part="What it costs"
+# ## In training mode, neighbours decide
+#
+# ### The same photo, 30 times, with 31 new neighbours each. Does its class change?
+#
+# . . .
+#
+# For some photos it does: mean and variance come from the whole batch.
+#
+# . . .
+#
+# In evaluation mode each photo has **one** answer.
+#
+# Note: 2 min. The notebook counts how many of 50 photos waver, and shows one: open it
+# there. Expect "no, the weights are fixed".
+
+# %% [markdown] slide="only"
+# ## Forget `eval()`, and two things go wrong
+#
+# ```python
+# with torch.no_grad():
+#     for images, labels in val_loader:
+#         guesses = model(images).argmax(dim=1)
+# ```
+#
+# ### The model was left in training mode. What is wrong?
+#
+# . . .
+#
+# 1. Each batch is judged by its own mean: sorted by class, nearly everything is wrong.
+# 2. The running statistics *change*, also under `no_grad()`.
+#
+# Note: 2 min. A patient of the clinic. Expect "nothing, there are no gradients". The
+# second fault stays after the measurement.
+
+# %% [markdown] slide="only"
+# ## A batch of two: only the order is left
+#
+# ### Two numbers, 3 and 5, through a BatchNorm. What comes out?
+#
+# . . .
+#
+# > **−1 and 1** for 3 and 5, for 3 and 3.001, for −100 and 50,000
+#
+# Note: 2 min. After a linear layer a batch of two has two values a channel. In a map of 4
+# × 4 it still has 32. A batch of one is refused by torch.
+
+# %% [markdown] slide="only"
+# ## Other layers average over other axes
+#
+# ![](draw:architectures.norm_axes())
+#
+# Note: 2.5 min. Let them say which need no batch: all but the first, so training and
+# evaluation do the same. LayerNorm stands in every transformer, GroupNorm where batches
+# are small.
+
+# %% [markdown] slide="only"
+# ## In evaluation it can be folded away
+#
+# ![](run:folded)
+#
+# Note: 2 min. By hand: w = 2, b = 1, μ = 3, σ = 2, γ = 6, β = 5 gives w′ = 6 and b′ = −1.
+# Ask why this fails in training mode.
+
+# %% [markdown] slide="only" part="What we know"
+# ## In the paper: 2.3 times fewer steps, not 14
+#
+# | network | rate | steps to 72.2 % |
+# |---|---:|---:|
+# | Inception, no BatchNorm | 0.0015 | 31.0 million |
+# | BatchNorm added | 0.0015 | 13.3 million |
+# | five times the rate, other changes | 0.0075 | 2.1 million |
+# | thirty times | 0.045 | 2.7 million |
+#
+# Note: 2 min. The famous 14 includes a higher rate and other changes (section 4.2.1). Ask
+# which two rows compare BatchNorm alone.
+
+# %% [markdown] slide="only"
+# ## Why does it help? It is not settled
+#
+# - The paper: layers no longer see their inputs drift.
+# - Santurkar and others, 2018: add noise *after* each BatchNorm, so that they drift
+#   again. It trains as well.
+# - Their reason: the loss becomes smoother, so steps may be longer.
+#
+# Note: 2 min. Our runs show that higher rates work, and not why. A name is no proof: ask
+# for an experiment that would tell the two apart.
+
+# %% [markdown] slide="only"
+# ## Five sentences to take home
+#
+# - One mean a channel, over all photos and places of a batch.
+# - γ and β are learned; a bias before it is useless.
+# - It buys higher rates, and one scale at every depth.
+# - `train()` uses the batch, `eval()` the memory: never forget it.
+# - Small batches: LayerNorm or GroupNorm.
+#
+# Note: 1.5 min. Cover it, and let five students say one each.
+
+# %% [markdown] slide="only"
+# ## For home: two exercises
+#
+# - **06.1** A batch by hand, and what the memory holds after it.
+# - **06.4** Repair an accuracy that was measured in training mode.
+#
+# Note: 1 min. Ten minutes each. Next time: with BatchNorm, can we stack 56 layers? The
+# answer surprises.
