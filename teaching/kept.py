@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from html import escape
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from math import hypot, sqrt
 from statistics import mean, stdev
 from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
+import torch
 from matplotlib.axes import Axes
+from torch import Tensor
 
+from teaching.tables import Table, spread
 from utils import course, plot
 from utils.course import CourseError
 from utils.history import History
@@ -101,49 +103,45 @@ def difference(first: str, second: str) -> Difference:
     return Difference(100 * (p[1] - p[0]), 100 * hypot(*seeds, *examples))
 
 
-class Scoreboard(NamedTuple):
-    """Networks side by side: what they cost, and how well they read the test set."""
+def paired(first: Sequence[Tensor], second: Sequence[Tensor]) -> Difference:
+    """How much better a second network judges the same images, in points.
 
-    rows: tuple[tuple[str, ...], ...]
-
-    def __repr__(self) -> str:
-        lines = [COLUMNS, *self.rows]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        return "\n".join("  ".join(map(str.rjust, row, widths)) for row in lines)
-
-    def _repr_html_(self) -> str:
-        def line(tag: str, row: tuple[str, ...]) -> str:
-            cells = "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in row)
-            return f"<tr>{cells}</tr>"
-
-        body = "".join(line("td", row) for row in self.rows)
-        head = line("th", COLUMNS)
-        return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>"
+    Args:
+        first, second: for each seed which images (N,) the network reads right. Its
+            standard error counts the seeds, and the images, of which one is harder for
+            both networks than another.
+    """
+    gains = torch.stack(list(second)).double() - torch.stack(list(first)).double()
+    errors = [
+        means.std().item() / sqrt(len(means)) if len(means) > 1 else 0.0
+        for means in (gains.mean(1), gains.mean(0))
+    ]
+    return Difference(100 * gains.mean().item(), 100 * hypot(*errors))
 
 
 COLUMNS = ("network", "parameters", "multiply-adds", "epochs", "processor minutes")
 COLUMNS += ("test accuracy",)
 
 
-def scoreboard(names: Mapping[str, str]) -> Scoreboard:
+def scoreboard(names: Mapping[str, str]) -> Table:
     """A table of kept runs, {what the table calls it: the run's name}.
 
     The accuracy is the mean over seeds, in percent, with their standard deviation.
     """
-    return Scoreboard(tuple(row(label, records(name)) for label, name in names.items()))
+    rows = tuple(row(label, records(name)) for label, name in names.items())
+    return Table(COLUMNS, rows)
 
 
 def row(label: str, seeds: list[dict[str, Any]]) -> tuple[str, ...]:
     """A run's line of the scoreboard."""
     model, accuracies = seeds[0]["model"], [100 * run["test_accuracy"] for run in seeds]
-    spread = f" ± {stdev(accuracies):.1f}" if len(seeds) > 1 else ""
     return (
         label,
         f"{model['parameters']:,}",
         f"{model['multiply_adds']:,}",
         f"{len(seeds[0]['history']['rows'])}",
         f"{mean(map(cost, seeds)):,.1f}",
-        f"{mean(accuracies):.1f}{spread} %",
+        spread(accuracies, " %"),
     )
 
 

@@ -8,7 +8,9 @@ from types import SimpleNamespace
 import torch
 from torch import nn
 
+from utils import data
 from utils.models.vgg import vgg
+from utils.train import predict
 
 E = (2 * (64,), 2 * (128,), 4 * (256,), 4 * (512,), 4 * (512,))
 OTHERS = {
@@ -18,14 +20,13 @@ OTHERS = {
     "short": (*E[:4], 3 * (512,)),
     "wide": (*E[:4], 4 * (1024,)),
 }
-HE_IN, HE_OUT = (2 / 2304) ** 0.5, (2 / 4608) ** 0.5
 
 
 def windows(n, out):
     return [(i * n // out, math.ceil((i + 1) * n / out)) for i in range(out)]
 
 
-def slides_windows(n, out):
+def one_stride(n, out):
     stride = max(n // out, 1)
     return [(i * stride, i * stride + n - (out - 1) * stride) for i in range(out)]
 
@@ -52,22 +53,40 @@ def turned(maps, size):
     return pool_by(windows)(maps.mT, size)
 
 
-def borrow(deep, shallow, blocks=3, classifier=True, parts=("weight", "bias")):
-    pairs = zip(deep.features[:blocks], shallow.features[:blocks], strict=True)
-    for new, old in pairs:
-        for target, source in zip(new, old, strict=False):
-            if isinstance(source, nn.Conv2d):
-                for part in parts:
-                    getattr(target, part).data.copy_(getattr(source, part))
-    if classifier:
-        deep.classifier.load_state_dict(shallow.classifier.state_dict())
-    return deep
+def he(layer, std=(2 / 1600) ** 0.5, bias=0.0):
+    layer.weight.data.normal_(0, std)
+    layer.bias.data.fill_(bias)
+    return layer
 
 
-def spoil(deep, shallow):
-    deep = borrow(deep, shallow)
-    deep.features[4][0].weight.data.zero_()
-    return deep
+def published(classes=10, width=256, inputs=4096, dropout=0.5):
+    blocks = vgg((3 * (64,), 3 * (128,), 3 * (width,)), 10, batch_norm=True, hidden=())
+    pool = nn.AdaptiveAvgPool2d(1 if inputs == 256 else 4)
+    layers = [nn.Linear(inputs, 4096), nn.ReLU(), nn.Dropout(dropout)]
+    layers += [nn.Linear(4096, 4096), nn.ReLU(), nn.Dropout(dropout)]
+    return nn.Sequential(
+        blocks.features, pool, nn.Flatten(), *layers, nn.Linear(4096, classes)
+    )
+
+
+def few_relus(sizes, relu=2, norm=True):
+    """Three blocks of three convolutions; `relu` is the place of a block's ReLUs."""
+    layers, inputs = [], 3
+    for width in (4, 4, 8):
+        for i, k in enumerate(sizes):
+            layers.append(nn.Conv2d(inputs, width, k, padding=1, bias=False))
+            layers += [nn.BatchNorm2d(width)] * norm
+            layers += [nn.ReLU()] * (relu in (i, "all"))
+            inputs = width
+        layers.append(nn.MaxPool2d(2))
+    pool = nn.AdaptiveAvgPool2d(1)
+    return nn.Sequential(*layers, pool, nn.Flatten(), nn.Linear(inputs, 10))
+
+
+def run_of(net, wrong=False):
+    """An untrained network, a history of it, and which photos it recognises."""
+    logits, labels = predict(net, data.cifar10().val.subset(60).loader(60))
+    return net, trained(2.0), (logits.argmax(1) == labels) ^ wrong
 
 
 def one(**options):
@@ -87,11 +106,12 @@ def trained(*losses, lr=1e-3):
 RUNS = [trained(2.31, 2.3), trained(2.1, 1.9)]
 SOLUTIONS = {
     "04.1": (5, 45 * 4096, 121 * 4096),
-    "04.2": (HE_IN, HE_OUT),
+    "04.2": lambda: he,
     "04.3": lambda: (one(), three()),
     "04.4": pool_by(windows),
-    "04.5": borrow,
-    "04.6": (E, RUNS),
+    "04.5": lambda: published,
+    "04.6": lambda: (few_relus, [run_of(few_relus([3, 3, 3]))]),
+    "04.7": (E, RUNS),
 }
 MISTAKES = [
     ("04.1", (4, 45 * 4096, 121 * 4096), r"\(a\) 4: four see 9"),
@@ -100,48 +120,53 @@ MISTAKES = [
     ("04.1", (5, 9 * 4096, 121), "the stack has five"),
     ("04.1", (5, 45 * 4096, 121), r"\(c\) 121: multiply by 64"),
     ("04.1", (5, 45 * 4096, 121 * 4096 + 64), "no biases"),
-    ("04.2", (2 / 2304, HE_OUT), r"\(a\).*the variance"),
-    ("04.2", ((2 / 2304) ** 0.25, HE_OUT), "the slides' slip"),
-    ("04.2", (HE_OUT, HE_IN), "the other side's channels"),
-    ("04.2", ((2 / 256) ** 0.5, HE_OUT), "3 × 3 weights for each"),
-    ("04.2", (HE_IN, (1 / 4608) ** 0.5), r"\(b\).*ReLU halves"),
-    ("04.2", (HE_IN, (2 / 6912) ** 0.5), "Xavier"),
+    ("04.2", lambda: lambda layer: he(layer, 2 / 1600), "this is the variance"),
+    ("04.2", lambda: lambda layer: he(layer, (2 / 1600) ** 0.25), "taken twice"),
+    ("04.2", lambda: lambda layer: he(layer, (2 / 64) ** 0.5), "5 × 5 weights"),
+    ("04.2", lambda: lambda layer: he(layer, (2 / 2400) ** 0.5), "counts the outputs"),
+    ("04.2", lambda: lambda layer: he(layer, (1 / 1600) ** 0.5), "ReLU halves"),
+    ("04.2", lambda: lambda layer: he(layer, bias=0.1), "biases are not 0"),
+    ("04.2", lambda: lambda layer: layer.weight, "Return the layer"),
     ("04.3", lambda: (three(), three()), r"\(a\) It has"),
     ("04.3", lambda: (one(stem="imagenet"), three()), r"\(a\).*expects 7x7 maps"),
     ("04.3", lambda: (one(num_classes=1000), three()), r"\(a\).*ten"),
     ("04.3", lambda: (vgg("A", 10, stem="cifar"), three()), "where one is wanted"),
     ("04.3", lambda: (one(), three(hidden=())), r"\(b\).*where three are wanted"),
     ("04.3", lambda: (one(), three(dropout=0.65)), r"0\.65, not 0\.5"),
-    ("04.4", lambda: pool_by(slides_windows), "the slides' rule"),
+    ("04.4", lambda: pool_by(one_stride), "one stride"),
     ("04.4", lambda: pool_by(floors), "rounded up"),
     ("04.4", lambda: pool_by(windows, torch.amax), "these are maxima"),
     ("04.4", lambda: turned, "rows and columns"),
     ("04.4", lambda: lambda maps, size: maps, "not of shape"),
-    ("04.5", lambda: lambda e, a: borrow(e, a, classifier=False), "still E's own"),
-    ("04.5", lambda: lambda e, a: borrow(e, a, parts=("weight",)), "The bias of"),
-    ("04.5", lambda: lambda e, a: borrow(e, a, blocks=5), "first three blocks alone"),
-    ("04.5", lambda: spoil, "neither what it was nor A's"),
-    ("04.5", lambda: lambda e, a: a, "Return the deep network"),
-    ("04.6", ("E", RUNS), "Write the list yourself"),
-    ("04.6", (OTHERS["D"], RUNS), "This is D"),
-    ("04.6", (OTHERS["four blocks"], RUNS), "4 blocks"),
-    ("04.6", (OTHERS["19 convolutions"], RUNS), "19 counts the three linear"),
-    ("04.6", (OTHERS["short"], RUNS), "18 layers with weights"),
-    ("04.6", (OTHERS["wide"], RUNS), "channels are others"),
-    ("04.6", ((64, 128), RUNS), "one tuple of channels for each block"),
-    ("04.6", (E, [2.3, 1.9]), "2.3 is no run.*what fit"),
-    ("04.6", (E, [RUNS[0], trained(2.0, 1.5, 1.2)]), "3 epochs: two"),
-    ("04.6", (E, [trained(2.3, 2.3, lr=0.1), RUNS[1]]), "lr=0.1: take Adam"),
-    ("04.6", (E, [RUNS[0]] * 2), "Both are one run.*batch_norm"),
+    ("04.5", lambda: lambda n: published(n, 512, 8192), "list stays as it is"),
+    ("04.5", lambda: lambda n: published(n, inputs=8192), "still expects 512"),
+    ("04.5", lambda: lambda n: published(n, inputs=256), "4 × 4 maps are to stay"),
+    ("04.5", lambda: lambda n: published(), "Pass num_classes on"),
+    ("04.5", lambda: lambda n: published(n, dropout=0.0), "Dropout is 0, not"),
+    ("04.6", lambda: (lambda k: few_relus(k, "all"), [0.64]), "No ReLU is gone"),
+    ("04.6", lambda: (lambda k: few_relus(k, 0), [0.64]), "last one, before"),
+    ("04.6", lambda: (lambda k: few_relus(k, norm=False), [0.64]), "BatchNorm stays"),
+    ("04.6", (few_relus, [0.64, 0.65]), "Give what trained"),
+    ("04.6", lambda: (few_relus, [run_of(few_relus([3] * 3, "all"))]), "No ReLU is"),
+    ("04.6", lambda: (few_relus, [run_of(few_relus([3] * 3), True)]), "Run again"),
+    ("04.7", ("E", RUNS), "Write the list yourself"),
+    ("04.7", (OTHERS["D"], RUNS), "This is D"),
+    ("04.7", (OTHERS["four blocks"], RUNS), "4 blocks"),
+    ("04.7", (OTHERS["19 convolutions"], RUNS), "19 counts the three linear"),
+    ("04.7", (OTHERS["short"], RUNS), "18 layers with weights"),
+    ("04.7", (OTHERS["wide"], RUNS), "channels are others"),
+    ("04.7", ((64, 128), RUNS), "one tuple of channels for each block"),
+    ("04.7", (E, [2.3, 1.9]), "2.3 is no run.*what fit"),
+    ("04.7", (E, [RUNS[0], trained(2.0, 1.5, 1.2)]), "3 epochs: two"),
+    ("04.7", (E, [trained(2.3, 2.3, lr=0.1), RUNS[1]]), "lr=0.1: take Adam"),
+    ("04.7", (E, [RUNS[0]] * 2), "Both are one run.*batch_norm"),
     ("04.1", 4, "Give 3 values.*Asked for: How many 3x3"),
 ]
 
 
 STUBS = [
     ("04.1", (5, ..., 3)),
-    ("04.2", (..., ...)),
     ("04.3", (..., ...)),
     ("04.4", lambda maps, size: None),
-    ("04.5", lambda deep, shallow: None),
-    ("04.6", (..., ...)),
+    ("04.7", (..., ...)),
 ]

@@ -1,4 +1,4 @@
-"""Self-checks of lecture 04: kernels, He's rule, VGG's forms, adaptive pooling."""
+"""Self-checks of lecture 04: kernels, He's weights, VGG's forms, adaptive pooling."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ from teaching.checks import (
     expect_numbers,
     labelled,
 )
+from utils import data
 from utils.course import CourseError
 from utils.models.vgg import CONFIGS, vgg
+from utils.train import predict
 
 LINEAR_D = 512 * 4096 + 4096 + 4096 * 4096 + 4096 + 4096 * 10 + 10
 ONE_FC, THREE_FC = 9_225_610, 33_638_218
+LIST = [*3 * [64], *3 * [128], *3 * [256]]
 
 
 @exercise("04.1")
@@ -63,29 +66,35 @@ def small_kernels(answer: Any) -> str:
 
 
 @exercise("04.2")
-def he_deviation(answer: Any) -> str:
-    """The standard deviation of He's rule for conv 256 -> 512, 3x3, both ways."""
-    _parts(answer, 2)
-    n_in, n_out = 256 * 9, 512 * 9
-    for letter, n, other, values in (
-        ("a", n_in, n_out, 256),
-        ("b", n_out, n_in, 512),
-    ):
-        known = {
-            2 / n: "this is the variance; the deviation is its root.",
-            (2 / n) ** 0.25: "this is the slides' slip: the root of a root.",
-            (2 / values) ** 0.5: "a kernel has 3 × 3 weights for each channel.",
-            (1 / n) ** 0.5: "the ReLU halves the mean square: 2 / n, not 1 / n.",
-            (2 / (n_in + n_out)) ** 0.5: "this is Xavier's; ReLU needs He's.",
-            # √(1 / n_in) is √(2 / n_out) too: say both.
-            (2 / other) ** 0.5: "n counts the other side's channels here, or the 2 for"
-            " the ReLU is missing.",
-        }
-        value = answer[0] if letter == "a" else answer[1]
-        hint = "Var(W) = 2 / n; n is channels times kernel area, in or out."
-        with labelled(f"({letter})"):
-            expect_number(value, (2 / n) ** 0.5, misconceptions=known, hint=hint)
-    return f"√(2 / {n_in:,}) and √(2 / {n_out:,})."
+def he_weights(function: Any) -> str:
+    """Weights of a convolution with variance 2 / n_in, and biases of 0."""
+    layer = nn.Conv2d(64, 96, 5)
+    got = call(function, layer)
+    if not isinstance(got, nn.Conv2d) or got.weight.shape != layer.weight.shape:
+        raise Wrong(f"Return the layer, not {describe(got)}.")
+    if got.bias is None or got.bias.abs().max() > 0:
+        raise Wrong("The biases are not 0.", "nn.init.zeros_(layer.bias)")
+    weight = got.weight.detach()
+    if torch.equal(weight, layer.weight):
+        raise Wrong("The weights are those that torch drew.", "nn.init.normal_(...)")
+    n_in, n_out = 64 * 25, 96 * 25
+    known = {
+        2 / n_in: "this is the variance; normal_ wants its root, the deviation.",
+        (2 / n_in) ** 0.25: "the root is taken twice: 2 / n_in is the variance.",
+        (2 / 64) ** 0.5: "a kernel has 5 × 5 weights for each input channel.",
+        (2 / n_out) ** 0.5: "n counts the outputs here, which keeps the gradients'"
+        " scale; the activations' scale asks for the inputs.",
+        (1 / n_in) ** 0.5: "the ReLU halves the mean square: 2 / n_in, not 1 / n_in.",
+        (2 / (n_in + n_out)) ** 0.5: "this is Xavier's rule; ReLU needs He's.",
+    }
+    with labelled("The weights' standard deviation is"):
+        hint = "Var(W) = 2 / n_in; n_in is input channels times kernel area."
+        right = (2 / n_in) ** 0.5
+        value = weight.std().item()
+        expect_number(value, right, tolerance=0.02, misconceptions=known, hint=hint)
+    if weight.abs().max() < 3 * right:
+        raise Wrong("The spread is right; the distribution is not normal.")
+    return f"√(2 / {n_in:,}) = {right:.4f} for 64 channels of 5 × 5."
 
 
 def _parts(answer: Any, size: int) -> None:
@@ -137,17 +146,17 @@ def _known_size(letter: str, got: int, right: int) -> None:
         raise Wrong(f"({letter}) {got:,} parameters: {known[got]}")
 
 
-def _check_dropout(net: nn.Module) -> None:
+def _check_dropout(net: nn.Module, label: str = "(b) ") -> None:
     """Reject a network in which dropout of 0.5 does not work twice."""
     rates = [m.p for m in net.modules() if isinstance(m, nn.Dropout)]
     if not rates:
-        raise Wrong("(b) There is no dropout behind the hidden linear layers.")
+        raise Wrong(f"{label}There is no dropout after the hidden linear layers.")
     if any(abs(p - 0.5) > 1e-6 for p in rates):
-        raise Wrong(f"(b) Dropout is {', '.join(f'{p:g}' for p in rates)}, not 0.5.")
+        raise Wrong(f"{label}Dropout is {', '.join(f'{p:g}' for p in rates)}, not 0.5.")
     if len(rates) != 2:
         raise Wrong(
-            f"(b) There are {len(rates)} dropout layers: one behind each hidden linear"
-            " layer makes two, and none stands behind the logits."
+            f"{label}There are {len(rates)} dropout layers: one after each hidden"
+            " linear layer makes two, and none stands after the logits."
         )
 
 
@@ -183,52 +192,86 @@ def _pooling_fault(maps: Tensor, got: Tensor, size: tuple[int, int]) -> str:
             for n, out, s in zip(maps.shape[2:], size, steps, strict=True)
         ]
         if torch.allclose(got, F.avg_pool2d(maps, kernel, steps), atol=1e-5):
-            return "this is the slides' rule: one stride, one kernel for all windows."
+            return "this is one stride and one kernel for all windows."
     return "the windows are others. Window i ends at ⌈(i + 1) n / out⌉, rounded up."
 
 
 @exercise("04.5")
-def borrow(function: Any) -> str:
-    """A's first four convolutions and its classifier copied into E, and no more."""
-    options = {"num_classes": 10, "stem": "cifar", "width": 1 / 16, "hidden": (64, 64)}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        deep, shallow = vgg("E", **options), vgg("A", **options)
-    for net in (deep, shallow):
-        for parameter in net.parameters():
-            if parameter.dim() == 1:
-                parameter.data.uniform_(-1, 1)  # biases of 0 would hide a copy
-    before = {name: value.clone() for name, value in deep.state_dict().items()}
-    got = call(function, deep, shallow, copied=False)
-    if not isinstance(got, nn.Module) or got.state_dict().keys() != before.keys():
-        raise Wrong(f"Return the deep network, not {describe(got)}.")
-    _check_loan(before, got.state_dict(), shallow.state_dict())
-    return "four convolutions and the classifier are A's; twelve are E's own."
-
-
-def _check_loan(
-    before: dict[str, Tensor], after: dict[str, Tensor], lender: dict[str, Tensor]
-) -> None:
-    """Compare every tensor with what it should be after the copy."""
-    loan = [f"features.{i}.{j}" for i, j in ((0, 0), (1, 0), (2, 0), (2, 2))]
-    for name, value in after.items():
-        layer, kind = name.rsplit(".", 1)
-        borrowed = layer in loan or layer.startswith("classifier")
-        right = lender[name] if borrowed else before[name]
-        if value.shape == right.shape and torch.equal(value, right):
-            continue
-        if borrowed and torch.equal(value, before[name]):
-            what = f"The {kind} of {layer} is still E's own."
-            raise Wrong(what, "load_state_dict copies weight and bias of a layer.")
-        if not borrowed and name in lender and torch.equal(value, lender[name]):
-            raise Wrong(
-                f"{layer} is A's too: the loan is the first three blocks alone.",
-                "deep.features[:3] are its first three blocks.",
-            )
-        raise Wrong(f"The {kind} of {layer} is neither what it was nor A's.")
+def repaired(function: Any) -> str:
+    """The published list of nine convolutions with a classifier that fits it."""
+    net = call(function, 10)
+    if not isinstance(net, nn.Module):
+        raise Wrong(f"Return a network, not {describe(net)}.")
+    widths = [m.out_channels for m in net.modules() if isinstance(m, nn.Conv2d)]
+    if widths != LIST:
+        raise Wrong(
+            f"The convolutions have {widths} channels: the list stays as it is.",
+            "Change the layer that does not fit the list, not the list.",
+        )
+    linear = [m for m in net.modules() if isinstance(m, nn.Linear)]
+    sizes = [m.out_features for m in linear]
+    if sizes != [4096, 4096, 10]:
+        raise Wrong(f"Linear layers of {sizes}: 4096, 4096 and the classes stay.")
+    if linear[0].in_features == 256:
+        raise Wrong("Pooling to 1 × 1 runs, but the 4 × 4 maps are to stay.")
+    if linear[0].in_features == 512 * 16:
+        raise Wrong("It still expects 512 channels.", "How many has the last block?")
+    hint = "The last maps are (256, 4, 4)."
+    expect_module(net, (2, 3, 32, 32), (2, 10), hint=hint)
+    _check_dropout(net, "")
+    other = call(function, 7)
+    expect_module(other, (2, 3, 32, 32), (2, 7), hint="Pass num_classes on.")
+    return "256 · 4 · 4 = 4,096 values enter the first linear layer, not 8,192."
 
 
 @exercise("04.6")
+def few_relus(answer: Any) -> str:
+    """A network with one ReLU in each block, and its trained runs, one a seed."""
+    _parts(answer, 2)
+    build, runs = answer
+    net = call(build, [3, 3, 3])
+    _check_relus(net)
+    if not isinstance(runs, (tuple, list)) or not all(
+        isinstance(run, (tuple, list)) and len(run) == 3 for run in runs
+    ):
+        raise Wrong(
+            "Give what trained([3, 3, 3], seed, few_relus) returns, a seed each."
+        )
+    for model, history, hits in runs:
+        _check_relus(model)
+        if not getattr(history, "rows", None) or not torch.is_tensor(hits):
+            raise Wrong("Each run is a network, its history, and what it recognises.")
+        photos = data.cifar10().val.subset(len(hits)).loader(500)
+        logits, labels = predict(model, photos)
+        if (logits.argmax(1) == labels).ne(hits).double().mean() > 0.01:
+            raise Wrong(
+                "A network, run again, recognises other photos than its run says."
+            )
+    share = sum(hits.double().mean().item() for *_, hits in runs) / len(runs)
+    return f"{share:.1%} of the validation photos with one ReLU in each block."
+
+
+def _check_relus(net: Any) -> None:
+    """Reject what is not kernel_net of three 3x3 with its last ReLUs alone."""
+    if not isinstance(net, nn.Module):
+        raise Wrong(f"A network is wanted here, not {describe(net)}.")
+    layers = [m for m in net.modules() if not list(m.children())]
+    kinds = (nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.MaxPool2d)
+    convs, norms, relus, pools = (sum(isinstance(m, k) for m in layers) for k in kinds)
+    if (convs, pools) != (9, 3):
+        raise Wrong(f"{convs} convolutions and {pools} poolings: keep all 9 and 3.")
+    if norms != 9:
+        raise Wrong(f"BatchNorm stays after each convolution: 9, not {norms}.")
+    if relus != 3:
+        known = {9: "No ReLU is gone", 0: "All ReLUs are gone"}
+        said = known.get(relus, f"{relus} ReLUs are left")
+        raise Wrong(f"{said}: each of the three blocks keeps one.")
+    order = [type(m) for m in layers if isinstance(m, (nn.ReLU, nn.MaxPool2d))]
+    if order != 3 * [nn.ReLU, nn.MaxPool2d]:
+        raise Wrong("The ReLU that stays is the last one, before the pooling.")
+
+
+@exercise("04.7")
 def vgg19(answer: Any) -> str:
     """VGG-19 as a list, and what `fit` returns for two epochs, plain and with norm."""
     _parts(answer, 2)
