@@ -467,7 +467,7 @@ plot.curves(starts, metric="loss", split="train", title=title);
 # alt: bands over seeds.
 by_depth = {name: list(histories[name]) for name in ("one 3×3", "two 3×3", "three 3×3")}
 ends = " / ".join(f"{100 * sum(training[name]) / seeds:.0f}" for name in by_depth)
-title = f"One, two, three 3×3 a block: {ends} % of the training photos after {epochs} epochs"
+title = f"One, two, three 3×3 in each block: {ends} % of the training photos"
 plot.curves(by_depth, metric="accuracy", split="train", title=title);
 
 # %%
