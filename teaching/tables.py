@@ -43,14 +43,14 @@ def spread(values: Sequence[float], unit: str = "") -> str:
 
 def networks(
     models: Mapping[str, nn.Module],
-    shape: tuple[int, ...],
+    shape: tuple[int, ...] | Mapping[str, tuple[int, ...]],
     **measured: Mapping[str, Sequence[float]],
 ) -> Table:
     """Layers with weights, parameters and multiply-adds of networks, and what they did.
 
     Args:
         models: {what the table calls it: the network}.
-        shape: of one example, (C, H, W).
+        shape: of one example, (C, H, W), for all or by name.
         **measured: more columns, {network: numbers over seeds}: accuracies as
             fractions, shown in percent; the name's underscores become blanks.
     """
@@ -60,7 +60,8 @@ def networks(
     for name, model in models.items():
         kinds = nn.Conv2d, nn.Linear
         layers = sum(isinstance(module, kinds) for module in model.modules())
-        sizes = (f"{number:,}" for number in look.totals(model, shape))
+        its = shape[name] if isinstance(shape, Mapping) else shape
+        sizes = (f"{number:,}" for number in look.totals(model, its))
         seeds = ([100 * x for x in column[name]] for column in measured.values())
         rows.append((name, str(layers), *sizes, *(spread(s, " %") for s in seeds)))
     return Table(columns, tuple(rows))
