@@ -1172,8 +1172,7 @@ plot.curves({k: kept.runs(v) for k, v in pair.items()}, metric="accuracy")
 # In 2015 He's rule made 30 layers learn from the start; BatchNorm made the choice less
 # important.
 #
-# Note: 1.5 min. Exercise: begin E from a trained A. Ask what the random layers in between
-# do at the start.
+# Note: 1.5 min. Ask what the random layers in between do at the start.
 
 # %% [markdown] slide="only" part="Result"
 # ## In the paper, depth helps up to 16 layers
