@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "notebooks"))
-
-from tools.badges import repository  # noqa: E402
-
-REPOSITORY = repository(ROOT).rstrip("/").removesuffix(".git")
+from docutils import nodes
+from latex2mathml.converter import convert
 
 project = "Convolutional networks"
 author = "The authors of the convolutional networks course"
 language = "en"
-extensions = ["myst_nb", "sphinx.ext.mathjax", "sphinx_copybutton"]
+extensions = ["myst_nb"]
 
 # The notebooks are shown as they were committed.
 nb_execution_mode = "off"
@@ -25,32 +20,24 @@ nb_code_prompt_hide = "Hide the code"
 myst_enable_extensions = ["colon_fence", "dollarmath", "attrs_inline"]
 myst_heading_anchors = 3
 
-# Scripts, fonts and formulas come with the site: a classroom may have no network.
-mathjax_path = "mathjax.js"
-mathjax3_config = {"svg": {"fontCache": "local"}}
-html_static_path = ["static", str(ROOT / "tools" / "slides" / "vendor" / "mathjax.js")]
-html_css_files = ["course.css"]
-copybutton_selector = "div.cell_input pre, div.highlight-bash pre"
-
-html_theme = "sphinx_book_theme"
+# The theme, with its one script, comes with the site: a room may have no network.
+html_theme_path = ["."]
+html_theme = "theme"
 html_title = "Convolutional networks"
-html_context = {"default_mode": "auto"}
-html_theme_options = {
-    "pygments_light_style": "a11y-high-contrast-light",
-    "pygments_dark_style": "a11y-high-contrast-dark",
-    "use_download_button": True,
-    "use_fullscreen_button": False,
-    "show_toc_level": 2,
-    "home_page_in_toc": True,
-}
-if REPOSITORY:
-    html_theme_options |= {
-        "repository_url": REPOSITORY,
-        "repository_branch": "main",
-        "use_repository_button": True,
-        "launch_buttons": {
-            "colab_url": "https://colab.research.google.com",
-            "binderhub_url": "https://mybinder.org",
-            "notebook_interface": "jupyterlab",
-        },
-    }
+html_static_path = ["static"]
+html_use_index = False
+html_copy_source = True
+html_math_renderer = "mathml"
+
+
+def formula(translator: Any, node: nodes.Element) -> None:
+    """Write a formula as MathML, which browsers draw without a script."""
+    display = "block" if isinstance(node, nodes.math_block) else "inline"
+    translator.body.append(convert(node.astext(), display=display))
+    raise nodes.SkipNode
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """Sphinx calls this."""
+    app.add_html_math_renderer("mathml", (formula, None), (formula, None))
+    return {"parallel_read_safe": True}

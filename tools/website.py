@@ -20,12 +20,13 @@ from urllib.parse import unquote
 
 from nbformat import NotebookNode
 
-from tools import build, lectures, outputs, slides
+from tools import build, finish, lectures, outputs, slides
 from tools.colab import badges, repository
 from tools.lectures import Lecture
 from tools.outputs import SourceError
 
 ROOT = build.ROOT
+NAME = "Convolutional networks"
 # Pages of the course that have their place elsewhere.
 OTHERS = (
     "data/README.md",
@@ -204,6 +205,7 @@ def make(names: list[str], out: Path) -> None:
     source = out.parent / f"{out.name}-source"
     stage(chosen, source)
     render(source, out, strict=not names)  # some lectures are linked to others
+    finish.finish(out, NAME)
     add_slides(chosen, out)
 
 
