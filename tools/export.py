@@ -146,22 +146,20 @@ def plan(model: nn.Module, about: dict[str, Any], precision: str) -> tuple[dict,
     return head | about | {"steps": found}, data
 
 
-def kept(name: str, precision: str = "float16") -> tuple[dict, bytes]:
-    """The plan and the weights of a network in `data/weights`, as resnet20-cifar10."""
+def trained(name: str) -> tuple[nn.Module, dict[str, Any]]:
+    """A network of `data/weights`, as resnet20-cifar10, and what a page says of it."""
     record = WEIGHTS / f"{name}.json"
     if not record.is_file():
         there = ", ".join(sorted(path.stem for path in WEIGHTS.glob("*.json")))
         raise CourseError(f"There is no {name} in data/weights. There are: {there}.")
     run = json.loads(record.read_text(encoding="utf-8"))
     images = run["data"]
-    size = {"num_classes": len(images["classes"])}
-    if images["shape"][0] != 3:
-        size["in_channels"] = images["shape"][0]
-    model = build(run["model"]["name"], **size, **run["model"]["options"])
+    options = {"num_classes": len(images["classes"]), "in_channels": images["shape"][0]}
+    model = build(run["model"]["name"], **options, **run["model"]["options"])
     model.load_state_dict(pretrained.load(record.with_suffix(".pt")))
     about = {key: images[key] for key in ("shape", "mean", "std", "classes")}
     about |= {"name": name, "test_accuracy": run["test_accuracy"]}
-    return plan(model, about, precision)
+    return model.eval(), about
 
 
 def main() -> int:
@@ -172,7 +170,8 @@ def main() -> int:
     parser.add_argument("--float32", action="store_true", help="not in half precision")
     options = parser.parse_args()
     try:
-        made, data = kept(options.name, "float32" if options.float32 else "float16")
+        precision = "float32" if options.float32 else "float16"
+        made, data = plan(*trained(options.name), precision)
         options.out.mkdir(parents=True, exist_ok=True)
         path = options.out / f"{options.name}.bin"
         path.write_bytes(data)
