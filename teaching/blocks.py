@@ -25,7 +25,8 @@ def chain(
     boxes, body = [], ""
     for (kind, words), width in zip(parts, widths, strict=True):
         dashed, kind = kind.endswith("!"), kind.rstrip("!")
-        here = Box(x + width / 2, y, width, 18 if kind == "+" else HIGH)
+        high = max(HIGH, 12 + 18 * len(words.split("|")))
+        here = Box(x + width / 2, y, width, 18 if kind == "+" else high)
         if boxes:
             body += between(boxes[-1], here)
         if kind == "+":
@@ -285,3 +286,30 @@ def chain_rule() -> Diagram:
         " multiplied to −0.233."
     )
     return Diagram(body, WIDTH, 255, alt)
+
+
+def googlenet() -> Diagram:
+    """GoogLeNet with its nine modules and two heads (Szegedy et al. 2015, Fig. 3)."""
+    modules = {"3a": 256, "3b": 480, "4a": 512, "4b": 512, "4c": 512}
+    modules |= {"4d": 528, "4e": 832, "5a": 832, "5b": 1024}
+    parts: list[Part] = [("input", "photo|3"), ("conv", "stem|192")]
+    for name, channels in modules.items():
+        parts += [("pool", "max")] * (name in ("4a", "5a"))
+        parts.append(("conv", f"{name}|{channels}"))
+    parts += [("pool", "mean|1024"), ("linear", "linear|1000")]
+    body, at = chain(95, parts, 4, WIDTH - 4)
+    sides = {"28 × 28": (2, 3), "14 × 14": (5, 9), "7 × 7": (11, 12)}
+    for words, (first, last) in sides.items():
+        body += text((at[first].x + at[last].x) / 2, 38, words, weight="bold")
+    for i in (5, 8):
+        head = Box(at[i].x + 40, 205, 130, HIGH)
+        body += arrow((at[i].x, 121), (at[i].x, 179), color=LINEAR)
+        body += box(
+            head, "linear", ["auxiliary head,", "in training only"], dashed=True
+        )
+    alt = (
+        "GoogLeNet: a stem, modules 3a and 3b on 28×28, 4a to 4e on 14×14, 5a and 5b on"
+        " 7×7, a mean over each of 1,024 maps and one linear layer. After 4a and 4d an"
+        " auxiliary head branches off, which is used in training only."
+    )
+    return Diagram(body, WIDTH, 240, alt)

@@ -80,7 +80,7 @@ FAULTS = [
     ("45 min.", "39 min.", "39 minutes; right are 40 to 65"),
     ("Ask which one they expect, and", "Just", "notes of 4 words"),
     ("# . . .\n#\n", "", "a question with its answer"),
-    (DRAWN, "![](run:curves)", "'curves'; there are: curve"),
+    (DRAWN, "![](run:curves)", "'curves', and no one cell this code; there are: curve"),
     (DRAWN, "![](draw:1 + 1)", "2 is neither a drawing"),
     ("bottleneck()", "bottle()", "has no attribute 'bottle'"),
     ("wrong", "right", "no cell of the notebook printed"),

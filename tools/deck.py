@@ -105,12 +105,19 @@ class Deck:
         slides: in their order.
         cells: those of the deck that hold code.
         names: of a figure or result -> the cell of the notebook that shows it.
+        notebook: the cells of the notebook that hold code.
     """
 
     lecture: str
     slides: list[Slide]
     cells: list[Cell]
     names: dict[str, Cell]
+    notebook: list[Cell]
+
+    def cell(self, what: str) -> Cell | None:
+        """The cell of this name; else the one cell of the notebook with this code."""
+        found = [cell for cell in self.notebook if what in cell.text]
+        return self.names.get(what) or (found[0] if len(found) == 1 else None)
 
     def starts(self) -> list[float]:
         """The minute at which each slide begins, and the one at which the last ends."""
@@ -142,8 +149,10 @@ def read(source: Path) -> Deck | None:
     twice = [n for n in names if sum(cell.options["name"] == n for cell in named) > 1]
     if twice:
         raise SourceError(f"{source.name}: two cells have the name {twice[0]!r}")
-    code = [cell for cell in cells if cell.for_deck and cell.kind == "code"]
-    return Deck(source.stem, slides, code, names) if slides else None
+    code = [cell for cell in cells if cell.kind == "code"]
+    own = [cell for cell in code if cell.for_deck]
+    others = [cell for cell in code if not cell.for_deck]
+    return Deck(source.stem, slides, own, names, others) if slides else None
 
 
 def faults(deck: Deck) -> list[str]:
@@ -193,14 +202,19 @@ def of_slide(slide: Slide) -> Iterator[str]:
 def of_names(slide: Slide, deck: Deck) -> Iterator[str]:
     """Pictures that no cell shows, and answers that stand beside their question."""
     for picture in slide.pictures:
-        if picture["kind"] == "run" and picture["what"] not in deck.names:
-            there = ", ".join(deck.names) or "none"
-            yield f"no cell has name={picture['what']!r}; there are: {there}"
+        if picture["kind"] == "run" and not deck.cell(picture["what"]):
+            yield missing(picture["what"], deck)
     first = slide.steps[0]
-    shown = [deck.names.get(m["what"]) for m in PICTURE.finditer(first)]
+    shown = [deck.cell(m["what"]) for m in PICTURE.finditer(first)]
     outcome = RESULT.search(first) or any(cell and not cell.for_deck for cell in shown)
     if "?" in prose(first) and outcome:
         yield "a question with its answer: begin the answer with a line `. . .`"
+
+
+def missing(what: str, deck: Deck) -> str:
+    """That no cell, or more than one, is called so."""
+    there = ", ".join(deck.names) or "none"
+    return f"no cell has name={what!r}, and no one cell this code; there are: {there}"
 
 
 def over(count: int, most: int, what: str) -> str:

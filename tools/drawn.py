@@ -94,13 +94,12 @@ class Stage:
         return found[1]
 
     def _cell(self, name: str) -> NotebookNode:
-        if name not in self.lesson.names:
-            there = ", ".join(self.lesson.names) or "none"
-            raise SourceError(f"no cell has name={name!r}; there are: {there}")
-        cell = self.cells.get(self.lesson.names[name].id)
-        if cell is None:
+        found = self.lesson.cell(name)
+        if found is None:
+            raise SourceError(deck.missing(name, self.lesson))
+        if found.id not in self.cells:
             raise SourceError(f"the notebook lacks the cell {name!r}: run tools.build")
-        return cell
+        return self.cells[found.id]
 
     def _run(self, code: str, what: str) -> Any:
         """Run code; what its last line gives. Its images are those that come along."""

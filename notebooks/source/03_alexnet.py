@@ -1248,3 +1248,347 @@ check.progress("03")
 #   ICML 2010: ReLU.
 # - CIFAR-10: A. Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*,
 #   2009. At scale `tiny` drawings stand in for it.
+
+# %% slide="only" name="contest"
+# alt: Top-5 error of the contest's winners by year: 2010 28.2, 2011 25.8, 2012 16.4, 2013
+# alt: 11.7, 2014 6.7, 2015 3.6 percent.
+import matplotlib.pyplot as plt
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from teaching import architectures, blocks, diagrams, kept
+from utils import data, look, plot
+from utils.models import build
+
+winners = {"2010": 0.282, "2011": 0.258, "2012, AlexNet": 0.164, "2013": 0.117}
+winners |= {"2014, GoogLeNet": 0.067, "2015, ResNet": 0.0357}
+plot.bars(winners, highlight="2012, AlexNet", xlabel="top-5 error of the winner (%)")
+
+# %% slide="only" name="network"
+Stage = diagrams.Stage
+stages = [Stage("input", "photo", 3, 227), Stage("conv", "conv 11×11, stride 4", 96, 55)]
+stages += [Stage("pool", "max 3×3", 96, 27), Stage("conv", "conv 5×5", 256, 27)]
+stages += [Stage("pool", "max 3×3", 256, 13), Stage("conv", "conv 3×3", 384, 13)]
+stages += [Stage("conv", "conv 3×3", 384, 13), Stage("conv", "conv 3×3", 256, 13)]
+stages += [Stage("pool", "max 3×3", 256, 6), Stage("linear", "linear", 4096)]
+diagrams.network([*stages, Stage("linear", "linear", 4096), Stage("linear", "linear", 1000)])
+
+# %% slide="only" name="share"
+# alt: Share of parameters and of multiply-adds: the convolutions hold 3.8 percent of the
+# alt: parameters and do 91.9 percent of the work.
+with torch.device("meta"):
+    network = build("alexnet_2012")
+calls = [c for c in look.trace(network, (3, 227, 227))[0] if c.parameters]
+convs = [c for c in calls if "Linear" not in type(c.module).__name__]
+shares = {
+    "parameters in convolutions": sum(c.parameters for c in convs) / sum(c.parameters for c in calls),
+    "work in convolutions": sum(c.multiply_adds for c in convs) / sum(c.multiply_adds for c in calls),
+}
+plot.bars(shares, xlabel="share (%)")
+
+# %% slide="only" name="groups"
+# alt: One convolution reads all 96 channels in each kernel; in two groups each kernel reads
+# alt: 48 of them.
+first = [("input", "96 channels"), ("conv", "256 kernels|read 96 each"), ("input", "256 channels")]
+upper = [("input", "48"), ("conv", "128 kernels|read 48 each"), ("input", "128")]
+drawn = blocks.chain(75, first)[0] + blocks.chain(205, upper)[0] + blocks.chain(275, upper)[0]
+drawn += blocks.left_text(22, "groups=1: 614,400 weights")
+drawn += blocks.left_text(150, "groups=2: 307,200 weights, two towers")
+blocks.Diagram(drawn, blocks.WIDTH, 312, "one convolution of 96 to 256 channels, and the same in two groups")
+
+# %% slide="only" name="slopes"
+# alt: Share of the gradient that is left after each of 16 layers on its way back, for tanh
+# alt: with Xavier's weights and ReLU with He's: logarithmic.
+def left(activation, variance, layers=16, width=256):
+    """Length of the gradient at each layer, over that at the last one."""
+    torch.manual_seed(0)
+    x, values = torch.randn(64, width, requires_grad=True), []
+    for _ in range(layers):
+        weight = torch.randn(width, width) * (variance / width) ** 0.5
+        x = activation(x @ weight)
+        x.retain_grad()
+        values.append(x)
+    (x * torch.randn_like(x)).sum().backward()
+    return [(v.grad.norm() / values[-1].grad.norm()).item() for v in values]
+
+
+ways = {"ReLU, He": left(torch.relu, 2.0), "tanh, Xavier": left(torch.tanh, 1.0)}
+ways["sigmoid, Xavier"] = left(torch.sigmoid, 1.0)
+about = {"xlabel": "layer", "ylabel": "gradient, last layer = 1"}
+ax = plot.band(range(1, 17), ways, log=True, **about)
+ax.set(xscale="linear", xticks=range(1, 17, 3), xlim=(0.5, 16.5))
+
+# %% slide="only" name="tricks"
+# alt: Points of top-1 error that the paper reports for each trick: five networks averaged
+# alt: 2.6, two towers 1.7, ten crops 1.5, LRN 1.4, overlapping pooling 0.4.
+tricks = {"five networks averaged": 2.6, "two towers": 1.7, "ten crops averaged": 1.5}
+tricks |= {"LRN": 1.4, "overlapping pooling": 0.4}
+plot.bars(tricks, xlabel="points of error less, one run of each")
+
+# %% slide="only" name="views"
+# alt: A photo, and crops of it, mirrored or not.
+photo = data.cifar10().train.images[5]
+padded = F.pad(photo, (4, 4, 4, 4))
+torch.manual_seed(3)
+figure, axes = plt.subplots(1, 4, figsize=(7, 2))
+for i, ax in enumerate(axes):
+    y, x = torch.randint(0, 9, (2,)).tolist()
+    view = photo if not i else padded[:, y : y + 32, x : x + 32]
+    ax.imshow((view.flip(2) if i % 2 else view).permute(1, 2, 0))
+    ax.axis("off")
+
+# %% [markdown] slide="only" part="2012"
+# # AlexNet: an old idea at a new size
+#
+# Krizhevsky, Sutskever, Hinton, 2012
+#
+# ![](draw:architectures.two_towers())
+#
+# Note: 1 min. After the hour they can compute every size of this picture, say where its
+# parameters are, and compare two activations fairly.
+
+# %% [markdown] slide="only"
+# ## Last time: more photos out of the same, in three questions
+#
+# 1. Which views of a photo keep its label?
+# 2. Is the validation set augmented, too?
+# 3. What does dropout do in evaluation mode?
+#
+# . . .
+#
+# It depends on the task: a 6 turned is a 9; no; nothing.
+#
+# Note: 2 min. A different row answers each. AlexNet uses both remedies, and this is where
+# they became famous.
+
+# %% [markdown] slide="only"
+# ## In which year does the field turn?
+#
+# ![](run:contest)
+#
+# Note: 2 min. A photo counts as wrong if the label is not among five names. From 25.8 to
+# 16.4, and the second team of 2012 had 26.2. What had changed?
+
+# %% [markdown] slide="only"
+# ## Three things came together
+#
+# | | before | AlexNet |
+# |---|---|---|
+# | features | designed by hand | learned from pixels |
+# | photos | 60,000 digits | 1.2 million |
+# | computing | one processor | two GPUs, six days |
+#
+# Note: 2 min. Ask which of the three was new: none. LeNet learned its features in 1998.
+# Without the photos 61 million parameters learn by heart.
+
+# %% [markdown] slide="only"
+# ## LeNet and AlexNet on the same photos
+#
+# ### Same 45,000 photos, same passes: how many points is AlexNet ahead?
+#
+# . . .
+#
+# Vote: 0, 5, 15 or 30.
+#
+# Note: 1.5 min. Both are built of the same parts. Write the counts on the board; the
+# answer comes near the end.
+
+# %% [markdown] slide="only" part="The network"
+# ## The same parts as LeNet, a thousand times larger
+#
+# ![](run:network)
+#
+# Note: 2 min. Find LeNet's parts: convolution, activation, pooling, linear layers. New:
+# ReLU, overlapping maxima, dropout. A thousand times the parameters, 1,700 times the work.
+
+# %% [markdown] slide="only"
+# ## By hand: from 227 pixels to 6
+#
+# $$\left\lfloor \frac{n + 2p - k}{s} \right\rfloor + 1$$
+#
+# ### Convolution 11 × 11, stride 4; then pooling 3 × 3, stride 2: which sides?
+#
+# . . .
+#
+# > **55, then 27** and on to 13 and 6
+#
+# Note: 2.5 min. Two minutes on paper. With 224 pixels it is 54.25: the paper's 224 is a
+# misprint, or a padding that it does not mention.
+
+# %% [markdown] slide="only"
+# ## The whole network is one page
+#
+# ```python
+# nn.Conv2d(3, 96, 11, stride=4), nn.ReLU(), norm,     # 96 x 55 x 55
+# nn.MaxPool2d(3, stride=2),                           # 96 x 27 x 27
+# nn.Conv2d(96, 256, 5, padding=2, groups=2), nn.ReLU(), norm,
+# nn.MaxPool2d(3, stride=2),                           # 256 x 13 x 13
+# nn.Conv2d(256, 384, 3, padding=1), nn.ReLU(),
+# nn.Conv2d(384, 384, 3, padding=1, groups=2), nn.ReLU(),
+# nn.Conv2d(384, 256, 3, padding=1, groups=2), nn.ReLU(),
+# nn.MaxPool2d(3, stride=2), nn.Flatten()              # 9,216 values
+# ```
+#
+# Note: 2 min. Read it from top to bottom with the picture. Three linear layers follow. Ask
+# where dropout stands: before the first two of them.
+
+# %% [markdown] slide="only"
+# ## Where are the parameters, and where is the work?
+#
+# ### Which share of each is in the convolutions?
+#
+# . . .
+#
+# ![](run:share)
+#
+# Note: 2 min. Expect half and half. A kernel's weight is used at each place of its map, a
+# linear layer's once. The first linear layer alone has 37.8 of 61 million.
+
+# %% [markdown] slide="only"
+# ## Two towers, because a GPU had 3 GB
+#
+# ![](draw:architectures.two_towers())
+#
+# Note: 2 min. Where do the halves exchange their values? Convolution 3 and the linear
+# layers. Convolutions 2, 4 and 5 read their own half alone.
+
+# %% [markdown] slide="only"
+# ## Two towers are one convolution in two groups
+#
+# ![](run:groups)
+#
+# Note: 2 min. Each kernel reads 48 channels: half the weights, half the work. In the whole
+# network: 1.4 of 62 million parameters, but 36 percent of the work.
+
+# %% [markdown] slide="only" part="Activations"
+# ## The paper: ReLU learns six times faster than tanh
+#
+# ### What else must be equal, for this to be a fair test?
+#
+# . . .
+#
+# - first weights that fit each: He's for ReLU, Xavier's for tanh;
+# - for each its own best learning rate;
+# - several seeds.
+#
+# Note: 2 min. Collect on the board. The paper's Figure 1 is one run of each. With weights
+# that suit neither, a comparison says nothing.
+
+# %% [markdown] slide="only"
+# ## With fitting weights the lead is smaller
+#
+# > **6 ×** the paper's Figure 1
+#
+# > **{{ said(r"tanh needs ([\d.]+) times") }} ×** ours, with fitting weights and rates
+#
+# . . .
+#
+# Epochs of tanh over those of ReLU, to the same training error.
+#
+# Note: 2 min. A small network on small photos: the number is ours, not the paper's. What
+# remains of the claim, and what does not?
+
+# %% [markdown] slide="only"
+# ## On its way back, a gradient meets each slope
+#
+# ![](run:slopes)
+#
+# Note: 2 min. Slope times weights, layer by layer. ReLU's slope is 1 or 0, so He's rule
+# makes up for the half that is lost. Sigmoid's is a quarter at most: read off 16 layers.
+
+# %% [markdown] slide="only" part="Tricks"
+# ## LRN divides by the neighbours, and is gone today
+#
+# $$b_i = a_i \Big/ \Big(k + \alpha \sum_{j = i - n/2}^{i + n/2} a_j^2\Big)^{\beta}$$
+#
+# ### a = 1, 2, 3, 4 with n = 3 and k = α = β = 1: what is the second b?
+#
+# . . .
+#
+# > **2 / 15** = 2 / (1 + 1 + 4 + 9)
+#
+# . . .
+#
+# torch divides α by n: the paper's 10⁻⁴ is 5 · 10⁻⁴ there.
+#
+# Note: 2 min. Who types 1e-4 gets another network and no error message. VGG found no gain
+# from LRN; BatchNorm took its place. Skip when late.
+
+# %% [markdown] slide="only"
+# ## Each trick gains one or two points. Really?
+#
+# ![](run:tricks)
+#
+# Note: 2 min. One run of each. Ask how many seeds one needs to see 0.4 points: our kept
+# runs spread by about a point, so many dozens. The notebook computes it.
+
+# %% [markdown] slide="only"
+# ## Against overfitting: other views, and dropout
+#
+# ![](run:views)
+#
+# 61 million parameters, 1.2 million photos: crops, mirrors, colours, and half of the
+# units dropped.
+#
+# Note: 2 min. Without crops the paper's network overfits substantially. Ask how many views
+# 224 of 256 pixels gives: 33 × 33 × 2, not 32 × 32 × 2.
+
+# %% [markdown] slide="only" part="Results"
+# ## AlexNet against LeNet, four passes each
+#
+# > **{{ said(r"AlexNet minus LeNet-5 on the test .*?: ([+\d.]+) points") }}** points on new photos
+#
+# . . .
+#
+# > **{{ said(r"LeNet-5: ([\d.]+%) of the test") }}** LeNet-5
+#
+# > **{{ f"{100 * sum(kept.test_accuracy('alexnet-cifar10')) / 3:.1f}%" }}** AlexNet, kept runs
+#
+# Note: 2 min. Compare with the votes. Four passes, an eighth of AlexNet's width; the same
+# photos and views for both.
+
+# %% [markdown] slide="only"
+# ## What the list of tricks leaves out
+#
+# > **9.8** points ahead of the second team, top-5
+#
+# > **0.4 to 2.6** points from each trick
+#
+# . . .
+#
+# The network itself: deep, and learned from the pixels of 1.2 million photos.
+#
+# Note: 1.5 min. Ask what they would drop first, if it had to be simpler. VGG drops LRN and
+# the towers, next time.
+
+# %% [markdown] slide="only"
+# ## Three numbers that are often told wrong
+#
+# | often | right |
+# |---|---|
+# | 15.3 % top-5 error | 16.4 %: the 15.3 used other data, too |
+# | 224 × 224 gives 55 × 55 | 227 does, or a padding of 2 |
+# | 2,048 views of a photo | 33 × 33 × 2 = 2,178 |
+#
+# Note: 1.5 min. Exercise 03.2. Let them find what is wrong in each row before they read
+# the right column.
+
+# %% [markdown] slide="only"
+# ## Five sentences to take home
+#
+# - Features learned, 1.2 million photos, GPUs: three things together.
+# - 227 → 55 → 27 → 13 → 6.
+# - Convolutions do the work, linear layers hold the parameters.
+# - Compare activations with weights and rates that fit each.
+# - Half a point needs many seeds.
+#
+# Note: 1.5 min. Cover it, and let five students say one each.
+
+# %% [markdown] slide="only"
+# ## For home: two exercises
+#
+# - **03.1** A smaller photograph: sides and numbers on paper.
+# - **03.3** Write a grouped convolution without the argument `groups`.
+#
+# Note: 1 min. Ten and twenty minutes. Next time: what if every convolution were 3 × 3?

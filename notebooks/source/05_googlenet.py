@@ -1216,3 +1216,374 @@ check.progress("05")
 #   Discriminative Localization*, CVPR 2016: class activation maps.
 # - torchvision's GoogLeNet: https://github.com/pytorch/vision/issues/906.
 # - CIFAR-10: A. Krizhevsky, 2009. At scale `tiny`: the course's own drawings.
+
+# %% slide="only" name="pile"
+# alt: Channels after each naive module, from 416 after 3a to over 2,000 after 4c: the
+# alt: pooling branch passes on all that came in.
+import torch
+
+from teaching import architectures, blocks, kept
+from utils import look, plot
+from utils.models import build
+from torch import nn
+
+channels, after = 192, {}
+news = {"3a": (64, 128, 32), "3b": (128, 192, 96), "4a": (192, 208, 48)}
+news |= {"4b": (160, 224, 64), "4c": (128, 256, 64)}
+for name, new in news.items():
+    channels += sum(new)
+    after[f"after {name}"] = channels
+plot.bars(after, xlabel="channels")
+
+# %% slide="only" name="one-by-one"
+# alt: A 1×1 convolution: the 192 numbers of one place enter a linear layer with 16 outputs,
+# alt: the same at every place.
+parts = [("input", "one place:|192 numbers"), ("linear", "16 weighted sums|192 × 16 weights")]
+parts += [("pool", "ReLU"), ("input", "one place:|16 numbers")]
+drawn, at = blocks.chain(70, parts)
+drawn += blocks.text(450, 128, "the same weights at each of 28 × 28 places; neighbours are not read")
+blocks.Diagram(drawn, blocks.WIDTH, 150, "192 numbers of a place become 16, the same everywhere")
+
+# %% slide="only" name="where"
+# alt: Parameters in millions: AlexNet has 2.3 in its convolutions and 58.6 in its linear
+# alt: layers, GoogLeNet 6.0 and 1.0.
+def split(model):
+    """Parameters in convolutions and in linear layers, in millions."""
+    kinds = {nn.Conv2d: 0, nn.Linear: 0}
+    for layer in model.modules():
+        if type(layer) in kinds:
+            kinds[type(layer)] += sum(p.numel() for p in layer.parameters()) / 1e6
+    return kinds.values()
+
+
+with torch.device("meta"):
+    two = {"AlexNet": split(build("alexnet_2012")), "GoogLeNet": split(build("googlenet"))}
+counts = {}
+for name, (convs, linear) in two.items():
+    counts |= {f"{name}, convolutions": convs, f"{name}, linear": linear}
+plot.bars(counts, xlabel="million parameters")
+
+# %% slide="only" name="ends"
+# alt: Parameters of the end of the network in millions: mean and one linear layer 1.0, one
+# alt: linear layer on 50,176 numbers 50, three as in AlexNet 226.
+ends = {"mean, one linear": 1024 * 1000 + 1000, "flatten, one linear": 1024 * 49 * 1000 + 1000}
+ends["flatten, three linear"] = 1024 * 49 * 4096 + 4096 * 4096 + 4096 * 1000 + 9192
+plot.bars({k: v / 1e6 for k, v in ends.items()}, xlabel="million parameters")
+
+# %% slide="only" name="board"
+# alt: Test accuracy of three kept runs after four epochs, a circle a seed: AlexNet about 61,
+# alt: VGG-11 75.6, GoogLeNet 72.3 percent.
+names = {"AlexNet": "alexnet-cifar10", "VGG-11": "vgg11_bn-cifar10"}
+names |= {"GoogLeNet": "googlenet_bn-cifar10"}
+plot.spread({k: kept.test_accuracy(v) for k, v in names.items()})
+
+# %% slide="only" name="crops"
+# alt: Top-5 error of the paper: one network and one crop 10.07 percent, one network and 144
+# alt: crops 7.89, seven networks and 144 crops 6.67.
+crops = {"1 network, 1 crop": 0.1007, "1 network, 144 crops": 0.0789}
+crops |= {"7 networks, 1 crop": 0.0809, "7 networks, 144 crops": 0.0667}
+plot.bars(crops, xlabel="top-5 error (%)")
+
+# %% [markdown] slide="only" part="The idea"
+# # GoogLeNet: more layers, fewer numbers
+#
+# Szegedy and others: *Going Deeper with Convolutions*, 2015
+#
+# ![](draw:blocks.googlenet())
+#
+# Note: 1 min. After the hour they can count a module's multiply-adds, say what a 1 × 1
+# convolution does, and read a whole network from one table.
+
+# %% [markdown] slide="only"
+# ## Last time: VGG, in three questions
+#
+# 1. How many weights has 3 × 3 from 512 to 512 channels?
+# 2. Where are most of VGG-16's parameters?
+# 3. Which first weights keep the signal's size under ReLU?
+#
+# . . .
+#
+# 2.4 million; in the first linear layer; He's, variance 2 / n.
+#
+# Note: 2 min. A different row answers each. Keep the second answer on the board: today's
+# network has no such layer.
+
+# %% [markdown] slide="only"
+# ## 22 layers, and fewer parameters than AlexNet
+#
+# ### How many times fewer? And where are they saved?
+#
+# . . .
+#
+# Vote: in the modules, by small kernels, at the end.
+#
+# Note: 1.5 min. AlexNet has 8 layers and 61 million. Write the votes down. Most say: in
+# the modules.
+
+# %% [markdown] slide="only" part="The module"
+# ## Which kernel is right? Take all of them
+#
+# ![](draw:architectures.inception(naive=True))
+#
+# Note: 2 min. AlexNet chose by hand, VGG always 3 × 3. Here training decides what each
+# branch contributes. All keep height and width; ask what padding the 5 × 5 needs: 2.
+
+# %% [markdown] slide="only"
+# ## How many channels come out of the naive module?
+#
+# ### 192 channels in; 64, 128 and 32 kernels. How many out?
+#
+# . . .
+#
+# > **416** = 64 + 128 + 32 + 192
+#
+# . . .
+#
+# The pooling branch passes on all 192 of its input.
+#
+# Note: 2 min. Expect 224: the pooling was forgotten. Ask how many come out of the next
+# module with 128, 192 and 96 kernels: 832.
+
+# %% [markdown] slide="only"
+# ## Module after module, the channels pile up
+#
+# ![](run:pile)
+#
+# The number can only grow. Something must reduce it, cheaply.
+#
+# Note: 1.5 min. The cost of a 3 × 3 grows with the channels that come in. The paper calls
+# it a computational blow-up.
+
+# %% [markdown] slide="only"
+# ## A 1 × 1 convolution is a linear layer at each place
+#
+# ![](run:one-by-one)
+#
+# Note: 2 min. Ask what it can see: one place, all channels. It mixes channels and reads no
+# neighbours. The notebook copies its weights into a linear layer and gets the same.
+
+# %% [markdown] slide="only"
+# ## Reduce first, then convolve
+#
+# ![](draw:architectures.inception())
+#
+# Note: 2 min. Let them find the four 1 × 1: two reduce before a large kernel, one projects
+# after the pooling, one is a branch of its own.
+
+# %% [markdown] slide="only"
+# ## The 5 × 5 branch, by hand
+#
+# ### 192 channels to 16, then 5 × 5 with 32 kernels: what does a place cost?
+#
+# . . .
+#
+# | | naive | reduced |
+# |---|---:|---:|
+# | 1 × 1 | | 192 × 16 = 3,072 |
+# | 5 × 5 | 25 × 192 × 32 = 153,600 | 25 × 16 × 32 = 12,800 |
+# | sum | 153,600 | **15,872** |
+#
+# Note: 3 min. Two minutes on paper. A tenth. Then the 3 × 3 branch, reduced to 96: 129,024
+# for 221,184, only 58 percent. Ask why so little: 96 is half of 192.
+
+# %% [markdown] slide="only"
+# ## The whole module: 128 million in place of 303
+#
+# > **303 M** multiply-adds, naive, 416 channels out
+#
+# > **128 M** with reductions, 256 channels out
+#
+# . . .
+#
+# The ReLU after each reduction adds a non-linearity, too.
+#
+# Note: 1 min. Module 3a on 28 × 28 places. The saving is more than a half, and the next
+# module gets fewer channels.
+
+# %% [markdown] slide="only" part="The network"
+# ## Nine modules in three stages
+#
+# ![](draw:blocks.googlenet())
+#
+# Note: 2 min. Count 22 layers on the longest path: 3 in the stem, 2 in each of 9 modules,
+# 1 linear. Ask where the sides halve.
+
+# %% [markdown] slide="only"
+# ## A module is six numbers, the network a table
+#
+# ```python
+# class Widths(NamedTuple):
+#     out_1x1: int
+#     reduce_3x3: int
+#     out_3x3: int
+#     reduce_5x5: int
+#     out_5x5: int
+#     pool_proj: int
+# ```
+#
+# ### 3a is (64, 96, 128, 16, 32, 32). How many channels come out?
+#
+# . . .
+#
+# > **256** = 64 + 128 + 32 + 32
+#
+# Note: 2 min. Expect 368: the reductions do not come out. Names keep us from confusing
+# six numbers; this is one row of the paper's Table 1.
+
+# %% [markdown] slide="only"
+# ## Four branches, one `torch.cat`
+#
+# ```python
+# def forward(self, x):
+#     branches = [
+#         self.branch1(x),
+#         self.branch2(x),
+#         self.branch3(x),
+#         self.branch4(x),
+#     ]
+#     return torch.cat(branches, dim=1)
+# ```
+#
+# Note: 1.5 min. Ask what dim=1 is: channels. What must agree between the branches: height
+# and width. What happens with dim=0: the photos multiply.
+
+# %% [markdown] slide="only"
+# ## The stem brings 224 pixels to 28
+#
+# ### 7 × 7 stride 2, pool, 1 × 1, 3 × 3, pool: which sides?
+#
+# . . .
+#
+# > **112, 56, 56, 56, 28**
+#
+# . . .
+#
+# A ReLU follows each convolution. Without it, 1 × 1 and 3 × 3 were one linear map.
+#
+# Note: 2 min. Let them use the formula for the first. A published version forgot the
+# ReLUs: exercise 05.4 merges its two convolutions into one.
+
+# %% [markdown] slide="only"
+# ## Two auxiliary heads help in training only
+#
+# $$\text{loss} = L_{end} + 0.3\, L_{4a} + 0.3\, L_{4d}$$
+#
+# Each head is a small classifier with 3.2 million parameters.
+#
+# . . .
+#
+# The paper: they "increase the gradient signal". None of them remain after training.
+#
+# Note: 2 min. Ask why heads in the middle could help: a shorter road for the gradient. The
+# notebook measures it with two kinds of first weights.
+
+# %% [markdown] slide="only" part="What it saves"
+# ## Parameters are saved at the end, not in the modules
+#
+# ![](run:where)
+#
+# Note: 2 min. Compare with the vote. GoogLeNet's convolutions have 2.6 times as many
+# parameters as AlexNet's. 58.6 million of linear layers became 1.0.
+
+# %% [markdown] slide="only"
+# ## 8.7 times fewer parameters than AlexNet
+#
+# > **6,998,552** GoogLeNet
+#
+# > **60,965,224** AlexNet, two towers
+#
+# . . .
+#
+# The paper says 12 times. Count, before you quote.
+#
+# Note: 1.5 min. Exercise 05.6 looks at the paper's own numbers in Table 1. Modules save
+# operations; the end saves parameters: two different things.
+
+# %% [markdown] slide="only"
+# ## A mean over each map, then one linear layer
+#
+# ### 1,024 maps of 7 × 7. How many parameters have the three ends?
+#
+# . . .
+#
+# ![](run:ends)
+#
+# Note: 2 min. Global average pooling. Ask what is lost: the place. And what is gained: any
+# image size fits.
+
+# %% [markdown] slide="only"
+# ## Mean and linear layer may be swapped
+#
+# $$\text{logit} = w \cdot \frac{1}{49} \sum_{places} x = \frac{1}{49} \sum_{places} w \cdot x$$
+#
+# . . .
+#
+# So each logit is the mean of a map that says how much each place adds: a **class
+# activation map**.
+#
+# Note: 2 min. Show the maps in the notebook: bright where the object is. It hides the most
+# important quarter of each photo, and counts what is still right.
+
+# %% [markdown] slide="only" part="Results"
+# ## 6.67 % needed 1,008 passes a photo
+#
+# ![](run:crops)
+#
+# Note: 2 min. Seven networks times 144 crops. A third of the error goes away without a
+# better network. Ask how many passes each network had whenever you compare two.
+
+# %% [markdown] slide="only"
+# ## On our scoreboard it lies between AlexNet and VGG
+#
+# ![](run:board)
+#
+# Four epochs each; GoogLeNet has {{ f"{kept.records(names['GoogLeNet'])[0]['model']['parameters']:,}" }}
+# parameters, VGG-11 {{ f"{kept.records(names['VGG-11'])[0]['model']['parameters']:,}" }}.
+#
+# Note: 2 min. Difference to VGG-11 with its error is in the notebook. Ask what would be
+# fair: equal parameters, or equal multiply-adds? It has a sixth, and more work.
+
+# %% [markdown] slide="only"
+# ## VGG-11 minus GoogLeNet, and how surely
+#
+# > **{{ f"{kept.difference(names['GoogLeNet'], names['VGG-11']).points:+.1f}" }}** points, standard error {{ f"{kept.difference(names['GoogLeNet'], names['VGG-11']).error:.1f}" }}
+#
+# . . .
+#
+# > **{{ f"{kept.records(names['VGG-11'])[0]['model']['parameters'] / kept.records(names['GoogLeNet'])[0]['model']['parameters']:.1f} ×" }}** as many parameters
+#
+# > **{{ f"{kept.records(names['VGG-11'])[0]['model']['multiply_adds'] / kept.records(names['GoogLeNet'])[0]['model']['multiply_adds']:.1f} ×" }}** as many multiply-adds
+#
+# Note: 1.5 min. More than twice its error: a difference, after four epochs. Few parameters
+# do not mean little work.
+
+# %% [markdown] slide="only"
+# ## Since 2014: what remained, and what did not
+#
+# - 1 × 1 convolutions that reduce: ResNet's bottleneck, next but one.
+# - The mean before one linear layer: nearly every network since.
+# - Auxiliary heads: gone, since BatchNorm.
+# - Six numbers a module, chosen by hand: gone.
+#
+# Note: 1.5 min. Ask why the heads went: BatchNorm and shortcuts keep the gradient alive.
+# Next lecture.
+
+# %% [markdown] slide="only"
+# ## Five sentences to take home
+#
+# - Inception: several kernels side by side, joined along channels.
+# - 1 × 1 mixes channels; before a large kernel it saves work.
+# - The end saves parameters, the modules save operations.
+# - A mean over each map accepts any image size.
+# - Ask for the passes a photo before you compare errors.
+#
+# Note: 1.5 min. Cover it, and let five students say one each.
+
+# %% [markdown] slide="only"
+# ## For home: two exercises
+#
+# - **05.1** Module 4b on paper: channels, parameters, multiply-adds.
+# - **05.2** Write an Inception module; the check compares it with the course's.
+#
+# Note: 1 min. The first takes ten minutes, the second twenty. 05.5 draws class activation
+# maps, for those who want pictures.
