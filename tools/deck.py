@@ -205,7 +205,8 @@ def of_names(slide: Slide, deck: Deck) -> Iterator[str]:
         if picture["kind"] == "run" and not deck.cell(picture["what"]):
             yield missing(picture["what"], deck)
     first = slide.steps[0]
-    shown = [deck.cell(m["what"]) for m in PICTURE.finditer(first)]
+    runs = [m["what"] for m in PICTURE.finditer(first) if m["kind"] == "run"]
+    shown = [deck.cell(what) for what in runs]
     outcome = RESULT.search(first) or any(cell and not cell.for_deck for cell in shown)
     if "?" in prose(first) and outcome:
         yield "a question with its answer: begin the answer with a line `. . .`"

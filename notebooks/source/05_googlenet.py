@@ -1221,11 +1221,11 @@ check.progress("05")
 # alt: Channels after each naive module, from 416 after 3a to over 2,000 after 4c: the
 # alt: pooling branch passes on all that came in.
 import torch
+from torch import nn
 
 from teaching import architectures, blocks, kept
 from utils import look, plot
 from utils.models import build
-from torch import nn
 
 channels, after = 192, {}
 news = {"3a": (64, 128, 32), "3b": (128, 192, 96), "4a": (192, 208, 48)}
