@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from runs import run, set_seed
+from runs import EPOCHS, run, set_seed
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
@@ -69,7 +69,13 @@ class Child:
 
 def work(folder: Path, settings: dict, phase: Any, spent: Any, then: Any) -> None:
     """What the process does: train, and leave everything that is to be compared."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def stop(*_: Any) -> None:
+        """Interrupt `fit` as Python does, but nothing before it or after its end."""
+        if phase.value != PHASES.index("outside"):
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, stop)
     for place, name in enumerate(("train_epoch", "evaluate"), start=1):
         setattr(train, name, watched(getattr(train, name), phase, spent, place))
     Checkpoint.save = watched(Checkpoint.save, phase, spent, 3)
@@ -79,7 +85,6 @@ def work(folder: Path, settings: dict, phase: Any, spent: Any, then: Any) -> Non
     seed = 99 if file.exists() else 0
     model, history = run(file=file, seed=seed, resume=True, n=EXAMPLES, **settings)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    phase.value = PHASES.index("outside")
     left = {"model": model.state_dict(), "rows": history.rows, "kept": history.kept}
     left |= {"stopped": history.stopped, "epochs": epochs, "steps": steps}
     left |= {"training": any(module.training for module in model.modules())}
@@ -98,7 +103,9 @@ def watched(function: Callable, phase: Any, spent: Any, place: int) -> Callable:
             return function(*args, **settings)
         finally:
             spent[place] += time.perf_counter() - begin
-            phase.value = PHASES.index("between")
+            # Once the last epoch is saved nothing is left that could be stopped.
+            whole = PHASES[place] == "writing" and len(args[1].rows) == EPOCHS
+            phase.value = PHASES.index("outside" if whole else "between")
 
     return wrapper
 
