@@ -334,7 +334,7 @@ def read_images(options: argparse.Namespace, trained: Trained | None = None) -> 
     else:
         more = {} if name in SHAPES else {"size": size}
         source = "embedded" if options.stand_in else "real"
-        splits = data.load(name, source=source, **more)
+        splits = data.DATASETS[name](source=source, **more)
     splits = Splits(splits.train.subset(options.images), splits.val, splits.test)
     return trained[1].prepare(splits) if trained else splits
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+import tarfile
 import threading
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -111,18 +112,23 @@ def written(path: Path) -> Iterator[None]:
 def read(path: Path) -> Any:
     """What `torch.save` wrote, on the CPU; code in it is never run."""
     try:
-        with zipfile.ZipFile(path) as archive:  # torch writes checksums, and reads none
-            first, *_ = members = archive.infolist()
-            # And it takes a "folder" for any memory, what precedes a zip for a file.
-            odd = first.header_offset or any(x.external_attr & 16 for x in members)
-            if odd or archive.testzip():
-                raise zipfile.BadZipFile
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:  # torch reads none of its checksums
+                first, *_ = members = archive.infolist()
+                # It takes a "folder" for any memory, what precedes a zip for a file.
+                odd = first.header_offset or any(x.external_attr & 16 for x in members)
+                if odd or archive.testzip():
+                    raise zipfile.BadZipFile
+        elif tarfile.is_tarfile(path):  # torch before 2.6 runs what lies in one
+            raise tarfile.TarError
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # bytes at random can raise anything
-        raise CourseError(
-            f"{path} was not opened ({type(error).__name__}): it is damaged or cut"
-            f" short, or holds more than tensors, such as a whole model. {KEPT}"
-        ) from None
+        what = "is damaged, cut short or not in torch's format: copy it again, or take another"
+        if "nsupported" in str(error):  # of pickles, by torch
+            what = "holds more than tensors, such as a whole network, whose code would"
+            what += " run. Where it was made: torch.save(model.state_dict(), path)"
+        kind = type(error).__name__
+        raise CourseError(f"{path} was not opened ({kind}): it {what}.") from None
 
 
 def plain(value: Any) -> Any:

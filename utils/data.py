@@ -29,7 +29,7 @@ from utils.images import ImageSet, Loader, Splits, balanced_order
 from utils.photos import Part
 
 __all__ = ["DATASETS", "ImageSet", "Loader", "Splits", "balanced_order", "cifar10"]
-__all__ += ["dogs_vs_cats", "fashion_mnist", "image_folder", "load", "mnist"]
+__all__ += ["dogs_vs_cats", "fashion_mnist", "image_folder", "mnist"]
 
 SHEETS = course.ROOT / "data" / "stand-ins"  # drawn by tools/stand_ins.py
 DIGITS = tuple("0123456789")
@@ -57,9 +57,6 @@ def mnist(**options) -> Splits:
             asks for it.
         val_fraction: the fraction of the training images that validate, 0.1.
         seed: which of them do, 0.
-
-    Raises:
-        CourseError: the real images are damaged, or asked for and not to be had.
 
     Source: LeCun et al. 1998.
     """
@@ -131,9 +128,6 @@ def image_folder(
         val_fraction, test_fraction: what such a part gets of the training images.
         seed: which of them.
         skip_bad: leave files out that cannot be read, and say so.
-
-    Raises:
-        CourseError: the folder or a class is missing or empty, or files are no images.
     """
     path = course.expanded(path).resolve()
     found, classes = folders.in_folder(path)
@@ -152,22 +146,6 @@ DATASETS: dict[str, Callable[..., Splits]] = {
     "cifar10": cifar10,
     "dogs_vs_cats": dogs_vs_cats,
 }
-
-
-def load(name: str, **options) -> Splits:
-    """A data set by its name, however it is spelt: "cifar10", "CIFAR-10"; see `mnist`.
-
-    Raises:
-        CourseError: there is none of that name.
-    """
-    plain = "".join(filter(str.isalnum, name.lower()))
-    for known, function in DATASETS.items():
-        if known.replace("_", "") == plain:
-            return function(**options)
-    raise CourseError(
-        f"There is no data set {name!r}. Choose one of {', '.join(DATASETS)}, or use"
-        " image_folder(path) for images of your own."
-    )
 
 
 def _load(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -52,6 +53,27 @@ PLAIN = {  # MD5 of their files once they are unpacked, in torchvision's order
     " 8181f5470baa50b63fa0f6fddb340f0a 15d484375f8d13e6eb1aabb0c3f46965",
 }
 
+KINDS = (  # how files begin that lie in another's place, and what they are
+    (rb"version https://git-lfs", "a git-LFS pointer: `git lfs pull` brings the file"),
+    (rb"\s*<|%PDF", "a web page or a drawing: get the file that it shows, or leads to"),
+    (rb".{4}ftyp(hei|hev|mif1|msf1)", "HEIC: convert to JPEG or install pillow-heif"),
+    (rb".{4}ftypavi", "AVIF: convert to JPEG or install a newer pillow"),
+    (rb".{4}ftyp|\x1aE\xdf\xa3", "a film: leave it out"),
+    (rb"\x1f\x8b", "packed with gzip: unpack it first"),
+    (rb"\x89HDF", "HDF5, as Keras writes it, and not torch's format"),
+    (rb"\s*\{", "JSON, such as a network's settings: the weights lie in another file"),
+    (rb".{8}\{", "safetensors: read it with safetensors.torch.load_file"),
+    (rb"\Z", "an empty file: copy it once more from where it came"),
+)
+
+
+def kind_of(path: Path) -> str:
+    """What a file is that cannot be used, and what to do; empty where that is unknown."""
+    with path.open("rb") as file:
+        head = file.read(200)
+    flags = re.DOTALL | re.IGNORECASE
+    return next((kind for begin, kind in KINDS if re.match(begin, head, flags)), "")
+
 
 class Remote(NamedTuple):
     """A file that mirrors offer: its name, its checksum, their full addresses.
@@ -83,12 +105,8 @@ def fetch(remote: Remote, folder: Path, *, online: bool | None = None) -> Path:
     A file appears under its name once its checksum is right. What has arrived before a
     failure stays beside it, and the next mirror or the next run goes on from there.
 
-    Args:
-        online: whether to download; None does, but not at scale tiny.
-
-    Raises:
-        DownloadError: no mirror gives the file, or there is no place to put it.
-        CourseError: it is there, and differs from the published one.
+    `online`: whether to download; None does, but not at scale tiny. A `DownloadError`
+    says that no mirror gives it; one that differs from the published one is an error.
     """
     path, tiny = (folder / remote.name).absolute(), course.scale() == "tiny"
     failures = {"": "nothing is downloaded" + " at scale tiny" * tiny}
@@ -166,11 +184,7 @@ def _try_mirrors(remote: Remote, path: Path, part: Path) -> dict[str, str]:
 def _go_on(
     url: str, output: str, _: object, *, remote: Remote, part: Path, hurry: bool
 ) -> None:
-    """What pooch calls to get a file: go on where `part` ends, if the mirror can.
-
-    Raises:
-        ValueError, requests.RequestException: the mirror does not give the file.
-    """
+    """What pooch calls to get a file: go on where `part` ends, if the mirror can."""
     import requests
 
     begun, began = part.stat().st_size, time.monotonic()
@@ -203,11 +217,7 @@ def _go_on(
 
 
 def unpack(archive: Path) -> None:
-    """Unpack a zip or a tar beside it, where what it holds appears as a whole.
-
-    Raises:
-        CourseError: it is neither, or damaged, or the folder takes no file.
-    """
+    """Unpack a zip or a tar beside it, where what it holds appears as a whole."""
     try:
         with tempfile.TemporaryDirectory(dir=archive.parent) as own:
             shutil.unpack_archive(archive, own)
@@ -225,9 +235,6 @@ def bring(name: str, *, online: bool | None = None) -> Path:
     """The folder for torchvision's "MNIST", "FashionMNIST" or "CIFAR10": all is there.
 
     Packed files are unpacked once, and kept.
-
-    Raises:
-        DownloadError, CourseError: as `fetch`.
     """
     root, kind = course.data_dir(), getattr(datasets, name)
 

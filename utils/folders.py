@@ -78,16 +78,10 @@ def listed(root: Path, path: Path) -> list[tuple[str, str]]:
 
 
 def in_folder(path: Path) -> tuple[Source, tuple[str, ...]]:
-    """The photos of `path/<class>/...`, or of `path/train/<class>/...` and other parts.
+    """The photos of `path/<class>/...`, or of `path/train/<class>/...`; the classes.
 
     Folders within a class belong to it. The content decides what is an image, not the
     file's name.
-
-    Returns:
-        The photos, and the classes, sorted by name.
-
-    Raises:
-        CourseError: the folder is missing, or is not divided into classes.
     """
     if not path.is_dir():
         raise CourseError(f"There is no folder {path}. Check it (here: {Path.cwd()}).")
@@ -144,12 +138,7 @@ def _parts(path: Path) -> dict[str, Path]:
 
 
 def dogs_vs_cats(root: Path, *, online: bool | None = None) -> Source:
-    """The photos in `root`: of Kaggle's folders or zips, or Microsoft's, downloaded.
-
-    Raises:
-        DownloadError: there are none, and there is no download.
-        CourseError: a zip is damaged, or holds other things.
-    """
+    """The photos in `root`: of Kaggle's folders or zips, or Microsoft's, downloaded."""
     kaggle = "train.zip", "dogs-vs-cats.zip", "train.zip"  # which lies in the second
     for name in ("", *kaggle, MICROSOFT.name):
         archive = root / name

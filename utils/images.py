@@ -51,9 +51,6 @@ class ImageSet(Dataset):
         mean, std: per channel, of values in [0, 1], measured on the training set.
         name: of the data set, e.g. "CIFAR-10".
         real: False for a stand-in.
-
-    Raises:
-        CourseError: the parts do not fit together.
     """
 
     images: Tensor
@@ -65,24 +62,19 @@ class ImageSet(Dataset):
     real: bool = True
 
     def __post_init__(self) -> None:
-        images, labels, k, problem = self.images, self.labels, len(self.classes), ""
-        if images.dtype != torch.uint8 or images.ndim != 4 or not len(images):
-            problem = (
-                f"images are uint8 (N, C, H, W), not {images.dtype}"
-                f" {tuple(images.shape)}. Scale them to 0 to 255, use .to(torch.uint8),"
-                " and images[:, None] where the channel is missing."
+        images, labels, k = self.images, self.labels, len(self.classes)
+        right = images.dtype == torch.uint8 and images.ndim == 4
+        right = right and len(self.mean) == len(self.std) == images.shape[1]
+        right = right and labels.dtype == torch.int64 and len(images) > 0
+        right = right and labels.shape == (len(images),)
+        if not right or labels.min() < 0 or labels.max() >= k:
+            raise CourseError(
+                f"{self.name}: an ImageSet takes images, uint8 (N, C, H, W), a mean and"
+                f" a std for each channel, and N labels, int64, from 0 to {k - 1} for"
+                f" {k} classes; not {images.dtype} {tuple(images.shape)} and"
+                f" {labels.dtype} {tuple(labels.shape)}. Bytes are .to(torch.uint8),"
+                " and images[:, None] has a channel."
             )
-        elif labels.dtype != torch.int64 or labels.shape != (len(images),):
-            problem = f"{len(images)} images need {len(images)} labels, int64 (N,)."
-        elif labels.min() < 0 or labels.max() >= k:
-            problem = (
-                f"labels run from {labels.min()} to {labels.max()}, but {k} classes are"
-                f" numbered 0 to {k - 1}. Start the labels at 0, or name all classes."
-            )
-        elif not len(self.mean) == len(self.std) == images.shape[1]:
-            problem = f"{images.shape[1]} channels need as many means and deviations."
-        if problem:
-            raise CourseError(f"{self.name}: {problem}")
 
     @property
     def kind(self) -> str:
@@ -164,9 +156,6 @@ class Loader:
     Attributes:
         epoch: which pass comes next, from 0. Set it, and the pass repeats.
         memory_format: of the images; `fit` asks for channels_last, which is faster.
-
-    Raises:
-        CourseError: the arguments give no batch.
     """
 
     def __init__(

@@ -12,7 +12,6 @@ import hashlib
 import io
 import json
 import os
-import re
 import tempfile
 import warnings
 from collections import Counter
@@ -27,7 +26,7 @@ import torch
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from utils import course
+from utils import course, download
 from utils.course import CourseError
 from utils.files import shown
 from utils.folders import STEMS, Photo, Source
@@ -38,41 +37,22 @@ NEXT = "\n  "
 SHOWN = 5  # problems that a message names
 AHEAD = 512  # photos that wait in memory, decoded
 FAINT = 10  # of 255: images whose values vary by less have hardly any contrast
-FOREIGN = (  # how files begin that lie beside photos, and what they are
-    (rb".{4}ftyp(hei|hev|mif1|msf1)", "HEIC: convert to JPEG or install pillow-heif"),
-    (rb".{4}ftypavi", "AVIF: convert to JPEG or install a newer pillow"),
-    (rb".{4}ftyp|\x1aE\xdf\xa3", "a film, no image; leave it out"),
-    (rb"version https://git-lfs", "a git-LFS pointer, no image: run git lfs pull"),
-    (rb"\s*<|%PDF", "a page or a drawing, no image; convert it to PNG"),
-    (rb"PK\x03\x04", "a zip, no image; unpack it"),
-    (rb"\Z", "an empty file; copy it again, or leave it out"),
-)
 
 
 class Part(NamedTuple):
-    """Images uint8 (N, C, H, W), labels int64 (N,), and, of decoded photos, moments.
+    """What a part of a set holds; decoded photos lie in the order of their division."""
 
-    Moments, int64 (N, 2, C), are each image's sum and sum of squares by channel. Where
-    there are some, training images lie in the order in which they are divided.
-    """
-
-    images: np.ndarray
-    labels: np.ndarray
-    moments: np.ndarray | None = None
+    images: np.ndarray  # uint8 (N, C, H, W)
+    labels: np.ndarray  # int64 (N,)
+    moments: np.ndarray | None = None  # of photos, int64 (N, 2, C): sums of x and x²
 
 
 def decode_photo(file: Path, size: int | None = None) -> np.ndarray:
-    """Read an image as RGB, upright, whatever its format and mode.
+    """Read an image as RGB, upright, whatever its format and mode: uint8 (H, W, 3).
 
     16-bit grey is scaled to 8 bits, what is transparent becomes white, and of an
-    animation the first frame is taken.
-
-    Args:
-        size: resize the shorter side to it (antialiased), and cut out the central
-            square; None leaves the image as it is. In pixels.
-
-    Returns:
-        uint8 (H, W, 3).
+    animation the first frame is taken. `size`, in pixels, is what the shorter side
+    becomes (antialiased), before the central square is cut out.
     """
     with Image.open(file) as image:
         if size:
@@ -103,11 +83,8 @@ def _problem(error: Exception, file: Path) -> str:
     """What is wrong with an image file, and what to do about it, in a few words."""
     if not isinstance(error, Image.UnidentifiedImageError):
         return f"damaged or unreadable ({error}); copy it again, or leave it out"
-    begin = file.read_bytes()
-    for pattern, what in FOREIGN:
-        if re.match(pattern, begin[:200], re.DOTALL | re.IGNORECASE):
-            return what
-    return "no image, or of a kind unknown to Pillow; convert it, or leave it out"
+    unknown = "no image, or of a kind unknown to Pillow; convert it, or leave it out"
+    return download.kind_of(file) or unknown
 
 
 def decoded(
@@ -115,14 +92,8 @@ def decoded(
 ) -> dict[str, Part]:
     """The photos of a source as squares, by part; from the cache where they lie there.
 
-    Args:
-        size: of the squares, in pixels; see `decode_photo`.
-        name: of the set, and of its file in the cache.
-        seed: of the order in which training images are divided.
-        skip_bad: leave files out that cannot be read, and say so, in place of an error.
-
-    Raises:
-        CourseError: files are no images, or there is no room for the pixels.
+    `name` is that of the set, and of its file in the cache; `seed` that of the order in
+    which training images are divided. `skip_bad` leaves files out that cannot be read.
     """
     if not isinstance(size, int) or size < 1:
         raise CourseError(f"size={size!r} is no side in pixels. Use 1 or more.")

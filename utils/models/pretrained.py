@@ -4,36 +4,21 @@ from __future__ import annotations
 
 import copy
 import json
-import pickle
-import re
-import tarfile
-import zipfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from utils import course
+from utils import checkpoint, course
 from utils.course import CourseError
 from utils.data import Splits
-from utils.download import DownloadError, Remote, fetch
+from utils.download import DownloadError, Remote, fetch, kind_of
 from utils.models import MODELS, build, porting
 
 SOURCES = ("imagenet", "cifar10")
 OURS = course.ROOT / "data" / "weights"
 FOLDER = "weights"  # in the data folder
-# What stands in place of weights, by how the file begins.
-OTHERS = (
-    (rb"version https://git-lfs", "a git-LFS pointer: `git lfs pull` brings the file"),
-    (rb"\s*<", "a web page: download again, from the link to the file itself"),
-    (rb"\x89HDF", "HDF5, as Keras writes it, and not torch's format"),
-    (rb"\x1f\x8b", "packed with gzip: unpack it first"),
-    (rb"\s*\{", "JSON, such as a network's settings: the weights lie in another file"),
-    (rb".{8}\{", "safetensors: read it with safetensors.torch.load_file"),
-    (rb"\Z", "an empty file: copy it once more from where it came"),
-)
 
 
 class Transfer(nn.Module):
@@ -195,16 +180,9 @@ def load(path: Path) -> dict[str, Tensor]:
     """A file's state dict, or a checkpoint's, read without running any code in it."""
     if not path.is_file():
         raise CourseError(f"There is no file {path}. Check its name and folder.")
-    try:
-        if zipfile.is_zipfile(path):  # torch reads none of the checksums it writes
-            with zipfile.ZipFile(path) as archive:
-                if archive.testzip():
-                    raise zipfile.BadZipFile
-        elif tarfile.is_tarfile(path):  # torch before 2.6 runs what lies in one
-            raise tarfile.TarError
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # it depends on the bytes; the file is at fault
-        raise CourseError(f"{path} {what_it_is(path, error)}.") from error
+    if kind := kind_of(path):
+        raise CourseError(f"{path} holds no weights, it is {kind}.")
+    found = checkpoint.read(path)
     prefixes = porting.PREFIXES[:2]  # a network may have a part called model
     for key in ("state_dict", "model_state_dict", "model"):
         if isinstance(found, dict) and isinstance(found.get(key), dict):
@@ -214,19 +192,3 @@ def load(path: Path) -> dict[str, Tensor]:
             f"{path} is no state dict. Save one: torch.save(model.state_dict(), path)."
         )
     return porting.without_prefix(found, prefixes)
-
-
-def what_it_is(path: Path, error: Exception) -> str:
-    """What a file is that torch could not read: the rest of a sentence."""
-    with path.open("rb") as file:
-        head = file.read(64)
-    for begins, kind in OTHERS:
-        if re.match(begins, head, re.DOTALL):
-            return f"holds no weights, it is {kind}"
-    if isinstance(error, pickle.UnpicklingError) and "nsupported" in str(error):
-        return (
-            "holds more than tensors, such as a whole network; reading it would run its"
-            " code. Where it was made: torch.save(model.state_dict(), path)"
-        )
-    kind = type(error).__name__
-    return f"is damaged or not in torch's format ({kind}): copy it again"
