@@ -20,7 +20,7 @@ from experiments.views import SixViews
 from utils import course, files, recipe
 from utils.course import CourseError
 from utils.data import Splits
-from utils.history import History, percent
+from utils.history import History
 from utils.look import totals
 from utils.models.pretrained import pretrained
 from utils.train import evaluate, fit
@@ -197,7 +197,7 @@ def report(result: dict[str, Any], file: Path | None) -> None:
     judged = "test" if "test_accuracy" in result else "val"
     print(
         f"{result['name']}, seed {result['seed']}:"
-        f" {percent(result[f'{judged}_accuracy'])} {judged} accuracy,"
+        f" {100 * result[f'{judged}_accuracy']:.2f} % {judged} accuracy,"
         f" {result['model']['parameters']:,} parameters, {result['seconds']:.0f} s"
         + (f"; {file}" if file else "")
     )

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from utils.look import trace
-from utils.models.porting import load_torchvision
+from utils.models.pretrained import load_torchvision
 
 
 def on_meta(build: Callable[..., nn.Module], **options) -> nn.Module:

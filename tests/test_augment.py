@@ -16,7 +16,6 @@ from torchvision.transforms.transforms import RandomResizedCrop as TorchvisionCr
 from experiments.trivial import AlternatingFlip
 from utils import course
 from utils.augment import (
-    CenterCrop,
     ColorJitter,
     CutMix,
     Cutout,
@@ -102,14 +101,6 @@ def test_windows_are_cut_out_of_any_images_in_any_order(size):
     i, top, left = torch.tensor([[7, 0, 3, 3], [0, 16, 5, 1], [25, 0, 9, 2]])
     expected = one_by_one(lambda p, y, x: F.crop(p, y, x, *size), images[i], top, left)
     assert torch.equal(cut(images, i, top, left, size), expected)
-
-
-@pytest.mark.parametrize("images", [uint8_images(), float_images()])
-@pytest.mark.parametrize("shape", [(20, 28), (21, 28), (21, 27)])
-@pytest.mark.parametrize("size", [1, 8, 13, 20])
-def test_central_crop_equals_torchvision(images, shape, size):
-    images = images[:, :, : shape[0], : shape[1]]
-    assert torch.equal(CenterCrop(size)(images, rng()), F.center_crop(images, size))
 
 
 @pytest.mark.parametrize("images", [uint8_images(), float_images()])
@@ -455,8 +446,6 @@ def test_bad_input_says_what_to_do():
     for image in (uint8_images()[0], float_images()[0, 0]):
         with pytest.raises(CourseError, match=r"image\[None\]"):
             HorizontalFlip()(image, rng())
-    with pytest.raises(CourseError, match=r"20x28 is too small for CenterCrop\(21\)"):
-        CenterCrop(21)(uint8_images(), rng())
     for mixing in MIXING:
         with pytest.raises(CourseError, match="one_hot"):
             mixing(uint8_images(), torch.arange(24), rng())

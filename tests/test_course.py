@@ -35,7 +35,7 @@ def test_scale_follows_the_device_where_nothing_is_said(monkeypatch, kind, expec
 def test_unknown_scale_names_the_known_ones(monkeypatch):
     monkeypatch.setenv("CNN_COURSE_SCALE", "huge")
     for call in (course.scale, course.start):
-        with pytest.raises(CourseError, match=r"'huge'.*tiny, small, full"):
+        with pytest.raises(CourseError, match=r"'huge'.*'tiny', 'small', 'full'"):
             call()
 
 

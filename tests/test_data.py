@@ -217,17 +217,17 @@ def test_at_scale_tiny_only_the_stand_in_is_used(full, monkeypatch, capsys):
 def test_without_network_the_stand_in_says_so_in_one_line(
     folder, monkeypatch, capsys, name
 ):
-    dead = data.folders.MICROSOFT._replace(urls=DEAD)
-    monkeypatch.setattr(data.folders, "MICROSOFT", dead)
-    splits = data.load(name)
+    dead = data.photos.MICROSOFT._replace(urls=DEAD)
+    monkeypatch.setattr(data.photos, "MICROSOFT", dead)
+    splits = data.DATASETS[name]()
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1
     assert lines[0].startswith("Stand-in: ")
     assert "no connection; data/README.md says how" in lines[0]
     assert not splits.train.real
     with pytest.raises(CourseError, match="place the file by hand"):
-        data.load(name, source="real")
-    data.load(name, source="embedded")
+        data.DATASETS[name](source="real")
+    data.DATASETS[name](source="embedded")
     assert 'source="embedded"' in capsys.readouterr().out
 
 
@@ -255,20 +255,8 @@ def test_the_stand_ins_never_change():
     assert (val.mean, val.std) == ((0.1579,), (0.2933,))
 
 
-# Names
-
-
-@pytest.mark.parametrize("name", ["mnist", "MNIST", "Fashion-MNIST", "fashion mnist"])
-def test_load_knows_a_set_however_it_is_spelt(name):
-    assert len(data.load(name, source="embedded").test) == 297
-
-
-def test_an_unknown_set_or_source_is_refused():
-    with pytest.raises(
-        CourseError, match="mnist, fashion_mnist, cifar10, dogs_vs_cats"
-    ):
-        data.load("imagenet")
-    with pytest.raises(CourseError, match="source='internet' is none of auto, real"):
+def test_an_unknown_source_is_refused():
+    with pytest.raises(CourseError, match="no source 'internet': choose one of 'auto'"):
         data.mnist(source="internet")
 
 

@@ -161,7 +161,7 @@ SCHEDULES: dict[str, tuple[Any, str]] = {
         lambda o: lr_scheduler.OneCycleLR(o, 0.1, 2),
         r"of 2 .*of 4 steps",
     ),
-    "a scheduler, no function": (lr_scheduler.StepLR(other, 1), "Unknown schedule"),
+    "a scheduler, no function": (lr_scheduler.StepLR(other, 1), "no schedule"),
 }
 
 

@@ -13,7 +13,7 @@ import torchvision
 from utils import models
 from utils.course import CourseError
 from utils.models import alexnet, googlenet
-from utils.models.porting import load_torchvision
+from utils.models.pretrained import load_torchvision
 
 SMALL = {"hidden": (8, 6), "num_classes": 5}
 

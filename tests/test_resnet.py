@@ -125,9 +125,8 @@ def test_block_with_zeroed_gamma_is_the_identity(block, shortcut):
     assert same == (shortcut != "C")  # option C projects everywhere
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet50", "resnet20"])
-def test_zero_init_residual_starts_each_block_as_its_shortcut(name):
-    network = small(name, zero_init_residual=True)
+def test_zero_init_residual_starts_each_block_as_its_shortcut():
+    network = small("resnet20", zero_init_residual=True)
     x = torch.rand(2, network.layer1[0].in_channels, 8, 8)
     for block in network.layer1:
         torch.testing.assert_close(block(x), block.downsample(x).relu())

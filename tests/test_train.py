@@ -489,8 +489,8 @@ def test_empty_loaders() -> None:
     ("arguments", "message"),
     [
         ({"epochs": 0}, "at least one"),
-        ({"optimizer": "sdg"}, "take sgd, adam, adamw"),
-        ({"schedule": "cyclic"}, "take constant, onecycle, cosine"),
+        ({"optimizer": "sdg"}, "one of 'sgd', 'adam', 'adamw'"),
+        ({"schedule": "cyclic"}, "one of 'constant', 'onecycle'"),
         ({"patience": 2}, "pass a val_loader"),
         ({"schedule": "plateau"}, "pass a val_loader"),
     ],
@@ -519,7 +519,9 @@ def test_formats_of_gpus(capability, formats, monkeypatch) -> None:
 
 def test_a_number_format_holds_in_its_block_alone(monkeypatch) -> None:
     monkeypatch.setattr(recipe, "native_formats", lambda device: ("float32",))
-    with pytest.raises(CourseError, match="take auto, float32, bfloat16, float16"):
+    with pytest.raises(
+        CourseError, match="one of 'auto', 'float32', 'bfloat16', 'float16'"
+    ):
         recipe.use_precision("fp16")
     for name in ("bfloat16", "float16"):  # never emulated
         with (

@@ -21,7 +21,7 @@ from pathlib import Path
 import pooch
 from tqdm import tqdm
 
-from utils import course, download, folders
+from utils import course, download, photos
 from utils.course import CourseError
 from utils.files import replacing, shown
 from utils.models import pretrained
@@ -45,7 +45,7 @@ def items(root: Path) -> dict[str, Find]:
         return sorted(folder.iterdir())
 
     def dogs_vs_cats(online: bool) -> list[Path]:
-        found = folders.dogs_vs_cats(root / "dogs_vs_cats", online=online)
+        found = photos.dogs_vs_cats(root / "dogs_vs_cats", online=online)
         return [found.path / photo.name for photo in found.photos]
 
     def imagenet(name: str, online: bool) -> list[Path]:

@@ -43,11 +43,6 @@ def inside(images: Tensor, top: Tensor, left: Tensor, h: Tensor, w: Tensor) -> T
     return rows[:, None, :, None] & columns[:, None, None, :]
 
 
-def every(images: Tensor) -> Tensor:
-    """The places of all images of a batch, int64 (N,)."""
-    return torch.arange(len(images), device=images.device)
-
-
 class Augmentation:
     """What all augmentations of images alone share: `draw`, then `apply`."""
 
@@ -97,31 +92,12 @@ class RandomCrop(Augmentation):
     def apply(self, images: Tensor, params: Pair) -> Tensor:
         """Cut each example's window out of the padded image."""
         padded = F.pad(images, [self.padding] * 4) if self.padding else images
-        return self.pick(padded, every(images), params)
+        return self.pick(padded, torch.arange(len(images)).to(images.device), params)
 
     def pick(self, padded: Tensor, i: Tensor, params: Pair) -> Tensor:
         """Cut the windows out of the images `i` of a set that has its border."""
         h, w = (self.size or side - 2 * self.padding for side in padded.shape[2:])
         return cut(padded, i, *params, (h, w))
-
-
-@dataclass(frozen=True)
-class CenterCrop(Augmentation):
-    """Cut out the central square, as torchvision does; nothing is drawn."""
-
-    size: int  # side of the square, in pixels
-
-    def draw(self, images: Tensor, generator: Generator) -> tuple[int, int]:
-        """Where the square begins in every image: its top and left."""
-        h, w = images.shape[2:]
-        if self.size > min(h, w):
-            raise CourseError(f"{h}x{w} is too small for CenterCrop({self.size}).")
-        return round((h - self.size) / 2), round((w - self.size) / 2)
-
-    def apply(self, images: Tensor, params: tuple[int, int]) -> Tensor:
-        """Cut out the square, as a view."""
-        top, left = params
-        return images[:, :, top : top + self.size, left : left + self.size]
 
 
 def mirror(images: Tensor, chosen: Tensor) -> Tensor:
@@ -233,7 +209,7 @@ class RandomResizedCrop(Augmentation):
 
     def apply(self, images: Tensor, params: Params) -> Tensor:
         """Look up, for each new pixel, its place in the example's crop."""
-        return self.pick(images, every(images), params)
+        return self.pick(images, torch.arange(len(images)).to(images.device), params)
 
     def pick(self, images: Tensor, i: Tensor, params: Params) -> Tensor:
         """The same for the images `i` of a set, of which nothing else is read."""

@@ -23,7 +23,7 @@ from utils.course import CourseError
 from utils.history import History
 
 FORMAT = "cnn-course checkpoint 3"
-KEPT = "It was left as it is; name another file to start anew."
+KEPT = "It was left as it is; name another file to go on with."
 
 
 @dataclass
@@ -123,12 +123,10 @@ def read(path: Path) -> Any:
             raise tarfile.TarError
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # bytes at random can raise anything
-        what = "is damaged, cut short or not in torch's format: copy it again, or take another"
+        what = "is damaged, cut short or not in torch's format"
         if "nsupported" in str(error):  # of pickles, by torch
-            what = "holds more than tensors, such as a whole network, whose code would"
-            what += " run. Where it was made: torch.save(model.state_dict(), path)"
-        kind = type(error).__name__
-        raise CourseError(f"{path} was not opened ({kind}): it {what}.") from None
+            what = "holds more than a state_dict(), such as a whole network"
+        raise CourseError(f"{path} was not opened: it {what}. {KEPT}") from None
 
 
 def plain(value: Any) -> Any:

@@ -6,6 +6,7 @@ import os
 import platform
 import random
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -23,6 +24,13 @@ SCALES = ("tiny", "small", "full")
 
 class CourseError(ValueError):
     """Something outside the code is wrong; the message says what, and what to do."""
+
+
+def choose(what: str, value: object, options: Collection[object]) -> None:
+    """Raise a `CourseError` unless `value` is one of the options."""
+    if value not in options:
+        names = ", ".join(map(repr, options))
+        raise CourseError(f"There is no {what} {value!r}: choose one of {names}.")
 
 
 @dataclass(frozen=True)
@@ -52,9 +60,7 @@ def scale() -> str:
     name = os.environ.get("CNN_COURSE_SCALE", "").strip().lower()
     if not name:
         return "full" if device().type == "cuda" else "small"
-    if name not in SCALES:
-        known = f"Set it to {', '.join(SCALES)}, or leave it unset."
-        raise CourseError(f"CNN_COURSE_SCALE={name!r} is no scale. {known}")
+    choose("CNN_COURSE_SCALE", name, SCALES)
     return name
 
 

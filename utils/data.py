@@ -22,8 +22,8 @@ from PIL import Image
 from torch import Tensor
 from torchvision import datasets
 
-from utils import course, download, folders, photos
-from utils.course import CourseError
+from utils import course, download, photos
+from utils.course import CourseError, choose
 from utils.download import DownloadError
 from utils.images import ImageSet, Loader, Splits, balanced_order
 from utils.photos import Part
@@ -60,7 +60,7 @@ def mnist(**options) -> Splits:
 
     Source: LeCun et al. 1998.
     """
-    return _load(_torchvision("MNIST", "MNIST", DIGITS), _scans(), **options)
+    return _load(_torchvision("MNIST", "MNIST", DIGITS), SCANS, **options)
 
 
 def fashion_mnist(**options) -> Splits:
@@ -72,7 +72,7 @@ def fashion_mnist(**options) -> Splits:
     """
     classes = tuple(datasets.FashionMNIST.classes)
     real = _torchvision("Fashion-MNIST", "FashionMNIST", classes)
-    return _load(real, _scans(), **options)
+    return _load(real, SCANS, **options)
 
 
 def cifar10(**options) -> Splits:
@@ -130,7 +130,7 @@ def image_folder(
         skip_bad: leave files out that cannot be read, and say so.
     """
     path = course.expanded(path).resolve()
-    found, classes = folders.in_folder(path)
+    found, classes = photos.in_folder(path)
     # Another folder of the same name is another set.
     address = hashlib.sha256(repr(path).encode()).hexdigest()[:8]
     name = re.sub(r"\W", "_", path.name, flags=re.ASCII) + f"_{address}"
@@ -140,12 +140,7 @@ def image_folder(
     return _split(Images(path.name, classes, read), fractions, seed)
 
 
-DATASETS: dict[str, Callable[..., Splits]] = {
-    "mnist": mnist,
-    "fashion_mnist": fashion_mnist,
-    "cifar10": cifar10,
-    "dogs_vs_cats": dogs_vs_cats,
-}
+DATASETS = {f.__name__: f for f in (mnist, fashion_mnist, cifar10, dogs_vs_cats)}
 
 
 def _load(
@@ -159,19 +154,18 @@ def _load(
 ) -> Splits:
     """The real set or its stand-in, as `source` and the scale say."""
     fractions = {"val": val_fraction, "test": test_fraction}
+    choose("source", source, ("auto", "real", "embedded"))
     if source == "embedded":
         why = 'source="embedded"; source="auto" takes the real images'
     elif source == "auto" and course.scale() == "tiny":
         why = "scale tiny; CNN_COURSE_SCALE=small takes the real images"
-    elif source in ("auto", "real"):
+    else:
         try:
             return _split(real, fractions, seed)
         except DownloadError as error:
             if source == "real":
                 raise
             why = f"{error.reason}; data/README.md says how to get the real images"
-    else:
-        raise CourseError(f"source={source!r} is none of auto, real, embedded.")
     print(f"Stand-in: {drawn.name} in place of {real.name} ({why}).")
     drawn = drawn._replace(name=f"{real.name} (stand-in)")
     return _split(drawn, fractions, seed, real=False)
@@ -248,32 +242,31 @@ def _torchvision(name: str, kind: str, classes: tuple[str, ...]) -> Images:
 
 
 def _cats_and_dogs(size: int, seed: int) -> Parts:
-    found = folders.dogs_vs_cats(course.data_dir() / "dogs_vs_cats")
+    found = photos.dogs_vs_cats(course.data_dir() / "dogs_vs_cats")
     return photos.decoded(found, size, "dogs_vs_cats", seed=seed, skip_bad=True)
 
 
-def _scans() -> Images:
+def _scans() -> Parts:
     """scikit-learn's 1,797 scans of handwritten digits, brought into MNIST's shape.
 
     Each scan of 8x8 pixels fills the central 20x20 of 28x28, as MNIST's digits do.
 
     Source: Alpaydin and Kaynak 1998; the scans are the test part of UCI's Optdigits.
     """
+    from sklearn.datasets import load_digits  # takes most of a second to import
 
-    def read() -> Parts:
-        from sklearn.datasets import load_digits  # takes most of a second to import
+    scans = load_digits()
+    ink = np.round(scans.images * (255 / 16)).astype(np.uint8)  # 0 to 16 in it
+    images = np.zeros((len(ink), 1, 28, 28), np.uint8)
+    for image, scan in zip(images, ink, strict=True):
+        large = Image.fromarray(scan).resize((20, 20), Image.Resampling.BICUBIC)
+        image[0, 4:24, 4:24] = large
+    order = balanced_order(torch.from_numpy(scans.target).long()).numpy()
+    parts = {"train": order[SCANS_TEST:], "test": order[:SCANS_TEST]}
+    return {part: Part(images[i], scans.target[i]) for part, i in parts.items()}
 
-        scans = load_digits()
-        ink = np.round(scans.images * (255 / 16)).astype(np.uint8)  # 0 to 16 in it
-        images = np.zeros((len(ink), 1, 28, 28), np.uint8)
-        for image, scan in zip(images, ink, strict=True):
-            large = Image.fromarray(scan).resize((20, 20), Image.Resampling.BICUBIC)
-            image[0, 4:24, 4:24] = large
-        order = balanced_order(torch.from_numpy(scans.target).long()).numpy()
-        parts = {"train": order[SCANS_TEST:], "test": order[:SCANS_TEST]}
-        return {part: Part(images[i], scans.target[i]) for part, i in parts.items()}
 
-    return Images("1,797 scanned digits of scikit-learn", DIGITS, read)
+SCANS = Images("1,797 scanned digits of scikit-learn", DIGITS, _scans)
 
 
 def _drawings(name: str, size: int) -> Parts:

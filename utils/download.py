@@ -26,7 +26,6 @@ from utils.course import CourseError
 from utils.files import replacing
 
 CONNECT, ANSWER = 5, 20  # seconds to wait for a connection, and for the next bytes
-PATIENCE, SLOW = 15, 100_000  # after so many seconds, fewer bytes a second are too few
 TRIES, PAUSE = 50, 1  # in all, and seconds before a mirror is asked once more
 LOOK = {"unit": "B", "unit_scale": True, "leave": False, "delay": 1}  # of the bar
 MIRRORS = {
@@ -68,7 +67,7 @@ KINDS = (  # how files begin that lie in another's place, and what they are
 
 
 def kind_of(path: Path) -> str:
-    """What a file is that cannot be used, and what to do; empty where that is unknown."""
+    """What a file is that cannot be used, and what to do; empty if unknown."""
     with path.open("rb") as file:
         head = file.read(200)
     flags = re.DOTALL | re.IGNORECASE
@@ -154,16 +153,16 @@ def _download(remote: Remote, path: Path) -> dict[str, str]:
 
 
 def _try_mirrors(remote: Remote, path: Path, part: Path) -> dict[str, str]:
-    """Ask the mirrors in order; one that got on is asked again, a slow one last."""
+    """Ask the mirrors in order; one that got on is asked again, where it broke off."""
     import requests  # here, since most runs find their files on the disk
 
     pooch.get_logger().setLevel("WARNING")
-    failures, queue = {}, [(url, True) for url in remote.urls]
+    failures, queue = {}, list(remote.urls)
+    get = partial(_go_on, remote=remote, part=part)
     for _ in range(TRIES):
         if not queue:
             break
-        (url, hurry), begun = queue.pop(0), part.stat().st_size
-        get = partial(_go_on, remote=remote, part=part, hurry=hurry)
+        url, begun = queue.pop(0), part.stat().st_size
         try:
             pooch.retrieve(url, None, path.name, path.parent, downloader=get)
             return {}
@@ -175,19 +174,16 @@ def _try_mirrors(remote: Remote, path: Path, part: Path) -> dict[str, str]:
             why = str(error)
         failures[url] = why
         if part.stat().st_size != begun:
-            slow = why.startswith("sends less")
-            queue.insert(len(queue) if slow else 0, (url, hurry and not slow))
+            queue.insert(0, url)
             time.sleep(PAUSE)
     return failures
 
 
-def _go_on(
-    url: str, output: str, _: object, *, remote: Remote, part: Path, hurry: bool
-) -> None:
+def _go_on(url: str, output: str, _: object, *, remote: Remote, part: Path) -> None:
     """What pooch calls to get a file: go on where `part` ends, if the mirror can."""
     import requests
 
-    begun, began = part.stat().st_size, time.monotonic()
+    begun = part.stat().st_size
     # A server that unpacks .gz files on the way would spoil the checksum.
     ask = {"Accept-Encoding": "identity", "Range": f"bytes={begun}-"}
     with requests.get(url, headers=ask, stream=True, timeout=(CONNECT, ANSWER)) as got:
@@ -205,9 +201,6 @@ def _go_on(
             file.truncate()
             for block in got.iter_content(2**11):  # what is cut off is lost
                 bar.update(file.write(block))
-                seconds = time.monotonic() - began
-                if hurry and seconds > max(PATIENCE, (bar.n - begun) / SLOW):
-                    raise ValueError(f"sends less than {SLOW // 1000} kB a second")
             if file.tell() < total:
                 raise requests.ConnectionError
     if not remote.matches(part):

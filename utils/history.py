@@ -9,19 +9,13 @@ from typing import Any
 
 from utils.course import CourseError
 
-
-def percent(fraction: float) -> str:
-    """A fraction as tables show it."""
-    return f"{100 * fraction:.2f} %"
-
-
 # column of a row -> its heading, and how its numbers are written
 COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "epoch": ("epoch", str),
     "train_loss": ("train loss", "{:.4f}".format),
-    "train_accuracy": ("train accuracy", percent),
+    "train_accuracy": ("train accuracy", lambda fraction: f"{100 * fraction:.2f} %"),
     "val_loss": ("val loss", "{:.4f}".format),
-    "val_accuracy": ("val accuracy", percent),
+    "val_accuracy": ("val accuracy", lambda fraction: f"{100 * fraction:.2f} %"),
     "lr": ("lr", "{:.3g}".format),
     "seconds": ("seconds", "{:.1f}".format),
     "images_per_second": ("images/s", "{:,.0f}".format),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
@@ -13,7 +13,7 @@ from torch.amp import GradScaler
 from torch.optim import SGD, Adam, AdamW, Optimizer, lr_scheduler
 
 from utils import course
-from utils.course import CourseError
+from utils.course import CourseError, choose
 
 DTYPES = {name: getattr(torch, name) for name in ("float32", "bfloat16", "float16")}
 OPTIMIZERS = {"sgd": partial(SGD, lr=0.1, momentum=0.9), "adam": Adam, "adamw": AdamW}
@@ -36,12 +36,6 @@ SCHEDULES: dict[str, Callable[[Optimizer, int], Scheduler]] = {
     # a tenth once three epochs in a row have brought no better accuracy
     "plateau": lambda o, n: lr_scheduler.ReduceLROnPlateau(o, "max", patience=2),
 }
-
-
-def choose(what: str, value: object, options: Collection[str]) -> None:
-    """Raise a `CourseError` unless `value` is one of the options."""
-    if value not in options:
-        raise CourseError(f"Unknown {what} {value!r}: take {', '.join(options)}.")
 
 
 def place(model: nn.Module) -> torch.device:

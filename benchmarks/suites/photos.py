@@ -14,8 +14,9 @@ from torchvision.datasets.folder import default_loader
 from benchmarks import equal
 from benchmarks.measure import Arm, Group, Target, Watch
 from benchmarks.settings import Settings
-from utils import augment, course, data, folders
+from utils import augment, course, data
 from utils.data import ImageSet
+from utils.photos import Photo, dogs_vs_cats
 
 BATCH, STORED, SIDE = 64, 256, 224  # examples; pixels in the cache and in a batch
 OURS = "ours, from the cache"
@@ -24,7 +25,7 @@ OURS = "ours, from the cache"
 class Files(Dataset):
     """Photos as torchvision's `ImageFolder` gives them: decoded when asked for."""
 
-    def __init__(self, path: Path, found: list[folders.Photo], transform: Any) -> None:
+    def __init__(self, path: Path, found: list[Photo], transform: Any) -> None:
         self.path, self.found, self.transform = path, found, transform
 
     def __len__(self) -> int:
@@ -59,7 +60,7 @@ def groups(settings: Settings) -> Iterator[Group]:
 
 def decks(stored: ImageSet, *, workers: int) -> DataLoader:
     """As many photos from their files, through PIL and the decks' transforms."""
-    found = folders.dogs_vs_cats(course.data_dir() / "dogs_vs_cats")
+    found = dogs_vs_cats(course.data_dir() / "dogs_vs_cats")
     steps = [
         transforms.RandomResizedCrop(SIDE),
         transforms.RandomHorizontalFlip(),

@@ -38,7 +38,7 @@ TABLE: dict[str, tuple[Any, ...]] = {
     **{f"plain{n}": ("resnet", "plain", n) for n in CIFAR},
 }
 FILES = {file for file, *_ in TABLE.values()}
-ALSO = {"LeNet5": "lenet", "TwoLayerCNN": "small", "load_torchvision": "porting"}
+ALSO = {"LeNet5": "lenet", "TwoLayerCNN": "small", "load_torchvision": "pretrained"}
 
 
 class Builders(Mapping[str, Callable[..., nn.Module]]):

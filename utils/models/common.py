@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from utils.course import CourseError
+from utils.course import CourseError, choose
 
 
 def scaled(channels: int, width: float, *, multiple: int = 1) -> int:
@@ -18,6 +18,5 @@ def scaled(channels: int, width: float, *, multiple: int = 1) -> int:
 
 def is_small(stem: str) -> bool:
     """Whether a stem is the one for 32x32 images, "cifar", and not "imagenet"."""
-    if stem not in ("imagenet", "cifar"):
-        raise CourseError(f"There is no stem {stem!r}: choose 'imagenet' or 'cifar'.")
+    choose("stem", stem, ("imagenet", "cifar"))
     return stem == "cifar"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from torch import Tensor, nn
@@ -14,11 +16,13 @@ from utils import checkpoint, course
 from utils.course import CourseError
 from utils.data import Splits
 from utils.download import DownloadError, Remote, fetch, kind_of
-from utils.models import MODELS, build, porting
+from utils.models import MODELS, build
 
 SOURCES = ("imagenet", "cifar10")
 OURS = course.ROOT / "data" / "weights"
 FOLDER = "weights"  # in the data folder
+# What nn.DataParallel, torch.compile and Lightning put before every name.
+PREFIXES = ("module.", "_orig_mod.", "model.")
 
 
 class Transfer(nn.Module):
@@ -121,7 +125,7 @@ def pretrained(
         print(f"Stand-in: {own} in place of {name} with ImageNet's ({error.reason}).")
         return pretrained(otherwise, "cifar10")
     if name in MODELS:
-        return porting.load_torchvision(build(name), found.state_dict).eval(), found
+        return load_torchvision(build(name), found.state_dict).eval(), found
     from torchvision import models  # here: it takes a second to import
 
     model = models.get_model(name, weights=None)
@@ -183,12 +187,82 @@ def load(path: Path) -> dict[str, Tensor]:
     if kind := kind_of(path):
         raise CourseError(f"{path} holds no weights, it is {kind}.")
     found = checkpoint.read(path)
-    prefixes = porting.PREFIXES[:2]  # a network may have a part called model
+    prefixes = PREFIXES[:2]  # a network may have a part called model
     for key in ("state_dict", "model_state_dict", "model"):
         if isinstance(found, dict) and isinstance(found.get(key), dict):
-            found, prefixes = found[key], porting.PREFIXES
-    if not found or not porting.is_state_dict(found):
+            found, prefixes = found[key], PREFIXES
+    if not found or not is_state_dict(found):
         raise CourseError(
             f"{path} is no state dict. Save one: torch.save(model.state_dict(), path)."
         )
-    return porting.without_prefix(found, prefixes)
+    return without_prefix(found, prefixes)
+
+
+def load_torchvision(model: nn.Module, state_dict: Mapping[str, Tensor]) -> nn.Module:
+    """Give a network the weights of torchvision's of the same name, or a `CourseError`.
+
+    Heads that it was built without are left out.
+    """
+    check_form(model)
+    if not is_state_dict(state_dict):
+        raise CourseError("Give tensors by name, such as network.state_dict().")
+    given, own = without_prefix(state_dict), model.state_dict()
+    # Older files lack the counters of batches, which no output depends on.
+    counters = {name: t for name, t in own.items() if name.endswith("_tracked")}
+    if not any(name.startswith("layer1.") for name in own):  # ResNet's names are theirs
+        given = renamed(given, [name for name in own if name not in counters])
+    try:
+        model.load_state_dict(counters | given)
+    except RuntimeError as error:
+        raise CourseError(
+            f"The weights do not fit this network: {shorten(str(error), 500)} Build"
+            " torchvision's network of the same name at width=1 with the same"
+            " num_classes."
+        ) from error
+    return model
+
+
+def renamed(given: Mapping[str, Tensor], names: list[str]) -> dict[str, Tensor]:
+    """torchvision's weights of AlexNet, VGG or GoogLeNet by our names, in our order.
+
+    The layers follow one another as here, but for GoogLeNet's heads: ours stand last.
+    """
+    kept = [name for name in given if not name.endswith("_tracked")]
+    heads = [name for name in kept if name.startswith("aux")]
+    order = [name for name in kept if name not in heads] + heads
+    if len(order) != len(names):
+        order = order[: len(order) - len(heads)]
+    ends = [[name.rpartition(".")[2] for name in some] for some in (names, order)]
+    if ends[0] != ends[1]:
+        return dict(given)  # of another network: torch names what does not fit
+    return dict(zip(names, (given[name] for name in order), strict=True))
+
+
+def is_state_dict(found: object) -> bool:
+    """Whether it is a dict of tensors alone."""
+    return isinstance(found, Mapping) and all(
+        isinstance(value, Tensor) for value in found.values()
+    )
+
+
+def without_prefix(
+    state_dict: Mapping[str, Tensor], prefixes: tuple[str, ...] = PREFIXES
+) -> dict[str, Tensor]:
+    """The weights without what wrappers put before every name; a line says what."""
+    names, taken = list(state_dict) or [""], ""
+    while found := [p for p in prefixes if all(n.startswith(taken + p) for n in names)]:
+        taken += found[0]
+    if taken:
+        print(f"The names of these weights begin with {taken!r}, which is left out.")
+    return {name.removeprefix(taken): t for name, t in state_dict.items()}
+
+
+def check_form(model: nn.Module) -> None:
+    """Refuse a form that has the same weights, but computes otherwise."""
+    lrn = any("ResponseNorm" in type(module).__name__ for module in model.modules())
+    form = getattr(model, "form", None)  # GoogLeNet's, of which one is torchvision's
+    if lrn or (form and astuple(form) != (True, 3, 2)):
+        raise CourseError(
+            "torchvision's weights are of googlenet_torchvision(), and of networks"
+            " without local response norm."
+        )

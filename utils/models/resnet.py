@@ -10,7 +10,7 @@ from functools import partial
 from torch import Tensor, nn
 from torch.nn import functional
 
-from utils.course import CourseError
+from utils.course import CourseError, choose
 from utils.models.common import is_small, scaled
 
 
@@ -169,20 +169,13 @@ class CifarResNet(nn.Module):
         return self.fc(self.avgpool(x).flatten(1))  # (N, num_classes)
 
 
-def check_option(name: str, value: object, choices: tuple[object, ...]) -> None:
-    """Refuse what is none of the choices."""
-    if value not in choices:
-        raise CourseError(f"{name}={value!r}: choose one of {choices}.")
-
-
 def zero_residuals(network: nn.Module) -> None:
     """Start each block as relu(x): the last gamma of its F is 0 (Goyal et al. 2017)."""
     for block in network.modules():
         if isinstance(block, Residual):
             if block.downsample is None:
                 raise CourseError("zero_init_residual needs shortcuts, or F stays 0.")
-            last = block.bn3 if isinstance(block, Bottleneck) else block.bn2
-            nn.init.zeros_(last.weight)
+            nn.init.zeros_(block.bn2.weight)
 
 
 SHORTCUTS = ("A", "B", "C", None)
@@ -204,15 +197,14 @@ def imagenet_resnet(
     stem: str = "imagenet",
     shortcut: Option = "B",
     stride_on: str = "3x3",
-    zero_init_residual: bool = False,
 ) -> ResNet:
-    """A network of Table 1; see also `make_shortcut` and `zero_residuals`.
+    """A network of Table 1; see also `make_shortcut`.
 
     `stride_on`: of a bottleneck, "1x1" as in the paper or "3x3" as in torchvision.
     """
-    check_option("depth", depth, tuple(IMAGENET))
-    check_option("shortcut", shortcut, SHORTCUTS)
-    check_option("stride_on", stride_on, ("3x3", "1x1"))
+    choose("depth", depth, IMAGENET)
+    choose("shortcut", shortcut, SHORTCUTS)
+    choose("stride_on", stride_on, ("3x3", "1x1"))
     block, blocks = IMAGENET[depth]
     channels = [scaled(c, width) for c in (64, 128, 256, 512)]
     layers = make_layers(partial(block, shortcut=shortcut), blocks, channels)
@@ -223,8 +215,6 @@ def imagenet_resnet(
     for block in network.modules() if stride_on == "1x1" else ():
         if isinstance(block, Bottleneck):
             block.conv1.stride, block.conv2.stride = block.conv2.stride, (1, 1)
-    if zero_init_residual:
-        zero_residuals(network)
     return network
 
 
@@ -241,7 +231,7 @@ def cifar_resnet(
     n, rest = divmod(depth - 2, 6)
     if n < 1 or rest:
         raise CourseError(f"Depth {depth} is not 6 n + 2: try {6 * max(n, 1) + 2}.")
-    check_option("shortcut", shortcut, SHORTCUTS)
+    choose("shortcut", shortcut, SHORTCUTS)
     channels = [scaled(c, width) for c in (16, 32, 64)]
     layers = make_layers(partial(BasicBlock, shortcut=shortcut), (n, n, n), channels)
     network = CifarResNet(layers, in_channels, num_classes)
