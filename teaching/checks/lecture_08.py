@@ -298,11 +298,16 @@ def what_to_try(answer: Any) -> str:
 
 @exercise("08.7")
 def by_size(answer: Any) -> str:
-    """Validation accuracy of the frozen body for some sizes of the photos."""
-    if not isinstance(answer, Mapping) or len(answer) < 2:
+    """A function of the photos' size, and what it gave for some sizes."""
+    if not isinstance(answer, (tuple, list)) or len(answer) != 2:
+        raise Wrong(f"Give the function and its results, not {describe(answer)}.")
+    function, found = answer
+    if found is ...:
+        raise Unanswered("by_side is not measured yet")
+    if not isinstance(found, Mapping) or len(found) < 2:
         raise Wrong(f"Give {{side: accuracy}} for two sides or more, not"
-                    f" {describe(answer)}.")  # fmt: skip
-    for side, value in answer.items():
+                    f" {describe(found)}.")  # fmt: skip
+    for side, value in found.items():
         if isinstance(value, (str, bool)) or callable(value):
             raise Wrong(f"{side}: {describe(value)} is no accuracy.")
         if not 0 <= float(value) <= 1:
@@ -312,11 +317,18 @@ def by_size(answer: Any) -> str:
                 f"{side}: all right? Measure on the validation photos.",
                 "Train the head on resized.train, evaluate it on resized.val.",
             )
-    small, *_, large = sorted(answer)
-    if len({round(float(value), 6) for value in answer.values()}) == 1:
+    small, *_, large = sorted(found)
+    if len({round(float(value), 6) for value in found.values()}) == 1:
         raise Wrong(
             "All sizes give the same accuracy.",
             "Is side used? weights.prepare(data.dogs_vs_cats(side, **parts))",
         )
-    gain = 100 * (float(answer[large]) - float(answer[small]))
+    again = float(call(function, small))
+    if abs(again - float(found[small])) > 0.03:
+        raise Wrong(
+            f"{small}: your function gives {again:.1%} now, by_side says"
+            f" {float(found[small]):.1%}.",
+            "Run the cell that fills by_side again, with the function as it is.",
+        )
+    gain = 100 * (float(found[large]) - float(found[small]))
     return f"from {small} to {large} pixels: {gain:+.1f} points, and no label more."
