@@ -71,7 +71,7 @@ def dressed(page: Sections, path: Path, name: str) -> str:
 
 def head_of(page: Sections, name: str) -> str:
     """What a search engine, a chat or a bookmark shows of a page."""
-    description = html.escape(page.promise or page.title)
+    description = html.escape(page.promise or page.title or name)
     title = html.escape(page.title or name)
     lines = [
         f'<meta name="description" content="{description}">',

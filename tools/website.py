@@ -20,7 +20,7 @@ from urllib.parse import unquote
 
 from nbformat import NotebookNode
 
-from tools import build, finish, lectures, outputs, slides
+from tools import build, finish, lectures, outputs, play, slides
 from tools.colab import badges, repository
 from tools.lectures import Lecture
 from tools.outputs import SourceError
@@ -74,6 +74,8 @@ def stage_notebook(
     """Write one notebook for Sphinx: `before` its title, and `text` below it."""
     nb = outputs.load(ROOT / file)
     adapt_notebook(nb, before, text)
+    if "solutions" not in file:
+        play.insert(nb, Path(file).name[:2], "../")
     for cell in nb.cells:
         if cell.cell_type == "markdown":
             cell.source = links.adapt(cell.source, file)
@@ -205,6 +207,7 @@ def make(names: list[str], out: Path) -> None:
     source = out.parent / f"{out.name}-source"
     stage(chosen, source)
     render(source, out, strict=not names)  # some lectures are linked to others
+    play.write(out / "_static")
     finish.finish(out, NAME)
     add_slides(chosen, out)
 

@@ -92,3 +92,14 @@ def test_the_search_finds_a_word_in_its_section(site, browser):
     tab.wait_for_selector("#search-results li a")
     found = tab.locator("#search-results li").all_inner_texts()
     assert any("ResNet" in text for text in found), found
+
+
+def test_a_playground_answers_and_names_what_is_no_picture(site, browser):
+    tab = browser.new_page()
+    tab.goto((site / "notebooks/07_resnet.html").as_uri())
+    play = tab.locator("[data-play=shortcut]")
+    play.scroll_into_view_if_needed()
+    play.get_by_text("0 of 9 blocks changed: cat").wait_for()
+    bad = {"name": "x.heic", "mimeType": "image/heic", "buffer": b"none"}
+    play.locator("input[type=file]").set_input_files(bad)
+    play.get_by_text("cannot read x.heic").wait_for()
