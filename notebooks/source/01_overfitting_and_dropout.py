@@ -1120,3 +1120,366 @@ check.progress("01")
 # - MNIST: Y. LeCun, C. Cortes, C. Burges; from NIST's Special Databases 1 and 3.
 #   Licence CC BY-SA 3.0. At scale `tiny`: the digits of scikit-learn (E. Alpaydin, C.
 #   Kaynak, UCI, CC BY 4.0).
+
+# %% slide="only" name="log"
+# alt: Accuracy over 15 epochs in a published log: training below test in every epoch.
+import matplotlib.pyplot as plt
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from teaching import architectures, blocks
+from utils import data, plot
+
+LOG = {
+    "training": "14.16 50.41 56.49 67.44 77.70 82.86 85.29 86.75 87.60 88.34 88.82 89.27 89.65 89.95 90.29",
+    "test": "34.11 56.95 62.10 74.17 81.95 85.24 86.71 87.75 88.62 89.17 89.68 90.08 90.45 90.75 91.00",
+}
+lines = {name: [float(v) / 100 for v in text.split()] for name, text in LOG.items()}
+plot.band(range(1, 16), lines, xlabel="epoch", ylabel="accuracy (%)")
+
+# %% slide="only" name="during"
+# alt: Accuracy that rises from 40 to 60 percent within one epoch: the log's training value
+# alt: is the mean, 50, the validation value is the end, 60.
+figure, ax = plt.subplots(figsize=(7, 2.7))
+ax.plot([0, 1], [40, 60], color=plot.TRAIN)
+ax.plot([0, 1], [50, 50], ":", color=plot.TRAIN)
+ax.plot(1, 60, "o", color=plot.VALIDATION, ms=9)
+ax.annotate("training in the log: the mean, 50 %", (0.02, 51), color=plot.TRAIN)
+ax.annotate("validation: measured\nat the end, 60 %", (0.72, 61), color=plot.VALIDATION)
+ax.set(xlabel="within one epoch", ylabel="accuracy (%)", ylim=(38, 68), xticks=[])
+
+# %% slide="only" name="three-fits"
+# alt: Ten points and three curves through them: a line misses them, a curve of degree 3
+# alt: follows them, one of degree 9 meets each and swings between them.
+torch.manual_seed(1)
+x = torch.linspace(-1, 1, 10).double()
+y = torch.sin(2.6 * x) + 0.25 * torch.randn(10).double()
+fine = torch.linspace(-1, 1, 200).double()
+figure, axes = plt.subplots(1, 3, figsize=(7, 2.6), sharey=True)
+for ax, degree, name in zip(axes, (1, 3, 9), ("underfit", "right", "overfit"), strict=True):
+    powers = torch.stack([x**i for i in range(degree + 1)], 1)
+    weights = torch.linalg.lstsq(powers, y[:, None]).solution
+    ax.plot(x, y, "o", color=plot.TRAIN)
+    curve = torch.stack([fine**i for i in range(degree + 1)], 1) @ weights
+    ax.plot(fine, curve, color=plot.VALIDATION)
+    ax.set(title=name, ylim=(-1.8, 1.8), xticks=[], yticks=[])
+
+# %% slide="only" name="descent"
+# alt: Error on unseen digits against the number of units, for 100 training digits: it falls,
+# alt: climbs to a peak near 100 units, and falls again.
+digits = data.mnist()
+widths, draws, wrong = [3, 10, 30, 60, 90, 110, 150, 300, 1000], 4, []
+for seed in range(draws):
+    few, found = digits.train.subset(100, seed=seed), []
+    for width in widths:
+        torch.manual_seed(seed)
+        first = nn.Sequential(nn.Flatten(), nn.Linear(784, width), nn.ReLU()).double()
+        with torch.no_grad():
+            known, unseen = (first(s.images.double() / 255) for s in (few, digits.val))
+        goal = F.one_hot(few.labels, 10).double()
+        answers = unseen @ torch.linalg.lstsq(known, goal).solution
+        found.append((answers.argmax(1) != digits.val.labels).double().mean().item())
+    wrong.append(found)
+about = {"xlabel": "units", "ylabel": "error on unseen digits (%)"}
+plot.band(widths, {"100 known digits": wrong}, **about)
+
+# %% slide="only" name="scale"
+# alt: Four values 2, 1, 3, 2; a mask keeps the first and the third; divided by 0.5 they are
+# alt: 4 and 6; in evaluation all four stay as they are.
+parts = [("input", "2, 1, 3, 2"), ("pool!", "drop half:|2, 0, 3, 0"), ("linear", "divide by 1 − p:|4, 0, 6, 0")]
+train = blocks.chain(75, [*parts, ("input", "next layer")])[0]
+test = blocks.chain(195, [("input", "2, 1, 3, 2"), ("input", "next layer")])[0]
+words = blocks.left_text(22, "training: p = 0.5, the mean stays 2") + blocks.left_text(145, "evaluation: nothing happens")
+told = "In training half of the values are dropped and the others doubled; in evaluation nothing."
+blocks.Diagram(words + train + test, blocks.WIDTH, 235, told)
+
+# %% slide="only" name="remedies"
+# alt: Unseen digits read right after learning 1,000: no remedy, dropout, LeNet-5.
+reads = {"no remedy": r"by heart[^:]*: ([\d.]+)% of new", "dropout": r"([\d.]+)% with dropout"}
+reads |= {"LeNet-5": r"([\d.]+)% by LeNet-5"}
+measured = {name: float(said(pattern)) / 100 for name, pattern in reads.items()}
+plot.bars(measured, highlight="LeNet-5", xlabel="unseen digits read right (%)")
+
+# %% [markdown] slide="only" part="The fault"
+# # Overfitting and dropout: right, but only at home
+#
+# Srivastava and others: *Dropout*, 2014
+#
+# ![](draw:architectures.dropout_thinned())
+#
+# Note: 1 min. After the hour they can read a training log, tell the two faults apart by
+# numbers, and choose a remedy by measurement.
+
+# %% [markdown] slide="only"
+# ## Last time: a network that reads digits, in three questions
+#
+# 1. How large is 28 × 28 after 5 × 5 without padding?
+# 2. What does a network pay that knows nothing about ten classes?
+# 3. How often is the test set used?
+#
+# . . .
+#
+# 24 × 24; 2.303 nats; once.
+#
+# Note: 2 min. A different row answers each. The third is the thread of today: who chooses
+# by a set has used it.
+
+# %% [markdown] slide="only"
+# ## 1,000 digits, known by heart
+#
+# ### It reads 100 % of them. How many does it read that it has never seen?
+#
+# . . .
+#
+# Vote: 60, 75, 90 or 99 %.
+#
+# Note: 1.5 min. 269,322 parameters, 1,000 digits. Write the counts on the board. Then ask
+# which remedy they would try first.
+
+# %% [markdown] slide="only"
+# ## A list that knows everything reads nothing new
+#
+# > **{{ said(r"(\d+)% of 1,000 known digits") }} %** of known digits
+#
+# > **{{ said(r"(\d+)% of [\d,]+ unseen digits") }} %** of unseen digits
+#
+# . . .
+#
+# It stores each image with its label. So measure every network **twice**.
+#
+# Note: 1.5 min. Ask what a training accuracy of 100 percent proves: nothing. The gap
+# between the two is the generalisation gap.
+
+# %% [markdown] slide="only" part="Reading a log"
+# ## Better on the test than at home. Is that possible?
+#
+# ![](run:log)
+#
+# Note: 2 min. A published log. Let them write down a reason. Expect "the test digits are
+# easier" and "a mistake". Both can be tested; neither is it.
+
+# %% [markdown] slide="only"
+# ## Ask of every log: when was it measured?
+#
+# ![](run:during)
+#
+# Note: 2 min. Training accuracy is averaged during the epoch, validation measured after
+# it. The notebook repeats the run and measures both at one moment: they lie on each other.
+
+# %% [markdown] slide="only"
+# ## Too stiff, right, too free
+#
+# ![](run:three-fits)
+#
+# Note: 2 min. Curves of degree 1, 3 and 9 through ten points. Which has the smallest error
+# on the points? Which would you trust between them?
+
+# %% [markdown] slide="only"
+# ## Two numbers tell the two faults apart
+#
+# | | known | unseen | remedy |
+# |---|---|---|---|
+# | underfit | bad | bad | a larger network, more epochs |
+# | overfit | good | bad | today's lecture |
+# | right | good | good | none |
+#
+# Note: 1.5 min. Give three pairs and let them name the fault: 65 and 65, 94 and 67, 75 and
+# 73 percent. Those are the notebook's, for three networks.
+
+# %% [markdown] slide="only"
+# ## The validation loss turns before the accuracy does
+#
+# ### Accuracy stays, loss climbs. What happens?
+#
+# . . .
+#
+# The network becomes more **confident**, also where it is wrong: −ln 0.01 = 4.6 nats for
+# one such digit.
+#
+# Note: 2 min. Show the notebook's two curves. Accuracy asks for the largest score alone,
+# the loss for its probability. So the loss sees overfitting first.
+
+# %% [markdown] slide="only" part="Why"
+# ## An error has two parts: bias and variance
+#
+# $$\underbrace{\mathbb{E}\,\lVert f - y \rVert^2}_{\text{error}} = \underbrace{\lVert \bar f - y \rVert^2}_{\text{bias}^2} + \underbrace{\mathbb{E}\,\lVert f - \bar f \rVert^2}_{\text{variance}}$$
+#
+# . . .
+#
+# **Bias:** even the mean of many networks is wrong. **Variance:** other training digits,
+# another answer.
+#
+# Note: 2 min. Compare with arrows on a target: all in the wrong place, or scattered. Ask
+# which of the two overfitting is.
+
+# %% [markdown] slide="only"
+# ## As many units as digits: what happens there?
+#
+# ### 100 digits, more and more units. Where is the error largest?
+#
+# . . .
+#
+# ![](run:descent)
+#
+# Note: 2.5 min. Most expect it to grow for ever. At 100 units there is just one solution;
+# far beyond it there are many, and the one with small weights is taken. Double descent.
+
+# %% [markdown] slide="only"
+# ## So a smaller network is not the remedy
+#
+# - Width alone does no harm, far beyond the peak.
+# - Wrong labels cost points at every width.
+# - What is missing is **information**: more digits, or the right assumption.
+#
+# Note: 1.5 min. Ask what they would have done before this slide: most make the network
+# smaller. The notebook trains 4 to 256 units and sees no turn.
+
+# %% [markdown] slide="only" part="Remedies"
+# ## Remedy 1: ten times the data
+#
+# > **{{ said(r"ten times the digits: ([\d.]+)%") }} %** right, with 10,000 digits
+#
+# > **{{ f"{100 * measured['no remedy']:.1f}" }} %** right, with 1,000
+#
+# . . .
+#
+# On logarithmic axes the error falls on a line: each tenfold step divides it by the same
+# factor.
+#
+# Note: 2 min. Equal numbers of steps, so only the data differ. The first is of validation
+# digits, the second of the test. Ask what data cost.
+
+# %% [markdown] slide="only"
+# ## Remedy 2: stop when it gets worse
+#
+# ```python
+# fit(model, train, val, epochs=40, patience=5)
+# ```
+#
+# . . .
+#
+# Restores the best epoch's weights. With clean labels it saves time; with wrong labels it
+# saves accuracy, too.
+#
+# Note: 1.5 min. The network learns first what most labels agree on, and last the wrong
+# ones, one by one. Ask who chooses the epoch: the validation set.
+
+# %% [markdown] slide="only"
+# ## The best of 32 on an exam is partly lucky
+#
+# ### 32 equal networks, one exam. We report the best score. Is it fair?
+#
+# . . .
+#
+# No: on all other digits it is lower. So the validation set **chooses**, and the test set
+# judges **once**.
+#
+# Note: 2 min. Compare with 32 people who guess ten coins: one gets nine right. The notebook
+# measures how many points are luck.
+
+# %% [markdown] slide="only"
+# ## Remedy 3: dropout thins the network
+#
+# ![](draw:architectures.dropout_thinned())
+#
+# In each step, for each example, each unit is dropped with probability p.
+#
+# Note: 2 min. Ask what a unit can no longer do: rely on a certain neighbour. Ask how many
+# thinned networks there are: 2 to the number of units.
+
+# %% [markdown] slide="only"
+# ## The scale matters: divide by what is kept
+#
+# ![](run:scale)
+#
+# Note: 2 min. Without the division the next layer gets half in training and all in
+# evaluation. The paper's p is the probability to keep; torch's to drop.
+
+# %% [markdown] slide="only"
+# ## Dropout is three lines
+#
+# ```python
+# def dropout(x, p, training):
+#     if not training:
+#         return x
+#     mask = torch.rand_like(x) > p
+#     return x * mask / (1 - p)
+# ```
+#
+# ### p = 0.75: by how much are the kept values larger?
+#
+# . . .
+#
+# > **4 ×** = 1 / (1 − 0.75)
+#
+# Note: 2 min. Ask what happens when eval() is forgotten: noise in every answer. Evaluation
+# stands for the average of many thinned networks.
+
+# %% [markdown] slide="only"
+# ## Remedy 4: weight decay shrinks what nobody needs
+#
+# $$w \leftarrow (1 - \eta\lambda)\,w - \eta\,\frac{\partial L}{\partial w}$$
+#
+# ### η = 0.1, λ = 0.01, no gradient: what becomes of a weight of 1?
+#
+# . . .
+#
+# > **0.999** in each step, until it is gone
+#
+# Note: 1.5 min. A weight that an example needs is kept by its gradient. Pixels that are
+# always empty: their weights go, the notebook shows them.
+
+# %% [markdown] slide="only"
+# ## Remedy 5: convolution assumes the right thing
+#
+# ### A linear layer on shuffled pixels: is it harder?
+#
+# . . .
+#
+# No. A convolution assumes that neighbours belong together, and that a pattern is the
+# same everywhere. It cannot even represent most wrong functions.
+#
+# Note: 2 min. LeNet-5 has a quarter of the parameters. But the narrow networks had fewer,
+# too, and did not gain: it is the assumption.
+
+# %% [markdown] slide="only" part="Result"
+# ## Which remedy brings most?
+#
+# ![](run:remedies)
+#
+# Note: 2 min. Compare with the votes. All digits of one seed are the same for all networks,
+# so gains are compared digit by digit.
+
+# %% [markdown] slide="only"
+# ## Gains, with their errors
+#
+# > **{{ said(r"LeNet-5 +[\d.]+% +(\+[\d.]+) ±") }}** points, convolution
+#
+# > **{{ said(r"dropout +[\d.]+% +(\+[\d.]+) ±") }}** points, dropout
+#
+# . . .
+#
+# Both exceed twice their error. Weight decay shows no gain in accuracy, but a lower loss.
+#
+# Note: 2 min. Errors over seeds and over digits. Ask which remedy is free: weight decay and
+# dropout cost a line, convolution an idea, data a year.
+
+# %% [markdown] slide="only"
+# ## Five sentences to take home
+#
+# - Measure twice, and ask of every log when.
+# - Overfitting: known good, unseen bad; the validation loss turns.
+# - Variance, not width: double descent.
+# - Dropout: drop p, divide by 1 − p, nothing in evaluation.
+# - The right assumption brings more than any penalty.
+#
+# Note: 1.5 min. Cover it, and let five students say one each.
+
+# %% [markdown] slide="only"
+# ## For home: two exercises
+#
+# - **01.1** One value through dropout: mean and variance on paper.
+# - **01.2** Write early stopping; the check gives it five curves.
+#
+# Note: 1 min. Fifteen minutes each. Next time: more photos out of the same photos.

@@ -1100,3 +1100,359 @@ check.progress("02")
 # - Yun et al.: CutMix: Regularization Strategy to Train Strong Classifiers with
 #   Localizable Features. ICCV 2019. Section 3.1.
 # - Data: MNIST and CIFAR-10; sources and licences stand in `data/README.md`.
+
+# %% slide="only" name="claims"
+import matplotlib.pyplot as plt
+import torch
+import torch.nn.functional as F
+
+from teaching import blocks, diagrams
+from utils import augment, data, plot
+
+seven = ["●●●●", "   ●", "  ● ", " ●  ", " ●  "]
+places = {"a 7": (1, 1, 1), "moved: a 7": (0, 2, 1), "mirrored: a 7?": (1, 1, -1)}
+chosen = []
+for label, (top, left, step) in places.items():
+    cells = [[None] * 6 for _ in range(7)]
+    for row, text in enumerate(seven):
+        for column, mark in enumerate(text[::step]):
+            cells[top + row][left + column] = None if mark == " " else mark
+    chosen.append(diagrams.grid(cells, label=label, alt=label))
+told = "A seven made of cells; moved it is a seven still; mirrored it is no digit."
+diagrams.beside(chosen[0], "→", chosen[1], "→", chosen[2], alt=told)
+
+# %% slide="only" name="spread"
+spreads = [float(said(name + r" +[\d.]+% ± ([\d.]+)")) for name in ("as they are", "crop and flip")]
+error = (sum(s**2 for s in spreads) / 3) ** 0.5
+
+# %% slide="only" name="ten"
+# alt: The ten digits in three rows: as they are, mirrored, and turned by 180 degrees.
+digits, photos = data.mnist(), data.cifar10()
+first = [int((digits.train.labels == d).nonzero()[0]) for d in range(10)]
+ten = digits.train.images[first]
+
+
+def show(rows, names):
+    """Rows of images, each with its name at the left."""
+    figure, axes = plt.subplots(len(rows), len(rows[0]), figsize=(7, 0.72 * len(rows) + 0.15))
+    for line, images, name in zip(axes, rows, names, strict=True):
+        for ax, image in zip(line, images, strict=True):
+            ax.imshow(image.permute(1, 2, 0) if len(image) == 3 else image[0], cmap="gray")
+            ax.set(xticks=[], yticks=[])
+            ax.spines[:].set_visible(False)
+        line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=10)
+    return figure
+
+
+show([ten, ten.flip(3), ten.flip(2, 3)], ["as it is", "mirrored", "turned"])
+
+# %% slide="only" name="moves"
+# alt: One photo, and eight draws each of a crop, a mirror and a turn.
+photo = photos.train.images[5:6]
+generator = torch.Generator().manual_seed(0)
+kinds = {"crop": augment.RandomCrop(4), "mirror": augment.HorizontalFlip()}
+kinds |= {"turn": augment.Rotation(20), "resize": augment.RandomResizedCrop()}
+
+
+def draws(changes):
+    """The photo, and seven draws of each augmentation."""
+    rows = []
+    for change in changes.values():
+        views = change(photo.expand(7, -1, -1, -1), generator)
+        views = views / 255 if views.max() > 1.5 else views
+        rows.append(torch.cat([photo / 255, views.float()]).clamp(0, 1))
+    return show(rows, list(changes))
+
+
+draws(kinds)
+
+# %% slide="only" name="light"
+# alt: The same photo, with eight draws each of changed colours and of a covered square.
+draws({"colours": augment.ColorJitter(0.4, 0.4, 0.4, 0.1), "cutout": augment.Cutout(12)})
+
+# %% slide="only" name="crop"
+image = torch.arange(36).view(6, 6)
+padded = F.pad(image, (1, 1, 1, 1))
+before = diagrams.grid(padded, label="6 × 6, padded by 1", window=(0, 1, 6, 6))
+diagrams.beside(before, "crop at row 0, column 1 →", diagrams.grid(padded[:6, 1:7], label="6 × 6"))
+
+# %% slide="only" name="mixed"
+# alt: Two photos; MixUp lays one over the other, CutMix pastes a part of it.
+torch.manual_seed(0)
+two = photos.train.images[[3, 5]].float() / 255
+mix, cut = 0.7 * two[0] + 0.3 * two[1], two[0].clone()
+cut[:, 14:, 14:] = two[1][:, 14:, 14:]
+figure, axes = plt.subplots(1, 4, figsize=(7, 2))
+for ax, one, name in zip(axes, (*two, mix, cut), ("A", "B", "MixUp: 0.7 A, 0.3 B", "CutMix: 0.68 A"), strict=True):
+    ax.imshow(one.permute(1, 2, 0))
+    ax.set_title(name, fontsize=10)
+    ax.axis("off")
+
+# %% slide="only" name="one-draw"
+# alt: Eight photos with one draw each, and the same with one draw for all: all moved by the
+# alt: same pixels.
+eight = F.pad(photos.train.images[:8], (4, 4, 4, 4))
+each = torch.stack([p[:, i : i + 32, 8 - i : 40 - i] for i, p in enumerate(eight)])
+show([each, eight[:, :, 7:39, 1:33]], ["one each", "one for all"])
+
+# %% [markdown] slide="only" part="Claims"
+# # Augmentation: new views of the same images
+#
+# ![](run:moves)
+#
+# Note: 1 min. After the hour they can say which change keeps a label, count views, and
+# measure whether an augmentation helped.
+
+# %% [markdown] slide="only"
+# ## Last time: overfitting, in three questions
+#
+# 1. Known 94 %, unseen 67 %: which fault?
+# 2. By what does dropout divide, and when?
+# 3. Which remedy brought most?
+#
+# . . .
+#
+# Overfitting; by 1 − p, in training; more data.
+#
+# Note: 2 min. A different row answers each. Today: more data without more photos.
+
+# %% [markdown] slide="only"
+# ## 500 photos, or 8,000: does augmentation help?
+#
+# ### Crops and mirrors, in both cases. By how many points each?
+#
+# . . .
+#
+# Write down two numbers, with their signs.
+#
+# Note: 2 min. Nearly all write two positive numbers. The number of exposures is the same
+# for all networks. The answer comes in the second half.
+
+# %% [markdown] slide="only"
+# ## An augmentation is a claim about labels
+#
+# ![](run:claims)
+#
+# It claims: whoever labelled the image would label the changed one alike.
+#
+# Note: 2 min. Ask for each arrow: true? For a horse the mirror is true, for a 7 not. The
+# network believes both, and learns our mistake.
+
+# %% [markdown] slide="only"
+# ## Which digits bear a mirror, which a half turn?
+#
+# ![](run:ten)
+#
+# Note: 2 min. Let them call out the columns. 0, 1 and 8 survive the mirror; 6 and 9 change
+# places when turned: a new digit with the old label.
+
+# %% [markdown] slide="only"
+# ## Four changes of place
+#
+# ![](run:moves)
+#
+# ### Which one changes the size of the object?
+#
+# . . .
+#
+# Only the resized crop.
+#
+# Note: 2 min. Left the photo, then seven draws. Ask which views they would refuse to label:
+# that is the limit of its strength.
+
+# %% [markdown] slide="only"
+# ## Changed light, and covered parts
+#
+# ![](run:light)
+#
+# Note: 2 min. Ask what a colour jitter does to grey digits: nothing, their saturation is
+# 0. The notebook measures it. Cutout forces the network to use more than one part.
+
+# %% [markdown] slide="only" part="Measure"
+# ## Never seen, or another digit?
+#
+# ### LeNet-5 reads digits that we move by 4 pixels: how many?
+#
+# . . .
+#
+# > **{{ said(r"nothing +[\d.]+% +([\d.]+)%") }} %** trained without moves
+#
+# > **{{ said(r"moves by 4 +[\d.]+% +([\d.]+)%") }} %** trained with moves
+#
+# Note: 2 min. A low accuracy can mean two things: the label changed, or the network has
+# never seen such a digit. A moved 7 is certainly a 7: training with moves repairs it.
+
+# %% [markdown] slide="only"
+# ## A false claim costs upright digits
+#
+# ### Trained with turns by 180°: what happens to the sixes?
+#
+# . . .
+#
+# > **{{ said(r"6 read as 9[\s\S]*?turns by 180° +([\d.]+)%") }} %** of upright sixes are read as 9
+#
+# . . .
+#
+# The same image came with both labels. More training does not repair that.
+#
+# Note: 2 min. This is the price of a false claim; it is paid on digits as they come. Ask
+# which other pair would suffer in a mirror: 2 and 5.
+
+# %% [markdown] slide="only"
+# ## Two conditions, not one
+#
+# An augmentation helps where it
+#
+# 1. keeps the label, **and**
+# 2. gives images that occur.
+#
+# . . .
+#
+# Moves by 2 pixels: yes, yes. Mirrors of digits: no. A photo on its head: yes, no.
+#
+# Note: 2 min. Let them find an example for each of the four cases. With few digits moves
+# gain points, large turns cost some.
+
+# %% [markdown] slide="only" part="Build"
+# ## A random crop is one of many windows
+#
+# ![](run:crop)
+#
+# ### How many windows are there?
+#
+# . . .
+#
+# 3 × 3 = 9; for 32 × 32 padded by 4, 81, and 162 with mirrors
+#
+# Note: 2 min. 8 − 6 + 1 places each way. Expect 4, the corners. Row 0 moves the image down.
+
+# %% [markdown] slide="only"
+# ## Each example draws for itself
+#
+# ```python
+# def random_crop(images, pad):  # (N, C, H, W)
+#     n, side = len(images), images.shape[-1]
+#     windows = F.pad(images, [pad] * 4)
+#     windows = windows.unfold(2, side, 1).unfold(3, side, 1)
+#     row, column = torch.randint(2 * pad + 1, (2, n))
+#     return windows[torch.arange(n), :, row, column]
+# ```
+#
+# Note: 2 min. unfold shows all windows without copying a pixel. One row and one column for
+# each example: that is the point of the last two lines.
+
+# %% [markdown] slide="only"
+# ## One draw for all is another method
+#
+# ![](run:one-draw)
+#
+# ### torchvision's `v2` on a batch gives the lower row. Does it harm?
+#
+# . . .
+#
+# The gradient of a step becomes noisier.
+#
+# Note: 2 min. v2 takes one image; on a batch it draws once, without a warning. In our runs
+# the accuracy showed no difference: noise averages out over many steps.
+
+# %% [markdown] slide="only"
+# ## Training views change, validation images do not
+#
+# | set | augmented? | why |
+# |---|---|---|
+# | training | yes, anew in each epoch | more views |
+# | validation | no | like the images to come |
+# | test | no | the same |
+#
+# Note: 2 min. Ask what a validation accuracy on augmented images would measure. Test-time
+# augmentation is another thing: it averages answers.
+
+# %% [markdown] slide="only" part="Result"
+# ## 500 photos: crops and mirrors help
+#
+# > **{{ said(r"500 photographs: ([\d.]+)%") }} %** as they are
+#
+# > **{{ said(r"500 photographs: [\d.]+% as they are, ([\d.]+)%") }} %** with crop and flip
+#
+# . . .
+#
+# **{{ said(r"crop and flip, (\+[\d.]+) points") }}** points, mean of three seeds; its
+# standard error is about one point.
+#
+# Note: 2 min. Each network got the same number of exposures: one image shown once is one
+# exposure. Compare with the first of the two votes.
+
+# %% [markdown] slide="only"
+# ## 8,000 photos, few exposures each: they cost
+#
+# ### Each of 8,000 photos is shown only four times. What do views do then?
+#
+# . . .
+#
+# They cost points: there is no gap to close, and the task becomes harder.
+#
+# . . .
+#
+# A prediction that can fail: with *more exposures* the gain comes back. It did.
+#
+# Note: 2 min. Expect "more is better". Augmentation is a remedy for overfitting; four
+# exposures overfit nothing. The notebook's figure shows all sizes.
+
+# %% [markdown] slide="only"
+# ## A remedy needs its illness
+#
+# | | few photos, many times | many photos, few times |
+# |---|---|---|
+# | training accuracy | near 100 % | below that |
+# | gap to validation | wide | narrow |
+# | new views | **help** | cost |
+#
+# Note: 2 min. Let them fill the table from the last two slides before you show it. In
+# real work there are hundreds of epochs, so the left column is usual.
+
+# %% [markdown] slide="only"
+# ## MixUp and CutMix change the label, too
+#
+# ![](run:mixed)
+#
+# ### The best answer, 0.7 and 0.3: what does it still cost?
+#
+# . . .
+#
+# 0.611 nats: never 0
+#
+# Note: 2 min. So training losses with and without mixing cannot be compared. Our runs are
+# too short to show what mixing brings, and claim nothing.
+
+# %% [markdown] slide="only"
+# ## More than chance?
+#
+# $$\text{error of a difference} \approx \sqrt{\frac{s_1^2 + s_2^2}{3}}$$
+#
+# ### s = {{ said(r"as they are +[\d.]+% ± ([\d.]+)") }} and {{ said(r"crop and flip +[\d.]+% ± ([\d.]+)") }}, three seeds each: is the gain one?
+#
+# . . .
+#
+# The error is about {{ "%.1f" % error }} points; the gain is more than twice as large: yes.
+#
+# Note: 2 min. Compute it together. With one seed each nobody could tell. This rule returns
+# in every lecture.
+
+# %% [markdown] slide="only"
+# ## Five sentences to take home
+#
+# - An augmentation claims that the label stays.
+# - It helps where that is true, and such images occur.
+# - Each example draws for itself, anew in each epoch.
+# - Validation and test stay as they are.
+# - It is a remedy: without overfitting it costs.
+#
+# Note: 2 min. Cover it, and let five students say one each.
+
+# %% [markdown] slide="only"
+# ## For home: two exercises
+#
+# - **02.1** How many views? Crops, mirrors, both, on paper.
+# - **02.4** Who keeps the label: X-rays, letters, clouds, plates.
+#
+# Note: 1 min. Ten minutes each. Next time: the network that made all this famous.
