@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from typing import Any
 
 import torch
@@ -10,6 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from teaching.checks import Wrong, call, describe, exercise, expect_number
+from utils.data import mnist
+from utils.train import evaluate
 
 # change -> for each task that must refuse it, what it does to a label there
 BREAKS: dict[str, dict[str, str]] = {
@@ -197,23 +200,31 @@ def who_keeps_the_label(answer: Any) -> str:
 
 @exercise("02.5")
 def how_far_to_turn(answer: Any) -> str:
-    """Accuracy on upright digits against the strength of the rotation."""
-    if not isinstance(answer, Mapping):
-        raise Wrong(f"Give a dict {{degrees: accuracy}}, not {describe(answer)}.")
-    found = {float(degrees): float(right) for degrees, right in answer.items()}
-    if not {0.0, 15.0, 45.0, 90.0, 180.0} <= set(found):
+    """Networks that learned turned digits, and their accuracy on upright ones."""
+    if not isinstance(answer, (tuple, list)) or len(answer) != 2:
+        raise Wrong(f"Give networks and accuracies, not {describe(answer)}.")
+    if not all(isinstance(part, Mapping) for part in answer):
+        raise Wrong("Give two dicts: {degrees: network} and {degrees: accuracy}.")
+    networks, given = answer
+    found = {float(degrees): float(right) for degrees, right in given.items()}
+    if not {0.0, 15.0, 45.0, 90.0, 180.0} <= set(found) & set(map(float, networks)):
         raise Wrong("Measure for each of 0, 15, 45, 90 and 180 degrees.")
     if max(found.values()) > 1:
         raise Wrong("Accuracies are fractions in [0, 1] here, not percent.")
-    if len(set(found.values())) == 1:
+    if len(set(map(id, networks.values()))) < len(networks):
         raise Wrong(
-            "All strengths give the same accuracy: was a new network trained for each?",
+            "All strengths share one network: was a new one trained for each?",
             "Call train_digits(..., (augment.Rotation(d),)) anew for each d.",
         )
+    with redirect_stdout(None):  # of a stand-in the notebook has told already
+        upright = mnist().val.loader(500)
+    for degrees, network in networks.items():
+        right = evaluate(network, upright).accuracy
+        if abs(right - found[float(degrees)]) > 0.005:
+            raise Wrong(
+                f"The network for {degrees}° reads {right:.1%} of upright digits, not"
+                f" {found[float(degrees)]:.1%}. What did you measure?",
+                "Evaluate on digits as they are: no augment= in that loader.",
+            )
     best = max(found, key=lambda degrees: found[degrees])
-    if found[180.0] >= found[0.0]:
-        raise Wrong(
-            "Turns by up to 180° do not help upright digits. What did you measure?",
-            "Evaluate on validation digits as they are: no augment= in that loader.",
-        )
     return f"best at {best:g}°; at 180° it costs {found[0.0] - found[180.0]:.1%}."
