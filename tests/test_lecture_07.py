@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from utils.history import History
 from utils.models import build
 from utils.models.resnet import cifar_resnet, conv_bn, make_shortcut
 
@@ -80,14 +81,24 @@ def family(**options):
     return {34: build("resnet34", **options), 50: build("resnet50", **options)}
 
 
-ERRORS = {8: [40.0, 38.5], 32: [70.0, 40.0]}
+def run_of(accuracy, epochs=2):
+    rows = [
+        {"epoch": i, "lr": 0.1 / i, "train_accuracy": accuracy - 0.1 / i}
+        for i in range(1, epochs + 1)
+    ]
+    return History("own", rows)
+
+
+RUNS = {8: (run_of(0.60), run_of(0.62)), 32: (run_of(0.3), run_of(0.6))}
+TIMES = {"input": 0.1, "forward": 2, "backward": 4, "optimizer": 0.2, "evaluation": 1}
 SOLUTIONS = {
     "07.1": (33_280, 0, 14),
     "07.2": Block,
     "07.3": add_shortcut,
     "07.4": lambda channels, side: 17 * channels**2 * side**2,
-    "07.5": (pair, ERRORS),
+    "07.5": (pair, RUNS),
     "07.6": family(),
+    "07.7": (TIMES, "backward"),
 }
 MISTAKES = [
     ("07.1", (32_768, 0, 14), r"\(a\) 32,768: .* batch norm is missing"),
@@ -122,17 +133,23 @@ MISTAKES = [
     ("07.4", lambda: lambda c, n: 11 * c * c * n * n, "wide side"),
     ("07.4", lambda: lambda c, n: 33 * c * c * n * n, "projection"),
     ("07.4", lambda: lambda c, n: 64 * 17 * c * n * n, "not"),
-    ("07.5", lambda: (other_weights, ERRORS), "20 layers"),
-    ("07.5", lambda: (same_depth_other_weights, ERRORS), "different weights"),
-    ("07.5", lambda: (projections, ERRORS), "different layers"),
-    ("07.5", lambda: (swapped, ERRORS), "The first one has no shortcuts"),
-    ("07.5", lambda: (pair, {8: [40.0, 38.5]}), "the depths 8 and 32"),
+    ("07.5", lambda: (other_weights, RUNS), "20 layers"),
+    ("07.5", lambda: (same_depth_other_weights, RUNS), "different weights"),
+    ("07.5", lambda: (projections, RUNS), "different layers"),
+    ("07.5", lambda: (swapped, RUNS), "The first one has no shortcuts"),
+    ("07.5", lambda: (pair, {8: RUNS[8]}), "the depths 8 and 32"),
     ("07.5", lambda: (pair, {8: 1.5, 32: 30.0}), "plain, residual"),
-    ("07.5", lambda: (pair, {8: [140, 2], 32: [1, 2]}), "not in percent"),
+    ("07.5", lambda: (pair, {8: (40, 38), 32: (70, 40)}), "not what learn returns"),
+    ("07.5", lambda: (pair, {**RUNS, 8: RUNS[8][:1] * 2}), "one run twice"),
+    ("07.5", lambda: (pair, {**RUNS, 8: (run_of(0.6), run_of(0.6, 3))}), "number of"),
     ("07.6", lambda: family(num_classes=1000), "there are ten classes"),
     ("07.6", lambda: family(stem="imagenet"), "stem='cifar' keeps 32"),
     ("07.6", lambda: {34: family()[34], 50: family()[34]}, r"\[50\] has 34 layers"),
     ("07.6", lambda: {34: family()[34]}, "keys 34 and 50"),
+    ("07.7", (TIMES, "forward"), "backward takes longer than forward"),
+    ("07.7", ({"forward": 2, "backward": 4}, "backward"), "five parts"),
+    ("07.7", ({**TIMES, "input": 0}, "backward"), "takes some time"),
+    ("07.7", (TIMES, "loader"), "the name of a part"),
 ]
 
 
@@ -141,8 +158,9 @@ STUBS = [
     ("07.2", block(lambda b, x: None)),
     ("07.3", lambda x, out, project: None),
     ("07.4", lambda channels, side: None),
-    ("07.5", (lambda depth: None, ERRORS)),
+    ("07.5", (lambda depth: None, RUNS)),
     ("07.6", {34: ..., 50: ...}),
+    ("07.7", (TIMES, ...)),
 ]
 
 

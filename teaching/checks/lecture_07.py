@@ -18,6 +18,7 @@ from teaching.checks import (
     expect_function,
     expect_numbers,
 )
+from utils.history import History
 from utils.models.resnet import BasicBlock
 
 
@@ -204,23 +205,45 @@ def price_of_a_bottleneck(function: Any) -> str:
 
 @exercise("07.5")
 def where_depth_begins(answer: Any) -> str:
-    """Pairs alike to the last weight, and the training errors of two depths."""
+    """Pairs alike to the last weight, and the runs of two depths."""
     if not isinstance(answer, (tuple, list)) or len(answer) != 2:
-        raise Wrong(f"Give the function and the errors, not {describe(answer)}.")
-    pair, errors = answer
+        raise Wrong(f"Give the function and the runs, not {describe(answer)}.")
+    pair, compared = answer
     for depth in (8, 20):
         _check_pair(call(pair, depth), depth)
-    if not isinstance(errors, Mapping) or set(errors) != {8, 32}:
-        raise Wrong("errors has two keys, the depths 8 and 32.")
-    for depth, both in errors.items():
-        if not isinstance(both, (tuple, list)) or len(both) != 2:
-            raise Wrong(f"errors[{depth}] is (plain, residual), not {describe(both)}.")
-        if not all(0 <= float(error) <= 100 for error in both):
-            raise Wrong(f"errors[{depth}] is not in percent: {describe(both)}.")
-    gains = {depth: both[0] - both[1] for depth, both in errors.items()}
+    if compared is ...:
+        raise Unanswered("compared is not measured yet")
+    if not isinstance(compared, Mapping) or set(compared) != {8, 32}:
+        raise Wrong("compared has two keys, the depths 8 and 32.")
+    gains = {depth: _gain(depth, both) for depth, both in compared.items()}
     return (
         f"a shortcut brings {gains[8]:.1f} points at 8, {gains[32]:.1f} at 32 layers."
     )
+
+
+def _gain(depth: int, both: Any) -> float:
+    """Training error of the plain run minus the residual one's, in points."""
+    if not isinstance(both, (tuple, list)) or len(both) != 2:
+        raise Wrong(f"compared[{depth}] is (plain, residual), not {describe(both)}.")
+    for history in both:
+        if not isinstance(history, History) or not history.rows:
+            raise Wrong(
+                f"compared[{depth}] holds {describe(history)}, not what learn returns.",
+                "compared[depth] = learn(plain, run.seed), learn(residual, run.seed)",
+            )
+    rates = [history["lr"] for history in both]
+    if rates[0] != rates[1]:
+        raise Wrong(
+            f"compared[{depth}]: the two had another number of epochs, or other"
+            " learning rates: then the addition is not the only difference."
+        )
+    if both[0].rows == both[1].rows:
+        raise Wrong(
+            f"compared[{depth}] holds one run twice.",
+            "learn(plain, run.seed), learn(residual, run.seed)",
+        )
+    plain, residual = (history["train_accuracy"][-1] for history in both)
+    return 100 * (residual - plain)
 
 
 def _check_pair(networks: Any, depth: int) -> None:
@@ -311,3 +334,29 @@ def _check_for_photos(network: nn.Module, depth: int) -> None:
             f"[{depth}]: the stages have the sides {list(sides.values())}.",
             "The ImageNet stem divides by four at once: stem='cifar' keeps 32.",
         )
+
+
+PARTS = ("input", "forward", "backward", "optimizer", "evaluation")
+
+
+@exercise("07.7")
+def where_time_goes(answer: Any) -> str:
+    """The seconds of an epoch's parts, as measured, and the longest one's name."""
+    if not isinstance(answer, (tuple, list)) or len(answer) != 2:
+        raise Wrong(f"Give the times and a name, not {describe(answer)}.")
+    times, longest = answer
+    if times is ... or longest is ...:
+        raise Unanswered("not measured yet")
+    if not isinstance(times, Mapping) or set(times) != set(PARTS):
+        raise Wrong(f"times has five parts, {', '.join(PARTS)}: pass it as it comes.")
+    if not all(float(seconds) > 0 for seconds in times.values()):
+        raise Wrong("Each part takes some time: are these the measured seconds?")
+    if longest not in PARTS:
+        raise Wrong(f"longest is the name of a part, not {describe(longest)}.")
+    right = max(times, key=times.get)
+    if longest != right:
+        raise Wrong(
+            f"By your own times {right} takes longer than {longest}.",
+            "max(times, key=times.get)",
+        )
+    return f"{right}, {times[right] / sum(times.values()):.0%} of the epoch."
