@@ -1082,3 +1082,283 @@ check.progress("08")
 #   (O. Russakovsky and others, 2015).
 # - Photos: J. Elson, J. Douceur, J. Howell, J. Saul: *Asirra*, 2007. CIFAR-10: A.
 #   Krizhevsky, 2009. At scale `tiny`: drawings made by the course, and its own weights.
+
+# %% slide="only" name="by-block"
+# alt: How well a linear head on frozen features reads, at the best block and at the last:
+# alt: its own task 89 and 89 percent, cats and dogs 85 and 85, digits 88 and 77.
+import torch
+
+from teaching import architectures, blocks, kept
+from utils import look, plot
+from utils.models import build
+
+TASKS = {"own task": "CIFAR-10, its own task", "near: cats, dogs": "cats and dogs, near"}
+TASKS |= {"far: digits": "digits, far"}
+levels = {}
+for name, words in TASKS.items():
+    levels[f"{name}, best block"] = float(said(words + r": best after block \d+, ([\d.]+)%")) / 100
+    levels[f"{name}, last block"] = float(said(words + r".*last one ([\d.]+)%")) / 100
+plot.bars(levels, xlabel="right with a new linear head (%)")
+
+# %% slide="only" name="forget"
+# alt: Accuracy on the new and the old task: frozen about 85 and 89 percent; fine-tuned at
+# alt: rate 0.0001 79 and 75, at 0.001 82 and 73, at 0.01 59 and 14.
+RATES = {"frozen": "frozen", "rate 0.0001": "rate 0.0001", "rate 0.001": "rate 0.001 "}
+RATES |= {"rate 0.01": "rate 0.01  "}
+tasks = {}
+for name, words in RATES.items():
+    for task in ("new", "old"):
+        tasks[f"{name}, {task} task"] = float(said(words + rf" *:.*?{task} task ([\d.]+)%")) / 100
+plot.bars(tasks, xlabel="photos right (%)")
+
+# %% slide="only" name="ways"
+# alt: Cats and dogs right with 100 photos: from scratch about 59 percent, frozen 74,
+# alt: fine-tuned 73; with 1,000 photos frozen 81, fine-tuned 82.
+table = {"from scratch, 100": said(r"from scratch: ([\d.]+)%"), "frozen, 100": said(r"frozen +100 +([\d.]+)%")}
+table |= {"fine-tuned, 100": said(r"fine-tuned +100 +([\d.]+)%"), "frozen, 1,000": said(r"frozen +1,000 +([\d.]+)%")}
+table["fine-tuned, 1,000"] = said(r"fine-tuned +1,000 +([\d.]+)%")
+plot.bars({k: float(v) / 100 for k, v in table.items()}, xlabel="validation photos right (%)")
+
+# %% slide="only" name="three-steps"
+# alt: Load a body with its weights, replace the head, freeze the body, train the head.
+parts = [("conv", "body,|trained by others"), ("frozen!", "freeze:|no gradient")]
+parts += [("linear", "new head:|2 classes"), ("input", "train|the head")]
+drawn = blocks.chain(70, parts)[0]
+blocks.Diagram(drawn, blocks.WIDTH, 140, "body, frozen, new head of two classes, trained")
+
+# %% slide="only" name="kept"
+# alt: Test accuracy of kept runs, a circle a seed: SqueezeNet frozen about 95 percent,
+# alt: fine-tuned 96; ResNet-20 from CIFAR-10 88.5, from scratch lower.
+NAMES = {"SqueezeNet, frozen": "squeezenet1_1-dogs_vs_cats-frozen"}
+NAMES |= {"SqueezeNet, fine-tuned": "squeezenet1_1-dogs_vs_cats-finetuned"}
+NAMES |= {"ResNet-20, CIFAR-10": "resnet20-dogs_vs_cats-cifar10"}
+NAMES |= {"ResNet-20, scratch": "resnet20-dogs_vs_cats-random"}
+plot.spread({k: kept.test_accuracy(v) for k, v in NAMES.items()})
+
+# %% [markdown] slide="only" part="The idea"
+# # Transfer learning: begin where others ended
+#
+# ![](draw:architectures.transfer())
+#
+# Note: 1 min. After the hour they can swap a head, freeze a body rightly, and say from
+# measurements whether fine-tuning pays.
+
+# %% [markdown] slide="only"
+# ## Last time: ResNet, in three questions
+#
+# 1. What is degradation, and what is it not?
+# 2. Which weights let a residual block copy?
+# 3. What does a bottleneck save?
+#
+# . . .
+#
+# A higher *training* error, no overfitting; all zero; work at the 3 × 3.
+#
+# Note: 2 min. A different row answers each. Today we train almost nothing ourselves.
+
+# %% [markdown] slide="only"
+# ## 100 photos of cats and dogs: how far can one get?
+#
+# ### From scratch, and from a network that others trained: two guesses?
+#
+# . . .
+#
+# Guessing is right in 50 %.
+#
+# Note: 3 min. Write both on the board. Most give 80 for scratch, which is far too much.
+# The answer comes in the middle.
+
+# %% [markdown] slide="only"
+# ## Copy, replace, freeze, train
+#
+# ![](run:three-steps)
+#
+# Note: 2 min. Four verbs. Ask which of them costs computing time: only the last. Then name
+# which weights move.
+
+# %% [markdown] slide="only"
+# ## Replacing the head is one line
+#
+# ```python
+# model = alexnet(weights=AlexNet_Weights.DEFAULT)
+# model.classifier[6] = nn.Linear(4096, 10)
+# for name, weights in model.named_parameters():
+#     weights.requires_grad = name.startswith("classifier.6")
+# ```
+#
+# ### How many of 57 million parameters train now?
+#
+# . . .
+#
+# > **40,970** = 4,096 × 10 + 10
+#
+# Note: 2 min. Ask why 4,096 must be right: the layer before. Each family calls its head
+# differently: classifier, fc, head. Print the network first.
+
+# %% [markdown] slide="only" part="Freeze"
+# ## Frozen, and its answers changed. Why?
+#
+# ### All `requires_grad` are False. We run photos through it in training mode.
+#
+# . . .
+#
+# > **{{ said(r"before: ([\d.]+)%") }} %** right before
+#
+# > **{{ said(r"after: +([\d.]+)%") }} %** right after
+#
+# . . .
+#
+# BatchNorm's running statistics moved. Freezing needs `eval()`, too.
+#
+# Note: 3 min. Expect "impossible". No weight has moved, but 57 statistics have. Lecture 06
+# told why: training mode writes them.
+
+# %% [markdown] slide="only"
+# ## Features once, then a head in seconds
+#
+# ```python
+# with torch.no_grad():
+#     features = torch.cat([body(images) for images, _ in loader])
+# head = nn.Linear(features.shape[1], 2)
+# ```
+#
+# . . .
+#
+# A frozen body gives the same numbers in each epoch. So compute them once.
+#
+# Note: 2 min. Ask what must not happen then: augmentation, since each view would need its
+# own pass. A head of fifty epochs takes a second.
+
+# %% [markdown] slide="only" part="How deep"
+# ## From general to special, layer by layer
+#
+# ### Where to cut the body: is the last block always best?
+#
+# . . .
+#
+# ![](run:by-block)
+#
+# Note: 3 min. For its own task and a near one, yes. For digits the last block has thrown
+# away what they need. Ask why: it learned to ignore what does not tell its ten classes.
+
+# %% [markdown] slide="only"
+# ## Near or far, few or many: four cases
+#
+# | | few photos | many photos |
+# |---|---|---|
+# | near task | new head | new head, then fine-tune |
+# | far task | cut earlier, new head | fine-tune all |
+#
+# Note: 3 min. Let them fill the table before you show it. It is a rule of thumb: the
+# notebook measures two of the four cells.
+
+# %% [markdown] slide="only" part="Fine-tune"
+# ## Fine-tuning: what is won, and what is forgotten?
+#
+# ![](run:forget)
+#
+# Note: 3 min. One table, two tasks. At the highest rate it has forgotten the old task, and
+# not learned the new one. Ask which rate they would take: a tenth of the usual, or less.
+
+# %% [markdown] slide="only"
+# ## Two rates: large for the head, small for the body
+#
+# ```python
+# optimizer = torch.optim.SGD([
+#     {"params": model.body.parameters(), "lr": 0.001},
+#     {"params": model.head.parameters(), "lr": 0.01},
+# ], momentum=0.9)
+# ```
+#
+# Note: 2 min. The head is new and far from right; the body is nearly right. First train
+# the head alone, else its large gradients destroy the body.
+
+# %% [markdown] slide="only" part="Results"
+# ## With 100 photos, begin where others ended
+#
+# ![](run:ways)
+#
+# Note: 2 min. Compare with the guesses. From scratch it trained until it stopped improving,
+# so it is no unfair race.
+
+# %% [markdown] slide="only"
+# ## Which of these differences are differences?
+#
+# > **{{ said(r"frozen against scratch, 100 +([+\-][\d.]+ ± [\d.]+)") }}** frozen against scratch, 100
+#
+# > **{{ said(r"fine-tuned against frozen, 100 photos +([+\-][\d.]+ ± [\d.]+)") }}** fine-tuned against frozen, 100
+#
+# . . .
+#
+# Points, with their standard error. Only the first exceeds twice its error.
+#
+# Note: 2 min. Fine-tuned against frozen: we cannot tell, with 100 and with 1,000. A reason
+# to take the cheaper one.
+
+# %% [markdown] slide="only"
+# ## Ten times the photos, or a better start?
+#
+# > **{{ said(r"frozen, 1,000 against 100 +(\+[\d.]+ ± [\d.]+)") }}** points: 1,000 photos against 100
+#
+# > **{{ said(r"frozen against scratch, 100 +(\+[\d.]+ ± [\d.]+)") }}** points: trained start against scratch
+#
+# Note: 2 min. Ask what 900 labelled photos cost, and what a download costs. The two may be
+# added.
+
+# %% [markdown] slide="only"
+# ## A body that has seen ImageNet
+#
+# ![](run:kept)
+#
+# Kept runs, three seeds each.
+#
+# Note: 2 min. ImageNet has many breeds of dogs: a near task. Ask whether frozen and
+# fine-tuned differ: less than twice the error. Scratch stays behind with the same epochs.
+
+# %% [markdown] slide="only" part="Care"
+# ## The same network, other numbers: how were photos scaled?
+#
+# > **{{ said(r"as trained +([\d.]+)%") }} %** as in its training
+#
+# > **{{ said(r"mean and std 0.5 +([\d.]+)%") }} %** mean and deviation 0.5
+#
+# > **{{ said(r"from 0 to 1 +([\d.]+)%") }} %** from 0 to 1
+#
+# Note: 2 min. No error, no warning. The numbers belong to the weights: take the transforms
+# that come with them. The clinic has this patient.
+
+# %% [markdown] slide="only"
+# ## Save the weights, not the network
+#
+# ```python
+# torch.save(model.state_dict(), "head.pt")
+# model.load_state_dict(torch.load("head.pt", weights_only=True))
+# ```
+#
+# ### What does `strict=False` do when all names differ?
+#
+# . . .
+#
+# Nothing: it loads no weight, and says nothing. {{ said(r"strict=False: ([\d.]+)%") }} % right.
+#
+# Note: 2 min. A whole pickled network runs code when it is loaded. Look at what
+# load_state_dict returns: missing and unexpected names.
+
+# %% [markdown] slide="only"
+# ## Four sentences to take home
+#
+# - Copy, replace, freeze, train: with `eval()` for BatchNorm.
+# - Early blocks are general, late ones special: cut where the task is.
+# - Small rates for the body, and it still forgets.
+# - With few photos, a trained start beats training from scratch.
+#
+# Note: 2 min. Cover it, and let four students say one each.
+
+# %% [markdown] slide="only"
+# ## For home: two exercises
+#
+# - **08.2** Write `swap`: a new head for any of four families.
+# - **08.4** Train a head on features, without a loader.
+#
+# Note: 1 min. Fifteen minutes each. Bring thirty photos of your own: the notebook takes a
+# folder. Next time: all networks on one task.

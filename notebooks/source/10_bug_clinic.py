@@ -1296,3 +1296,307 @@ check.progress("10")
 #   Licence CC BY-SA 3.0.
 # - At scale `tiny`: the digits of scikit-learn (E. Alpaydin, C. Kaynak, UCI, CC BY
 #   4.0).
+
+# %% slide="only" name="patient"
+# alt: The program: digits, prepare, network, loss, step, and the report on unseen digits.
+from teaching import blocks
+
+parts = [("input", "digits"), ("input", "prepare:|mean 0, std 1"), ("conv", "network:|logits")]
+parts += [("linear", "loss"), ("pool", "gradient,|step"), ("input", "report,|eval()")]
+drawn = blocks.chain(70, parts)[0]
+blocks.Diagram(drawn, blocks.WIDTH, 140, "digits, prepare, network, loss, gradient and step, report")
+
+# %% slide="only" name="curves"
+# alt: Sketches of six loss curves: falling, flat at 2.3, stopped half way, rising after a
+# alt: fall, jumping, and falling to zero at once.
+import matplotlib.pyplot as plt
+import torch
+
+t = torch.linspace(0, 1, 100)
+noise = torch.randn(100, generator=torch.Generator().manual_seed(0))
+shapes = {"healthy": 2.3 * torch.exp(-5 * t) + 0.1, "flat": 2.3 + 0.02 * noise}
+shapes |= {"half way": 0.84 * torch.exp(-6 * t) + 1.46, "turns up": 2.3 * torch.exp(-7 * t) + 1.6 * t**2}
+shapes |= {"jumps": 1.2 + 0.5 * noise.abs(), "zero at once": 2.3 * torch.exp(-60 * t)}
+figure, axes = plt.subplots(2, 3, figsize=(7, 3.1), sharex=True, sharey=True)
+for ax, (name, y) in zip(axes.flat, shapes.items(), strict=True):
+    ax.plot(t, y)
+    ax.axhline(2.303, ls=":", color="#666666")
+    ax.set_title(name, fontsize=11)
+    ax.set(ylim=(-0.1, 2.9), xticks=[])
+axes[0, 0].set_ylabel("loss (nats)")
+
+# %% [markdown] slide="only" part="The patient"
+# # The bug clinic: it runs, and it is wrong
+#
+# ![](run:patient)
+#
+# Note: 1 min. After the hour they can name ten questions that find silent faults, and in
+# which order to ask them. Everybody has had one of today's patients.
+
+# %% [markdown] slide="only"
+# ## Most faults do not stop the program
+#
+# ### We plant 24 faults in a program of 40 lines. How many raise an error?
+#
+# . . .
+#
+# Write down a number.
+#
+# Note: 2 min. Most say 15. The answer comes at the end; the notebook counts it. An error
+# is a friend: it names a line.
+
+# %% [markdown] slide="only"
+# ## The whole program, and where each fault may sit
+#
+# ![](run:patient)
+#
+# Note: 2 min. Walk through it once: what is each part for? Then let each row of students
+# name one thing that could be wrong in one part.
+
+# %% [markdown] slide="only" part="Questions"
+# ## Four questions with known answers
+#
+# | question | a healthy answer |
+# |---|---|
+# | 1. What is the first loss? | ln 10 = 2.303 nats |
+# | 2. Are the inputs right? | mean 0, deviation 1 |
+# | 3. Does every weight get a gradient? | yes |
+# | 4. Can it learn 20 digits by heart? | yes, to nearly 0 |
+#
+# Note: 3 min. Each takes a minute. Ask why the first is known: equal scores for ten
+# classes. The fourth is the strongest: it tests the whole loop.
+
+# %% [markdown] slide="only"
+# ## Read a loss curve like a doctor
+#
+# ![](run:curves)
+#
+# Note: 3 min. Sketches, not runs; dotted: guessing. Let them give a cause for each: rate
+# too large or labels shuffled, softmax twice, overfitting, batches sorted, labels in the
+# input.
+
+# %% [markdown] slide="only" part="Patients"
+# ## The loss stops at 1.46
+#
+# ```python
+# def forward(self, x):
+#     return self.fc(self.features(x)).softmax(dim=1)
+# ...
+# loss = F.cross_entropy(model(images), labels)
+# ```
+#
+# ### What is wrong, and why 1.46?
+#
+# . . .
+#
+# Softmax **twice**. Best is one 1 and nine 0: ln(1 + 9/e) = 1.46. Return logits.
+#
+# Note: 2.5 min. It learns, so nobody looks. Question: in which range are the outputs?
+# Compute the 1.46 on the board.
+
+# %% [markdown] slide="only"
+# ## The loss falls, and nothing is read
+#
+# ```python
+# for images, labels in loader:
+#     loss = F.cross_entropy(model(images), labels)
+#     loss.backward()
+#     optimizer.step()
+# ```
+#
+# ### What is missing?
+#
+# . . .
+#
+# `optimizer.zero_grad()`: gradients of all past steps are added.
+#
+# Note: 2 min. Like momentum that never fades. Small rates hide it for a while. Question 4
+# finds it.
+
+# %% [markdown] slide="only"
+# ## Flat at 2.303, and every part looks healthy
+#
+# ```python
+# order = torch.randperm(len(images))
+# images, labels = images[order], labels[torch.randperm(len(labels))]
+# ```
+#
+# ### Which question finds it?
+#
+# . . .
+#
+# **Look at them:** show ten images with their labels. Labels and images were shuffled
+# apart.
+#
+# Note: 2.5 min. A network can even learn 20 wrong pairs by heart, so question 4 says
+# healthy. Question 5: look at the data, as the network gets it.
+
+# %% [markdown] slide="only"
+# ## Good in training, bad in the report
+#
+# ```python
+# def prepare(images):            # in training
+#     return (images / 255 - 0.13) / 0.31
+# def report(model, images):
+#     return model((images - 0.13) / 0.31).argmax(1)
+# ```
+#
+# ### Is it overfitting?
+#
+# . . .
+#
+# No: the report forgets `/ 255`. One function for both.
+#
+# Note: 2 min. Expect "overfitting". Test: report on the *training* digits; if that is bad
+# too, it is the report.
+
+# %% [markdown] slide="only"
+# ## The best report of all
+#
+# ### 100 % on unseen digits. Are you happy?
+#
+# . . .
+#
+# Ask: **how good is it without the images?** Black images, and still 100 %: the label is
+# in the input.
+#
+# Note: 2.5 min. Leaks come as file names, sorted folders, dates in a corner. A result that
+# is too good is a symptom.
+
+# %% [markdown] slide="only"
+# ## Another number each time
+#
+# The report runs under `torch.no_grad()`, right after training.
+#
+# ### Same network, same digits, another accuracy. What is it?
+#
+# . . .
+#
+# Dropout is active. `no_grad()` is not `eval()`.
+#
+# Note: 2 min. Ask the pair: what does each do? One stops recording, the other changes the
+# layers. Question 9: report twice.
+
+# %% [markdown] slide="only"
+# ## The number depends on the batch size
+#
+# ### Accuracy with batches of 64 and of 100 differs. Two suspects?
+#
+# . . .
+#
+# 1. BatchNorm in training mode: neighbours decide.
+# 2. A mean of batch means: the last, smaller batch weighs too much.
+#
+# . . .
+#
+# Count right answers, divide **once**.
+#
+# Note: 2 min. For the second, compute: 100 and 10 photos, 90 and 50 percent right. The
+# mean of means is 70; right is 86.4.
+
+# %% [markdown] slide="only"
+# ## A little too good, and nobody can repeat it
+#
+# The program trains ten networks, and reports the best test accuracy.
+#
+# ### What is wrong with this report?
+#
+# . . .
+#
+# The test set **chose**. Choose by validation, test once.
+#
+# Note: 2 min. Lecture 01 measured it: the best of 32 reports luck. Ask how many of them
+# have done it.
+
+# %% [markdown] slide="only"
+# ## Does an answer depend on its own image alone?
+#
+# ```python
+# x = self.features(x).permute(1, 2, 3, 0)
+# return self.fc(x.reshape(-1, 784))
+# ```
+#
+# ### No error. What has happened to the images?
+#
+# . . .
+#
+# They are mixed. Ask autograd: the gradient of answer 0 by image 1 must be **0**.
+#
+# Note: 2.5 min. reshape and view keep the count, not the meaning. One line of autograd
+# finds it: question 7.
+
+# %% [markdown] slide="only"
+# ## It stops in the last step
+#
+# ```python
+# def forward(self, x):
+#     x = self.features(x)
+#     return self.fc(x.view(batch_size, -1))
+# ```
+#
+# ### Why only there? And what is wrong with `view(-1, 784)`?
+#
+# . . .
+#
+# The last batch is shorter. `view(-1, 784)` gives 32 answers for 8 larger images, without
+# an error. Use `torch.flatten(x, 1)`.
+#
+# Note: 2 min. A good repair stops where it does not fit. Let them say what flatten keeps:
+# the first axis.
+
+# %% [markdown] slide="only"
+# ## The memory grows, hour by hour
+#
+# `losses.append(loss)`
+#
+# ### Every number is right. What fills the memory?
+#
+# . . .
+#
+# Each loss keeps its graph, with all activations. `loss.item()`, or `loss.detach()`.
+#
+# Note: 2 min. No question about numbers finds this one: it changes none. Watch the memory,
+# or ask what each kept object holds.
+
+# %% [markdown] slide="only" part="The order"
+# ## Cheap and sharp first, strong and dear last
+#
+# | ask first | ask then |
+# |---|---|
+# | first loss, inputs, gradients | 20 digits by heart |
+# | look at images and labels | without the images |
+# | report twice, other batch size | train anew with other seeds |
+#
+# Note: 2 min. Left: a minute each, and they nearly name the line. Right: they say *that*
+# something is wrong. The notebook counts which fault each finds.
+
+# %% [markdown] slide="only"
+# ## Of 24 planted faults, how many stopped the program?
+#
+# > **{{ said(r"(\d+) stop the program") }}** stop with an error
+#
+# > **{{ said(r"stop the program, (\d+) run through") }}** run through
+#
+# > **{{ said(r"run through, (\d+) of them") }}** of these report over 50 %
+#
+# Note: 2 min. Compare with the numbers written down. We chose the faults, so this is no
+# share for programs in general; but look at the third number.
+
+# %% [markdown] slide="only"
+# ## Four sentences to take home
+#
+# - It runs is no evidence; nor is a falling loss.
+# - First loss, inputs, gradients, 20 digits by heart: four minutes.
+# - Look at what the network gets, with its labels.
+# - A number that is too good is a symptom.
+#
+# Note: 2 min. Cover it, and let four students say one each. Ask which patient was theirs.
+
+# %% [markdown] slide="only"
+# ## For home: the game
+#
+# - **10.8** Repair the flattening, for any number of images.
+# - **The game:** an unknown fault; each question costs minutes. Name it for the smallest
+#   bill.
+#
+# Note: 1 min. Play one round together if there is time: the class votes for each question.
