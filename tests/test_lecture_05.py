@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from teaching.checks.lecture_05 import _price
+from teaching.checks.lecture_05 import MISPRINTED, _price
 from utils.look import totals
 from utils.models.googlenet import TABLE_1, Inception, Widths
 
@@ -93,14 +93,25 @@ def class_map(maps, weight, bias, label):
 
 
 M4E = TABLE_1["4e"]
-FACTOR = 163_328 / 387_072
+
+
+def counted(modules, side, biases=False):
+    weights = [p for m in modules for p in m.parameters() if biases or p.dim() > 1]
+    count = sum(w.numel() for w in weights)
+    return count / 1024, count * side**2 / 1e6
+
+
+def in_thousands(modules, side):
+    return counted(modules, side)[0] * 1.024, counted(modules, side)[1]
+
+
 SOLUTIONS = {
     "05.1": (512, 960, 9_934_848),
     "05.2": MyInception,
     "05.3": Widths(256, 80, 320, 32, 128, 128),
     "05.4": merge,
     "05.5": class_map,
-    "05.6": (FACTOR, -0.7),
+    "05.6": (counted, MISPRINTED),
 }
 MISTAKES = [
     ("05.1", (648, 960, 9_934_848), r"\(a\) 648: the reductions are inside"),
@@ -130,11 +141,12 @@ MISTAKES = [
         "do not divide by the positions",
     ),
     ("05.5", lambda m, w, b, k: m.sum(dim=1) + b[k], "weight that this class gives"),
-    ("05.6", (1 / FACTOR, 1.0), "how much more the naive module costs"),
-    ("05.6", (FACTOR**0.5, 1.0), "not with its square"),
-    ("05.6", (0.3, 1.0), "too small"),
-    ("05.6", (FACTOR, 300.0), "more than 100 points"),
-    ("05.6", (FACTOR, "better"), "not a number of points"),
+    ("05.6", (lambda m, n: counted(m, n, True), MISPRINTED), "the weights alone"),
+    ("05.6", (in_thousands, MISPRINTED), "not 1,000"),
+    ("05.6", (lambda m, n: counted(m, 1), MISPRINTED), "used at every position"),
+    ("05.6", (counted, MISPRINTED | {"3b"}), "of 3b is printed right"),
+    ("05.6", (counted, set()), "is off by more"),
+    ("05.6", (counted, "5a"), "a set of names"),
 ]
 
 
@@ -144,7 +156,8 @@ STUBS = [
     ("05.2", HalfStub),
     ("05.4", lambda first, second: None),
     ("05.5", lambda maps, weight, bias, label: None),
-    ("05.6", (FACTOR, ...)),
+    ("05.6", (counted, ...)),
+    ("05.6", (lambda modules, side: None, MISPRINTED)),
 ]
 ACCEPTED = [
     ("05.2", other(pooling=lambda module: Pool())),

@@ -1,4 +1,4 @@
-"""Self-checks of lecture 05: a module, its cost, merging, activation maps."""
+"""Self-checks of lecture 05: a module, its cost, merging, maps, Table 1."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ from teaching.checks import (
     describe,
     exercise,
     expect_module,
-    expect_number,
     expect_numbers,
 )
 from utils.look import totals
-from utils.models.googlenet import TABLE_1, Inception, NaiveInception, Widths
+from utils.models.googlenet import TABLE_1, Inception, Widths
 
 BUDGET, LEAST, NARROWEST = 120e6, 110e6, 16  # multiply-adds, and channels
 BRANCHES = ("1×1", "3×3", "5×5", "pooling")
@@ -225,32 +224,35 @@ def activation_map(function: Any) -> str:
 
 
 @exercise("05.6")
-def equal_cost(answer: Any) -> str:
-    """The factor at which a naive module costs as much, and what training says."""
-    if not isinstance(answer, (tuple, list)) or len(answer) != 2:
-        raise Wrong(f"Give the factor and the gain, not {describe(answer)}.")
-    factor, gain = answer
-    if factor is ... or gain is ...:
+def table_1(answer: Any) -> str:
+    """Weights and operations of a row of Table 1, and the rows printed wrong."""
+    function, wrong = answer
+    if wrong is ...:
         raise Unanswered
-    w, shape = TABLE_1["3a"], (192, 28, 28)
-    with torch.device("meta"):
-        modules = Inception(192, w), NaiveInception(192, w)
-    (weights, cost), (naive_weights, naive) = (totals(m, shape) for m in modules)
-    expect_number(
-        factor,
-        cost / naive,
-        tolerance=5e-3,
-        misconceptions={
-            naive / cost: "that is how much more the naive module costs.",
-            (cost / naive) ** 0.5: "the input keeps its 192 channels, so the cost grows"
-            " with the width, not with its square.",
-            weights / naive_weights: "operations, not parameters, and no biases.",
-        },
-        hint="Cost of the module with reductions, divided by that of the naive one.",
-    )
-    if isinstance(gain, (str, bool)) or callable(gain):
-        raise Wrong(f"gain is {describe(gain)}, not a number of points.")
-    if abs(float(gain)) > 100:
-        raise Wrong("A gain of more than 100 points? Give points of accuracy.")
-    better = "with" if float(gain) > 0 else "without"
-    return f"in your runs the module {better} reductions is ahead, on average."
+    bias = "count the weights alone: a bias has one axis."
+    rows = [[nn.Conv2d(3, 64, 7)], [nn.Conv2d(4, 8, 1), nn.Conv2d(8, 8, 3)]]
+    for modules, side, weights in zip(rows, (10, 6), (9408, 608), strict=True):
+        got = call(function, modules, side)
+        biases = sum(m.out_channels for m in modules)
+        in_k = {
+            float(weights): "K is 1,024: divide by it.",
+            weights / 1000: "K is 1,024 here, not 1,000.",
+            (weights + biases) / 1024: bias,
+        }
+        in_m = {
+            float(weights * side**2): "give millions.",
+            weights / 1e6: "each weight is used at every position.",
+            (weights + biases) * side**2 / 1e6: bias,
+        }
+        parts = (weights / 1024, in_k, ""), (weights * side**2 / 1e6, in_m, "")
+        expect_numbers(got, parts)
+    if not isinstance(wrong, (set, frozenset, list, tuple)):
+        raise Wrong(f"wrong is a set of names of rows, not {describe(wrong)}.")
+    for name in sorted(map(str, set(wrong) ^ MISPRINTED)):
+        fault = "is off by more" if name in MISPRINTED else "is printed right"
+        raise Wrong(f"The number of operations of {name} {fault}.", "Count each row.")
+    return f"{len(MISPRINTED)} of 12 rows are off; the rest was counted as we do."
+
+
+# Rows of Table 1 whose printed operations are not those of the printed widths.
+MISPRINTED = {"conv 7×7", "5a"}

@@ -1,9 +1,9 @@
-"""Self-checks of lecture 06: BatchNorm by hand, its memory, folding, modes."""
+"""Self-checks of lecture 06: a batch by hand, backward, folding, modes, memory."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -17,7 +17,9 @@ from teaching.checks import (
     expect_number,
     expect_numbers,
     expect_value,
+    labelled,
 )
+from utils.train import evaluate
 
 
 @exercise("06.1")
@@ -64,128 +66,68 @@ def batch_by_hand(answer: Any) -> str:
     return "σ is 5: -1.4, -0.2, 0.2, 1.4."
 
 
-def normalised(x: Tensor, axes: tuple[int, ...], correction: int = 0) -> Tensor:
-    """Mean 0, variance 1 over these axes."""
-    mean = x.mean(axes, keepdim=True)
-    return (x - mean) / x.var(axes, correction=correction, keepdim=True).sqrt()
+def _backward(
+    dy: Tensor, x: Tensor, gamma: Tensor, eps: float, mistake: str = ""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of layer normalisation, (N, C), right or with one mistake."""
+    axis = 0 if mistake == "axis" else 1
+    variance = x.var(axis, correction=int(mistake == "unbiased"), keepdim=True)
+    sigma = (variance + eps).sqrt()
+    normalised = (x - x.mean(axis, keepdim=True)) / sigma
+    g = dy if mistake in ("gamma", "no gamma") else gamma * dy
+    dx = g
+    if mistake != "mean":
+        dx = dx - g.mean(axis, keepdim=True)
+    if mistake != "sigma":
+        dx = dx - normalised * (g * normalised).mean(axis, keepdim=True)
+    dx = dx if mistake == "undivided" else dx / sigma
+    dx = gamma * dx if mistake == "gamma" else dx
+    return dx, (dy * normalised).sum(0), dy.sum(0)
 
 
-def _mistaken_norms(
-    x: Tensor, gamma: Tensor, beta: Tensor, eps: float
-) -> dict[str, Callable[[], Tensor]]:
-    """What known mistakes put out for (N, C, H, W), by the hint that they get."""
-    g, b = gamma[:, None, None], beta[:, None, None]
-    axes = (0, 2, 3)
-    mean, var = x.mean(axes, keepdim=True), x.var(axes, correction=0, keepdim=True)
-    unbiased = x.var(axes, keepdim=True)
-    centred = x - mean
-    return {
-        "the variance is the unbiased one: divide by the number of values, not by one"
-        " less (torch's var does that unless told correction=0).": lambda: (
-            g * centred / (unbiased + eps).sqrt() + b
-        ),
-        "ε stands outside the root: it is added to the variance.": lambda: (
-            g * centred / (var.sqrt() + eps) + b
-        ),
-        "ε is not used.": lambda: g * centred / var.sqrt() + b,
-        "the root is missing: divide by the standard deviation.": lambda: (
-            g * centred / (var + eps) + b
-        ),
-        "γ and β are not used, or not both.": lambda: centred / (var + eps).sqrt(),
-        "γ and β are exchanged.": lambda: b * centred / (var + eps).sqrt() + g,
-        "the mean is taken over the batch alone: height and width belong to it.": (
-            lambda: _over(x, (0,), g, b, eps)
-        ),
-        "each photo is normalised by itself: average over the batch too.": (
-            lambda: _over(x, (2, 3), g, b, eps)
-        ),
-        "the mean is taken over the channels: each channel has its own.": (
-            lambda: _over(x, (1, 2, 3), g, b, eps)
-        ),
-        "one mean is taken over everything: each channel has its own.": (
-            lambda: _over(x, (0, 1, 2, 3), g, b, eps)
-        ),
-    }
-
-
-def _over(x: Tensor, axes: tuple[int, ...], g: Tensor, b: Tensor, eps: float) -> Tensor:
-    mean, var = x.mean(axes, keepdim=True), x.var(axes, correction=0, keepdim=True)
-    return g * (x - mean) / (var + eps).sqrt() + b
+BACKWARD = {
+    "axis": "these are BatchNorm's axes: here each example has its own mean and σ.",
+    "gamma": "γ stands outside the means. It differs from feature to feature, so"
+    " multiply dy by it first.",
+    "no gamma": "γ is missing: the gradient by x̂ is γ dy.",
+    "mean": "the road through the mean is missing.",
+    "sigma": "the road through σ is missing.",
+    "undivided": "divide by σ at the end.",
+    "unbiased": "the variance is the biased one: divide by C, not by C - 1.",
+}
 
 
 @exercise("06.2")
-def batch_norm(function: Any) -> str:
-    """BatchNorm for (N, C, H, W) as in training mode."""
-    for channels, eps in ((3, 0.3), (4, 0.3)):
-        x = torch.randn(5, channels, 4, 6, dtype=torch.double) * 2 + 1
-        x = x * torch.arange(1, channels + 1)[:, None, None]
-        gamma = torch.linspace(0.5, 2, channels, dtype=torch.double)
-        beta = torch.linspace(-3, 1, channels, dtype=torch.double)
-        got = call(function, x, gamma, beta, eps)
-        right = _over(x, (0, 2, 3), gamma[:, None, None], beta[:, None, None], eps)
-        if torch.is_tensor(got) and got.shape == right.shape:
-            for hint, mistake in _mistaken_norms(x, gamma, beta, eps).items():
-                if torch.allclose(got.double(), mistake()):
-                    raise Wrong(f"Close: {hint}")
-        expect_value(got, right, what="batch_norm(x, gamma, beta, eps)")
-    return "one mean and one variance for each channel, from N × H × W values."
+def layer_norm_backward(function: Any) -> str:
+    """Gradients of layer normalisation by x, gamma and beta."""
+    for examples, features in ((6, 4), (5, 7)):
+        x = torch.randn(examples, features, dtype=torch.double) * 2 + 1
+        dy = torch.randn(examples, features, dtype=torch.double)
+        gamma = torch.linspace(0.5, 2, features, dtype=torch.double)
+        got = call(function, dy, x, gamma, 0.3)
+        if not isinstance(got, (tuple, list)) or len(got) != 3:
+            raise Wrong(f"Return dx, dγ and dβ, not {describe(got)}.")
+        for name, one, value in zip(
+            ("dx", "dγ", "dβ"), got, _backward(dy, x, gamma, 0.3), strict=True
+        ):
+            if name == "dx":
+                _expect_dx(one, value, (dy, x, gamma, 0.3))
+            expect_value(one, value, what=name)
+    return "each example for itself, with γ inside the means."
+
+
+def _expect_dx(got: Any, right: Tensor, given: tuple[Any, ...]) -> None:
+    """Name the mistake in dx where it is known."""
+    if not torch.is_tensor(got) or got.shape != right.shape:
+        return
+    if torch.allclose(got.double(), right):
+        return
+    for mistake, hint in BACKWARD.items():
+        if torch.allclose(got.double(), _backward(*given, mistake)[0]):
+            raise Wrong(f"Close: {hint}")
 
 
 @exercise("06.3")
-def remember(function: Any) -> str:
-    """The running statistics after one more batch."""
-    for examples, momentum in ((3, 0.1), (8, 0.3)):
-        x = torch.randn(examples, 4, dtype=torch.double) * 3 + 2
-        old = torch.linspace(-1, 1, 4).double(), torch.linspace(1, 3, 4).double()
-        got = call(function, *old, x, momentum)
-        if not isinstance(got, (tuple, list)) or len(got) != 2:
-            raise Wrong(f"Return two tensors, mean and variance, not {describe(got)}.")
-        expect_shapes(got)
-        right = _remembered(*old, x, momentum, 1)
-        if _same(got, right):
-            continue
-        if _same(got, _remembered(*old, x, 1 - momentum, 1)):
-            raise Wrong(
-                "The momentum is the other way round.",
-                "In torch it is the weight of the new batch.",
-            )
-        if _same(got[:1], right[:1]) and _same(
-            got[1:], _remembered(*old, x, momentum, 0)[1:]
-        ):
-            raise Wrong(
-                "The mean is right; the variance is the biased one.",
-                "The running variance divides by N - 1.",
-            )
-        if _same(got, _remembered(*old, x, 1 - momentum, 0)):
-            raise Wrong(
-                "The momentum is the other way round, and the variance is biased."
-            )
-        for name, one, wanted in zip(("mean", "variance"), got, right, strict=True):
-            expect_value(one, wanted, what=f"The running {name}")
-    return "biased in the forward pass, unbiased in the memory."
-
-
-def expect_shapes(pair: Any) -> None:
-    """Refuse what is no pair of one value for each of four channels."""
-    for one in pair:
-        if not torch.is_tensor(one) or one.shape != (4,):
-            raise Wrong(
-                f"Both have one value for each channel, (4,), not {describe(one)}."
-            )
-
-
-def _remembered(
-    mean: Tensor, var: Tensor, x: Tensor, momentum: float, correction: int
-) -> tuple[Tensor, Tensor]:
-    new = x.var(0, correction=correction)
-    return torch.lerp(mean, x.mean(0), momentum), torch.lerp(var, new, momentum)
-
-
-def _same(got: Any, wanted: Any) -> bool:
-    return all(torch.allclose(a.double(), b) for a, b in zip(got, wanted, strict=True))
-
-
-@exercise("06.4")
 def fold_linear(function: Any) -> str:
     """One linear layer in place of a linear layer and the BatchNorm behind it."""
     for bias in (True, False):
@@ -273,7 +215,7 @@ def _check_folded(got: nn.Linear, linear: nn.Linear, norm: nn.BatchNorm1d) -> No
     expect_value(y, right, what="The folded layer's output", tolerance=1e-4)
 
 
-@exercise("06.5")
+@exercise("06.4")
 def accuracy(function: Any) -> str:
     """An accuracy measured in evaluation mode, over uneven batches."""
     torch.manual_seed(1)
@@ -324,12 +266,35 @@ def _check_share(got: Any, model: nn.Module, loader: list, right: float) -> None
     )
 
 
-@exercise("06.6")
+@exercise("06.5")
 def recalibrate(answer: Any) -> str:
     """Running statistics measured anew, and what a momentum of 0.001 costs."""
-    if not isinstance(answer, (tuple, list)) or len(answer) != 3:
-        raise Wrong(f"Give the function and two accuracies, not {describe(answer)}.")
-    function, before, after = answer
+    function, *accuracies, late, loader, val_loader = answer
+    _check_recalibration(function)
+    if any(layer.momentum != 0.001 for layer in _norms(late)):
+        raise Wrong(
+            "late itself was recalibrated, so nobody can measure it any more.",
+            "Train it again, and pass copy.deepcopy(late) to recalibrate.",
+        )
+    after = call(function, late, loader)
+    right = [evaluate(model, val_loader).accuracy for model in (late, after)]
+    for name, one, value in zip(("before", "after"), accuracies, right, strict=True):
+        with labelled(f"{name}:"):
+            known = {100 * value: "give a fraction, not percent.", right[0]: OTHER}
+            known |= {right[1]: OTHER}
+            expect_number(one, value, misconceptions=known, hint="Measure it again.")
+    return f"{right[0]:.1%} before, {right[1]:.1%} after, with the same weights."
+
+
+OTHER = "this is the accuracy of the other one."
+
+
+def _norms(model: nn.Module) -> list[nn.BatchNorm2d]:
+    return [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+
+
+def _check_recalibration(function: Any) -> None:
+    """Recalibrate a small network whose statistics are known."""
     torch.manual_seed(2)
     model = nn.Sequential(
         nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 3, 2)
@@ -351,14 +316,6 @@ def recalibrate(answer: Any) -> str:
     _check_statistics(got, reference, batches)
     if got.training:
         raise Wrong("The model is left in training mode.", "End with model.eval().")
-    for value in (before, after):
-        if isinstance(value, (str, bool)) or not 0 <= float(value) <= 1:
-            raise Wrong(
-                f"An accuracy is a fraction from 0 to 1, not {describe(value)}."
-            )
-    return (
-        f"{float(before):.1%} before, {float(after):.1%} after, with the same weights."
-    )
 
 
 def _measured(model: nn.Module, batches: list[Tensor], momentum=None) -> nn.Module:
@@ -392,3 +349,7 @@ def _check_statistics(got: nn.Module, reference: nn.Module, batches: list) -> No
         "The batches do not all weigh the same, or the old statistics take part.",
         "reset_running_stats() clears the old ones, momentum = None weighs alike.",
     )
+
+
+def _same(got: Any, wanted: Any) -> bool:
+    return all(torch.allclose(a.double(), b) for a, b in zip(got, wanted, strict=True))

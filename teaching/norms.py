@@ -1,0 +1,129 @@
+"""Figures of normalisation: which values share a mean, and what it does to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from utils.plot import PALETTE, VALIDATION, color_of, headline
+
+DASHES = ":", "-", "--"  # of three scales of the weights
+
+
+def channel_row(images: Tensor, channel: int = 1) -> Figure:
+    """Show photos split into their channels, with a frame around what shares a mean.
+
+    Args:
+        images: uint8 (N, 3, H, W).
+        channel: which one is framed.
+    """
+    fig, axes = plt.subplots(3, len(images), figsize=(7, 3.4))
+    for c, name in enumerate(("red", "green", "blue")):
+        for n, ax in enumerate(axes[c]):
+            ax.imshow(images[n, c].numpy(), cmap=f"{name.title()}s_r", vmin=0, vmax=255)
+            ax.set(xticks=[], yticks=[])
+            ax.spines[:].set_visible(False)
+            axes[0, n].set_title(f"n = {n}", fontsize=10, loc="center")
+        axes[c, 0].set_ylabel(f"{name}\nc = {c}")
+    headline(fig, "A channel's row has one mean: all photos, all pixels")
+    fig.draw_without_rendering()
+    fig.set_layout_engine("none")  # nothing moves any more, so a frame can be drawn
+    left, right = (axes[channel, i].get_position() for i in (0, -1))
+    corner = left.x0 - 0.006, left.y0 - 0.012
+    size = right.x1 - left.x0 + 0.012, left.height + 0.024
+    frame = plt.Rectangle(corner, *size, fill=False, lw=3, color=VALIDATION)
+    fig.add_artist(frame)
+    return fig
+
+
+def drift(values: Mapping[str, Tensor], *, title: str) -> np.ndarray:
+    """Draw what one ReLU gets, step by step: a panel for each network.
+
+    Args:
+        values: {network: (steps, 3) the 15th, 50th and 85th percentile}.
+        title: the finding.
+    """
+    fig, axes = plt.subplots(1, len(values), figsize=(7, 2.9), sharey=True)
+    for i, (ax, (name, levels)) in enumerate(zip(axes, values.items(), strict=True)):
+        steps = range(1, len(levels) + 1)
+        low, middle, high = levels.T.numpy()
+        ax.fill_between(steps, low, high, color=color_of(name, i), alpha=0.4)
+        ax.plot(steps, middle, color="black", lw=1)
+        ax.set(xlabel="training step", title=name)
+    axes[0].set_ylabel("input of one ReLU\n(15, 50, 85 %)")
+    headline(fig, title)
+    return axes
+
+
+def through_depth(
+    values: Mapping[tuple[str, str], Sequence[float]],
+    gradients: Mapping[tuple[str, str], Sequence[float]],
+    *,
+    title: str,
+) -> np.ndarray:
+    """Draw the standard deviation of values and gradients at each layer.
+
+    Args:
+        values: {(network, scale of the weights): one number a layer}.
+        gradients: the same, of the loss.
+        title: the finding.
+    """
+    names = list(dict.fromkeys(name for name, _ in values))
+    fig, axes = plt.subplots(2, len(names), figsize=(7, 4.4), sharex=True, sharey="row")
+    scales = list(dict.fromkeys(scale for _, scale in values))
+    for row, numbers in zip(axes, (values, gradients), strict=True):
+        for (name, scale), sizes in numbers.items():
+            i = names.index(name)
+            layers = range(1, len(sizes) + 1)
+            style = {"color": color_of(name, i), "label": scale}
+            row[i].plot(layers, sizes, DASHES[scales.index(scale)], **style)
+            row[i].set(yscale="log", xticks=layers)
+    for ax, name in zip(axes[0], names, strict=True):
+        ax.set_title(name)
+    for ax in axes[1]:
+        ax.set_xlabel("layer")
+    axes[0, 0].set_ylabel("σ of the input\nof ReLU")
+    axes[1, 0].set_ylabel("σ of its\ngradient")
+    axes[0, -1].legend(loc="upper center", ncols=len(scales), title="first weights")
+    headline(fig, title)
+    return axes
+
+
+def answers(
+    photo: Tensor,
+    probabilities: Tensor,
+    alone: Tensor,
+    classes: Sequence[str],
+    title: str,
+) -> Axes:
+    """Show a photo, and what a network says of it in both modes.
+
+    Args:
+        photo: uint8 (3, H, W).
+        probabilities: of training mode, (times, classes).
+        alone: of evaluation mode, (classes,).
+        classes: their names.
+        title: the finding.
+    """
+    wide = {"width_ratios": (1, 4), "wspace": 0.02}
+    fig, (left, ax) = plt.subplots(1, 2, figsize=(7, 3.4), gridspec_kw=wide)
+    left.imshow(photo.permute(1, 2, 0))
+    left.axis("off")
+    beside = np.linspace(-0.28, 0.28, len(probabilities))
+    blue, dot = PALETTE["sky blue"], "training mode, one dot for each set of neighbours"
+    for k, column in enumerate(100 * probabilities.T.numpy()):
+        label = dot if k == 0 else None
+        ax.plot(k + beside, column, ".", color=blue, ms=5, label=label)
+    ax.plot(
+        range(len(classes)), 100 * alone.numpy(), "D", color="black", label="evaluation"
+    )
+    ax.set_xticks(range(len(classes)), classes, rotation=35, ha="right")
+    ax.set(ylabel="probability (%)", ylim=(0, None))
+    ax.legend(loc="lower right", ncols=2, bbox_to_anchor=(1.02, 0.99), fontsize=10)
+    headline(fig, title)
+    return ax

@@ -1,0 +1,55 @@
+"""The figures of normalisation show the numbers that they are given."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import pytest
+import torch
+
+from teaching import norms
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
+
+
+def test_the_frame_surrounds_the_channel_and_no_other():
+    figure = norms.channel_row(torch.zeros(4, 3, 8, 8, dtype=torch.uint8), channel=1)
+    [frame] = figure.artists
+    bounds = frame.get_bbox()
+    inside = [
+        bounds.containsx(box.x0 + box.width / 2)
+        and bounds.containsy(box.y0 + box.height / 2)
+        for box in (ax.get_position() for ax in figure.axes)
+    ]
+    assert inside == 4 * [False] + 4 * [True] + 4 * [False]
+
+
+def test_drift_draws_the_median_in_every_step():
+    levels = torch.tensor([[-1.0, 0.5, 2.0], [-2.0, 0.7, 3.0]])
+    axes = norms.drift({"a": levels, "b": levels + 1}, title="a finding")
+    assert [ax.get_title("left") or ax.get_title() for ax in axes] == ["a", "b"]
+    assert axes[1].lines[0].get_ydata().tolist() == pytest.approx([1.5, 1.7])
+
+
+def test_each_network_has_its_column_and_each_scale_its_dashes():
+    values = {(n, s): [1.0, 2.0] for n in ("a", "b") for s in ("half", "whole")}
+    gradients = {key: [3.0, 4.0] for key in values}
+    axes = norms.through_depth(values, gradients, title="a finding")
+    assert axes.shape == (2, 2)
+    for ax in axes[1]:
+        assert [list(line.get_ydata()) for line in ax.lines] == 2 * [[3.0, 4.0]]
+    styles = [[line.get_linestyle() for line in ax.lines] for ax in axes.flat]
+    assert styles == 4 * [[":", "-"]]
+
+
+def test_answers_are_in_percent_one_column_a_class():
+    shares = torch.tensor([[0.25, 0.75], [0.5, 0.5]])
+    photo = torch.zeros(3, 4, 4, dtype=torch.uint8)
+    ax = norms.answers(photo, shares, shares[0], ["cat", "dog"], "a finding")
+    first, second, alone = ax.lines
+    assert first.get_ydata().tolist() == [25, 50]
+    assert second.get_ydata().tolist() == [75, 50]
+    assert alone.get_ydata().tolist() == [25, 75]
