@@ -1,4 +1,4 @@
-"""Self-checks of lecture 03: sizes, towers, LRN, colours, and a network less deep."""
+"""Self-checks of lecture 03: sizes, groups, LRN, colours, a layer less, votes."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from teaching.checks import (
     exercise,
     expect_module,
     expect_number,
+    expect_numbers,
     labelled,
 )
 
@@ -56,31 +57,41 @@ def smaller_photograph(answer: Any) -> str:
 
 
 @exercise("03.2")
-def four_towers(answer: Any) -> str:
-    """Parameters and multiply-adds of convolution 2 in four groups."""
-    parameters, work = _parts(answer, 2, "the parameters and the multiply-adds")
-    slips = {
-        153_600: "the biases are missing: one for each of 256 channels.",
-        307_456: "that is in two towers.",
-        614_656: "that is in one column.",
-        614_400 // 16 + 256: "256 kernels in all, 64 on each GPU: only the inputs"
-        " of a kernel are fewer.",
-        614_400 // 16 + 64: "that is one GPU's share; there are four.",
-    }
-    hint = "Each of 256 kernels reads 96 / 4 channels: C_out (C_in / g · k² + 1)."
-    with labelled("parameters:"):
-        expect_number(parameters, 153_856, misconceptions=slips, hint=hint)
-    slips = {
-        153_856 * 729: "a bias is added, nothing is multiplied: leave it out.",
-        223_948_800: "that is in two towers.",
-        447_897_600: "that is in one column.",
-        153_600: "each weight is used at each of 27 × 27 places.",
-        153_600 * 23 * 23: "padding by 2 keeps the maps at 27 × 27.",
-    }
-    hint = "Every weight is used once at each place of the output."
-    with labelled("multiply-adds:"):
-        expect_number(work, 111_974_400, misconceptions=slips, hint=hint)
-    return "a quarter of one column's weights, a quarter of its work."
+def printed_numbers(answer: Any) -> str:
+    """A side of 224 pixels, the first layer's values, an image's views, 6,400."""
+    parts = (
+        (54, {55: "that needs 227 pixels, or padding.", 53: "one too few: + 1."}, ""),
+        (
+            290_400,
+            {
+                253_440: "this is 55 · 48 · 96, as printed; the maps have 55 · 55.",
+                145_200: "that is one GPU's half.",
+                3025: "that is one channel of 96.",
+            },
+            "Side × side × channels.",
+        ),
+        (
+            2178,
+            {
+                2048: "a crop can begin at 33 places a side: 256 − 224 + 1.",
+                1089: "each may be mirrored: twice as many.",
+                1024: "33 places a side, not 32, and mirrored or not.",
+                66: "33 places in each of two directions: 33 · 33.",
+            },
+            "Places · places · 2.",
+        ),
+        (
+            6400,
+            {
+                9216: "maps of 6 × 6 come from 227 pixels.",
+                25: "that is one channel of 256.",
+                9600: "256 channels leave the last convolution, not 384.",
+            },
+            "54 → 26 → 12 → 5.",
+        ),
+    )
+    expect_numbers(answer, parts)
+    return "54, 290,400, 2,178 and 6,400."
 
 
 @exercise("03.3")
@@ -226,7 +237,7 @@ def _matches(shifts: Tensor, right: Tensor) -> bool:
 @exercise("03.6")
 def one_convolution_less(answer: Any) -> str:
     """AlexNet without its fifth convolution, and what that costs on each seed."""
-    build, lost = _parts(answer, 2, "the function and the points lost")
+    build, pairs = _parts(answer, 2, "the function and the pairs of histories")
     model = call(build, 1 / 8)
     whole = 897_074
     count = sum(weight.numel() for weight in model.parameters())
@@ -240,12 +251,54 @@ def one_convolution_less(answer: Any) -> str:
         raise Wrong(f"It has {convolutions} convolutions; four are wanted.")
     hint = "Only convolution 5 goes: it takes and gives 256 · width channels."
     expect_module(model, (2, 3, 32, 32), (2, 10), parameters=whole - CONV_5, hint=hint)
-    points = [float(one) for one in _parts(lost, None, "points for each seed")]
+    points = []
+    for pair in _parts(pairs, None, "a pair of histories for each seed"):
+        both = _parts(pair, 2, "two histories for each seed, of what fit(...) returns")
+        if not all(getattr(history, "rows", None) for history in both):
+            raise Wrong(f"{describe(both[0])} is no history: give what fit returns.")
+        if len({len(history.rows) for history in both}) > 1:
+            raise Wrong("The two networks of a seed had different numbers of epochs.")
+        if both[0].rows == both[1].rows:
+            raise Wrong("Both histories of a seed are one run.")
+        before, after = (100 * history.best["val_accuracy"] for history in both)
+        points.append(before - after)
     if len(points) < 2:
-        raise Wrong("One seed shows no spread: give the points of two at least.")
+        raise Wrong("One seed shows no spread: give the pairs of two at least.")
     low, high = min(points), max(points)
     sign = "the seeds disagree on the sign" if low < 0 < high else "one sign in all"
-    return f"{low:+.1f} to {high:+.1f} points lost: {sign}."
+    return f"{', '.join(f'{p:+.1f}' for p in points)} points lost: {sign}."
+
+
+@exercise("03.7")
+def vote(function: Any) -> str:
+    """The class of the largest mean probability over networks."""
+    for seed in range(4):
+        generator = torch.Generator().manual_seed(seed)
+        logits = torch.randn(5, 200, 4, generator=generator)
+        logits *= 6 * torch.rand(5, 200, 1, generator=generator)
+        got = call(function, logits)
+        if not torch.is_tensor(got) or got.shape != (200,):
+            raise Wrong(
+                f"(5, 200, 4) gives {describe(got)}, not 200 classes.",
+                "The networks are dimension 0, the classes dimension 2.",
+            )
+        known = {
+            "the mean of the logits; average the probabilities.": logits.mean(0),
+            "the largest single probability; average first.": logits.softmax(2).amax(0),
+            "the first network's alone.": logits[0],
+            "a softmax over the images or the networks, not over the classes.": (
+                logits.softmax(1).mean(0)
+            ),
+        }
+        right = logits.softmax(2).mean(0).argmax(1)
+        for what, scores in known.items():
+            if torch.equal(got, scores.argmax(1)):
+                raise Wrong(f"This is {what}")
+        if torch.equal(got, logits.argmax(2).mode(0).values):
+            raise Wrong("This is each network's own class, and the most frequent one.")
+        if not torch.equal(got, right):
+            raise Wrong("Some classes differ.", "softmax, mean, argmax, in this order.")
+    return "equal for 800 images of five networks."
 
 
 def _parts(answer: Any, number: int | None, what: str) -> Sequence[Any]:
