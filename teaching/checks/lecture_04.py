@@ -84,6 +84,7 @@ def he_weights(function: Any) -> str:
         2 / n_in: "this is the variance; normal_ wants its root, the deviation.",
         (2 / n_in) ** 0.25: "the root is taken twice: 2 / n_in is the variance.",
         (2 / 64) ** 0.5: "a kernel has 5 × 5 weights for each input channel.",
+        (2 / (64 * 5)) ** 0.5: "a kernel has 5 × 5 weights a channel, not 5.",
         (2 / n_out) ** 0.5: "n counts the outputs here, which keeps the gradients'"
         " scale; the activations' scale asks for the inputs.",
         (1 / n_in) ** 0.5: "the ReLU halves the mean square: 2 / n_in, not 1 / n_in.",
