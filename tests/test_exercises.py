@@ -88,9 +88,3 @@ def test_a_lecture_asks_in_every_way(source):
     assert {"Predict", "Investigate"} <= kinds
     assert kinds & {"Modify", "Repair"}  # of a network that works, or does not
     assert "Explain" in kinds or "**Explain" in text
-
-
-def test_the_exercises_that_the_slides_set_are_marked():
-    text = "".join(path.read_text(encoding="utf-8") for path in SOURCES.glob("*.py"))
-    marked = set(re.findall(r"^# ### (\d\d\.\d+) .* \(slides\)$", text, re.M))
-    assert marked == {"07.6", "08.2", "09.7"}
