@@ -296,7 +296,7 @@ plot.band(range(81), means, paper=3, paper_label="true mean", **about);
 #
 # $$\frac{\partial \hat{x}_i}{\partial x_j} = \frac{1}{\sigma} \Big( \underbrace{[i = j]
 # \vphantom{\frac{1}{m}}}_{\text{itself}} - \underbrace{\frac{1}{m}}_{\text{mean}} -
-# \underbrace{\frac{\hat{x}_i \hat{x}_j}{m}}_{\text{σ}} \Big)$$
+# \underbrace{\frac{\hat{x}_i \hat{x}_j}{m}}_{\sigma} \Big)$$
 #
 # $[i = j]$ is 1 for i = j and 0 otherwise. The mean has $\partial\mu / \partial x_j = 1
 # / m$; for σ it is $\hat{x}_j / m$. Summed over all i, with the bar for a mean over the
