@@ -18,6 +18,7 @@ import torch
 
 from utils import files
 from utils.course import ROOT, CourseError
+from utils.photos import shown
 
 FORMAT = 1  # of the files; another number means that the keys changed
 NEEDED: dict[str, Any] = {  # by the tables
@@ -66,10 +67,10 @@ def make_place(path: Path) -> None:
         other = path.exists() and not path.is_file()
     except OSError as error:  # such as a name that is too long
         why = f"cannot be written ({error.strerror}): name another one"
-        raise CourseError(f"{files.shown(str(path))} {why}.") from error
+        raise CourseError(f"{shown(str(path))} {why}.") from error
     if other:
         why = "cannot be written: there is no regular file. Name another one"
-        raise CourseError(f"{files.shown(str(path))} {why}.")
+        raise CourseError(f"{shown(str(path))} {why}.")
 
 
 def make_folder(path: Path) -> None:

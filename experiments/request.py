@@ -23,12 +23,13 @@ from experiments import record, torchrun
 from experiments.muon import Muon
 from experiments.networks import OWN, whiten
 from experiments.trivial import AlternatingFlip, trivial_augment
-from utils import augment, course, data, files, models, recipe
+from utils import augment, course, data, models, recipe
 from utils.course import CourseError
 from utils.data import ImageSet, Splits
 from utils.look import features
 from utils.models.googlenet import GoogLeNet, googlenet_loss
 from utils.models.pretrained import SOURCES, Transfer, Weights
+from utils.photos import shown
 
 ABOUT = """\
 Train a network of the course on a data set. It is measured on the validation set
@@ -187,7 +188,7 @@ def check(options: argparse.Namespace, file: Path | None) -> None:
         if path.exists() and not (goes_on or options.overwrite):
             resume = " --resume to go on from it," * (option == "--checkpoint")
             raise CourseError(
-                f"{option}: {files.shown(str(path))} exists. Pass{resume} --overwrite"
+                f"{option}: {shown(str(path))} exists. Pass{resume} --overwrite"
                 f" to replace it, or another {'--name' if path is file else 'file'}."
             )
 

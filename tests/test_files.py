@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from utils import files
+from utils import files, photos
 from utils.course import ROOT
 
 
@@ -117,7 +117,7 @@ def test_a_power_cut_finds_one_of_them_whole(tmp_path, monkeypatch):
     ["M\udcfcller.png", "a\nb.png", "\x1b[31mred.png", "x" * 60_000, "\u202egpj"],
 )
 def test_a_name_from_outside_is_one_short_line_of_plain_text(name):
-    text = files.shown(name)
+    text = photos.shown(name)
     assert text.isprintable()
     assert 0 < len(text) < 600
-    assert files.shown("Zoë/猫 1.jpg is no image.") == "Zoë/猫 1.jpg is no image."
+    assert photos.shown("Zoë/猫 1.jpg is no image.") == "Zoë/猫 1.jpg is no image."

@@ -336,18 +336,38 @@ def test_other_numbers_are_converted(images: torch.dtype, labels: torch.dtype) -
     assert evaluate(net().double(), given).examples == 32
 
 
+def pooled() -> nn.Module:
+    return Own(lambda net, x: net.last(F.max_pool2d(x, 9).flatten(1)))
+
+
 @pytest.mark.parametrize(
-    ("side", "change", "shape"),
+    ("side", "change", "shape", "make"),
     [
-        (9, lambda x: x, r"\[3, 9, 9\]"),
-        (8, lambda x: x[:, :1], r"\[1, 8, 8\]"),
-        (2, lambda x: x, r"\[3, 2, 2\]"),
+        (9, lambda x: x, r"\[3, 9, 9\]", net),
+        (8, lambda x: x[:, :1], r"\[1, 8, 8\]", net),
+        (8, lambda x: x[:, 0], r"\[8, 8\]", net),
+        (8, lambda x: x.permute(0, 2, 3, 1), r"\[8, 8, 3\]", net),
+        (8, lambda x: x, r"\[3, 8, 8\]", pooled),
+        (2, lambda x: x, r"\[3, 2, 2\]", net),
     ],
 )
-def test_images_of_another_size_are_named(side, change, shape) -> None:
+def test_images_of_another_size_are_named(side, change, shape, make) -> None:
     given = [(change(images), labels) for images, labels in batches(side)]
     with pytest.raises(CourseError, match=f"other images than these, {shape}"):
-        fit(net(), given, epochs=1)
+        fit(make(), given, epochs=1)
+
+
+@pytest.mark.parametrize(
+    "objects",
+    [
+        {"loss_function": nn.CrossEntropyLoss},  # a class in place of an object
+        {"loss_function": nn.CrossEntropyLoss(reduction="none")},
+        {"optimizer": torch.optim.LBFGS},
+    ],
+)
+def test_a_loss_or_an_optimizer_of_another_kind_is_named(objects) -> None:
+    with pytest.raises(CourseError, match="Pass a loss that is a number"):
+        fit(net(), batches(), epochs=1, **objects)
 
 
 @pytest.mark.parametrize(

@@ -305,7 +305,7 @@ def test_what_is_passed_over_beside_train_is_printed(tmp_path, other, capsys):
 
 SYSTEM = ("@eaDir/cat", "$RECYCLE.BIN/x", "lost+found/a", "__MACOSX/cat", ".git/x")
 SYSTEM += ("cat/@eaDir/0.png", "dog/more/@eaDir", "#recycle/cat", "cat/.thumbnails")
-SYSTEM += ("System Volume Information/x",)
+SYSTEM += ("System Volume Information/x", "__pycache__")
 
 
 @pytest.mark.parametrize("place", SYSTEM)

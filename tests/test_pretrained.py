@@ -22,7 +22,7 @@ from utils.models import pretrained as module
 from utils.models.pretrained import OURS, Transfer, load, pretrained, without_head
 from utils.train import evaluate, fit
 
-NAMES = sorted(path.name.split("-")[0] for path in OURS.glob("*.pt"))
+NAMES = sorted(path.name.split("-")[0] for path in OURS.glob("*-cifar10.pt"))
 SMALL = {"stem": "cifar", "width": 0.125}
 NETWORKS = {
     "alexnet": (lambda: build("alexnet", num_classes=7, **SMALL), 512),
@@ -339,6 +339,7 @@ def prefixed(prefix):
     return lambda state: {prefix + name: tensor for name, tensor in state.items()}
 
 
+CHECKPOINTS = ("a checkpoint", "under another name", "with an average")
 WRAPPED = {
     "nn.DataParallel": (prefixed("module."), "'module.'"),
     "torch.compile": (prefixed("_orig_mod."), "'_orig_mod.'"),
@@ -346,6 +347,8 @@ WRAPPED = {
     "the other way": (prefixed("_orig_mod.module."), "'_orig_mod.module.'"),
     "Lightning": (lightning, "'model.'"),
     "a checkpoint": (lambda state: {"epoch": 3, "model_state_dict": state}, ""),
+    "under another name": (lambda state: {"epoch": 3, "net": state}, ""),
+    "with an average": (lambda state: {"state_dict": state, "ema": {"a": 1}}, ""),
     "plain": (lambda state: state, ""),
     "a part called model": (prefixed("model."), None),
 }
@@ -364,7 +367,7 @@ def test_what_wrappers_put_before_every_name_is_left_out(tmp_path, capsys, kind)
     assert list(found) == list(state)
     assert said in out
     assert len(out.splitlines()) == bool(said)
-    if kind not in ("Lightning", "a checkpoint"):  # what a student gives directly
+    if kind not in ("Lightning", *CHECKPOINTS):  # what a student gives directly
         net = load_torchvision(
             MODELS["resnet18"](num_classes=5, width=1 / 8), wrap(state)
         )

@@ -489,6 +489,8 @@ def test_empty_loaders() -> None:
     ("arguments", "message"),
     [
         ({"epochs": 0}, "at least one"),
+        ({"epochs": 1.5}, "epochs=1.5: give a whole number"),
+        ({"patience": 0}, "patience=0: give a whole number, at least one"),
         ({"optimizer": "sdg"}, "one of 'sgd', 'adam', 'adamw'"),
         ({"schedule": "cyclic"}, "one of 'constant', 'onecycle'"),
         ({"patience": 2}, "pass a val_loader"),

@@ -23,8 +23,9 @@ from tqdm import tqdm
 
 from utils import course, download, photos
 from utils.course import CourseError
-from utils.files import replacing, shown
+from utils.files import replacing
 from utils.models import pretrained
+from utils.photos import shown
 
 NAME = "SHA256SUMS"
 LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")

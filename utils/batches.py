@@ -23,8 +23,10 @@ ADVICE = {  # a part of torch's message -> what to do about it
     " a smaller one (batch_size={half}), smaller images or a smaller model.",
     "more than 1 value per channel": "A batch of one, and batch norm needs two: pass"
     " the loader drop_last=True.",
-    "expected input.* channels|mat1 and mat2 shapes|Kernel size can't be great": "The"
+    "expected (input.* chan|4D)|mat1 and mat2|Kernel size can't|is too small": "The"
     " network is built for other images than these, {shape}: {error}",
+    "only for scalar|'closure'|Boolean value of Tensor": "Pass a loss that is a number,"
+    " such as nn.CrossEntropyLoss(), and an optimizer without a closure: {error}",
 }
 
 

@@ -124,7 +124,7 @@ def read(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # bytes at random can raise anything
         what = "is damaged, cut short or not in torch's format"
-        if "nsupported" in str(error):  # of pickles, by torch
+        if any(word in str(error) for word in ("TorchScript", "nsupported global")):
             what = "holds more than a state_dict(), such as a whole network"
         raise CourseError(f"{path} was not opened: it {what}. {KEPT}") from None
 

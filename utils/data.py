@@ -101,9 +101,14 @@ def dogs_vs_cats(size: int = 256, **options) -> Splits:
     Source: Elson et al. 2007.
     """
     seed = options.get("seed", 0)
-    real = Images("Dogs vs. Cats", ANIMALS, partial(_cats_and_dogs, size, seed))
-    read = partial(_drawings, "cats_and_dogs", size)
-    drawn = Images("2,000 drawings of cats and dogs", ANIMALS, read)
+
+    def read() -> Parts:
+        found = photos.dogs_vs_cats(course.data_dir() / "dogs_vs_cats")
+        return photos.decoded(found, size, "dogs_vs_cats", seed=seed, skip_bad=True)
+
+    real = Images("Dogs vs. Cats", ANIMALS, read)
+    drawings = partial(_drawings, "cats_and_dogs", size)
+    drawn = Images("2,000 drawings of cats and dogs", ANIMALS, drawings)
     return _load(real, drawn, **{"test_fraction": 0.1, **options})
 
 
@@ -239,11 +244,6 @@ def _torchvision(name: str, kind: str, classes: tuple[str, ...]) -> Images:
         return parts
 
     return Images(name, classes, read)
-
-
-def _cats_and_dogs(size: int, seed: int) -> Parts:
-    found = photos.dogs_vs_cats(course.data_dir() / "dogs_vs_cats")
-    return photos.decoded(found, size, "dogs_vs_cats", seed=seed, skip_bad=True)
 
 
 def _scans() -> Parts:

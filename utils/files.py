@@ -30,9 +30,3 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         entries = os.open(path.parent, os.O_RDONLY)
         os.fsync(entries)
         os.close(entries)
-
-
-def shown(text: str) -> str:
-    """A text from outside in one line: no terminal acts on it, and it is not long."""
-    text = text if len(text) <= 500 else f"{text[:250]} ... {text[-250:]}"
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

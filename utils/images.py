@@ -142,8 +142,7 @@ class Loader:
 
     The set waits on the device as uint8, padded for a random crop that comes first, and
     each batch's crops are cut out of it. One that is too large for that stays where it
-    is, a map of a file for instance, and each batch is fetched; the batches are the
-    same.
+    is, and each batch is fetched; the batches are the same.
 
     Args:
         batch_size: examples in a batch; the last one may be smaller.

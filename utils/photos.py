@@ -29,11 +29,9 @@ from tqdm import tqdm
 
 from utils import course, download
 from utils.course import CourseError
-from utils.files import shown
 from utils.images import balanced_order
 
 LEVELS = np.arange(256)
-NEXT = "\n  "
 SHOWN = 5  # problems that a message names
 AHEAD = 512  # photos that wait in memory, decoded
 FAINT = 10  # of 255: images whose values vary by less have hardly any contrast
@@ -42,7 +40,7 @@ STEMS = {  # in the order in which the parts lie in a file
     "val": {"val", "valid", "validation", "dev"},
     "test": {"test", "testing"},
 }
-SYSTEM = ("thumbs.db", "desktop.ini", "__macosx", "lost+found", "system volume")
+SYSTEM = ("thumbs.db", "desktop.ini", "__", "lost+found", "system volume")
 MICROSOFT = download.Remote(
     "kagglecatsanddogs_5340.zip",
     "b7974bd00a84a99921f36ee4403f089853777b5ae8d151c76a86e64900334af9",
@@ -205,6 +203,12 @@ def _by_name(root: Path) -> list[Photo]:
     return photos
 
 
+def shown(text: str) -> str:
+    """A text from outside in one line: no terminal acts on it, and it is not long."""
+    text = text if len(text) <= 500 else f"{text[:250]} ... {text[-250:]}"
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 # What is in them
 
 
@@ -331,7 +335,7 @@ def _decode_all(
                         rows.append([photo.part, photo.label, told])
                 if problems and not (skip_bad and rows):
                     raise CourseError(
-                        f"Not to be used: {_named(source, problems, NEXT)}\nRepair or"
+                        f"Not to be used: {_named(source, problems)}\nRepair or"
                         " remove them, or pass skip_bad=True to leave them out."
                     )
                 tail = json.dumps([version, rows, sorted(problems)]).encode()
@@ -376,7 +380,7 @@ def _read(source: Source, size: int) -> Iterator[tuple[Photo, Any, Any]]:
                 bar.update()
 
 
-def _named(source: Source, problems: list[str], between: str) -> str:
+def _named(source: Source, problems: list[str], between: str = "\n  ") -> str:
     """How many files are bad and the first ones, whatever their names may hold."""
     lines = [shown(f"{source.path}{os.sep}{line}") for line in sorted(problems)]
     if len(lines) > SHOWN:

@@ -114,8 +114,9 @@ def fit(
         resume: go on from that file exactly where it stopped; with no file, begin.
         progress: one line an epoch, or one live table in a notebook.
     """
-    if epochs < 1:
-        raise CourseError(f"epochs={epochs}: train for at least one.")
+    for what, n in {"epochs": epochs, "patience": patience}.items():
+        if n is not None and not (hasattr(n, "__index__") and n > 0):
+            raise CourseError(f"{what}={n!r}: give a whole number, at least one.")
     if val_loader is None and (patience is not None or schedule == "plateau"):
         raise CourseError("patience and plateau watch val_accuracy: pass a val_loader.")
     bare = getattr(model, "_orig_mod", model)  # without torch.compile's wrapper

@@ -188,9 +188,11 @@ def load(path: Path) -> dict[str, Tensor]:
         raise CourseError(f"{path} holds no weights, it is {kind}.")
     found = checkpoint.read(path)
     prefixes = PREFIXES[:2]  # a network may have a part called model
-    for key in ("state_dict", "model_state_dict", "model"):
-        if isinstance(found, dict) and isinstance(found.get(key), dict):
-            found, prefixes = found[key], PREFIXES
+    if isinstance(found, dict):  # a checkpoint names them so, or has one such dict
+        inner = [key for key, value in found.items() if is_state_dict(value) and value]
+        named = {"state_dict", "model_state_dict", "model"}.intersection(inner)
+        if len(inner) == 1 or named:
+            found, prefixes = found[min(named, default=inner[0])], PREFIXES
     if not found or not is_state_dict(found):
         raise CourseError(
             f"{path} is no state dict. Save one: torch.save(model.state_dict(), path)."
@@ -228,14 +230,10 @@ def renamed(given: Mapping[str, Tensor], names: list[str]) -> dict[str, Tensor]:
     The layers follow one another as here, but for GoogLeNet's heads: ours stand last.
     """
     kept = [name for name in given if not name.endswith("_tracked")]
-    heads = [name for name in kept if name.startswith("aux")]
-    order = [name for name in kept if name not in heads] + heads
-    if len(order) != len(names):
-        order = order[: len(order) - len(heads)]
-    ends = [[name.rpartition(".")[2] for name in some] for some in (names, order)]
-    if ends[0] != ends[1]:
+    kept.sort(key=lambda name: name.startswith("aux"))  # leaves the others in order
+    if len(kept) < len(names) or not all(n[:3] == "aux" for n in kept[len(names) :]):
         return dict(given)  # of another network: torch names what does not fit
-    return dict(zip(names, (given[name] for name in order), strict=True))
+    return {ours: given[name] for ours, name in zip(names, kept, strict=False)}
 
 
 def is_state_dict(found: object) -> bool:
