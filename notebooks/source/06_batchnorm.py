@@ -439,7 +439,7 @@ for plain, normed in zip(*race.values(), strict=True):
 # %% [markdown] slide="-"
 # After 3 of 6 passes, with each of the three seeds. In the end BatchNorm leads by 5.3,
 # 8.6 and 5.2 points: 6.4 in the mean, and twice its standard error over the seeds is
-# 2.3. Both networks are behind the kept runs, because they saw 3,000 photos of 16 × 16
+# 2.2. Both networks are behind the kept runs, because they saw 3,000 photos of 16 × 16
 # pixels and not 45,000 of 32 × 32.
 
 # %% [markdown] slide="slide"
