@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import math
-from functools import partial
+import importlib
+import re
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from teaching.checks.lecture_10 import patient
-from utils import augment, data
+from teaching import clinic
+from teaching.clinic import PLAYED, Game
+from utils import augment
 from utils.course import CourseError
 from utils.models import TwoLayerCNN
 
 
 def network(end=lambda x: x, flatten=lambda x: torch.flatten(x, 1)):
-    """The class of 10.2 and 10.10, with a known mistake."""
+    """The class of 10.2 and 10.8, with a known mistake."""
 
     class Network(nn.Module):
         def __init__(self):
@@ -41,34 +43,8 @@ def shuffled_apart(images, labels):
     return images[first], labels[second]
 
 
-def drawn(images, labels):
-    order = torch.randint(len(images), (len(images),))
-    return images[order], labels[order]
-
-
-def shuffled_in_place(images, labels):
-    order = torch.randperm(len(images))
-    images.copy_(images[order])
-    labels.copy_(labels[order])
-    return images, labels
-
-
-def prepare(images, mean, std, scale=255, times=1):
-    mean, std = (torch.tensor(values)[:, None, None] for values in (mean, std))
-    images = images.float() / scale
-    for _ in range(times):
-        images = (images - mean) / std
-    return images
-
-
-def own_statistics(images, mean, std):
-    axes = (0, 2, 3)
-    images = images.float() / 255
-    return (images - images.mean(axes, keepdim=True)) / images.std(axes, keepdim=True)
-
-
 def epoch(zero=True, first=False, mode=True, between=False, each=False):
-    """The epoch of 10.6, with or without its faults."""
+    """The epoch of 10.4, with or without its faults."""
 
     def train_epoch(model, loader, optimizer, scheduler):
         losses = []
@@ -97,7 +73,7 @@ def epoch(zero=True, first=False, mode=True, between=False, each=False):
 def validation(
     mode=True, grad=False, size=100, means=False, percent=False, raw=False, **options
 ):
-    """The validation of 10.7, with or without its faults."""
+    """The validation of 10.5, with or without its faults."""
 
     def validated(model, images):
         model.train(not mode)
@@ -119,85 +95,92 @@ def leaked(train_images, test_images):
     return [i for i, x in enumerate(test_images) if x.numpy().tobytes() in known]
 
 
-def by_sum(train_images, test_images):
-    known = set(train_images.long().flatten(1).sum(1).tolist())
-    sums = test_images.long().flatten(1).sum(1).tolist()
-    return [i for i, total in enumerate(sums) if total in known]
+def unmoved(model, step):
+    before = {name: weight.clone() for name, weight in model.named_parameters()}
+    step()
+    return [n for n, w in model.named_parameters() if w.equal(before[n])]
 
 
-BOXES = ("labels of other images", "a layer gets no gradient", "healthy")
+def not_cloned(model, step):
+    before = dict(model.named_parameters())
+    step()
+    return [n for n, w in model.named_parameters() if w.equal(before[n])]
+
+
+def keeps_graph(values):
+    return any(torch.is_tensor(value) and value.requires_grad for value in values)
+
+
+def game(bill, named=PLAYED[:4]):
+    """A game that has been played, with this bill."""
+    played = Game.__new__(Game)
+    played.bill, played.named = bill, dict(zip("ABCD", named, strict=True))
+    return played
+
+
 SOLUTIONS = {
-    "10.1": ("labels shuffled", "softmax twice", "sorted by class", "rate too low"),
-    "10.2": network(),
-    "10.3": F.cross_entropy,
-    "10.4": shuffled,
-    "10.5": prepare,
-    "10.6": epoch(),
-    "10.7": validation(),
-    "10.8": (190 / 3, 100 * 181 / 210, 90),
-    "10.9": leaked,
-    "10.10": network(),
-    "10.11": (*BOXES, "softmax in the network"),
-}
-CURVES = SOLUTIONS["10.1"]
-MISTAKES = [
-    ("10.1", ("rate too low", *CURVES[1:]), "A: With a rate too low the loss falls"),
-    ("10.1", (*CURVES[:3], "labels shuffled"), "D: Shuffled labels teach nothing"),
-    ("10.1", (CURVES[0], "sorted by class", *CURVES[2:]), "B: Sorted data make"),
-    ("10.1", ("too low", *CURVES[1:]), "Choose one of"),
-    ("10.2", network(lambda x: x.softmax(1)), "adds up to 1"),
-    ("10.2", network(torch.sigmoid), "something bounds them"),
-    ("10.2", network(torch.tanh), "something bounds them"),
-    ("10.2", network(torch.relu), "ReLU behind the last layer"),
-    ("10.2", network(lambda x: x.detach()), "No gradient leads back"),
-    ("10.2", network(lambda x: x.argmax(1)), r"not \(4, 10\)"),
-    ("10.3", lambda: lambda a, b: F.mse_loss(a, b[:, None] + 0 * a), "on a line"),
-    (
-        "10.3",
-        lambda: lambda a, b: F.mse_loss(a, F.one_hot(b, a.shape[1]) + 0 * a),
-        "one-hot codes",
+    "10.1": network(),
+    "10.2": (
+        "softmax twice",
+        "labels of other images",
+        "sorted by class",
+        "rate too low",
     ),
-    ("10.3", lambda: lambda a, b: F.cross_entropy(a.softmax(1), b), "taken twice"),
-    ("10.3", lambda: lambda a, b: F.nll_loss(a, b), "log_softmax is missing"),
-    ("10.3", lambda: lambda a, b: F.cross_entropy(a, b, reduction="sum"), "the mean"),
-    ("10.3", lambda: lambda a, b: F.cross_entropy(a, b).detach(), "no gradient leads"),
-    ("10.4", shuffled_apart, "use it for both"),
-    ("10.4", drawn, "draws each number once"),
-    ("10.4", shuffled_in_place, "changed themselves"),
-    ("10.4", lambda: lambda images, labels: (images, labels), "nothing is shuffled"),
-    ("10.5", partial(prepare, times=2), "normalised twice"),
-    ("10.5", partial(prepare, scale=1), "divide by 255 first"),
-    ("10.5", own_statistics, "the batch's own statistics"),
-    ("10.6", epoch(zero=False), "zero_grad is missing"),
-    ("10.6", epoch(first=True), "The scheduler steps first"),
-    ("10.6", epoch(mode=False), r"model.train\(\) is missing"),
-    ("10.6", epoch(between=True), "between backward and step"),
-    ("10.6", epoch(each=True), "it counts epochs"),
-    ("10.6", epoch(zero=False, first=True, mode=False), "the faulty one"),
-    ("10.7", validation(mode=False), r"model.eval\(\)"),
-    ("10.7", validation(augment=[augment.Rotation(45)]), "they are augmented"),
-    ("10.7", validation(raw=True), "not normalised"),
-    ("10.7", validation(drop_last=True), "no drop_last"),
-    ("10.7", validation(grad=True), r"torch.no_grad\(\)"),
-    ("10.7", validation(means=True), "divide once"),
-    ("10.7", validation(percent=True), "no fraction from 0 to 1"),
-    ("10.8", (86.19, 86.19, 90), r"\(a\) 86.19 %: this is the true share"),
-    ("10.8", (63.33, 63.33, 90), r"\(b\) 63.33 %: this weighs the batch of 10"),
-    ("10.8", (63.33, 86.19, 85.71), "not counted at all"),
-    ("10.8", (0.6333, 0.8619, 0.9), "give percent"),
+    "10.3": shuffled,
+    "10.4": epoch(),
+    "10.5": validation(),
+    "10.6": (190 / 3, 100 * 181 / 210, 90),
+    "10.7": leaked,
+    "10.8": network(),
+    "10.9": (unmoved, keeps_graph),
+    "10.10": game(9),
+}
+CURVES = SOLUTIONS["10.2"]
+MISTAKES = [
+    ("10.2", ("rate too low", *CURVES[1:]), "A: With a rate too low the loss falls"),
+    ("10.2", (*CURVES[:3], "labels of other images"), "D: Such labels teach nothing"),
+    ("10.2", (CURVES[0], "sorted by class", *CURVES[2:]), "B: Sorted data make"),
+    ("10.1", network(lambda x: x.softmax(1)), "adds up to 1"),
+    ("10.1", network(torch.sigmoid), "something bounds them"),
+    ("10.1", network(torch.relu), "ReLU behind the last layer"),
+    ("10.1", network(lambda x: x.detach()), "No gradient leads back"),
+    ("10.3", shuffled_apart, "use it for both"),
+    ("10.3", lambda: lambda images, labels: (images, labels), "nothing is shuffled"),
+    ("10.4", epoch(zero=False), "zero_grad is missing"),
+    ("10.4", epoch(first=True), "The scheduler steps first"),
+    ("10.4", epoch(mode=False), r"model.train\(\) is missing"),
+    ("10.4", epoch(zero=False, first=True, mode=False), "the faulty one"),
+    ("10.5", validation(mode=False), r"model.eval\(\)"),
+    ("10.5", validation(augment=[augment.Rotation(45)]), "they are augmented"),
+    ("10.5", validation(raw=True), "not normalised"),
+    ("10.5", validation(grad=True), r"torch.no_grad\(\)"),
+    ("10.5", validation(means=True), "divide once"),
+    ("10.6", (86.19, 86.19, 90), r"\(a\) 86.19 %: this is the true share"),
+    ("10.6", (63.33, 63.33, 90), r"\(b\) 63.33 %: this weighs the batch of 10"),
+    ("10.6", (0.6333, 0.8619, 0.9), "give percent"),
     (
-        "10.9",
+        "10.7",
         lambda a, b: [i for i, x in enumerate(b) if torch.equal(a[i], x)],
         "Compare each with each",
     ),
-    ("10.9", by_sum, "at other places"),
-    ("10.9", lambda train, test: leaked(test, train), "positions in the training set"),
-    ("10.9", lambda train, test: len(leaked(train, test)), "not how many"),
-    ("10.10", network(flatten=lambda x: x.view(64, -1)), "keeps the first axis"),
-    ("10.10", network(flatten=lambda x: x.view(-1, 784)), "into the batch axis"),
-    ("10.10", network(lambda x: x.squeeze()), r"not \(1, 10\)"),
-    ("10.11", ("healthy", *BOXES[1:], "softmax in the network"), "A: Then all four"),
-    ("10.11", (*BOXES[:2], *BOXES[:1], "softmax in the network"), "C: Then pictures"),
+    ("10.7", lambda train, test: leaked(test, train), "positions in the training set"),
+    ("10.7", lambda train, test: len(leaked(train, test)), "not how many"),
+    ("10.8", network(flatten=lambda x: x.view(64, -1)), "keeps the first axis"),
+    ("10.8", network(flatten=lambda x: x.view(-1, 784)), "into the batch axis"),
+    ("10.9", (not_cloned, keeps_graph), "keep a clone"),
+    (
+        "10.9",
+        (lambda m, s: {*dict(m.named_parameters())} - {*unmoved(m, s)}, keeps_graph),
+        "those that moved",
+    ),
+    ("10.9", (unmoved, lambda values: any(map(torch.is_tensor, values))), "detached"),
+    (
+        "10.9",
+        (unmoved, lambda values: all(map(torch.is_tensor, values))),
+        "answers wrongly",
+    ),
+    ("10.10", game(9, (*PLAYED[:3], "")), "D: no right name yet"),
+    ("10.10", game(84), "30 are enough"),
 ]
 
 
@@ -206,46 +189,91 @@ class Stub(network()):
 
 
 STUBS = [
-    *((f"10.{k}", lambda *args: None) for k in (3, 4, 5, 6, 7, 9)),
-    ("10.2", Stub),
-    ("10.8", (..., ..., ...)),
-    ("10.10", Stub),
+    *((f"10.{k}", lambda *args: None) for k in (3, 4, 5, 7)),
+    ("10.1", Stub),
+    ("10.6", (..., ..., ...)),
+    ("10.8", Stub),
 ]
 ACCEPTED = [
-    ("10.2", network(lambda x: x.log_softmax(1))),
-    ("10.2", network()()),
-    ("10.3", nn.CrossEntropyLoss()),
-    ("10.7", validation(size=7, shuffle=True)),
-    ("10.10", network(flatten=lambda x: x.reshape(len(x), -1))),
-    ("10.10", network(flatten=lambda x: x.view(x.size(0), -1))),
-    ("10.10", network(flatten=lambda x: F.adaptive_avg_pool2d(x, 7).flatten(1))),
+    ("10.1", network(lambda x: x.log_softmax(1))),
+    ("10.1", network()()),
+    ("10.5", validation(size=7, shuffle=True)),
+    ("10.8", network(flatten=lambda x: x.view(x.size(0), -1))),
+    ("10.8", network(flatten=lambda x: F.adaptive_avg_pool2d(x, 7).flatten(1))),
 ]
 
 
-def test_each_patient_has_the_fault_that_its_answer_names():
-    digits = data.mnist().train.subset(60)
-    [(inputs, classes)] = digits.loader(60, device="cpu")
-    truth = dict(zip(map(as_bytes, inputs), classes.tolist(), strict=True))
-    for name in "ABCD":
-        torch.manual_seed(0)
-        model, loader = patient(name, digits)
-        images, labels = next(iter(loader))
-        logits = model(images)
-        loss = F.cross_entropy(logits, labels)
-        loss.backward()
-        told = [truth[as_bytes(image)] for image in images]
-        assert (told == labels.tolist()) == (name != "A")
-        frozen = any(weight.grad is None for weight in model.parameters())
-        assert frozen == (name == "B")
-        rows = logits.sum(dim=1)
-        assert torch.allclose(rows, torch.ones_like(rows)) == (name == "D")
-        assert abs(loss.item() - math.log(10)) < 0.2  # it gives nobody away
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    """The program of the lecture, as its cells define it."""
+    source = Path(__file__).parent.parent / "notebooks/source/10_bug_clinic.py"
+    cells = re.split(r"^# %%.*\n", source.read_text(encoding="utf-8"), flags=re.M)
+    parts = [c for c in cells if re.match(r"(def (load|train|read)|class Reader)\b", c)]
+    head = "import torch\nfrom torch import nn\nfrom torch.nn import functional as F\n"
+    head += "from utils import course, data\n\ncount, epochs = 400, 6\n"
+    head += "run, digits = course.start(), data.mnist()\n"
+    head += "(mean,), (std,) = digits.train.mean, digits.train.std\n\n"
+    folder = tmp_path_factory.mktemp("lecture")
+    (folder / "healthy_program.py").write_text(head + "\n\n".join(parts), "utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        module = importlib.import_module("healthy_program")
+        names = ["load", "prepare", "batches", "Reader", "train", "read", "main"]
+        yield clinic.Program(*(getattr(module, name) for name in names))
 
 
-def as_bytes(image):
-    return image.cpu().numpy().tobytes()
+ALONE = {
+    1: "validation not normalised",
+    2: "1,000 outputs",
+    3: "weights not in the optimizer",
+    5: "flips on digits, sorted by class, labels of other images, nearly all are ones",
+    7: "images mixed",
+    8: "no zero_grad",
+    9: "no eval, mean of batch means",
+    10: "test digits in training",
+}  # of the questions that need no long run, the one that finds each fault
 
 
-def test_an_unknown_patient_is_refused():
-    with pytest.raises(CourseError, match="choose A, B, C or D"):
-        patient("E", data.mnist().train)
+def test_each_fault_is_found_by_the_question_that_it_belongs_to(program):
+    cases = {one.name: one for one in clinic.cases(program).values()}
+    expected = {name: k for k, names in ALONE.items() for name in names.split(", ")}
+    for name, number in (expected | {"losses keep their graph": 0}).items():
+        found = [k for k in ALONE if not clinic.answer(cases[name], k).right]
+        assert found == [number][: number > 0], name
+    assert all(clinic.answer(program, k).right for k in ALONE)
+
+
+def test_five_faults_stop_the_program_and_name_what_is_wrong(program):
+    words = ("784x10", "Long", "device", "3136x10", "64")
+    for number, word in zip(range(20, 25), words, strict=True):
+        ended = clinic.cases(program)[number].run()
+        assert word in ended.error
+        assert repr(ended).startswith("stopped by RuntimeError")
+
+
+def test_a_fault_is_one_change_of_one_place(program):
+    faulty = program.plant("asleep", "lr=0.05", "lr=0.0")
+    line = "def train(model, images, labels, epochs=epochs, lr="
+    assert repr(faulty) == f"- {line}0.05):\n+ {line}0.0):"
+    ended = faulty.run()
+    assert ended.reported == ended.true < 0.4
+    for old, new, words in (
+        ("lr", "rate", "not once"),
+        ("no such line", "", "0 times"),
+        ("losses = []", "losses = [", "no Python"),
+    ):
+        with pytest.raises(CourseError, match=words):
+            program.plant("wrong", old, new)
+
+
+def test_the_game_bills_questions_and_wrong_names(program):
+    game = clinic.Game(program, seed=0)
+    rows = game.ask("A", 2, 3).rows
+    assert [row[0] for row in rows[1:]] == ["2", "3"]
+    assert "conv1.weight" in rows[2][3]
+    assert game.bill == 2
+    assert "no: 10 minutes" in game.name("A", "no eval")
+    assert "right" in game.name("A", "weights not in the optimizer")
+    assert (game.bill, game.named["A"]) == (12, "weights not in the optimizer")
+    with pytest.raises(CourseError, match="is none of"):
+        game.name("A", "a typo")

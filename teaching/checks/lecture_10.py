@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import warnings
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from teaching.checks import (
+    Unanswered,
     Wrong,
     call,
     describe,
@@ -25,41 +25,26 @@ from teaching.checks import (
 from teaching.checks.clinic.epochs import MISTAKEN_EPOCHS, epoch, same, two_epochs
 from teaching.checks.clinic.leaks import check_positions, positions
 from teaching.checks.clinic.validation import Recorder, check_seen
-from utils import course
-from utils.course import CourseError
-from utils.data import ImageSet, Loader
-from utils.models.small import TwoLayerCNN
+from teaching.clinic import Game
+from utils.images import ImageSet
 
+LONGEST = 30  # minutes that the game may cost
 CURVES = {
-    "labels shuffled": "Shuffled labels teach nothing about new digits: such a curve"
+    "labels of other images": "Such labels teach nothing about new digits: such a curve"
     " stays at ln 10 from beginning to end.",
     "softmax twice": "A doubled softmax lets the loss fall, but not under 1.46.",
     "sorted by class": "Sorted data make the loss jump whenever a new class begins.",
     "rate too low": "With a rate too low the loss falls all the time, and evenly.",
 }
-BOXES = {
-    "labels of other images": "Then pictures and labels disagree, though all four"
-    " answers are healthy: look at a batch with its labels.",
-    "softmax in the network": "Then one batch cannot be learned to a loss of 0.",
-    "a layer gets no gradient": "Then the smallest gradient norm is 0.",
-    "healthy": "Then all four answers are right, and so are the labels.",
-}
 
 
-@exercise("10.1")
+@exercise("10.2")
 def four_curves(answer: Any) -> str:
     """Which fault drew which of four loss curves."""
-    order = ("labels shuffled", "softmax twice", "sorted by class", "rate too low")
+    flat = "labels of other images"
+    order = ("softmax twice", flat, "sorted by class", "rate too low")
     _expect_names(answer, order, CURVES)
-    return "the shapes: flat, with a floor, jumping, slow."
-
-
-@exercise("10.11")
-def four_boxes(answer: Any) -> str:
-    """What is wrong with the patients A to D."""
-    order = ("labels of other images", "a layer gets no gradient", "healthy")
-    _expect_names(answer, (*order, "softmax in the network"), BOXES)
-    return "eyes, the third question, all of them, the fourth question."
+    return "the shapes: with a floor, flat, jumping, slow."
 
 
 def _expect_names(answer: Any, right: tuple[str, ...], known: dict[str, str]) -> None:
@@ -72,46 +57,7 @@ def _expect_names(answer: Any, right: tuple[str, ...], known: dict[str, str]) ->
             expect_choice(name, wanted, others)
 
 
-def patient(name: str, images: ImageSet) -> tuple[nn.Module, Loader]:
-    """A new network and its loader: the closed boxes of exercise 10.11.
-
-    Args:
-        name: "A", "B", "C" or "D".
-        images: what the loader takes its batches from; digits, 1x28x28.
-
-    Raises:
-        CourseError: there is no such patient.
-    """
-    boxes: dict[str, type[nn.Module]] = {
-        "A": TwoLayerCNN,
-        "B": _Detached,
-        "C": TwoLayerCNN,
-        "D": _Softmax,
-    }
-    if name not in boxes:
-        raise CourseError(f"There is no patient {name!r}: choose A, B, C or D.")
-    if name == "A":
-        images = replace(images, labels=images.labels.roll(1))
-    network = boxes[name](num_classes=len(images.classes), in_channels=1, image_size=28)
-    return network.to(course.device()), images.loader(50, shuffle=True)
-
-
-class _Detached(TwoLayerCNN):
-    """The first layer gets no gradient."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.layer2(self.layer1(x).detach())
-        return self.fc(torch.flatten(x, 1))
-
-
-class _Softmax(TwoLayerCNN):
-    """The network puts out probabilities."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x).softmax(dim=1)
-
-
-@exercise("10.2")
+@exercise("10.1")
 def returns_logits(answer: Any) -> str:
     """A network whose outputs suit CrossEntropyLoss."""
     hint = "Return what the last layer gives; the loss takes the softmax."
@@ -144,58 +90,6 @@ def returns_logits(answer: Any) -> str:
 
 
 @exercise("10.3")
-def cross_entropy(function: Any) -> str:
-    """The loss of ten outputs and a class number."""
-    for n, k in ((6, 10), (5, 3), (10, 10)):
-        logits = (3 * torch.randn(n, k)).double().requires_grad_()
-        labels = torch.randint(k, (n,))
-        got = call(function, logits, labels)
-        right = F.cross_entropy(logits, labels)
-        if torch.is_tensor(got) and got.dim() == 0:
-            for hint, mistake in _mistaken_losses(logits, labels).items():
-                wrong = mistake.to(got.dtype)
-                if torch.allclose(got, wrong) and not torch.allclose(wrong, right):
-                    raise Wrong(hint)
-        expect_value(got, right, what="class_loss(logits, labels)")
-        if not (torch.is_tensor(got) and got.requires_grad):
-            raise Wrong(
-                "The value is right, but no gradient leads back to the logits.",
-                "Stay in torch: no .item(), no float().",
-            )
-    return "classes have no order, and no distance."
-
-
-def _mistaken_losses(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
-    """What known mistakes give, by the hint that they get."""
-    n, k = logits.shape
-    coded = F.one_hot(labels, k).to(logits.dtype)
-    numbers = labels[:, None].to(logits.dtype).expand(n, k)
-    twice = "The softmax is taken twice: cross_entropy gets the logits."
-    line = "This is the squared error to the class numbers: it puts classes on a line."
-    square = (
-        "A squared error to one-hot codes. It can learn, but a confident mistake"
-        " hardly pulls (lecture 00): take the cross-entropy."
-    )
-    guess = logits.argmax(dim=1).to(logits.dtype)
-    return {
-        line: F.mse_loss(logits, numbers),
-        line + " ": F.mse_loss(guess, labels.to(logits.dtype)),
-        square: F.mse_loss(logits, coded),
-        square + " ": F.mse_loss(logits.softmax(dim=1), coded),
-        twice: F.cross_entropy(logits.softmax(dim=1), labels),
-        "nll_loss wants log-probabilities: log_softmax is missing.": F.nll_loss(
-            logits, labels
-        ),
-        "nll_loss wants log-probabilities: the logarithm is missing.": F.nll_loss(
-            logits.softmax(dim=1), labels
-        ),
-        "This is the sum over the batch: take the mean.": F.cross_entropy(
-            logits, labels, reduction="sum"
-        ),
-    }
-
-
-@exercise("10.4")
 def shuffled_together(function: Any) -> str:
     """Images and labels in one new order."""
     n = 200
@@ -244,47 +138,7 @@ def _check_shuffled(got: Any, images: Tensor, labels: Tensor) -> Tensor:
     return order
 
 
-@exercise("10.5")
-def prepare_once(function: Any) -> str:
-    """Bytes to normalised floats, once, with the statistics that are given."""
-    for c in (1, 3):
-        images = torch.randint(256, (5, c, 8, 6), dtype=torch.uint8)
-        mean, std = (0.2, 0.4, 0.6)[:c], (0.1, 0.2, 0.4)[:c]
-        got = call(function, images, mean, std)
-        if torch.is_tensor(got) and got.shape == images.shape:
-            for hint, mistake in _mistaken_preparations(images, mean, std).items():
-                if torch.allclose(got.double(), mistake, atol=1e-4):
-                    raise Wrong(hint)
-        m, s = (torch.tensor(v).double()[:, None, None] for v in (mean, std))
-        right = (images.double() / 255 - m) / s
-        expect_value(got, right, what="prepare(images, mean, std)", tolerance=1e-4)
-    return "once, and with the same statistics for every set."
-
-
-def _mistaken_preparations(
-    images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]
-) -> dict[str, Tensor]:
-    """What known mistakes give, by the hint that they get."""
-    m, s = (torch.tensor(v).double()[:, None, None] for v in (mean, std))
-    x, axes = images.double() / 255, (0, 2, 3)
-    own_mean, own_std = x.mean(axes, keepdim=True), x.std(axes, keepdim=True)
-    own = "These are the batch's own statistics: use those that are passed in."
-    return {
-        "This is normalised twice.": ((x - m) / s - m) / s,
-        "The pixels are still 0 to 255: divide by 255 first.": (255 * x - m) / s,
-        "The division by 255 is done twice.": (x / 255 - m) / s,
-        "The mean is subtracted, but nothing is divided by the deviation.": x - m,
-        "The mean is not subtracted.": x / s,
-        "Subtract the mean first, then divide.": x / s - m,
-        "Divide by the deviation, not by its square.": (x - m) / s**2,
-        "This is only the division by 255.": x,
-        own: (x - own_mean) / own_std,
-        own + " ": (x - own_mean) / x.std(axes, correction=0, keepdim=True),
-        own + "  ": (x - x.mean()) / x.std(),
-    }
-
-
-@exercise("10.6")
+@exercise("10.4")
 def epoch_in_order(function: Any) -> str:
     """An epoch whose lines stand in the right order."""
     with warnings.catch_warnings():
@@ -306,7 +160,7 @@ def epoch_in_order(function: Any) -> str:
     return "zero_grad, backward, step; then the scheduler, once an epoch."
 
 
-@exercise("10.7")
+@exercise("10.5")
 def validated(function: Any) -> str:
     """The accuracy on an image set, without dice."""
     pixels = torch.randint(256, (230, 1, 8, 8), dtype=torch.uint8)
@@ -332,7 +186,7 @@ def validated(function: Any) -> str:
     return "the same in every call: no dice are left."
 
 
-@exercise("10.8")
+@exercise("10.6")
 def three_batches(answer: Any) -> str:
     """Batches of 100, 100 and 10 of which 90, 90 and 1 are right, in percent."""
     fraction = "the size is right; give percent."
@@ -356,7 +210,7 @@ def three_batches(answer: Any) -> str:
     return "23 points between two ways to average the same answers."
 
 
-@exercise("10.9")
+@exercise("10.7")
 def find_leaks(function: Any) -> str:
     """The positions of the test images that lie in the training set, too."""
     train = torch.randint(256, (30, 1, 4, 5), dtype=torch.uint8)
@@ -374,7 +228,7 @@ def find_leaks(function: Any) -> str:
     return "found by their bytes; nearly equal ones need eyes."
 
 
-@exercise("10.10")
+@exercise("10.8")
 def any_batch(answer: Any) -> str:
     """A network that takes any number of images, and answers each of them."""
     hint = "torch.flatten(x, 1) keeps the first axis, whatever its length."
@@ -397,3 +251,73 @@ def any_batch(answer: Any) -> str:
             hint,
         )
     return "any N, and any size of image."
+
+
+@exercise("10.9")
+def two_questions(answer: Any) -> str:
+    """The names that a step leaves unmoved; whether a value keeps its graph."""
+    if not isinstance(answer, (tuple, list)) or len(answer) != 2:
+        raise Wrong(f"Pass both functions, not {describe(answer)}.")
+    _check_unmoved(answer[0])
+    keeps = answer[1]
+    loss = (torch.ones(2, requires_grad=True) ** 2).sum()
+    lists = ([0.5, loss], [loss.item(), 1.0], [loss.detach(), 2.0], [loss.exp(), loss])
+    got = [call(keeps, values, copied=False) for values in lists]
+    if not all(isinstance(one, bool) for one in got):
+        raise Wrong("keeps_graph gives True or False.")
+    if got[2]:
+        raise Wrong(
+            "A tensor that was detached keeps no graph.",
+            "Ask for requires_grad or grad_fn, not for the type.",
+        )
+    if got != [True, False, False, True]:
+        raise Wrong(
+            f"For a list with {'a loss' if got[1] is False else 'numbers'}"
+            " keeps_graph answers wrongly.",
+            "One tensor with a graph is enough.",
+        )
+    return "questions 3 and 11: keep them for your own programs."
+
+
+def _check_unmoved(function: Any) -> None:
+    """Refuse names that a step did not leave unmoved."""
+    for frozen in (("0.weight", "0.bias"), ("2.bias",), ()):
+        model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+        trained = [w for name, w in model.named_parameters() if name not in frozen]
+        optimizer = torch.optim.SGD(trained, lr=0.5)
+        calls = []
+
+        def step(model=model, optimizer=optimizer, calls=calls) -> None:
+            calls.append(1)
+            F.cross_entropy(model(torch.ones(2, 3)), torch.tensor([0, 0])).backward()
+            optimizer.step()
+
+        got = call(function, model, step, copied=False)
+        if len(calls) != 1:
+            raise Wrong(f"step is called {len(calls)} times, not once.")
+        if set(got) == {name for name, _ in model.named_parameters()} - set(frozen):
+            raise Wrong("These are the names of those that moved.")
+        if sorted(got) != sorted(frozen):
+            raise Wrong(
+                f"With {', '.join(frozen) or 'nothing'} unmoved it names"
+                f" {', '.join(map(str, got)) or 'none'}.",
+                "Weights change in place: keep a clone of each before the step.",
+            )
+
+
+@exercise("10.10")
+def played(game: Any) -> str:
+    """Four faults named, for at most 30 minutes."""
+    if not isinstance(game, Game):
+        raise Wrong(f"Pass your game, not {describe(game)}.")
+    if not any(game.named.values()):
+        raise Unanswered("nobody is named")
+    missing = [letter for letter, name in game.named.items() if not name]
+    if missing:
+        raise Wrong(f"{', '.join(missing)}: no right name yet.")
+    if game.bill > LONGEST:
+        raise Wrong(
+            f"All four are right, for {game.bill} minutes; {LONGEST} are enough.",
+            "First the questions that cost one minute; stop when one fault is left.",
+        )
+    return f"four right names for {game.bill} minutes."

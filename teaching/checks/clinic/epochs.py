@@ -1,4 +1,4 @@
-"""Two epochs of a small network, right and with each known mistake: exercise 10.6."""
+"""Two epochs of a small network, right and with each known mistake: exercise 10.4."""
 
 from __future__ import annotations
 

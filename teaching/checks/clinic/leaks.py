@@ -1,4 +1,4 @@
-"""Positions of leaked images, and what wrong ones betray: exercise 10.9."""
+"""Positions of leaked images, and what wrong ones betray: exercise 10.7."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A network that notes what it is shown, and what it may be shown: exercise 10.7."""
+"""A network that notes what it is shown, and what it may be shown: exercise 10.5."""
 
 from __future__ import annotations
 
