@@ -17,8 +17,8 @@
 # 3. choose the cheapest question that tells two faults apart;
 # 4. repair a fault, and prove the repair by what the program does.
 #
-# A run takes a quarter of a minute at scale `tiny`, and two to three minutes at `small`
-# on one core.
+# A run takes a quarter of a minute at scale `tiny`, and about a minute at `small`, on one
+# core.
 
 # %% [markdown] slide="slide"
 # ## Question
@@ -741,7 +741,7 @@ cases[11]
 # %% [markdown] slide="subslide"
 # The digits that judge are taken from the training set. With thousands of digits a
 # small network does not learn them by heart, so the report is only a little too good.
-# With few digits the same line does great harm. *How much, with 200?*
+# *What does the same line do with 200 digits?*
 
 # %%
 for name, one in {"healthy": program, "leaked": cases[11]}.items():
@@ -749,8 +749,8 @@ for name, one in {"healthy": program, "leaked": cases[11]}.items():
     print(f"{name}: 200 digits to learn from, reported {share:.1%}")
 
 # %% [markdown]
-# (Of the 1,000 digits that judge the leaked program, 200 are those that it learned.)
-# Typical leaks: photos of one patient in both sets, or augmenting first and splitting
+# The gap grows, although only 200 of the 1,000 digits that judge are those that were
+# learned. Typical leaks: photos of one patient in both sets, or augmenting first and splitting
 # afterwards. A leak without copies is keeping the epoch that does best **on the test
 # set** (lecture 01). Nearly equal images need more than a comparison of bytes: find the
 # nearest training image, and look at the pairs.
@@ -965,9 +965,11 @@ title = "Ten questions find 18 of 19 silent faults; one changes no number at all
 clinic.found_by(found, title=title);
 
 # %% [markdown] slide="subslide"
-# - Questions 4 and 6 say **that** something is wrong, for most faults that do harm.
-#   They cost most, and do not say where.
+# - Questions 4 and 6 find most. They say **that** something is wrong, and not where; and
+#   they cost most.
 # - Questions 1, 3, 7, 8, 9 and 10 find few faults each, and nearly name the line.
+# - At scale `small` 1, 2, 3, 4, 5, 9 and 10 each find a fault that no other question
+#   finds. 6, 7 and 8 find none alone; they tell faults apart.
 # - The last row is empty: this fault changes no number. It needs the eleventh question,
 #   yours of 10.9.
 #
@@ -1056,10 +1058,10 @@ check("10.10", game)
 
 # %% [markdown] solution=True
 # Each question costs minutes, and divides what is still possible. For one minute,
-# question 1 finds two of ten faults; 2, 3, 7 and 8 find two to three each. Question 4
-# costs three minutes, and divides the ten into about five and five. So: the cheap ones
-# first, and 4 or 6 only where they decide between what is left. As soon as one fault is
-# possible, name it.
+# questions 1, 2, 7 and 8 find two of the ten faults each (dividing by zero is among
+# them), and 3 finds one. Question 4 costs three minutes and divides the ten into four
+# and six. So: the cheap ones first, and 4 or 6 only where they decide between what is
+# left. As soon as one fault is possible, name it.
 #
 # Faults to overlook: a `weight_decay` of 1; a padding that cuts the image's border off;
 # training data without one class. For the last one, ask how many of each label are in
