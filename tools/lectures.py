@@ -22,7 +22,7 @@ from tools.colab import badges, buttons, repository
 from tools.execute import Outcome
 from tools.outputs import SourceError
 
-PAGES = ("README.md", "site/index.md", "site/instructor.md")
+PAGES = ("README.md", "site/instructor.md")
 MARKED = re.compile(r"(<!-- (lectures|timetable) -->\n).*?(<!-- end of \2 -->)", re.S)
 LONGEST = 75  # minutes of a session
 AT_HOME = "Exercises"  # of every lecture

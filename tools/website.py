@@ -20,7 +20,7 @@ from urllib.parse import unquote
 
 from nbformat import NotebookNode
 
-from tools import build, finish, lectures, outputs, play, slides
+from tools import build, finish, front, lectures, outputs, play, slides
 from tools.colab import badges, repository
 from tools.lectures import Lecture
 from tools.outputs import SourceError
@@ -57,11 +57,14 @@ def stage(chosen: list[Lecture], folder: Path) -> None:
     for file, page in found.items():
         if file.endswith(".md"):
             text = (ROOT / file).read_text(encoding="utf-8")
+            text = front.fill(text, chosen, ROOT / "build" / "site-static")
             write(folder / page, links.adapt(text, file))
             for picture in pictures(text):
                 target = folder / Path(page).parent / picture
                 target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy((ROOT / file).parent / picture, target)
+                drawn = ROOT / "build" / "site-static" / Path(picture).name
+                here = (ROOT / file).parent / picture
+                shutil.copy(here if here.is_file() else drawn, target)
     for one in chosen:
         stage_notebook(one.file, f"{one.number} · ", facts(one), folder, links)
         before = f"Solutions {one.number} · "
@@ -89,6 +92,7 @@ def facts(lecture: Lecture) -> str:
         f'<a href="../slides/{name}.html">Slides</a>, {lecture.minutes} minutes',
         f"[Solutions](solutions/{name}.ipynb)",
         f'<a href="../_sources/{lecture.file}" download>Notebook</a>',
+        "[Run it yourself](../site/start.md)",
     ]
     found = badges(repository(ROOT), lecture.file)
     parts += [f"[Open in {name}]({link})" for name, (link, _) in found.items()]
@@ -208,6 +212,7 @@ def make(names: list[str], out: Path) -> None:
     stage(chosen, source)
     render(source, out, strict=not names)  # some lectures are linked to others
     play.write(out / "_static")
+    front.put(chosen, out)
     finish.finish(out, NAME)
     add_slides(chosen, out)
 
