@@ -1232,3 +1232,302 @@ check.progress("09")
 #   Out-of-Distribution*, ICLR 2022: a probe first, then fine-tuning.
 # - L. van der Maaten, G. Hinton: *Visualizing Data using t-SNE*, JMLR 2008.
 # - At scale `tiny`: drawings made by the course.
+
+# %% slide="only" name="four"
+# alt: Test accuracy on cats and dogs of four networks, from scratch and from weights trained
+# alt: on CIFAR-10, three seeds each: all four are better from trained weights.
+import matplotlib.pyplot as plt
+import torch
+
+from teaching import blocks, kept
+from utils import data, plot
+
+NAMES = {"AlexNet": "alexnet", "VGG-11": "vgg11_bn", "GoogLeNet": "googlenet_bn"}
+NAMES |= {"ResNet-20": "resnet20"}
+STARTS = {"scratch": "random", "CIFAR-10": "cifar10"}
+both = {
+    f"{label}, {start}": kept.test_accuracy(f"{name}-dogs_vs_cats-{run}")
+    for label, name in NAMES.items()
+    for start, run in STARTS.items()
+}
+plot.bars(both, xlabel="test photos right (%)").figure.set_size_inches(7, 3.1)
+
+
+def gain(label):
+    """Trained start against scratch: points and their standard error, as text."""
+    pair = [f"{NAMES[label]}-dogs_vs_cats-{run}" for run in ("random", "cifar10")]
+    found = kept.difference(*pair)
+    return f"{found.points:+.1f} ± {found.error:.1f}"
+
+
+# %% slide="only" name="all"
+# alt: Test accuracy of kept runs, a circle a seed: SqueezeNet fine-tuned and frozen about 95,
+# alt: our networks from CIFAR-10 lower, ResNet-20 from scratch 67 percent.
+SQUEEZE = "squeezenet1_1-dogs_vs_cats-"
+ways = {"SqueezeNet, fine-tuned": SQUEEZE + "finetuned", "SqueezeNet, frozen": SQUEEZE + "frozen"}
+ways |= {f"{label}, CIFAR-10": f"{name}-dogs_vs_cats-cifar10" for label, name in NAMES.items()}
+plot.spread({label: kept.test_accuracy(name) for label, name in ways.items()})
+
+# %% slide="only" name="squares"
+# alt: A wide photo; squashed to a square, the animal becomes thin; cut to a square, the
+# alt: borders are gone.
+photo = data.dogs_vs_cats(size=64).train.images[0].float() / 255
+side = photo.shape[-1]
+wide = photo[:, side // 8 : side - side // 8]
+squashed = torch.nn.functional.interpolate(wide[None], (side * 3 // 4, side * 3 // 4))[0]
+cut = wide[:, :, side // 8 : side // 8 + side * 3 // 4]
+figure, axes = plt.subplots(1, 3, figsize=(7, 2.4), width_ratios=(4, 3, 3))
+for ax, one, name in zip(axes, (wide, squashed, cut), ("4 : 3", "squashed", "cut"), strict=True):
+    ax.imshow(one.permute(1, 2, 0).clamp(0, 1))
+    ax.set_title(name, fontsize=11)
+    ax.axis("off")
+
+# %% slide="only" name="errors"
+# alt: Standard error of an accuracy of 90 and of 97 percent against the number of photos: at
+# alt: 200 photos 2.1 and 1.2 points, at 2,000 0.7 and 0.4.
+counts = (100, 200, 500, 1000, 2000, 5000)
+lines = {f"{p:.0%} right": [100 * (p * (1 - p) / n) ** 0.5 for n in counts] for p in (0.9, 0.97)}
+plot.band(counts, lines, xlabel="photos", ylabel="standard error, points")
+
+# %% slide="only" name="probe"
+# alt: SqueezeNet's body, frozen, turns a photo into 512 means; a new linear head reads cat or
+# alt: dog.
+parts = [("input", "photo"), ("frozen!", "SqueezeNet's body,|frozen"), ("input", "512 maps,|their means")]
+parts += [("linear", "head:|1,026 numbers"), ("input", "cat, dog")]
+drawn = blocks.chain(70, parts)[0]
+blocks.Diagram(drawn, blocks.WIDTH, 140, "a photo through a frozen body and a new head")
+
+# %% [markdown] slide="only" part="The task"
+# # Dogs against cats: the whole course on one task
+#
+# ![](run:probe)
+#
+# Note: 1 min. After the hour they can prepare photos of any shape, compare networks with
+# errors, and take a trained network to a task of their own.
+
+# %% [markdown] slide="only"
+# ## Last time: transfer, in three questions
+#
+# 1. What must freezing do besides `requires_grad = False`?
+# 2. Which rate does the body get, which the head?
+# 3. What does a network forget when it is fine-tuned?
+#
+# . . .
+#
+# `eval()` for BatchNorm; a small one, a larger one; its old task.
+#
+# Note: 2 min. A different row answers each. Today the whole course comes together.
+
+# %% [markdown] slide="only"
+# ## A published run reports 97.50 %. Can we come near?
+#
+# ### 1,800 photos, and a network with a hundredth of its parameters: how near?
+#
+# . . .
+#
+# And how far apart must two such numbers be, before you believe them?
+#
+# Note: 2 min. VGG-16 on cats and dogs. Two guesses each: a percentage, and a number of
+# points. The second is the harder one.
+
+# %% [markdown] slide="only"
+# ## Three parts that share no photo
+#
+# | part | used for | how often |
+# |---|---|---|
+# | training | the weights | every step |
+# | validation | every choice of today | often |
+# | test | the report | **once** |
+#
+# Note: 2 min. Ask how a photo could be in two parts: copies, or two photos of one animal.
+# The notebook looks for copies.
+
+# %% [markdown] slide="only" part="Photos"
+# ## Cameras make all shapes, batches need one
+#
+# ### `Resize(224)` on photos of 4 : 3 and 3 : 4. Which shapes come out?
+#
+# . . .
+#
+# > **224 × 298** and 298 × 224: one number makes the *shorter* side 224
+#
+# . . .
+#
+# `torch.stack` refuses them, and only in validation.
+#
+# Note: 2.5 min. In training a crop makes squares, so the error comes an epoch later. Take
+# one batch from each loader before any training.
+
+# %% [markdown] slide="only"
+# ## Squash it, or cut it?
+#
+# ![](run:squares)
+#
+# Note: 2 min. Squashed: every pixel, a thin animal. Cut: right proportions, a quarter lost.
+# The weights from ImageNet were tested with the cut, so we cut.
+
+# %% [markdown] slide="only" part="Errors"
+# ## How exact is an accuracy?
+#
+# $$\text{standard error} = \sqrt{p\,(1 - p)\,/\,n}$$
+#
+# ### 90 % right of 200 photos: how large is it?
+#
+# . . .
+#
+# > **2.1** points, so two in three results lie within it
+#
+# Note: 2.5 min. Compute together: 0.9 × 0.1 / 200. So 200 photos separate only networks
+# that are several points apart.
+
+# %% [markdown] slide="only"
+# ## Ten times the photos, a third of the error
+#
+# ![](run:errors)
+#
+# Note: 2 min. The root: for half of the error, four times the photos. Ask how many photos
+# 0.35 points would need.
+
+# %% [markdown] slide="only"
+# ## 98.50 % or 98.85 %: is the second one better?
+#
+# ### A published run: GoogLeNet and ResNet-34 on about 2,000 photos.
+#
+# . . .
+#
+# > **± 0.27** GoogLeNet
+#
+# > **± 0.24** ResNet-34
+#
+# . . .
+#
+# 0.35 points apart, with an error of 0.36: these numbers do not say.
+#
+# Note: 2 min. √(0.27² + 0.24²) = 0.36, for photos of their own. On the same photos one can
+# do better: next slide.
+
+# %% [markdown] slide="only"
+# ## McNemar: count only where they disagree
+#
+# $$z = \frac{b - c}{\sqrt{b + c}}$$
+#
+# b photos only A gets right, c only B.
+#
+# ### b = 30, c = 14: do you believe it?
+#
+# . . .
+#
+# > **2.4** more than 2: yes
+#
+# Note: 2.5 min. If neither is better, each of these photos is a fair coin. Photos that both
+# get wrong say nothing about the difference.
+
+# %% [markdown] slide="only" part="Four networks"
+# ## One recipe, four networks, two starts
+#
+# ### From scratch, or from CIFAR-10: which network gains most?
+#
+# . . .
+#
+# ![](run:four)
+#
+# Note: 3 min. CIFAR-10 has cats and dogs among its ten classes. Kept runs, three seeds;
+# whiskers from lowest to highest.
+
+# %% [markdown] slide="only"
+# ## A trained start gains, in all four
+#
+# | network | gain, points |
+# |---|---:|
+# | AlexNet | **{{ gain("AlexNet") }}** |
+# | VGG-11 | **{{ gain("VGG-11") }}** |
+# | GoogLeNet | **{{ gain("GoogLeNet") }}** |
+# | ResNet-20 | **{{ gain("ResNet-20") }}** |
+#
+# Note: 2 min. Points with their standard error. Which exceed twice theirs? Which gains
+# differ from one another by more than their errors?
+
+# %% [markdown] slide="only" part="ImageNet"
+# ## A body that has seen a million photos
+#
+# ![](run:probe)
+#
+# A probe: freeze, compute features once, train 1,026 numbers.
+#
+# Note: 2 min. Over a hundred of ImageNet's classes are breeds of dogs. 512 × 2 + 2
+# parameters. Ask what augmentation would need: new features for each view.
+
+# %% [markdown] slide="only"
+# ## Should a cat be turned by 90°?
+#
+# ### The published recipe turns training photos by up to 90°. Why not?
+#
+# . . .
+#
+# It keeps the label, but such photos do not occur. A head taught upright loses much on
+# turned photos, and nobody asks for it.
+#
+# Note: 2 min. The two conditions of lecture 02. The notebook measures four numbers: taught
+# upright or turned, judged upright or turned.
+
+# %% [markdown] slide="only"
+# ## Then the whole network, slowly
+#
+# ```python
+# head_first = fit(model, features, epochs=50)
+# model.body.requires_grad_(True)
+# fit(model, photos, epochs=10, lr=0.0005)
+# ```
+#
+# Note: 2 min. First the head, then all, with a small rate. Ask why not all at once: a new
+# head's gradients are large, and would destroy the body.
+
+# %% [markdown] slide="only" part="Result"
+# ## The test set, used once
+#
+# ![](run:all)
+#
+# Note: 2.5 min. Compare with the guesses. Fine-tuned and frozen differ by
+# less than twice their error; ImageNet against CIFAR-10 is another matter.
+
+# %% [markdown] slide="only"
+# ## How near are we to 97.50 %?
+#
+# > **{{ f"{100 * sum(kept.test_accuracy(SQUEEZE + 'finetuned')) / 3:.1f}" }} %** SqueezeNet, fine-tuned
+#
+# > **{{ f"{kept.records(SQUEEZE + 'finetuned')[0]['model']['parameters']:,}" }}** parameters, of VGG-16's 138 million
+#
+# . . .
+#
+# Other photos, other numbers of them: the two cannot be paired.
+#
+# Note: 2 min. The published run judged about 2,000 photos of its own, so there the unpaired
+# error is right. Ask what would make it a fair comparison.
+
+# %% [markdown] slide="only"
+# ## Where does it look, and where does it err?
+#
+# - Grad-CAM shows which places decide: is it the animal?
+# - The most confident mistakes: look at each of them.
+# - A photo of neither still gets an answer.
+#
+# Note: 2 min. Open the notebook's figures. Ask what confidence is worth for a photo of a
+# car: nothing, softmax has only two answers.
+
+# %% [markdown] slide="only"
+# ## Four sentences to take home
+#
+# - Take one batch of each loader before you train.
+# - Every accuracy has an error: √(p (1 − p) / n).
+# - On the same photos, count the disagreements.
+# - A trained start helped all four networks.
+#
+# Note: 1.5 min. Cover it, and let four students say one each.
+
+# %% [markdown] slide="only"
+# ## For home: your own photos
+#
+# - Thirty photos of each of two classes, in two folders.
+# - A probe, its accuracy with its error, and its three worst mistakes.
+#
+# Note: 1 min. The notebook takes a folder. Next time: programs that run, and are wrong.
