@@ -137,7 +137,8 @@ def without_images(visit: Visit) -> Finding:
 def own_image_alone(visit: Visit) -> Finding:
     """The gradient of an answer is 0 for all images but its own."""
     model = visit.new().eval()
-    x = visit.program.prepare(visit.batch[0]).requires_grad_()
+    x = visit.program.prepare(visit.batch[0])
+    x = x.to(visit.program.outside["run"].device).requires_grad_()
     model(x)[0].square().sum().backward()
     moved = x.grad.flatten(1).abs().sum(dim=1) > 0
     text = f"answer 1 depends on {int(moved.sum())} of {len(x)} images"
