@@ -1156,12 +1156,12 @@ axes[0, 0].set_ylabel("loss (nats)")
 #
 # | question | a healthy answer |
 # |---|---|
-# | 1. What is the first loss? | ln 10 = 2.303 nats |
-# | 2. Are the inputs right? | mean 0, deviation 1 |
-# | 3. Does every weight get a gradient? | yes |
-# | 4. Can it learn 20 digits by heart? | yes, to nearly 0 |
+# | 1. What goes in? | mean 0, deviation 1, on both sides |
+# | 2. How large is the first loss? | ln 10 = 2.303 nats |
+# | 3. Does one step move every weight? | yes |
+# | 4. Is one batch learned by heart? | yes, to nearly 0 |
 #
-# Note: 3 min. Each takes a minute. Ask why the first is known: equal scores for ten
+# Note: 3 min. Each takes a minute. Ask why the second is known: equal scores for ten
 # classes. The fourth is the strongest: it tests the whole loop.
 
 # %% [markdown] slide="only"
@@ -1251,15 +1251,15 @@ axes[0, 0].set_ylabel("loss (nats)")
 # %% [markdown] slide="only"
 # ## The best report of all
 #
-# ### 100 % on unseen digits. Are you happy?
+# ### It reads more digits than the healthy program. Are you happy?
 #
 # . . .
 #
-# Ask: **how good is it without the images?** Black images, and still 100 %: the label is
-# in the input.
+# Ask: **how good is it without the images?** Black images, and nearly as good: 19 of 20
+# digits are ones.
 #
-# Note: 2.5 min. Leaks come as file names, sorted folders, dates in a corner. A result that
-# is too good is a symptom.
+# Note: 2.5 min. Question 6. Always give the share of the largest class beside the accuracy.
+# A result that is too good is a symptom.
 
 # %% [markdown] slide="only"
 # ## Another number each time
@@ -1361,7 +1361,7 @@ axes[0, 0].set_ylabel("loss (nats)")
 #
 # | ask first | ask then |
 # |---|---|
-# | first loss, inputs, gradients | 20 digits by heart |
+# | inputs, first loss, moved weights | one batch by heart |
 # | look at images and labels | without the images |
 # | report twice, other batch size | train anew with other seeds |
 #
@@ -1384,7 +1384,7 @@ axes[0, 0].set_ylabel("loss (nats)")
 # ## Four sentences to take home
 #
 # - It runs is no evidence; nor is a falling loss.
-# - First loss, inputs, gradients, 20 digits by heart: four minutes.
+# - Inputs, first loss, moved weights, one batch by heart: four questions first.
 # - Look at what the network gets, with its labels.
 # - A number that is too good is a symptom.
 #
