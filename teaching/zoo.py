@@ -37,7 +37,7 @@ NEAR = {
     "VGG-16": (15, -4, "left"),
     "ResNet-18": (7, -5, "left"),
     "ResNet-50": (8, -6, "left"),
-    "ResNet-50, V2": (-8, 4, "right"),
+    "ResNet-50, V2": (-8, -6, "right"),
     "SqueezeNet 1.1": (-6, 5, "right"),
     "MobileNetV2": (-6, 3, "right"),
     "EfficientNet-B0": (-6, 3, "right"),
