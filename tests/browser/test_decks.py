@@ -81,7 +81,7 @@ def test_every_slide_fits(page, tmp_path, source):
     page.goto(deck.as_uri())
     page.wait_for_selector(".reveal.ready")
     page.wait_for_selector("body[data-fitted]")
-    assert page.evaluate("Reveal.getTotalSlides()") > 20
+    assert page.evaluate("Reveal.getTotalSlides()") > 15
     complaints += page.evaluate(FAULTS)
     assert not complaints, "\n".join(complaints)
 
