@@ -26,6 +26,7 @@ from utils.course import CourseError
 from utils.files import replacing
 
 CONNECT, ANSWER = 5, 20  # seconds to wait for a connection, and for the next bytes
+PATIENCE, SLOW = 15, 100_000  # after so many seconds, fewer bytes a second are too few
 TRIES, PAUSE = 50, 1  # in all, and seconds before a mirror is asked once more
 LOOK = {"unit": "B", "unit_scale": True, "leave": False, "delay": 1}  # of the bar
 MIRRORS = {
@@ -104,8 +105,12 @@ def fetch(remote: Remote, folder: Path, *, online: bool | None = None) -> Path:
     A file appears under its name once its checksum is right. What has arrived before a
     failure stays beside it, and the next mirror or the next run goes on from there.
 
-    `online`: whether to download; None does, but not at scale tiny. A `DownloadError`
-    says that no mirror gives it; one that differs from the published one is an error.
+    Args:
+        online: whether to download; None does, but not at scale tiny.
+
+    Raises:
+        DownloadError: no mirror gives the file, or there is no place to put it.
+        CourseError: it is there, and differs from the published one.
     """
     path, tiny = (folder / remote.name).absolute(), course.scale() == "tiny"
     failures = {"": "nothing is downloaded" + " at scale tiny" * tiny}
@@ -153,16 +158,16 @@ def _download(remote: Remote, path: Path) -> dict[str, str]:
 
 
 def _try_mirrors(remote: Remote, path: Path, part: Path) -> dict[str, str]:
-    """Ask the mirrors in order; one that got on is asked again, where it broke off."""
+    """Ask the mirrors in order; one that got on is asked again, a slow one last."""
     import requests  # here, since most runs find their files on the disk
 
     pooch.get_logger().setLevel("WARNING")
-    failures, queue = {}, list(remote.urls)
-    get = partial(_go_on, remote=remote, part=part)
+    failures, queue = {}, [(url, True) for url in remote.urls]
     for _ in range(TRIES):
         if not queue:
             break
-        url, begun = queue.pop(0), part.stat().st_size
+        (url, hurry), begun = queue.pop(0), part.stat().st_size
+        get = partial(_go_on, remote=remote, part=part, hurry=hurry)
         try:
             pooch.retrieve(url, None, path.name, path.parent, downloader=get)
             return {}
@@ -174,16 +179,23 @@ def _try_mirrors(remote: Remote, path: Path, part: Path) -> dict[str, str]:
             why = str(error)
         failures[url] = why
         if part.stat().st_size != begun:
-            queue.insert(0, url)
+            slow = why.startswith("sends less")
+            queue.insert(len(queue) if slow else 0, (url, hurry and not slow))
             time.sleep(PAUSE)
     return failures
 
 
-def _go_on(url: str, output: str, _: object, *, remote: Remote, part: Path) -> None:
-    """What pooch calls to get a file: go on where `part` ends, if the mirror can."""
+def _go_on(
+    url: str, output: str, _: object, *, remote: Remote, part: Path, hurry: bool
+) -> None:
+    """What pooch calls to get a file: go on where `part` ends, if the mirror can.
+
+    Raises:
+        ValueError, requests.RequestException: the mirror does not give the file.
+    """
     import requests
 
-    begun = part.stat().st_size
+    begun, began = part.stat().st_size, time.monotonic()
     # A server that unpacks .gz files on the way would spoil the checksum.
     ask = {"Accept-Encoding": "identity", "Range": f"bytes={begun}-"}
     with requests.get(url, headers=ask, stream=True, timeout=(CONNECT, ANSWER)) as got:
@@ -201,6 +213,9 @@ def _go_on(url: str, output: str, _: object, *, remote: Remote, part: Path) -> N
             file.truncate()
             for block in got.iter_content(2**11):  # what is cut off is lost
                 bar.update(file.write(block))
+                seconds = time.monotonic() - began
+                if hurry and seconds > max(PATIENCE, (bar.n - begun) / SLOW):
+                    raise ValueError(f"sends less than {SLOW // 1000} kB a second")
             if file.tell() < total:
                 raise requests.ConnectionError
     if not remote.matches(part):
@@ -210,7 +225,11 @@ def _go_on(url: str, output: str, _: object, *, remote: Remote, part: Path) -> N
 
 
 def unpack(archive: Path) -> None:
-    """Unpack a zip or a tar beside it, where what it holds appears as a whole."""
+    """Unpack a zip or a tar beside it, where what it holds appears as a whole.
+
+    Raises:
+        CourseError: it is neither, or damaged, or the folder takes no file.
+    """
     try:
         with tempfile.TemporaryDirectory(dir=archive.parent) as own:
             shutil.unpack_archive(archive, own)
@@ -228,6 +247,9 @@ def bring(name: str, *, online: bool | None = None) -> Path:
     """The folder for torchvision's "MNIST", "FashionMNIST" or "CIFAR10": all is there.
 
     Packed files are unpacked once, and kept.
+
+    Raises:
+        DownloadError, CourseError: as `fetch`.
     """
     root, kind = course.data_dir(), getattr(datasets, name)
 

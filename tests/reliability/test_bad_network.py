@@ -131,7 +131,16 @@ def test_what_was_left_never_spoils_the_file(server, tmp_path, left, kind):
     assert names(tmp_path) == [NAME]
 
 
-# Full disks, the stop button
+# Slow mirrors, full disks, the stop button
+
+
+def test_a_slow_mirror_gives_way_and_is_better_than_none(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "PATIENCE", 0.3)
+    fetch(server.remote("limited", "good"), tmp_path / "a")
+    assert server.kinds() == ["limited", "good"]
+    assert server.ranges[-1] != "bytes=0-"  # what had come was kept
+    fetch(server.remote("limited", "missing"), tmp_path / "b")
+    assert server.kinds()[2:] == ["limited", "missing", "limited"]
 
 
 def test_a_full_disk_keeps_nothing(server, tmp_path, monkeypatch):
