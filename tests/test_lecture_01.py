@@ -70,9 +70,9 @@ def spoiled_run(share=0.2, rate=0.5):
     loader = replace(some, labels=labels).loader(50)
     model = network(0.2, rate)
     history = fit(model, loader, loader, epochs=1, lr=0.1, progress=False)
-    history.add(Metrics(1.0, 0.3, 1000), Metrics(1.0, 0.25, 150))
-    best = history["val_accuracy"][0]
-    return model, loader, history, 100 * best - 25, evaluate(model, loader).accuracy
+    for accuracy in (0.9, 0.25):
+        history.add(Metrics(1.0, 0.3, 1000), Metrics(1.0, accuracy, 150))
+    return model, loader, history, 90 - 25, evaluate(model, loader).accuracy
 
 
 SOLUTIONS = {

@@ -222,7 +222,7 @@ def _check_spoiled(some: ImageSet) -> None:
     found = sum(wrong) / len(wrong)
     if abs(found - 0.2) > 0.03:
         raise Wrong(
-            f"{found:.0%} of the training labels are wrong, not 20 %.",
+            f"{100 * found:.0f} % of the training labels are wrong, not 20 %.",
             "replace(some, labels=spoil(some.labels, 0.2)) before .loader(...).",
         )
 
