@@ -27,6 +27,7 @@ PAGES = ("README.md", "site/leaderboard.md")
 FAMILIES = {"resnet": "ResNet", "plain": "Plain", "vgg": "VGG"}
 NAMES = {"alexnet": "AlexNet", "googlenet": "GoogLeNet", "lenet5": "LeNet-5"}
 NAMES |= {"two_layer_cnn": "Two-layer CNN", "squeezenet1_1": "SqueezeNet 1.1"}
+NAMES |= {"kernel_net": "Small network"}
 WEIGHTS = {"imagenet": "ImageNet", "cifar10": "CIFAR-10"}
 # Columns that stand in a table if its rows differ, and what one line says if not.
 OPTIONAL = {
