@@ -252,7 +252,7 @@ def wide():
     return mlp(784, 256, 256, 10)
 
 
-epochs = course.pick(tiny=12, small=60, full=60)
+epochs = course.pick(tiny=6, small=60, full=60)
 watched = digits.val.subset(2000).loader(2000)  # what the curves show
 recipe = {"epochs": epochs, "lr": 0.01, "progress": False, "keep_best": False}
 torch.manual_seed(run.seed)
@@ -423,7 +423,7 @@ sizes = course.pick(
     small=(100, 300, 1000, 3000, 10000),
     full=(100, 300, 1000, 3000, 10000, 54000),
 )
-shown = course.pick(tiny=5_000, small=40_000, full=600_000)  # exposures in each run
+shown = course.pick(tiny=2_000, small=40_000, full=600_000)  # exposures in each run
 
 
 def error_from(n, seed, build):
@@ -818,7 +818,7 @@ pictures.filters(torch.cat(rows), columns=8, title=title);
 # %%
 images, labels = (torch.cat(part) for part in zip(*watched, strict=True))
 net = nets["dropout"][0].train()  # dropping, on purpose
-passes = course.pick(tiny=20, small=100, full=100)
+passes = course.pick(tiny=10, small=100, full=100)
 with torch.no_grad():
     votes = torch.stack([net(images).softmax(dim=1) for _ in range(passes)]).cpu()
 in_eval = evaluate(net.eval(), watched).accuracy
