@@ -140,7 +140,7 @@ def drop_widgets(nb: NotebookNode) -> None:
 
 
 def shrink_figures(nb: NotebookNode) -> None:
-    """Reduce figures to 256 colours: a third of the bytes, and no difference to see."""
+    """Reduce figures to 128 colours: a third of the bytes, and no difference to see."""
     for cell in code_cells(nb):
         for output in cell.outputs:
             if "image/png" in output.get("data", {}):
@@ -148,7 +148,7 @@ def shrink_figures(nb: NotebookNode) -> None:
 
 
 def shrunk(png: str) -> str:
-    """A PNG in base64 with 256 colours at most, or as it was where that is smaller."""
+    """A PNG in base64 with 128 colours at most, or as it was where that is smaller."""
     with Image.open(io.BytesIO(base64.b64decode(png))) as image:
         if image.mode == "P":
             return png
@@ -156,7 +156,7 @@ def shrunk(png: str) -> str:
         rgb.paste(image, mask=image.getchannel("A") if image.mode == "RGBA" else None)
         buffer = io.BytesIO()
         few = rgb.quantize(
-            256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE
+            128, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE
         )
         few.save(buffer, "PNG", optimize=True)
     smaller = base64.b64encode(buffer.getvalue()).decode()

@@ -22,7 +22,7 @@ from utils.course import CourseError
 from utils.plot import PALETTE, headline
 
 WIDTH = 7.0  # inches: what fits a slide and a page
-LARGEST = 1.9  # inches: side of a single picture
+LARGEST = 2.4  # inches: side of a single picture
 GAP = 0.06  # inches between pictures
 LINE = 0.18  # inches: a line of 10 pt text
 
@@ -138,10 +138,11 @@ def _picture(image: Any, vmin: float | None, vmax: float | None) -> np.ndarray:
 
 
 def _heated(picture: np.ndarray, heat: Tensor) -> np.ndarray:
-    """A picture in grey, with colour where the heat is: dark blue 0, yellow 1."""
-    grey = picture.mean(-1) if picture.ndim == 3 else picture
-    colors = plt.get_cmap("plasma")(heat.detach().cpu().numpy())[..., :3]
-    return 0.45 * grey[..., None] + 0.55 * colors
+    """A picture in grey, tinted red to yellow the more heat lies on a place."""
+    grey = (picture.mean(-1) if picture.ndim == 3 else picture)[..., None]
+    warm = heat.detach().cpu().numpy()
+    colors = plt.get_cmap("plasma")(0.5 + 0.5 * warm)[..., :3]
+    return grey + 0.5 * warm[..., None] * (colors - grey)
 
 
 def _grid(

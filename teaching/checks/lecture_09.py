@@ -20,6 +20,7 @@ from teaching.checks import (
     expect_numbers,
     labelled,
 )
+from utils.history import History
 
 
 @exercise("09.1")
@@ -359,17 +360,43 @@ def _views(model: nn.Module, images: Tensor) -> tuple[Tensor, list[tuple[Tensor,
 
 @exercise("09.7")
 def more_pixels(answer: Any) -> str:
-    """Validation accuracies at 32 and at 64 pixels, as fractions."""
-    if not isinstance(answer, Mapping) or set(answer) != {32, 64}:
+    """Two runs' histories, their answers on the same photos, and McNemar's verdict."""
+    if not isinstance(answer, (tuple, list)) or len(answer) != 2:
+        raise Wrong(f"Give the runs and a word, not {describe(answer)}.")
+    by_size, differ = answer
+    if by_size is ... or differ is ...:
+        raise Unanswered
+    if not isinstance(by_size, Mapping) or set(by_size) != {32, 64}:
         raise Wrong("by_size has two keys, 32 and 64.")
-    for size, accuracy in answer.items():
-        if isinstance(accuracy, (str, bool)) or callable(accuracy):
-            raise Wrong(f"by_size[{size}] is {describe(accuracy)}, not a number.")
-        if accuracy is ...:
-            raise Unanswered
-        if 1 < float(accuracy) <= 100:
-            raise Wrong(f"by_size[{size}] is {float(accuracy):g}: give a fraction.")
-        if not 0 <= float(accuracy) <= 1:
-            raise Wrong(f"by_size[{size}] is {float(accuracy):g}: no accuracy.")
-    gain = 100 * (float(answer[64]) - float(answer[32]))
-    return f"64 pixels bring {gain:+.1f} points in your run."
+    small, large = (_own_run(size, by_size[size]) for size in (32, 64))
+    if len(small) != len(large):
+        raise Wrong("The two runs judge different numbers of photos.")
+    if by_size[32][0].rows == by_size[64][0].rows:
+        raise Wrong(
+            "by_size holds one run twice.", "photos_at(size), with size 32 and then 64."
+        )
+    b, c = (large & ~small).sum().item(), (small & ~large).sum().item()
+    z = (b - c) / max(b + c, 1) ** 0.5
+    verdict, other = ("yes", "no") if abs(z) > 2 else ("no", "yes")
+    expect_choice(differ, verdict, {other: f"z is {z:+.1f}: {b} alone, {c} alone."})
+    return f"64 alone {b}, 32 alone {c}: z = {z:+.1f} in your run."
+
+
+def _own_run(size: int, run: Any) -> Tensor:
+    """The answers of a run, if they are those that its history saw."""
+    if not isinstance(run, (tuple, list)) or len(run) != 2:
+        raise Wrong(f"by_size[{size}] is (history, right), not {describe(run)}.")
+    if run[0] is ... or run[1] is ...:
+        raise Unanswered
+    history, right = run
+    if not isinstance(history, History) or not history.rows:
+        raise Wrong(f"by_size[{size}]: {describe(history)} is no history of fit.")
+    if not torch.is_tensor(right) or right.dtype != torch.bool or right.dim() != 1:
+        raise Wrong(f"by_size[{size}]: right holds True or False for each photo.")
+    share, best = right.double().mean().item(), history.best["val_accuracy"]
+    if not math.isclose(share, best, abs_tol=1e-6):
+        raise Wrong(
+            f"by_size[{size}]: {share:.1%} right, but its history says {best:.1%}.",
+            "answers(model, splits.val)[0], with the model that this history trained.",
+        )
+    return right
