@@ -97,7 +97,7 @@ def run(options: argparse.Namespace) -> None:
     if torchrun.rank() > 0:
         return
     seconds = sum(history["seconds"])  # those before a resumption, too
-    result |= {"processor_seconds": round(busy * seconds, 1)}
+    result |= {"processor_seconds": round(busy * seconds, 3)}
     result |= {"seconds": round(preparation + seconds, 1)}
     result |= {"history": asdict(history)}
     if options.save:
