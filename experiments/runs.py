@@ -134,14 +134,14 @@ SPEEDRUN = [
     *(
         run(
             f"speedrun-{size}{name}",
-            f"{SPEED} --epochs {epochs} --set width={width} {words}",
+            f"{SPEED} {budget} --set width={width} {words}",
             minutes,
             "tricks",
             "11",
         )
-        for size, width, epochs, minutes in (
-            ("quarter", 0.25, 4, 3),
-            ("half", 0.5, 8, 25),
+        for size, width, budget, minutes in (
+            ("quarter", 0.25, "--images 10000 --epochs 6", 1),
+            ("half", 0.5, "--epochs 8", 25),
         )
         for name, words in TRICKS.items()
     ),
