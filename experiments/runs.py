@@ -128,6 +128,8 @@ TRICKS = {
     "-no-smoothing": "--label-smoothing 0",
     "-sgd": "--tune orthogonal=False momentum=0.85 --lr 0.7",
     "-one-rate": "--tune shift_lr=0.4",  # that of the head, for weights of its size
+    "-none": "dirac=False --no-whiten --augment shift flip --label-smoothing 0"
+    " --tune orthogonal=False momentum=0.85 shift_lr=0.4 --lr 0.7",
 }
 SPEEDRUN = [
     run("speedrun", f"{SPEED} --epochs 10", 100, "speedrun scoreboard", "11"),
