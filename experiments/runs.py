@@ -132,7 +132,7 @@ TRICKS = {
     " --tune orthogonal=False momentum=0.85 shift_lr=0.4 --lr 0.7",
 }
 SPEEDRUN = [
-    run("speedrun", f"{SPEED} --epochs 12", 120, "speedrun scoreboard", "11"),
+    run("speedrun", f"{SPEED} --epochs 10", 100, "speedrun scoreboard", "11"),
     *(
         run(
             f"speedrun-{size}{name}",
