@@ -47,6 +47,11 @@ def page(lesson: Deck, css: str, scripts: list[str]) -> str:
     found = deck.faults(lesson)
     if found:
         raise SourceError("\n".join(found))
+    return rendered(lesson, css, scripts)
+
+
+def rendered(lesson: Deck, css: str, scripts: list[str]) -> str:
+    """The page of slides, whatever their number."""
     stage, slides = Stage(lesson), []
     for number, slide in enumerate(lesson.slides, start=1):
         try:

@@ -20,7 +20,7 @@ from urllib.parse import unquote
 
 from nbformat import NotebookNode
 
-from tools import build, finish, front, lectures, outputs, play, slides
+from tools import build, finish, front, kit, lectures, outputs, play, slides
 from tools.colab import badges, repository
 from tools.lectures import Lecture
 from tools.outputs import SourceError
@@ -51,13 +51,14 @@ def pages(chosen: list[Lecture]) -> dict[str, str]:
 
 def stage(chosen: list[Lecture], folder: Path) -> None:
     """Write what Sphinx reads: the pages and notebooks, with their links adapted."""
-    found = pages(chosen)
+    found, stems = pages(chosen), [one.path.stem for one in chosen]
     links = Links(ROOT, found | {"README.md": "index.md"}, repository(ROOT))
     shutil.rmtree(folder, ignore_errors=True)
     for file, page in found.items():
         if file.endswith(".md"):
             text = (ROOT / file).read_text(encoding="utf-8")
             text = front.fill(text, chosen, ROOT / "build" / "site-static")
+            text = text.replace("<!-- kit -->", kit.links(stems))
             write(folder / page, links.adapt(text, file))
             for picture in pictures(text):
                 target = folder / Path(page).parent / picture
@@ -215,6 +216,7 @@ def make(names: list[str], out: Path) -> None:
     front.put(chosen, out)
     finish.finish(out, NAME)
     add_slides(chosen, out)
+    kit.write([one.path.stem for one in chosen], out / "kit")
 
 
 def main() -> int:

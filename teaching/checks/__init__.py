@@ -11,6 +11,7 @@ hint, and may return one sentence that the tick shows behind it.
 from __future__ import annotations
 
 import copy
+import hashlib
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,15 +21,28 @@ from typing import Any
 import torch
 from torch import nn
 
+NUMBER = re.compile(r"[-−]?\d+([.,]\d+)*(e[-+]\d+)?")
 EXERCISES: dict[str, Callable[[Any], str | None]] = {}
 
 
 class Wrong(Exception):
-    """A rejected answer: the hint, and stronger ones for the tries that follow."""
+    """A rejected answer: the hint, and stronger ones for the tries that follow.
 
-    def __init__(self, *hints: str) -> None:
+    Args:
+        *hints: those that are empty do not count.
+        reason: what is wrong with the answer, without what is this answer's own;
+            by default the first hint.
+    """
+
+    def __init__(self, *hints: str, reason: str = "") -> None:
         self.hints = [hint for hint in hints if hint]
+        self.reason = reason or "".join(self.hints[:1])
         super().__init__(*self.hints)
+
+
+def code_of(reason: str) -> str:
+    """Four letters and digits that name a reason, whatever numbers stand in it."""
+    return hashlib.sha1(NUMBER.sub("#", reason).encode()).hexdigest()[:4]
 
 
 class Unanswered(Exception):
@@ -83,7 +97,8 @@ def labelled(label: str) -> Iterator[None]:
     try:
         yield
     except Wrong as wrong:
-        raise Wrong(f"{label} {wrong.hints[0]}", *wrong.hints[1:]) from None
+        first, *others = wrong.hints
+        raise Wrong(f"{label} {first}", *others, reason=wrong.reason) from None
 
 
 def expect_number(
@@ -118,7 +133,7 @@ def expect_number(
     shown = f"{value:,.10g} {unit}".strip()
     for wrong, reason in (misconceptions or {}).items():
         if matches(wrong):
-            raise Wrong(f"{shown}: {reason}", hint)
+            raise Wrong(f"{shown}: {reason}", hint, reason=reason)
     size = "too large" if value > right else "too small"
     raise Wrong(f"{shown} is {size if math.isfinite(value) else 'no size'}.", hint)
 

@@ -116,7 +116,7 @@ def training_step(function: Any) -> str:
         if not torch.allclose(expected["right"], found, atol=1e-6):
             for reason, wrong in expected.items():
                 if reason != "right" and torch.allclose(wrong, found, atol=1e-6):
-                    raise Wrong(f"{name}: {reason}", hint)
+                    raise Wrong(f"{name}: {reason}", hint, reason=reason)
             gap = (expected["right"] - found).abs().max()
             raise Wrong(f"{name}: the parameters are off by up to {gap:.2g}.", hint)
     return "two steps, both equal to those of torch.optim.SGD."

@@ -57,7 +57,7 @@ def early_stopping(function: Any) -> str:
         if tuple(int(epoch) for epoch in got) != right:
             reason = _reason(tuple(got), losses, patience)
             what = f"losses {losses}, patience {patience}: {tuple(got)}"
-            raise Wrong(f"For {what}: {reason}", f"Right is {right}.")
+            raise Wrong(f"For {what}: {reason}", f"Right is {right}.", reason=reason)
     return "right; this is what fit does with patience="
 
 
@@ -168,7 +168,8 @@ def _check_rate(place: str, got: float, right: float) -> None:
         return
     shown = f"Of {place} {got:.0%} are dropped, not {right:.0%}."
     if abs(got - (1 - right)) < 0.03:
-        raise Wrong(shown, "torch's p is the share to drop; the paper's is to keep.")
+        reason = "torch's p is the share to drop; the paper's is to keep."
+        raise Wrong(shown, reason, reason=reason)
     if got == 0:
         raise Wrong(shown, "Put a dropout layer in front of each linear layer.")
     raise Wrong(shown, "0.1 stands behind Flatten, 0.4 behind each ReLU.")

@@ -101,10 +101,9 @@ def sideways(function: Any) -> str:
             "Draw len(images) numbers, and index with one place for each example.",
         )
     if sorted(set(steps)) != list(range(-3, 4)):
-        raise Wrong(
-            f"With most=3 it moves by {sorted(set(steps))} pixels.",
-            "From −3 to 3 there are 2 × 3 + 1 = 7 places, 0 among them.",
-        )
+        places = "From −3 to 3 there are 2 × 3 + 1 = 7 places, 0 among them."
+        moves = f"With most=3 it moves by {sorted(set(steps))} pixels."
+        raise Wrong(moves, places, reason=places)
     if not torch.equal(got, _moved(function, images, seed=0)):
         raise Wrong(
             "The same generator gave another result: a draw came from elsewhere.",
@@ -189,11 +188,13 @@ def who_keeps_the_label(answer: Any) -> str:
                 raise Wrong(
                     f"{task}: one of your changes breaks a label.",
                     f'It is "{change}": {broken[task]}',
+                    reason=broken[task],
                 )
             if change not in chosen and task not in broken:
                 raise Wrong(
                     f"{task}: one more change keeps every label.",
                     f'What about "{change}": {NOTHING_LOST[change]}',
+                    reason=NOTHING_LOST[change],
                 )
     return "the same change is right for one task and wrong for another."
 

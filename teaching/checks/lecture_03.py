@@ -117,7 +117,8 @@ def grouped_convolution(function: Any) -> str:
                 _shape_hint(got, right, groups),
             )
         if not torch.allclose(got, right, atol=1e-4):
-            raise Wrong(f"{what}: {_value_hint(got, x, weight, groups)}")
+            reason = _value_hint(got, x, weight, groups)
+            raise Wrong(f"{what}: {reason}", reason=reason)
     return "equal to torch's in four cases."
 
 
@@ -293,7 +294,7 @@ def vote(function: Any) -> str:
         right = logits.softmax(2).mean(0).argmax(1)
         for what, scores in known.items():
             if torch.equal(got, scores.argmax(1)):
-                raise Wrong(f"This is {what}")
+                raise Wrong(f"This is {what}", reason=what)
         if torch.equal(got, logits.argmax(2).mode(0).values):
             raise Wrong("This is each network's own class, and the most frequent one.")
         if not torch.equal(got, right):

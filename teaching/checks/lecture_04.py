@@ -146,7 +146,8 @@ def _known_size(letter: str, got: int, right: int) -> None:
         " leave 1x1.",
     }
     if got != right and got in known:
-        raise Wrong(f"({letter}) {got:,} parameters: {known[got]}")
+        said = f"({letter}) {got:,} parameters: {known[got]}"
+        raise Wrong(said, reason=known[got])
 
 
 def _check_dropout(net: nn.Module, label: str = "(b) ") -> None:
@@ -176,7 +177,8 @@ def adaptive_pool(function: Any) -> str:
             raise Wrong(f"{what}: {describe(got)}, not of shape (2, 3, {h}, {w}).")
         right = F.adaptive_avg_pool2d(maps, (h, w))
         if not torch.allclose(got, right, atol=1e-5):
-            raise Wrong(f"{what}: {_pooling_fault(maps, got, (h, w))}")
+            reason = _pooling_fault(maps, got, (h, w))
+            raise Wrong(f"{what}: {reason}", reason=reason)
     return "equal to torch's for all five pairs of sizes."
 
 

@@ -124,7 +124,7 @@ def _expect_dx(got: Any, right: Tensor, given: tuple[Any, ...]) -> None:
         return
     for mistake, hint in BACKWARD.items():
         if torch.allclose(got.double(), _backward(*given, mistake)[0]):
-            raise Wrong(f"Close: {hint}")
+            raise Wrong(f"Close: {hint}", reason=hint)
 
 
 @exercise("06.3")
@@ -211,7 +211,7 @@ def _check_folded(got: nn.Linear, linear: nn.Linear, norm: nn.BatchNorm1d) -> No
     for hint, (scale, bias) in mistakes.items():
         wrong = nn.functional.linear(x, weight * scale[:, None], bias)
         if y.shape == wrong.shape and torch.allclose(y, wrong, atol=1e-5):
-            raise Wrong(f"Close: {hint}")
+            raise Wrong(f"Close: {hint}", reason=hint)
     expect_value(y, right, what="The folded layer's output", tolerance=1e-4)
 
 

@@ -236,7 +236,7 @@ def any_batch(answer: Any) -> str:
         try:
             expect_module(answer, (n, 1, 28, 28), (n, 10), parameters=9_098)
         except Wrong as wrong:
-            raise Wrong(*wrong.hints, hint) from None
+            raise Wrong(*wrong.hints, hint, reason=wrong.reason) from None
     model = call(answer) if isinstance(answer, type) else answer
     device = next(model.parameters()).device
     try:
