@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from teaching.checks import EXERCISES, Unanswered, Wrong, in_words
+from teaching.checks import EXERCISES, Unanswered, Wrong, code_of, in_words
 from teaching.checks.limit import time_limit
 from utils.course import CourseError
 
@@ -24,9 +24,13 @@ class Checker:
     def __init__(self) -> None:
         self.results: dict[str, str] = {}
         self._tries: dict[str, int] = {}
+        self._reasons: dict[str, list[str]] = {}
 
     def __call__(self, name: str, answer: Any) -> None:
         """Print one line: a tick, a hint (a stronger one next time), or "not answered".
+
+        The line ends with the number of the try, and with the codes of the hints that
+        were given until then: `tools.class_report` counts them in saved notebooks.
 
         Args:
             name: of the exercise, as "00.1".
@@ -39,12 +43,17 @@ class Checker:
         if name not in exercises(str(name)[:2]):
             known = ", ".join(exercises(str(name)[:2])) or "none for this lecture"
             raise CourseError(f"There is no exercise {name!r}; there are: {known}.")
-        outcome, text = self._judge(name, answer)
+        outcome, text, reason = self._judge(name, answer)
+        told = self._reasons.setdefault(name, [])
         if outcome != "unanswered" and self.results.get(name) != "right":
             self._tries[name] = self._tries.get(name, 0) + 1
+            if reason:  # at the end, since the line tells it
+                told[:] = [code for code in told if code != reason] + [reason]
         self.results[name] = outcome
         number = self._tries.get(name, 0)
-        counted = f" (try {number})" if number > 1 and outcome != "unanswered" else ""
+        notes = [f"try {number}"] if number > 1 else []
+        notes += [f"hint{'s' * (len(told) > 1)} {' '.join(told)}"] if told else []
+        counted = f" ({', '.join(notes)})" if notes and outcome != "unanswered" else ""
         _print_anything()
         print(SIGNS[outcome], name, text + counted)
         expected = os.environ.get("CNN_COURSE_STRICT")
@@ -60,8 +69,8 @@ class Checker:
         _print_anything()
         print(f"{right} of {len(outcomes)} exercises right:  {signs}")
 
-    def _judge(self, name: str, answer: Any) -> tuple[str, str]:
-        """The outcome, and the line that explains it."""
+    def _judge(self, name: str, answer: Any) -> tuple[str, str, str]:
+        """The outcome, the line that explains it, and the code of a known reason."""
         try:
             if is_blank(answer):
                 raise Unanswered
@@ -71,18 +80,20 @@ class Checker:
                 remark = EXERCISES[name](answer)
         except Unanswered as error:
             detail = f" ({error})" if str(error) else ""
-            return "unanswered", f"not answered yet{detail}"
+            return "unanswered", f"not answered yet{detail}", ""
         except Wrong as error:
             hints = error.hints or ["This is not it yet."]
             if len(hints) == 1:  # a second try gets a second hint: what is asked for
                 asked = (EXERCISES[name].__doc__ or "").split("\n")[0]
                 hints = [*hints, f"Asked for: {asked}"] if asked else hints
-            return "wrong", " ".join(hints[: self._tries.get(name, 0) + 1])
+            told = " ".join(hints[: self._tries.get(name, 0) + 1])
+            return "wrong", told, code_of(error.reason) if error.reason else ""
         except (Exception, SystemExit) as error:
             if "ellipsis" in str(error):
-                return "unanswered", "not answered yet"
-            return "wrong", f"The check could not use this answer: {in_words(error)}"
-        return "right", remark if isinstance(remark, str) else "right"
+                return "unanswered", "not answered yet", ""
+            told = f"The check could not use this answer: {in_words(error)}"
+            return "wrong", told, ""
+        return "right", remark if isinstance(remark, str) else "right", ""
 
 
 def _print_anything() -> None:

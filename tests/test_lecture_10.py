@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from teaching import clinic
+from teaching.checks.clinic import epochs as clinic_epochs
 from teaching.clinic import PLAYED, Game
 from utils import augment
 from utils.course import CourseError
@@ -39,35 +40,12 @@ def shuffled(images, labels):
 
 
 def shuffled_apart(images, labels):
-    first, second = torch.randperm(len(images)), torch.randperm(len(labels))
-    return images[first], labels[second]
+    return shuffled(images, labels)[0], shuffled(images, labels)[1]
 
 
-def epoch(zero=True, first=False, mode=True, between=False, each=False):
+def epoch(**faults):
     """The epoch of 10.4, with or without its faults."""
-
-    def train_epoch(model, loader, optimizer, scheduler):
-        losses = []
-        if mode:
-            model.train()
-        if first:
-            scheduler.step()
-        for images, labels in loader:
-            if zero:
-                optimizer.zero_grad()
-            loss = F.cross_entropy(model(images), labels)
-            loss.backward()
-            if between:
-                optimizer.zero_grad()
-            optimizer.step()
-            if each:
-                scheduler.step()
-            losses.append(loss.item())
-        if not first and not each:
-            scheduler.step()
-        return losses
-
-    return train_epoch
+    return lambda *given: clinic_epochs.epoch(*given, **faults)
 
 
 def validation(
@@ -118,14 +96,10 @@ def game(bill, named=PLAYED[:4]):
     return played
 
 
+CURVES = "softmax twice", "labels of other images", "sorted by class", "rate too low"
 SOLUTIONS = {
     "10.1": network(),
-    "10.2": (
-        "softmax twice",
-        "labels of other images",
-        "sorted by class",
-        "rate too low",
-    ),
+    "10.2": CURVES,
     "10.3": shuffled,
     "10.4": epoch(),
     "10.5": validation(),
@@ -135,7 +109,6 @@ SOLUTIONS = {
     "10.9": (unmoved, keeps_graph),
     "10.10": game(9),
 }
-CURVES = SOLUTIONS["10.2"]
 MISTAKES = [
     ("10.2", ("rate too low", *CURVES[1:]), "A: With a rate too low the loss falls"),
     ("10.2", (*CURVES[:3], "labels of other images"), "D: Such labels teach nothing"),
@@ -146,10 +119,10 @@ MISTAKES = [
     ("10.1", network(lambda x: x.detach()), "No gradient leads back"),
     ("10.3", shuffled_apart, "use it for both"),
     ("10.3", lambda: lambda images, labels: (images, labels), "nothing is shuffled"),
-    ("10.4", epoch(zero=False), "zero_grad is missing"),
-    ("10.4", epoch(first=True), "The scheduler steps first"),
+    ("10.4", epoch(zero="never"), "zero_grad is missing"),
+    ("10.4", epoch(schedule="first"), "The scheduler steps first"),
     ("10.4", epoch(mode=False), r"model.train\(\) is missing"),
-    ("10.4", epoch(zero=False, first=True, mode=False), "the faulty one"),
+    ("10.4", epoch(zero="never", schedule="first", mode=False), "the faulty one"),
     ("10.5", validation(mode=False), r"model.eval\(\)"),
     ("10.5", validation(augment=[augment.Rotation(45)]), "they are augmented"),
     ("10.5", validation(raw=True), "not normalised"),

@@ -1,6 +1,6 @@
-"""The notebooks that a class handed in, as one CSV file: who solved what.
+"""The notebooks that a class handed in: who solved what, and which mistakes were made.
 
-python -m tools.class_report FOLDER
+python -m tools.class_report FOLDER [--lms points.csv] [--no-names]
 
 Nothing is executed: the outcomes are what the checks printed when the student saved the
 notebook. A student can edit that.
@@ -12,23 +12,35 @@ import argparse
 import csv
 import io
 import os
+import random
 import re
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import cache
 from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
 
 from teaching.check import SIGNS, exercises
+from teaching.checks import code_of
+from tools import build, deck, kit
+from tools.outputs import SourceError
 from utils import files
 from utils.course import ROOT, CourseError
 
 OUTCOMES = {sign: outcome for outcome, sign in SIGNS.items()}
 CALL = re.compile(r'^check\(\s*["\'](\d\d\.\d+)["\']', re.M)
-LINE = re.compile(r"^([✓✗○]) (\d\d\.\d+) .*?(?:\(try (\d{1,6})\))?$", re.M)
+LINE = re.compile(
+    r"^([✓✗○]) (\d\d\.\d+) (.*?)"
+    r"(?: \((?:try (\d{1,6})(?:, )?)?(?:hints? ([0-9a-f]{4}(?: [0-9a-f]{4})*))?\))?$",
+    re.M,
+)
+COMMON = 10  # mistakes that are told, the most frequent ones
 FIXED = ("file", "student", "lecture", "right", "of", "executed", "handed out", "note")
 
 
@@ -42,6 +54,8 @@ class Handed:
         lecture: as "00"; empty where it is no lecture of the course.
         outcomes: exercise -> right, wrong, unanswered, or not run.
         tries: exercise -> how many answers were checked until then.
+        hints: exercise -> the codes of the hints that it was given, the last one last.
+        told: code -> what the check said, where the notebook still shows it.
         executed: when its last cell ran, where the notebook says so.
         handed_out: date of the outputs it came with, which tells its version.
         notes: what an instructor should know.
@@ -52,13 +66,19 @@ class Handed:
     lecture: str = ""
     outcomes: dict[str, str] = field(default_factory=dict)
     tries: dict[str, int] = field(default_factory=dict)
+    hints: dict[str, list[str]] = field(default_factory=dict)
+    told: dict[str, str] = field(default_factory=dict)
     executed: str = ""
     handed_out: str = ""
     notes: list[str] = field(default_factory=list)
 
 
-def collect(folder: Path) -> list[Handed]:
+def collect(folder: Path, *, names: bool = True) -> list[Handed]:
     """Read all notebooks in a folder; what cannot be read of one, a note says.
+
+    Args:
+        folder: searched with all its folders.
+        names: without, students and their files are numbered, in a random order.
 
     Raises:
         CourseError: there is no such folder, or no notebook in it.
@@ -70,6 +90,12 @@ def collect(folder: Path) -> list[Handed]:
     if not found:
         raise CourseError(f"There is no notebook (.ipynb) in {folder}.")
     handed = [_one(path, folder) for path in found]
+    if not names:
+        random.SystemRandom().shuffle(handed)  # the order of the files tells names, too
+        students = list(dict.fromkeys(one.student for one in handed))
+        for number, one in enumerate(handed, start=1):
+            one.student = f"student {students.index(one.student) + 1}"
+            one.file = f"notebook {number}"
     first: dict[tuple[str, str], Handed] = {}
     for one in handed:
         other = first.setdefault((one.student, one.lecture), one)
@@ -129,14 +155,18 @@ def _read(nb: NotebookNode, handed: Handed) -> None:
     cells = [cell for cell in nb.cells if cell.cell_type == "code"]
     cells.sort(key=lambda cell: cell.get("execution_count") or 0)
     outcomes = dict.fromkeys(exercises(handed.lecture), "not run")
-    tries = {}
+    tries, hints, told = {}, {}, {}
     for cell in cells:
         asked = CALL.findall(cell.source)
-        for sign, name, number in LINE.findall(_printed(cell)):
+        for sign, name, text, number, codes in LINE.findall(_printed(cell)):
             if name in asked and name in outcomes:
                 outcomes[name] = OUTCOMES[sign]
                 tries[name] = int(number or sign != SIGNS["unanswered"])
+                hints[name] = codes.split()
+                if codes and OUTCOMES[sign] == "wrong":
+                    told[hints[name][-1]] = text
     handed.outcomes, handed.tries = outcomes, tries
+    handed.hints, handed.told = hints, told
     handed.executed = max(filter(None, map(_when, cells)), default="")
     handed.handed_out = str(nb.metadata.get("course", {}).get("date", ""))
 
@@ -160,7 +190,11 @@ def rows(handed: list[Handed]) -> Iterator[list[str]]:
     """The table: a head, then a row for each notebook."""
     lectures = sorted({one.lecture for one in handed if one.lecture})
     names = [name for lecture in lectures for name in exercises(lecture)]
-    yield [*FIXED, *names, *(f"{name} tries" for name in names)]
+    yield [
+        *FIXED,
+        *names,
+        *(f"{n} {what}" for what in ("tries", "hints") for n in names),
+    ]
     for one in handed:
         right = sum(outcome == "right" for outcome in one.outcomes.values())
         counts = [str(right), str(len(one.outcomes))] if one.outcomes else ["", ""]
@@ -168,6 +202,7 @@ def rows(handed: list[Handed]) -> Iterator[list[str]]:
         row += [one.executed, one.handed_out, "; ".join(one.notes)]
         row += [one.outcomes.get(name, "") for name in names]
         row += [str(one.tries.get(name, "")) for name in names]
+        row += [" ".join(one.hints.get(name, [])) for name in names]
         yield [_harmless(text) for text in row]
 
 
@@ -176,8 +211,60 @@ def _harmless(text: str) -> str:
     return f"'{text}" if text.startswith(tuple("=+-@\t\r\n")) else text
 
 
-def write(handed: list[Handed], out: Path) -> None:
-    """Write the table as CSV, whole or not at all; spreadsheets see its encoding.
+def points(handed: list[Handed]) -> Iterator[list[str]]:
+    """What an LMS imports: a row for each student, one point for each exercise."""
+    best: dict[str, dict[str, int]] = defaultdict(dict)
+    for one in (one for one in handed if one.lecture and one.outcomes):
+        right = sum(outcome == "right" for outcome in one.outcomes.values())
+        lectures = best[one.student]
+        lectures[one.lecture] = max(right, lectures.get(one.lecture, 0))
+    known = sorted({lecture for lectures in best.values() for lecture in lectures})
+    yield ["student", *(f"{n} (of {len(exercises(n))})" for n in known)]
+    for student, lectures in sorted(best.items()):
+        yield [_harmless(student), *(str(lectures.get(n, "")) for n in known)]
+
+
+def mistakes(handed: list[Handed]) -> Iterator[str]:
+    """The mistakes that several students made: how many, which one, what to show."""
+    made: dict[tuple[str, str], set[str]] = defaultdict(set)
+    told: dict[str, str] = {}
+    for one in handed:
+        told |= one.told
+        for name, codes in one.hints.items():
+            for code in codes:
+                made[name, code].add(one.student)
+    common = sorted(made.items(), key=lambda item: (-len(item[1]), item[0]))
+    for (name, code), students in common[:COMMON]:
+        if len(students) < 2:
+            return
+        read = {one.student for one in handed if name in one.outcomes}
+        text, show = known(name[:2]).get(code, (told.get(code, f"hint {code}"), ""))
+        yield f"{name}  {len(students)} of {len(read)}: {text}{show}"
+
+
+@cache
+def known(lecture: str) -> dict[str, tuple[str, str]]:
+    """Code of a mistake that a lecture's poll asks for -> what it is, what to show."""
+    found = {}
+    try:
+        [source] = build.lectures([lecture])
+        polls = kit.read(source.stem).polls
+        for poll in polls:
+            show = f" Show “{poll.show}” again."
+            with suppress(ModuleNotFoundError):  # who only teaches may lack jupytext
+                lesson = deck.read(source)
+                number = kit.slide_of(poll, lesson) if lesson else 0
+                heading = lesson.slides[number - 1].heading if lesson else ""
+                show = f" Show slide {lecture}-{number} again, “{heading}”."
+            for option in poll.options[1:]:
+                found[code_of(option.reason)] = option.reason, show
+    except SourceError as error:
+        print(f"no slides to show: {error}", file=sys.stderr)
+    return found
+
+
+def write(table: Iterator[list[str]], out: Path) -> None:
+    """Write a table as CSV, whole or not at all; spreadsheets see its encoding.
 
     What UTF-8 does not hold, such as parts of a name in Latin-1, is escaped.
 
@@ -185,7 +272,7 @@ def write(handed: list[Handed], out: Path) -> None:
         CourseError: there is no room or no permission, or `out` is no regular file.
     """
     text = io.StringIO(newline="")
-    csv.writer(text).writerows(rows(handed))
+    csv.writer(text).writerows(table)
     try:
         with files.replacing(out) as file:
             file.write(text.getvalue().encode("utf-8-sig", "backslashreplace"))
@@ -206,15 +293,24 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("folder", type=Path, help="searched with all its folders")
     parser.add_argument("--out", type=Path, default=Path("class.csv"))
-    parser.add_argument("--force", action="store_true", help="overwrite the CSV file")
+    parser.add_argument("--lms", type=Path, help="CSV file of points, for an LMS")
+    parser.add_argument("--no-names", action="store_true", help="number the students")
+    parser.add_argument("--force", action="store_true", help="overwrite CSV files")
     args = parser.parse_args(argv)
     try:
-        if os.path.exists(args.out) and not args.force:
-            raise CourseError(f"{args.out} exists: name another --out, or add --force.")
-        if not os.path.isdir(args.out.parent):
-            raise CourseError(f"There is no folder {args.out.parent}: create it first.")
-        handed = collect(args.folder)
-        write(handed, args.out)
+        if args.lms and args.lms.absolute() == args.out.absolute():
+            raise CourseError(f"{args.out}: one file cannot hold both tables.")
+        for option, out in (("--out", args.out), ("--lms", args.lms)):
+            if out and os.path.exists(out) and not args.force:
+                raise CourseError(
+                    f"{out} exists: name another {option}, or add --force."
+                )
+            if out and not os.path.isdir(out.parent):
+                raise CourseError(f"There is no folder {out.parent}: create it first.")
+        handed = collect(args.folder, names=not args.no_names)
+        write(rows(handed), args.out)
+        if args.lms:
+            write(points(handed), args.lms)
     except CourseError as error:
         print(f"class_report: {error}", file=sys.stderr)
         return 1
@@ -223,6 +319,8 @@ def main(argv: list[str] | None = None) -> int:
             print(f"{one.file}: {note}", file=sys.stderr)
     read = sum(bool(one.outcomes) for one in handed)
     print(f"{args.out}: {read} of {len(handed)} notebooks read, nothing executed")
+    for line in mistakes(handed):
+        print(line)
     return 0
 
 

@@ -132,8 +132,12 @@ def read(lecture: str, *, fill: bool = False) -> Kit:
         raise SourceError(f"{path.name}: it has two parts, # Poll and then # Exam")
     asked, examined = parts["polls"], parts["exams"]
     if fill:
-        stage = Stage(Deck(lecture, [], [Cell("code", parts["code"] or "0")], {}, []))
-        asked, examined = _filled(asked, stage), _filled(examined, stage)
+        code = Cell("code", parts["code"] or "0")
+        try:
+            stage = Stage(Deck(lecture, [], [code], {}, []))
+            asked, examined = _filled(asked, stage), _filled(examined, stage)
+        except SourceError as error:
+            raise SourceError(f"{path.name}: {error}") from None
     polls = [_poll(found, path.name) for found in _each(asked, POLL, path.name)]
     exams = []
     for found in _each(examined, EXAM, path.name):

@@ -239,7 +239,7 @@ def expect_function(
             right = reference(*copy.deepcopy(args))
             expect_value(got, right, what=what, tolerance=tolerance)
         except Wrong as wrong:
-            raise Wrong(*wrong.hints, hint) from None
+            raise Wrong(*wrong.hints, hint, reason=wrong.reason) from None
 
 
 def expect_module(
