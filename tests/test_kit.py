@@ -48,8 +48,7 @@ def test_a_kit_is_whole(lecture):
         for _, exercise, reason in poll.options[1:]:
             assert exercise.startswith(lecture[:2])
             assert NUMBER.sub("#", reason) in told(lecture[:2])
-        assert name.endswith(poll.heading)
-        assert asked == poll.question
+        assert (name[5:], asked) == (poll.heading, poll.question)
         texts = [one.text for one in poll.options]
         assert [one[0] for one in options] == [
             "=" + texts[0],
@@ -96,7 +95,6 @@ def test_slides_tell_the_teacher_and_the_exam_alone_tells_no_answer(tmp_path):
     pages = {name: path.read_text(encoding="utf-8") for name, path in paths.items()}
     assert pages["07_poll.html"].count("<section>") == 6
     assert re.search(r"show slide 07-\d+ again", pages["07_poll.html"])
-    assert 'src="http' not in "".join(pages.values())
     assert "degradation" in pages["07_exam_answers.html"]
     assert "degradation" not in pages["07_exam.html"]
     assert all(f'href="kit/{name}"' in kit.links(["07_resnet"]) for name in paths)
