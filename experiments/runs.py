@@ -133,6 +133,7 @@ TRICKS = {
 }
 SPEEDRUN = [
     run("speedrun", f"{SPEED} --epochs 10", 100, "speedrun scoreboard", "11"),
+    run("speedrun-minute", f"{SPEED} --epochs 4 --set width=0.25", 2, "speedrun", "11"),
     *(
         run(
             f"speedrun-{size}{name}",
