@@ -126,13 +126,9 @@ def test_no_figure_stays_open_to_be_shown_twice():
         (bars, {"height": 2j}, "is no control: give"),
         (lambda size: plt.figure(), {"size": (0, 1)}, "needs a default for 'size'"),
         (lambda size=1: None, {"size": (0, 1)}, "returned NoneType, not a figure"),
+        (lambda height=9: bars(height), {"height": (0, 9)}, "does not fit"),
     ],
 )
 def test_a_drawing_that_cannot_be_explored_is_refused(draw, controls, message):
     with pytest.raises(CourseError, match=message):
         explore(draw, **controls)
-
-
-def test_an_error_in_the_first_picture_is_the_cells_own():
-    with pytest.raises(CourseError, match="does not fit"):
-        explore(lambda height=9: bars(height), height=(0, 9))

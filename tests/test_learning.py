@@ -25,23 +25,18 @@ def points(ax):
 
 def test_descents_are_those_of_plain_sgd():
     weights = torch.linspace(-3, 3, 13)
-    axes = learning.descents(
-        lambda w: w**2 if torch.is_tensor(w) else torch.tensor(w**2),
-        weights,
-        start=-2.0,
-        rates=(0.1, 0.9),
-        steps=4,
-    )
-    for ax, rate in zip(axes, (0.1, 0.9), strict=True):
+    rates = (0.1, 0.9)
+    made = {"start": -2.0, "rates": rates, "steps": 4}
+    axes = learning.descents(lambda w: torch.as_tensor(w) ** 2, weights, **made)
+    for ax, rate in zip(axes, rates, strict=True):
         expected = [-2.0 * (1 - 2 * rate) ** k for k in range(5)]
         assert points(ax)[:, 0].tolist() == pytest.approx(expected)
 
 
 def test_one_cycle_walks_with_torchs_rates():
     ways = {"plain": lambda p: SGD(p, lr=0.5), "cycle": lambda p: SGD(p, lr=0.5)}
-    plain, cycle = learning.walks(
-        bowl, ways, start=(2.0, 2.0), steps=6, one_cycle="cycle"
-    )
+    made = {"start": (2.0, 2.0), "steps": 6, "one_cycle": "cycle"}
+    plain, cycle = learning.walks(bowl, ways, **made)
     expected = torch.tensor([2.0, 2.0], dtype=torch.float64)
     rates = SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
     schedule = OneCycleLR(rates, 0.5, 6, cycle_momentum=False)
