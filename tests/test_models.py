@@ -42,20 +42,10 @@ def test_classes_and_channels_are_respected(name):
     assert network(images).shape == (3, 7)
 
 
-LEARNERS = {
-    "lenet5": {},
-    "two_layer_cnn": {},
-    "alexnet": {"width": 1 / 16},
-    "alexnet_2012": {"width": 1 / 16},
-    "vgg11": {},
-    "vgg11_lrn": {},
-    "vgg16_1x1": {},
-    "vgg19_bn": {},
-    "googlenet": {"aux": True},
-    "googlenet_torchvision": {"aux": True},
-    "resnet18": {},
-    "resnet50": {},
-    "resnet20": {},
+PLAIN = "lenet5 two_layer_cnn vgg11 vgg11_lrn vgg16_1x1 vgg19_bn resnet18 resnet20"
+LEARNERS = {key: {} for key in [*PLAIN.split(), "resnet50"]} | {
+    **{key: {"width": 1 / 16} for key in ("alexnet", "alexnet_2012")},
+    **{key: {"aux": True} for key in ("googlenet", "googlenet_torchvision")},
     "plain20": {"width": 1 / 2},
 }
 
@@ -128,10 +118,7 @@ def test_smallest_images_and_what_torch_says_of_smaller_ones(name, options, leas
         (lambda: build("resnet20", width=0), "leaves none of 16 channels"),
         (lambda: build("resnet18", stem="mnist"), "one of 'imagenet', 'cifar'"),
         (lambda: build("resnet50", stride_on="5x5"), "choose one of '3x3', '1x1'"),
-        (
-            lambda: build("resnet50", shortcut="D"),
-            "one of 'A', 'B', 'C', None",
-        ),
+        (lambda: build("resnet50", shortcut="D"), "one of 'A', 'B', 'C', None"),
         (lambda: build("plain20", zero_init_residual=True), "needs shortcuts"),
         (lambda: resnet.imagenet_resnet(19), "18, 34, 50, 101, 152"),
         (lambda: resnet.cifar_resnet(21), "6 n + 2: try 20"),
