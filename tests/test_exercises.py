@@ -11,12 +11,16 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from teaching.check import exercises
+from teaching.check import Checker, exercises
+from tools import answers
 
 FILES = sorted(Path(__file__).parent.glob("test_lecture_*.py"))
 LECTURES = {path.stem[-2:]: importlib.import_module(path.stem) for path in FILES}
@@ -88,3 +92,53 @@ def test_a_lecture_asks_in_every_way(source):
     assert {"Predict", "Investigate"} <= kinds
     assert kinds & {"Modify", "Repair"}  # of a network that works, or does not
     assert "Explain" in kinds or "**Explain" in text
+
+
+PAGE = Path(__file__).parent.parent / "site" / "theme" / "static" / "predict.js"
+ASK = f"""require({json.dumps(str(PAGE))});
+for (const [table, texts] of JSON.parse(require("fs").readFileSync(0, "utf8"))) {{
+  const told = [0, 1, 2].map(n => Object.values(judge(table, texts, n)).join(" "));
+  console.log(JSON.stringify(told));
+}}"""
+
+
+def wrong_and_right(name, one):
+    """Tested answers, every slip that the check knows, and strange numbers."""
+    right = answers.leaves(SOLVED[name])
+    tested = (answers.leaves(c.values[1]) for c in MISTAKES if c.values[0] == name)
+    yield from [right, *(a for a in tested if len(a) == len(right)), ["", *right[1:]]]
+    for i, part in enumerate(one.parts):
+        slips = [x for x, *_ in part.get("known", ())] + [12345.678, -1e12, 2e-7, "x"]
+        for x in part.get("wrong", slips):
+            yield [*right[:i], x, *right[i + 1 :]]
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="needs node")
+@pytest.mark.parametrize("source", sorted(SOURCES.glob("*.py")), ids=lambda p: p.stem)
+def test_a_page_says_what_the_notebook_says(source, capsys):
+    found = answers.predictions(SOURCES.parent / f"solutions/{source.stem}.ipynb")
+    asked, expected = [], []
+    for name, one in found.items():
+        for leaves in wrong_and_right(name, one):
+            check, rest = Checker(), iter(leaves)
+            shape = SOLVED[name] if isinstance(SOLVED[name], tuple) else [SOLVED[name]]
+            answer = [
+                tuple(next(rest) for _ in x) if isinstance(x, tuple) else next(rest)
+                for x in shape
+            ]
+            for _ in range(3):
+                check(name, answer if len(answer) > 1 else answer[0])
+            told = re.sub(
+                r" \((?:try|hint)[^)]*\)$|^(.) \d\d.\d+", r"\1", capsys.readouterr().out, flags=re.M
+            )
+            expected.append(told.splitlines())
+            asked.append([one.table, [str(leaf) for leaf in leaves]])
+    done = subprocess.run(
+        ["node", "-e", ASK],
+        input=json.dumps(asked),
+        text=True,
+        capture_output=True,
+        check=True,
+    )
+    assert asked
+    assert [json.loads(line) for line in done.stdout.splitlines()] == expected

@@ -20,7 +20,7 @@ from urllib.parse import unquote
 
 from nbformat import NotebookNode
 
-from tools import build, finish, front, kit, lectures, outputs, play, slides
+from tools import answers, build, finish, front, kit, lectures, outputs, play, slides
 from tools.colab import badges, repository
 from tools.lectures import Lecture
 from tools.outputs import SourceError
@@ -79,6 +79,7 @@ def stage_notebook(
     nb = outputs.load(ROOT / file)
     adapt_notebook(nb, before, text)
     if "solutions" not in file:
+        answers.insert(nb, ROOT / "notebooks" / "solutions" / Path(file).name, "../")
         play.insert(nb, Path(file).name[:2], "../")
     for cell in nb.cells:
         if cell.cell_type == "markdown":
