@@ -126,6 +126,8 @@ def parser() -> argparse.ArgumentParser:
     add("--name", help="of the run and its file; MODEL-DATA by default")
     add("--save", type=Path, metavar="FILE", help="the weights, as a state dict")
     add("--half", action="store_true", help="save them in float16")
+    text = "save a list: the weights before the first epoch, and after each"
+    add("--every-epoch", action="store_true", help=text)
     add("--checkpoint", type=Path, metavar="FILE", help="whole state of every epoch")
     add("--resume", action="store_true", help="go on from the checkpoint")
     text = "replace the files of an earlier run, where nothing goes on from them"
@@ -174,8 +176,12 @@ def check(options: argparse.Namespace, file: Path | None) -> None:
         )
     if options.resume and not options.checkpoint:
         raise CourseError("--resume goes on from a file: add --checkpoint FILE.")
-    if options.half and not options.save:
-        raise CourseError("--half is of the saved weights: add --save FILE.")
+    for option in ("half", "every_epoch"):
+        if getattr(options, option) and not options.save:
+            name = option.replace("_", "-")
+            raise CourseError(f"--{name} is of the saved weights: add --save FILE.")
+    if options.every_epoch and options.resume:
+        raise CourseError("--every-epoch keeps whole runs alone: leave out --resume.")
     check_model(options)
     if torchrun.rank() > 0:  # it writes no file
         return

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from experiments import record, request, torchrun
 from experiments.views import SixViews
@@ -81,6 +82,9 @@ def run(options: argparse.Namespace) -> None:
     learner, *loaders = request.make_loaders(options, model, splits)
     preparation = perf_counter() - begin
     settings = request.make_recipe(options, learner)
+    kept: list[dict[str, Tensor]] = []
+    if options.every_epoch:
+        loaders[1] = Watched(loaders[1], partial(state, model, options.half), kept)
     with torchrun.shared(learner, settings["checkpoint"]) as (learner, checkpoint):
         settings["checkpoint"] = checkpoint
         begin, worked = perf_counter(), process_time()
@@ -101,7 +105,7 @@ def run(options: argparse.Namespace) -> None:
     result |= {"seconds": round(preparation + seconds, 1)}
     result |= {"history": asdict(history)}
     if options.save:
-        save_weights(model, options.save, half=options.half)
+        save_weights(kept or state(model, options.half), options.save)
     if file:
         record.write(file, result)
     report(result, file)
@@ -170,19 +174,35 @@ def result_of(
     return result
 
 
-def save_weights(model: nn.Module, path: Path, *, half: bool) -> None:
-    """Write the state dict, on the CPU, for `load_state_dict`.
+class Watched:
+    """Validation batches that leave a copy of the weights before each pass.
 
-    Args:
-        half: in float16, which `load_state_dict` takes as well; counts stay whole.
+    `fit` tries the first batch before it trains: the first copy is of the start.
+    """
+
+    def __init__(self, loader: Any, copy: Callable[[], Any], kept: list[Any]) -> None:
+        self.loader, self.copy, self.kept = loader, copy, kept
+
+    def __iter__(self) -> Iterator[Any]:
+        self.kept.append(self.copy())
+        return iter(self.loader)
+
+
+def state(model: nn.Module, half: bool) -> dict[str, Tensor]:
+    """A copy of the state dict on the CPU, in float16 if `half`; counts stay whole."""
+    floats = torch.float16 if half else None
+    return {
+        name: w.detach().to("cpu", floats if w.is_floating_point() else None, copy=True)
+        for name, w in model.state_dict().items()
+    }
+
+
+def save_weights(weights: Any, path: Path) -> None:
+    """Write one state dict, or a list of them.
 
     Raises:
         CourseError: there is no room, or no permission.
     """
-    weights = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
-    if half:
-        floats = {k for k, w in weights.items() if w.is_floating_point()}
-        weights |= {name: weights[name].half() for name in floats}
     try:
         with files.replacing(path) as file:
             torch.save(weights, file)

@@ -84,13 +84,16 @@ def test_one_seed_gives_one_result(tmp_path):
         assert first[key] == second[key]
 
 
-@pytest.mark.parametrize("half", [[], ["--half"]])
+@pytest.mark.parametrize("half", [[], ["--half"], ["--half", "--every-epoch"]])
 def test_the_recorded_accuracy_is_that_of_the_saved_weights(tmp_path, half):
     weights = tmp_path / "new" / "lenet5.pt"
     # What changes the training images changes no others.
     words = ["--out", tmp_path, "--save", weights, "--augment", "rotation", *half]
     assert run(*words) == 0
     saved, model = torch.load(weights, weights_only=True), build("lenet5")
+    if isinstance(saved, list):
+        assert len({epoch["fc.4.weight"].sum().item() for epoch in saved}) == 3
+        saved = saved[-1]
     dtype = torch.float16 if half else torch.float32
     assert {tensor.dtype for tensor in saved.values()} == {dtype}
     model.load_state_dict(saved)
@@ -152,7 +155,7 @@ def test_it_goes_on_from_a_checkpoint(tmp_path):
         ("--device meta", "cannot be used here"),
         (f"--out {course.ROOT / 'results'}", "real images alone"),
         ("--resume", "add --checkpoint FILE"),
-        ("--half", "add --save FILE"),
+        *((f"--{name}", "add --save FILE") for name in ("half", "every-epoch")),
         ("--freeze", "add --weights imagenet"),
         ("--weights cifar10", "Of 'lenet5' there are no weights"),
         ("--weights imagenet --set width=2", "--weights brings a built one"),
