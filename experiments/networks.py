@@ -1,4 +1,4 @@
-"""Networks that only our own runs train: the speed record's, and stacks of kernels.
+"""Networks that only our own runs train: the speed record's, kernels, linear layers.
 
 The one of the CIFAR-10 speed record has few layers, each of which learns fast.
 Source: Jordan 2024, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU"
@@ -9,6 +9,7 @@ Departures: the whitening has no bias; its mirrored outputs are -x, not own filt
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -125,4 +126,20 @@ def kernel_net(
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), head)
 
 
-OWN = {"speedrun": speedrun, "kernel_net": kernel_net}
+def mlp(
+    num_classes: int = 10,
+    in_channels: int = 1,
+    *,
+    image_size: int = 28,
+    hidden: Sequence[int] = (32, 32),
+    dropout: float = 0.0,
+) -> nn.Sequential:
+    """Linear layers, with ReLU and dropout after all but the last; of lecture 01."""
+    sizes = [in_channels * image_size**2, *hidden]
+    layers: list[nn.Module] = [nn.Flatten()]
+    for inputs, outputs in pairwise(sizes):
+        layers += [nn.Linear(inputs, outputs), nn.ReLU(), nn.Dropout(dropout)]
+    return nn.Sequential(*layers, nn.Linear(sizes[-1], num_classes))
+
+
+OWN = {"speedrun": speedrun, "kernel_net": kernel_net, "mlp": mlp}

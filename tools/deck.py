@@ -27,7 +27,9 @@ NOTE_WORDS = 8
 STEP = re.compile(r"^\. \. \.$", re.M)
 NOTE = re.compile(r"^Note: *", re.M)
 TIME = re.compile(r"^(\d+(?:\.5)?) min\. *")
-PICTURE = re.compile(r"^!\[(?P<alt>.*?)\]\((?P<kind>run|draw):(?P<what>.+)\)$", re.M)
+PICTURE = re.compile(
+    r"^!\[(?P<alt>.*?)\]\((?P<kind>run|draw|play):(?P<what>.+)\)$", re.M
+)
 VALUE = re.compile(r"\{\{(.+?)\}\}", re.S)
 CODE = re.compile(r"^```\w*\n(.*?)^```$", re.M | re.S)
 TABLE = re.compile(r"^\|.*\|$", re.M)

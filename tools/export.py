@@ -19,8 +19,9 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from experiments.request import MODELS
 from utils.course import ROOT, CourseError
-from utils.models import build, pretrained
+from utils.models import pretrained
 from utils.models.resnet import PaddedShortcut
 
 FORMAT = 1
@@ -146,20 +147,48 @@ def plan(model: nn.Module, about: dict[str, Any], precision: str) -> tuple[dict,
     return head | about | {"steps": found}, data
 
 
-def trained(name: str) -> tuple[nn.Module, dict[str, Any]]:
-    """A network of `data/weights`, as resnet20-cifar10, and what a page says of it."""
-    record = WEIGHTS / f"{name}.json"
+def recorded(name: str, folder: Path = WEIGHTS) -> tuple[nn.Module, Path, dict]:
+    """The untrained network of a record, the file of its weights, and the record."""
+    record = folder / f"{name}.json"
     if not record.is_file():
-        there = ", ".join(sorted(path.stem for path in WEIGHTS.glob("*.json")))
-        raise CourseError(f"There is no {name} in data/weights. There are: {there}.")
+        there = ", ".join(sorted(path.stem for path in folder.glob("*.json")))
+        raise CourseError(f"There is no {name} in {folder.name}. There are: {there}.")
     run = json.loads(record.read_text(encoding="utf-8"))
     images = run["data"]
     options = {"num_classes": len(images["classes"]), "in_channels": images["shape"][0]}
-    model = build(run["model"]["name"], **options, **run["model"]["options"])
-    model.load_state_dict(pretrained.load(record.with_suffix(".pt")))
-    about = {key: images[key] for key in ("shape", "mean", "std", "classes")}
-    about |= {"name": name, "test_accuracy": run["test_accuracy"]}
-    return model.eval(), about
+    model = MODELS[run["model"]["name"]](**options, **run["model"]["options"])
+    return model, record.with_suffix(".pt"), run
+
+
+def about(run: dict[str, Any]) -> dict[str, Any]:
+    """What a page says of a recorded network."""
+    found = {key: run["data"][key] for key in ("shape", "mean", "std", "classes")}
+    return found | {"name": run["name"], "test_accuracy": run["test_accuracy"]}
+
+
+def trained(name: str) -> tuple[nn.Module, dict[str, Any]]:
+    """A network of `data/weights`, as resnet20-cifar10, and what a page says of it."""
+    model, weights, run = recorded(name)
+    model.load_state_dict(pretrained.load(weights))
+    return model.eval(), about(run)
+
+
+def every_epoch(name: str, folder: Path) -> tuple[dict, bytes]:
+    """The plan of a run that was saved by `--every-epoch`, and all weights in a row.
+
+    The plan has `rows` with learning rate and errors, one an epoch; the weights begin
+    with those of the start.
+    """
+    model, weights, run = recorded(name, folder)
+    keys = ("lr", "train_accuracy", "val_accuracy")
+    rows = [{key: round(row[key], 4) for key in keys} for row in run["history"]["rows"]]
+    more = about(run) | {"rows": rows, "command": run["command"]}
+    parts = []
+    for state in torch.load(weights, weights_only=True):
+        model.load_state_dict(state)
+        made, data = plan(model, more, "float16")
+        parts.append(data)
+    return made, b"".join(parts)
 
 
 def main() -> int:
@@ -168,10 +197,15 @@ def main() -> int:
     parser.add_argument("name", help="a network in data/weights: resnet20-cifar10")
     parser.add_argument("--out", type=Path, required=True, help="a folder")
     parser.add_argument("--float32", action="store_true", help="not in half precision")
+    text = "a folder with a run of experiments.train --every-epoch, in place of it"
+    parser.add_argument("--run", type=Path, help=text)
     options = parser.parse_args()
     try:
         precision = "float32" if options.float32 else "float16"
-        made, data = plan(*trained(options.name), precision)
+        if options.run:
+            made, data = every_epoch(options.name, options.run)
+        else:
+            made, data = plan(*trained(options.name), precision)
         options.out.mkdir(parents=True, exist_ok=True)
         path = options.out / f"{options.name}.bin"
         path.write_bytes(data)

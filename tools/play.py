@@ -16,6 +16,7 @@ import html
 import json
 import re
 import shutil
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,8 @@ from tools import export
 from tools.outputs import SourceError
 from utils.course import ROOT
 
-FOLDER = ROOT / "site" / "play"
-MODULES = ("engine", "parts", "shapes", "digit", "photos")
-NETWORKS = ("lenet5-mnist", "googlenet_bn-cifar10", "resnet20-cifar10")
+FOLDER, STATIC = ROOT / "site" / "play", ROOT / "site" / "static"
+MODULES = ("engine", "parts", "shapes", "digit", "photos", "views", "training")
 IMAGES = {"mnist": (10, 1, 28, 28), "cifar10": (10, 3, 32, 32)}
 IMPORT = re.compile(r"^import .*?;\n", re.M | re.S)
 
@@ -39,30 +39,38 @@ def script() -> str:
     return '"use strict";\n(() => {\n' + "\n".join(plain) + "\nstart();\n})();\n"
 
 
-def holder(name: str, value: dict[str, Any], data: bytes) -> str:
-    """A script that leaves a value and its bytes where the playgrounds look."""
-    held = value | {"data": base64.b64encode(data).decode()}
+@cache
+def holder(name: str) -> str:
+    """A script that leaves a network or images where the playgrounds look."""
+    file = FOLDER / f"{name}.bin"
+    if name in IMAGES:
+        held, data = {"shape": IMAGES[name]}, file.read_bytes()
+    elif file.is_file():  # a run epoch by epoch, as tools.export writes it
+        plan = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
+        held, data = {"plan": plan}, file.read_bytes()
+    else:
+        model, about = export.trained(name.removesuffix("-first"))
+        part = model.stem.conv if name.endswith("-first") else model
+        plan, data = export.plan(part, about, "float16")
+        held = {"plan": plan}
+    held["data"] = base64.b64encode(data).decode()
     text = json.dumps(held, separators=(",", ":"))
     return f"(window.CNN ||= {{}})[{json.dumps(name)}] = {text};\n"
 
 
 def write(static: Path) -> None:
-    """Write the script, the networks and the images into the site's `_static`."""
+    """Write script, style, networks and images into the site's `_static`."""
     folder = static / "play"
     folder.mkdir(exist_ok=True)
     (static / "play.js").write_text(script(), encoding="utf-8", newline="\n")
-    for name in NETWORKS:
-        plan, data = export.plan(*export.trained(name), "float16")
-        text = holder(name, {"plan": plan}, data)
-        (folder / f"{name}.js").write_text(text, encoding="utf-8", newline="\n")
-    for name, shape in IMAGES.items():
-        data = (FOLDER / f"{name}.bin").read_bytes()
-        text = holder(name, {"shape": shape}, data)
-        (folder / f"{name}.js").write_text(text, encoding="utf-8", newline="\n")
+    shutil.copy(FOLDER / "play.css", static)
+    for name in {name for place in places() for name in place["needs"]}:
+        path = folder / f"{name}.js"
+        path.write_text(holder(name), encoding="utf-8", newline="\n")
 
 
-def places() -> list[dict[str, str]]:
-    """Each playground: lecture, heading that it belongs to, title, question, alt."""
+def places() -> list[dict[str, Any]]:
+    """Each playground: lecture, heading, title, question, alt, and what it needs."""
     return json.loads((FOLDER / "places.json").read_text(encoding="utf-8"))
 
 
@@ -81,8 +89,9 @@ def insert(nb: NotebookNode, number: str, up: str) -> None:
         cell = v4.new_markdown_cell(markdown(place, up))
         nb.cells.insert(end_of_section(nb, place["heading"]), cell)
     if mine:
-        tag = f'```{{raw}} html\n<script defer src="{up}_static/play.js"></script>\n```'
-        nb.cells.append(v4.new_markdown_cell(tag))
+        tags = f'<link rel="stylesheet" href="{up}_static/play.css">\n'
+        tags += f'<script defer src="{up}_static/play.js"></script>'
+        nb.cells.insert(1, v4.new_markdown_cell(f"```{{raw}} html\n{tags}\n```"))
 
 
 def end_of_section(nb: NotebookNode, heading: str) -> int:
@@ -101,19 +110,46 @@ def end_of_section(nb: NotebookNode, heading: str) -> int:
     return found[0]
 
 
-def markdown(place: dict[str, str], up: str) -> str:
+def markdown(place: dict[str, Any], up: str) -> str:
     """A playground as Markdown: heading, question, and what stands without scripts."""
-    picture = ROOT / "site" / "static" / f"play-{place['play']}.png"
-    alt = html.escape(place["alt"])
-    still = f'<img src="{up}_static/{picture.name}" alt="{alt}">'
-    if not picture.is_file():
-        still = f"<p>{alt}</p>"
+    element = still(place, f"{up}_static/play-{place['play']}.png")
+    note = "The playground needs scripts, which are off in this browser."
+    element = element.removesuffix("</div>")
     return (
         f"### Play: {place['title']}\n\n{place['question']}\n\n```{{raw}} html\n"
-        f'<div class="play" data-play="{place["play"]}">{still}\n'
-        "<noscript><p>The playground needs scripts, which are off in this browser."
-        "</p></noscript></div>\n```"
+        f"{element}\n<noscript><p>{note}</p></noscript></div>\n```"
     )
+
+
+def still(place: dict[str, Any], source: str) -> str:
+    """The element of a playground, with the picture that stands there first."""
+    alt = html.escape(place["alt"])
+    shown = f'<img src="{source}" alt="{alt}">'
+    if not (STATIC / f"play-{place['play']}.png").is_file():
+        shown = f"<p>{alt}</p>"
+    return f'<div class="play" data-play="{place["play"]}">{shown}</div>'
+
+
+def on_slide(name: str) -> str:
+    """The element of a playground in a deck, which carries its picture.
+
+    Raises:
+        SourceError: there is none of this name.
+    """
+    found = [place for place in places() if place["play"] == name]
+    if not found:
+        there = ", ".join(place["play"] for place in places())
+        raise SourceError(f"no playground is called {name!r}; there are: {there}")
+    picture = STATIC / f"play-{name}.png"
+    data = picture.read_bytes() if picture.is_file() else b""
+    source = f"data:image/png;base64,{base64.b64encode(data).decode()}"
+    return still(found[0], source)
+
+
+def scripts(names: set[str]) -> list[str]:
+    """What the playgrounds of a deck need, in their order: data first."""
+    needed = sorted({n for p in places() if p["play"] in names for n in p["needs"]})
+    return [*map(holder, needed), script()] if names else []
 
 
 def take_pictures(site: Path) -> None:
@@ -133,7 +169,7 @@ def take_pictures(site: Path) -> None:
             if place["play"] == "slope":
                 tab.get_by_role("button", name="Ten steps").click()
             tab.wait_for_timeout(5000)  # the networks are fetched and have answered
-            target = ROOT / "site" / "static" / f"play-{place['play']}.png"
+            target = STATIC / f"play-{place['play']}.png"
             shown.screenshot(path=target)
             with Image.open(target) as image:
                 top = image.convert("RGB").crop(

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from jinja2 import Environment, FileSystemLoader
 from nbconvert.filters import markdown2html
 
-from tools import deck
+from tools import deck, play
 from tools.deck import PICTURE, Deck, Slide
 from tools.drawn import Shown, Stage
 from tools.outputs import SourceError
@@ -60,6 +60,11 @@ def rendered(lesson: Deck, css: str, scripts: list[str]) -> str:
             raise SourceError(f"{lesson.where(number)}: {error}") from None
     template = Environment(loader=FileSystemLoader(TEMPLATE)).get_template("page.html")
     title, number = lesson.slides[0].heading, lesson.lecture[:2]
+    pictures = [picture for slide in lesson.slides for picture in slide.pictures]
+    played = {one["what"] for one in pictures if one["kind"] == "play"}
+    if played:
+        css += (play.FOLDER / "play.css").read_text(encoding="utf-8")
+        scripts = [*scripts, *play.scripts(played)]
     return template.render(
         title=title, number=number, slides=slides, css=css, scripts=scripts
     )
@@ -124,7 +129,9 @@ def parts(number: int, step: str, stage: Stage) -> Iterator[Block]:
         if text:
             html = markdown2html(stage.filled(text))
             yield Block(number, QUOTES.sub(r'<div class="results">\g<0></div>', html))
-        if match:
+        if match and match["kind"] == "play":
+            yield Block(number, play.on_slide(match["what"]))
+        elif match:
             shown: Shown = stage.picture(match["kind"], match["what"], match["alt"])
             yield Block(number, *shown)
-            end = match.end()
+        end = match.end() if match else end

@@ -1,6 +1,6 @@
 // Draw a digit, and watch what LeNet-5 makes of it; a value of C1 comes apart into its products.
 import { run, tensor } from "./engine.mjs";
-import { PLAYS, answer, bars, button, canvas, make, maps, menu, normalised, paint, row, samples, trained } from "./parts.mjs";
+import { PLAYS, answer, bars, button, canvas, make, maps, menu, moved, normalised, paint, row, samples, trained, where } from "./parts.mjs";
 
 const SIDE = 28;
 
@@ -92,23 +92,10 @@ PLAYS.digit = (place, say) => {
     say(`LeNet-5 reads a ${net.classes[best]} (${(100 * values[best]).toFixed(1)} %), in ${ms.toFixed(0)} ms.`);
   };
 
-  const where = (element, event) => {
-    const box = element.getBoundingClientRect(), size = element.width;
-    return [event.clientX - box.left, event.clientY - box.top].map(value => Math.max(0, Math.min(size - 1, Math.floor((value / box.width) * size))));
-  };
   let last = null;
   pad.addEventListener("pointerdown", event => { pad.setPointerCapture(event.pointerId); pen.shown = false; last = where(pad, event); stroke(...last, ...last); look(); });
   pad.addEventListener("pointermove", event => { if (!last) return; const next = where(pad, event); stroke(...last, ...next); last = next; drawPad(); });
   for (const end of ["pointerup", "pointercancel"]) pad.addEventListener(end, () => { if (last) { last = null; look(); } });
-  const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-  const moved = (event, at, size) => {
-    const move = MOVES[event.key];
-    if (!move) return false;
-    event.preventDefault();
-    at.x = Math.max(0, Math.min(size - 1, at.x + move[0]));
-    at.y = Math.max(0, Math.min(size - 1, at.y + move[1]));
-    return true;
-  };
   pad.addEventListener("keydown", event => {
     pen.shown = true;
     if (event.key === " ") { event.preventDefault(); pen.down = !pen.down; say(pen.down ? "Pen down" : "Pen up"); }

@@ -35,7 +35,7 @@ export function fromBase64(text) {
 
 // A network that is ready to run; the plan is checked against the bytes of its weights.
 export function network(plan, bytes) {
-  if (plan?.format !== FORMAT) throw new Error(`This network has format ${plan?.format}, the page reads ${FORMAT}. Export it again.`);
+  if (plan?.format !== FORMAT || !Array.isArray(plan.steps)) throw new Error(`This network has format ${plan?.format}, the page reads ${FORMAT}. Export it again.`);
   const numbers = plan.precision === "float32" ? fromSingle(bytes) : fromHalf(bytes);
   if (numbers.length !== plan.numbers) throw new Error(`The weights hold ${numbers.length} numbers, the plan asks for ${plan.numbers}. Export both again.`);
   const steps = plan.steps.map((step, i) => {
@@ -59,14 +59,20 @@ export function network(plan, bytes) {
 //
 // `train`: batch norm takes the statistics of this batch. `keep`: name of a step that joins two
 // (add, cat) -> which of its inputs stay, as [0]; an added input that does not stay counts as 0.
+// `masks`: name of a step -> a factor for each channel of what it gives, as dropout draws them.
 // Returns what each step gave, and the last of it, the logits.
-export function run(net, images, { train = false, keep = {} } = {}) {
+export function run(net, images, { train = false, keep = {}, masks = {} } = {}) {
   const values = [];
   for (const step of net.steps) {
     const inputs = step.op === "input" ? [images] : step.from.map(i => values[i]);
-    values.push(FORWARD[step.op](step, inputs, { train, kept: keep[step.name] }));
+    values.push(masked(FORWARD[step.op](step, inputs, { train, kept: keep[step.name] }), masks[step.name]));
   }
-  return { values, logits: values.at(-1), train, keep };
+  return { values, logits: values.at(-1), changed: train || Object.keys(masks).length > 0, keep };
+}
+
+function masked({ data, shape }, mask) {
+  const area = shape.slice(2).reduce((a, b) => a * b, 1);
+  return tensor(shape, mask ? data.map((value, i) => value * mask[Math.floor(i / area) % mask.length]) : data);
 }
 
 // Zeros around each map; `slack` more numbers at the end, which a shifted view may read.
@@ -247,7 +253,7 @@ export function softmax({ data, shape: [count, classes] }) {
 
 // Gradient of one class's logit, for each image, at what step number `at` gave.
 export function gradient(net, result, label, at) {
-  if (result.train) throw new Error("The gradient is that of a network in evaluation mode.");
+  if (result.changed) throw new Error("The gradient is that of a whole network in evaluation mode.");
   const { steps } = net, { values, logits } = result, gradients = new Array(steps.length);
   gradients[steps.length - 1] = tensor(logits.shape);
   for (let n = 0; n < logits.shape[0]; n++) gradients.at(-1).data[n * logits.shape[1] + label] = 1;

@@ -1,5 +1,5 @@
 // What the playgrounds share: elements, sliders, maps as pictures, bars, and how a network is fetched.
-import { fromBase64, network, softmax, tensor } from "./engine.mjs";
+import { fromBase64, network, run, softmax, tensor } from "./engine.mjs";
 
 export const PLAYS = {};  // name of a playground -> what builds it in an element
 
@@ -23,7 +23,7 @@ function labelled(text, control, ...more) {
 // A slider that says its value; `shown` turns it into words.
 export function slider(text, [low, high, value, step = 1], change, shown = String) {
   const output = make("output", {}, shown(value));
-  const control = make("input", { type: "range", min: low, max: high, value, step, oninput() {
+  const control = make("input", { type: "range", min: low, max: high, step, value, oninput() {
     output.value = shown(Number(control.value));
     change(Number(control.value));
   } });
@@ -89,7 +89,28 @@ function fetched(name) {
     document.head.append(script);
   });
 }
-export const trained = async name => { const { plan, data } = await fetched(name); return network(plan, fromBase64(data)); };
+
+// A network, once it has answered zeros: an export whose plan does not fit is found here.
+export async function trained(name) {
+  const { plan, data } = await fetched(name);
+  return checked(() => network(plan, fromBase64(data)));
+}
+
+// The networks of a run: as it began, and after each epoch.
+export async function everyEpoch(name) {
+  const { plan, data } = await fetched(name), bytes = fromBase64(data), size = bytes.length / (plan.rows.length + 1);
+  return Array.from({ length: plan.rows.length + 1 }, (_, i) => checked(() => network(plan, bytes.subarray(i * size, (i + 1) * size))));
+}
+
+function checked(read) {
+  let net, answered, why = "";
+  try {
+    net = read();
+    answered = run(net, tensor([1, ...net.shape])).logits.data;
+  } catch (error) { why = ` ${error.message}`; }
+  if (!answered?.every(Number.isFinite)) throw new Error(`The network's file does not fit its plan: export it again.${why}`);
+  return net;
+}
 
 // Ten test images, one a class: pixels 0 to 255, as (10, C, H, W).
 export async function samples(name) {
@@ -113,9 +134,28 @@ export function photo(canvas, { data, shape: [, , height, width] }, i = 0) {
   context.putImageData(image, 0, 0);
 }
 
+// Column and row of the value of a canvas on which a pointer is.
+export function where(element, event) {
+  const box = element.getBoundingClientRect(), inner = box.width - 2, size = element.width;
+  return [event.clientX - box.left - 1, event.clientY - box.top - 1].map(value => Math.max(0, Math.min(size - 1, Math.floor((value / inner) * size))));
+}
+
+// Move {x, y} by an arrow key within size x size; whether it was one.
+const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+export function moved(event, at, size) {
+  const move = MOVES[event.key];
+  if (!move) return false;
+  event.preventDefault();
+  at.x = Math.max(0, Math.min(size - 1, at.x + move[0]));
+  at.y = Math.max(0, Math.min(size - 1, at.y + move[1]));
+  return true;
+}
+
 // Build every playground of the page; what goes wrong is said in its place, and the page goes on.
 export function start() {
+  if (location.search.includes("print-pdf")) return;  // a printed deck keeps the pictures
   for (const place of document.querySelectorAll("[data-play]")) {
+    apart(place);
     const said = make("p", { role: "status", class: "said" }), inside = make("div");
     const fail = error => { said.textContent = `This playground stops here. ${error.message}`; };
     try {
@@ -132,4 +172,14 @@ export function start() {
       fail(error);
     }
   }
+}
+
+// Keys, swipes and drags within a playground turn no slide of a deck.
+function apart(place) {
+  place.dataset.preventSwipe = "";
+  place.addEventListener("keydown", event => {
+    if (["PageUp", "PageDown", "Escape"].includes(event.key)) return;
+    if (event.target.matches("select, input, [role=application]") || [" ", "Enter"].includes(event.key)) event.stopPropagation();
+  });
+  place.addEventListener("pointerup", event => { if (window.Reveal && event.target.matches("[type=range]")) event.target.blur(); });
 }

@@ -3,7 +3,7 @@ import { gradCam, run, tensor } from "./engine.mjs";
 import { PLAYS, answer, bars, button, canvas, make, maps, menu, normalised, paint, photo, row, samples, trained } from "./parts.mjs";
 
 // A menu of ten test photos and a place for one's own; `use` gets pixels as (1, 3, 32, 32).
-function chooser(say, use) {
+export function chooser(say, use) {
   const view = canvas("The photo, 32 by 32 pixels", "photo"), side = 32;
   let images;
   const give = pixels => { photo(view, pixels); use(pixels); };
@@ -27,18 +27,18 @@ function chooser(say, use) {
     }
   } });
   file.id = `file-${Math.random().toString(36).slice(2)}`;
-  const element = make("div", {}, view);
+  const element = make("div", { class: "choose" }, view);
   const ready = (names, loaded) => {
     images = loaded;
     const ask = menu("Test photo", names, take, 3);
     element.append(ask, make("div", { class: "control" }, make("label", { for: file.id }, "Or a photo of yours, which stays on this device"), file));
     take(3);
   };
-  return { element, ready };
+  return { element, view, ready };
 }
 
-const best = values => values.indexOf(Math.max(...values));
-const percent = value => `${(100 * value).toFixed(1)} %`;
+export const best = values => values.indexOf(Math.max(...values));
+export const percent = value => `${(100 * value).toFixed(1)} %`;
 
 PLAYS.inception = (place, say) => {
   const chart = make("div", { class: "chart" }), branches = make("div", { class: "layers" }), on = [true, true, true, true];

@@ -2,7 +2,7 @@
 import { PLAYS, button, make, menu, row, slider } from "./parts.mjs";
 
 const SVG = "http://www.w3.org/2000/svg";
-function drawing(name, width, height, parts) {
+export function drawing(name, width, height, parts) {
   const svg = document.createElementNS(SVG, "svg");
   for (const [key, value] of Object.entries({ viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": name, class: "drawing" })) svg.setAttribute(key, value);
   svg.innerHTML = parts.join("");
