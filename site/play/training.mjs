@@ -21,7 +21,7 @@ PLAYS.dropout = (place, say) => {
           if (alive[layer][i] && alive[layer + 1][j]) lines.push(`M${x(i, counts[layer]).toFixed(1)} ${rows[layer]}L${x(j, counts[layer + 1]).toFixed(1)} ${rows[layer + 1]}`);
     parts.push(`<path class="edges" d="${lines.join("")}"/>`);
     values.forEach((layer, k) => {
-      const most = Math.max(...layer, 1e-9), radius = k < 2 ? 7 : 13;
+      const most = Math.max(...layer, 1e-9), radius = k < 2 ? 7 : 15;
       layer.forEach((value, i) => {
         const [cx, cy] = [x(i, counts[k]), rows[k]];
         if (alive[k][i]) parts.push(`<circle cx="${cx}" cy="${cy}" r="${radius}" class="blank"/><circle cx="${cx}" cy="${cy}" r="${radius}" class="unit" fill-opacity="${(value / most).toFixed(2)}"/>`);
