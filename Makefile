@@ -17,7 +17,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 IN_DATA := $(if $(DATA),--data "$(DATA)")
 
 .DEFAULT_GOAL := help
-.PHONY: help run lab present slides kit site test lint notebooks check render experiments \
+.PHONY: help run lab present slides session kit site test lint notebooks check render experiments \
     results bench reliability matrix clean
 
 help:  ## show this list
@@ -38,11 +38,14 @@ present: SCALE = small
 present: .venv/present  ## one lecture as slides whose cells run (N=04, SCALE, DATA)
 	$(BIN)/python -m tools.present --scale $(SCALE) $(IN_DATA) $(N)
 
-slides: .venv/run  ## write the slide decks, each one file for a room without network (N=lecture)
+slides: .venv/present  ## write the slide decks, each one file for a room without network (N=lecture)
 	$(BIN)/python -m tools.slides $(N)
 
 kit: .venv/dev  ## write poll questions and exams, for the room and for an LMS (N=lecture)
 	$(BIN)/python -m tools.kit $(N)
+
+session: .venv/present  ## write the deck of one session of the timetable (N=8)
+	$(BIN)/python -m tools.slides --session "$(N)"
 
 site: .venv/site  ## render the website, with the kept outputs and the slides, into build/site
 	$(BIN)/python -m tools.website $(N)

@@ -6,14 +6,9 @@ import nbformat
 import pytest
 from nbformat import v4
 
-from tools import lectures, website
+from tools import deck, lectures, sessions, website
 from tools.outputs import SourceError
 from utils.course import ROOT
-
-SECTIONS = {
-    "00": {"Long": 40.0, "Short": 10.0, "Exercises": 30.0},
-    "10": {"Ward 1": 20.0, "Ward 2": 40.0},
-}
 
 
 @pytest.fixture(scope="module")
@@ -41,16 +36,26 @@ def test_the_table_has_badges_where_the_course_is_published(found, monkeypatch):
     assert "](../notebooks/00_" in page
 
 
-def test_a_session_is_its_lecture_without_exercises_and_some_wards():
-    session = lectures.Session("00", home=["Short"], clinic=["Ward 1"])
-    assert session.minutes(SECTIONS) == 60
-    table = lectures.schedule([session], {"00": "[A](a)"}, SECTIONS)
-    assert table.splitlines()[-1] == "| 1 | [A](a) | 60 | • Ward 1 | • Short |"
-    # One that is too long or misspelt says so.
-    with pytest.raises(SourceError, match="takes 110 of 75 minutes: leave more"):
-        lectures.Session("00", [], ["Ward 1", "Ward 2"]).minutes(SECTIONS)
-    with pytest.raises(SourceError, match=r"no section 'Shrt'; it has: Long, Short"):
-        lectures.Session("00", ["Shrt"], []).minutes(SECTIONS)
+def test_a_session_is_its_lecture_with_some_of_the_clinic():
+    decks = sessions.decks(plan := sessions.timetable())
+    for number, (session, shown) in enumerate(zip(plan, decks, strict=True), start=1):
+        heads = [slide.heading for slide in shown.slides]
+        assert not {*heads} & {*session.home}
+        assert {*session.clinic} <= {*heads}
+        assert heads[1].startswith("Last time") == (number > 1)
+        assert [head for head in heads if head.startswith("For home")] == heads[-1:]
+        assert not deck.faults(shown)
+    table = lectures.schedule(plan[1:2], decks[1:2], ["[A](a)"])
+    assert table.splitlines()[-1].startswith("| 2 | [A](a) | 55 | • Most faults do")
+
+
+def test_a_session_that_does_not_exist_is_named_with_those_that_do():
+    for number in ("0", "11", "08", "", "x"):
+        with pytest.raises(SourceError, match=rf"no session '{number}'.* 2 \(01\), 3"):
+            sessions.deck_of(number)
+    lesson = deck.Deck("04_vgg", [deck.Slide("## A claim")])
+    with pytest.raises(SourceError, match="04_vgg has no slide 'B'; it has: A claim"):
+        sessions.Session("04", ["B"], []).deck(1, {"04": lesson, "10": lesson})
 
 
 def test_links_are_adapted_to_the_website():

@@ -178,12 +178,13 @@ def check(source: Path, *, solutions: bool, root: Path) -> list[str]:
         found.append("no stamp: tools.render executes it")
     elif stamp.get("code") != outputs.code_hash(old):
         found.append("code changed since its outputs were made: run tools.render")
-    cells = [cell for cell in percent.read(source) if not cell.for_deck]
+    every = percent.read(source)
+    cells = [cell for cell in every if not cell.for_deck]
     found += rules.of_notebook(old, path)
     found += rules.of_student(old, cells) if not solutions else []
     found += rules.of_source(cells, source.stem[:2], root) if not solutions else []
-    lesson = None if solutions else deck.read(source)
-    found += deck.faults(lesson) if lesson else []
+    if len(cells) < len(every) and not solutions:
+        found += deck.faults(deck.read(source))
     return [f"{name}: {problem}" for problem in found]
 
 

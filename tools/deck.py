@@ -9,9 +9,8 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import accumulate
 from pathlib import Path
 
 from tools import percent
@@ -44,10 +43,12 @@ class Slide:
     Attributes:
         text: of its cell.
         part: of the lecture that it belongs to.
+        lecture: the stem of its source.
     """
 
     text: str
     part: str = ""
+    lecture: str = ""
 
     @cached_property
     def heading(self) -> str:
@@ -100,61 +101,70 @@ class Slide:
 
 @dataclass(frozen=True)
 class Deck:
-    """The slides of a lecture, and the code that draws for them.
+    """The slides of a lecture or a session, and the code that draws for them.
 
     Attributes:
-        lecture: the stem of its source.
+        name: the stem of the lecture's source, or of the session's file.
         slides: in their order.
         cells: those of the deck that hold code.
         names: of a figure or result -> the cell of the notebook that shows it.
         notebook: the cells of the notebook that hold code.
+        sources: the decks that a session's slides are taken from.
     """
 
-    lecture: str
+    name: str
     slides: list[Slide]
-    cells: list[Cell]
-    names: dict[str, Cell]
-    notebook: list[Cell]
+    cells: list[Cell] = field(default_factory=list)
+    names: dict[str, Cell] = field(default_factory=dict)
+    notebook: list[Cell] = field(default_factory=list)
+    sources: list[Deck] = field(default_factory=list)
 
     def cell(self, what: str) -> Cell | None:
         """The cell of this name; else the one cell of the notebook with this code."""
         found = [cell for cell in self.notebook if what in cell.text]
         return self.names.get(what) or (found[0] if len(found) == 1 else None)
 
-    def starts(self) -> list[float]:
-        """The minute at which each slide begins, and the one at which the last ends."""
-        return [0, *accumulate(slide.minutes for slide in self.slides)]
+    @property
+    def minutes(self) -> float:
+        """How long it takes, by the notes of its slides."""
+        return sum(slide.minutes for slide in self.slides)
 
     def clock(self, number: int) -> str:
         """At which minute a slide begins, as the speaker sees it."""
-        starts = self.starts()
-        return f"Minute {starts[number - 1]:g} of {starts[-1]:g}."
+        start = sum(slide.minutes for slide in self.slides[: number - 1])
+        return f"Minute {start:g} of {self.minutes:g}."
+
+    def home(self, slide: Slide) -> Deck:
+        """The lecture's deck that a slide belongs to."""
+        return next((d for d in self.sources if d.name == slide.lecture), self)
 
     def where(self, number: int) -> str:
         """How a message names a slide."""
         heading = self.slides[number - 1].heading
-        return f"{self.lecture}, slide {number}" + (f" “{heading}”" if heading else "")
+        return f"{self.name}, slide {number}" + (f" “{heading}”" if heading else "")
 
 
-def read(source: Path) -> Deck | None:
-    """The deck that a lecture's source writes; None where it writes none.
+def read(source: Path) -> Deck:
+    """The deck that a lecture's source writes.
 
     Raises:
-        SourceError: two cells have one name, or a cell is of no use to a deck.
+        SourceError: it writes none, or two cells have one name.
     """
     cells, part, slides = percent.read(source), "", []
     for cell in (cell for cell in cells if cell.for_deck and cell.kind == "markdown"):
         part = cell.options.get("part", part)
-        slides.append(Slide(cell.text, part))
+        slides.append(Slide(cell.text, part, source.stem))
     named = [cell for cell in cells if "name" in cell.options]
     names = {cell.options["name"]: cell for cell in named}
     twice = [n for n in names if sum(cell.options["name"] == n for cell in named) > 1]
     if twice:
         raise SourceError(f"{source.name}: two cells have the name {twice[0]!r}")
+    if not slides:
+        raise SourceError(f'{source.name} has no slides: cells with slide="only"')
     code = [cell for cell in cells if cell.kind == "code"]
     own = [cell for cell in code if cell.for_deck]
     others = [cell for cell in code if not cell.for_deck]
-    return Deck(source.stem, slides, own, names, others) if slides else None
+    return Deck(source.stem, slides, own, names, others)
 
 
 def faults(deck: Deck) -> list[str]:
@@ -162,18 +172,18 @@ def faults(deck: Deck) -> list[str]:
     found = [
         f"{deck.where(number)}: {fault}"
         for number, slide in enumerate(deck.slides, start=1)
-        for fault in [*of_slide(slide), *of_names(slide, deck)]
+        for fault in [*of_slide(slide), *of_names(slide, deck.home(slide))]
     ]
     count, coded = len(deck.slides), sum(bool(slide.code) for slide in deck.slides)
     if count > SLIDES:
-        found.append(f"{deck.lecture}: {over(count, SLIDES, 'slides')}")
+        found.append(f"{deck.name}: {over(count, SLIDES, 'slides')}")
     if coded > count * CODE_SHARE:
         most = int(count * CODE_SHARE)
-        found.append(f"{deck.lecture}: {over(coded, most, 'slides with code')}")
+        found.append(f"{deck.name}: {over(coded, most, 'slides with code')}")
     least, most = MINUTES
-    if not least <= deck.starts()[-1] <= most:
-        took = f"{deck.starts()[-1]:g} minutes"
-        found.append(f"{deck.lecture}: {took}; right are {least} to {most}")
+    if not least <= deck.minutes <= most:
+        right = f"right are {least} to {most}"
+        found.append(f"{deck.name}: {deck.minutes:g} minutes; {right}")
     return found
 
 

@@ -52,10 +52,10 @@ class Stage:
 
     def __init__(self, lesson: Deck) -> None:
         self.lesson = lesson
-        source = build.ROOT / "notebooks" / "source" / f"{lesson.lecture}.py"
+        source = build.ROOT / "notebooks" / "source" / f"{lesson.name}.py"
         notebook = outputs.load(build.target(source, solutions=False))
         if notebook is None:
-            raise SourceError(f"{lesson.lecture}.ipynb is missing: run tools.build")
+            raise SourceError(f"{lesson.name}.ipynb is missing: run tools.build")
         self.cells = {cell.get("id"): cell for cell in notebook.cells}
         self.values = {**ROOMS, "said": self.said}
         self.drawn: dict[str, Any] = {}

@@ -16,8 +16,6 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from nbconvert.filters import markdown2html
-
 from tools import build, deck, room, slides
 from tools.deck import Deck, Slide
 from tools.drawn import Stage
@@ -134,7 +132,7 @@ def read(lecture: str, *, fill: bool = False) -> Kit:
     if fill:
         code = Cell("code", parts["code"] or "0")
         try:
-            stage = Stage(Deck(lecture, [], [code], {}, []))
+            stage = Stage(Deck(lecture, [], [code]))
             asked, examined = _filled(asked, stage), _filled(examined, stage)
         except SourceError as error:
             raise SourceError(f"{path.name}: {error}") from None
@@ -221,7 +219,7 @@ def slide_of(poll: Poll, lesson: Deck) -> int:
     found = [i for i, text in enumerate(headings, 1) if text.startswith(poll.show)]
     if len(found) != 1:
         raise SourceError(
-            f"{lesson.lecture[:2]}.md, “{poll.heading}”: {len(found)} slides have a"
+            f"{lesson.name[:2]}.md, “{poll.heading}”: {len(found)} slides have a"
             f" heading that begins with {poll.show!r}; right is one"
         )
     return found[0]
@@ -240,15 +238,13 @@ def poll_page(kit: Kit, title: str, lesson: Deck) -> str:
             for name, option in zip(LETTERS, options, strict=False)
             if option.reason
         )
-        shown = f"{lesson.lecture[:2]}-{slide_of(poll, lesson)}"
+        shown = f"{lesson.name[:2]}-{slide_of(poll, lesson)}"
         note = "Hands; then a minute with a neighbour, and hands again. What a wrong"
         note += f" answer means:\n\n{told}\n\nTo explain it, show slide {shown} again."
         parts = [f"## {poll.heading}", *context, f"### {question}", listed, ". . ."]
         parts += [f"> **{letter}** {poll.why}", f"Note: {note}"]
         cells.append(Slide("\n\n".join(parts), "Poll"))
-    css = slides.styles(slides.STYLE / "room" / "room.css") + LISTED
-    scripts = list(slides.scripts([cell.text for cell in cells]))
-    return room.rendered(Deck(kit.lecture, cells, [], {}, []), css, scripts)
+    return room.shown(Deck(kit.lecture, cells), *slides.parts(LISTED))
 
 
 def exam_page(kit: Kit, title: str, *, answers: bool) -> str:
@@ -259,7 +255,7 @@ def exam_page(kit: Kit, title: str, *, answers: bool) -> str:
         if answers:
             rubric = "\n".join(f"- {_points(p)} {what}" for p, what in exam.rubric)
             text += f"\n\n**Model answer.** {exam.answer}\n\n**Points**\n\n{rubric}"
-        parts.append(f"<section>{markdown2html(text)}</section>")
+        parts.append(f"<section>{room.rendered(text)}</section>")
     title = f"{kit.lecture[:2]} · {title}: exam{', with answers' if answers else ''}"
     return PAGE.format(title=html.escape(title), css=PRINTED, body="".join(parts))
 
@@ -271,8 +267,6 @@ def _points(number: int) -> str:
 def files(source: Path) -> dict[str, str]:
     """Name of each file of a lecture's kit -> what it holds; from the source's path."""
     kit, lesson = read(source.stem, fill=True), deck.read(source)
-    if lesson is None:
-        raise SourceError(f"{source.name} has no deck whose slides a poll could name")
     title, number = lesson.slides[0].heading, source.stem[:2]
     return {
         f"{number}_poll.html": poll_page(kit, title, lesson),

@@ -7,25 +7,24 @@ python -m tools.lectures --check    fail where one differs from the notebooks
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from nbformat import NotebookNode
 
-from tools import build, outputs, slides
+from tools import build, deck, outputs, sessions
 from tools.colab import badges, buttons, repository
+from tools.deck import Deck
 from tools.execute import Outcome
 from tools.outputs import SourceError
+from tools.sessions import Session
 
 PAGES = ("README.md", "site/instructor.md")
 MARKED = re.compile(r"(<!-- (lectures|timetable) -->\n).*?(<!-- end of \2 -->)", re.S)
-LONGEST = 75  # minutes of a session
-AT_HOME = "Exercises"  # of every lecture
 QUESTIONS = {
     "00": "What does a convolutional network compute, and how does one learn to read"
     " digits?",
@@ -93,17 +92,14 @@ class Lecture:
         return QUESTIONS[self.number]
 
     @cached_property
-    def sections(self) -> dict[str, float]:
-        """Heading of each section that has slides -> its minutes."""
-        return {
-            cells[0].source.partition("\n")[0].lstrip("# "): slides.minutes(cells)
-            for cells in slides.sections(self.notebook)
-        }
+    def deck(self) -> Deck:
+        """Its slides."""
+        return deck.read(self.path.parent / "source" / f"{self.path.stem}.py")
 
     @property
     def minutes(self) -> int:
         """How long it takes to give the lecture from its slides."""
-        return round(sum(self.sections.values()))
+        return round(self.deck.minutes)
 
     @property
     def stamp(self) -> dict:
@@ -166,62 +162,18 @@ def row(lecture: Lecture, folder: str) -> list[str]:
     ]
 
 
-@dataclass(frozen=True)
-class Session:
-    """One session: a lecture without some sections, and some of the bug clinic.
-
-    Args:
-        lecture: its number, as "04".
-        home: sections that students read for themselves, beside the exercises.
-        clinic: sections of lecture 10 that fit here.
-    """
-
-    lecture: str
-    home: Sequence[str]
-    clinic: Sequence[str]
-
-    def minutes(self, sections: Mapping[str, Mapping[str, float]]) -> float:
-        """How long it takes, by the minutes of all lectures' sections.
-
-        Raises:
-            SourceError: it is too long, or names a section that does not exist.
-        """
-        own, clinic = sections[self.lecture], sections["10"]
-        for lecture, names in ((self.lecture, self.home), ("10", self.clinic)):
-            for name in set(names) - set(sections[lecture]):
-                there = ", ".join(sections[lecture])
-                raise SourceError(
-                    f"site/timetable.json: lecture {lecture} has no section {name!r};"
-                    f" it has: {there}"
-                )
-        given = [name for name in own if name not in (*self.home, AT_HOME)]
-        total = sum(own[name] for name in given)
-        total += sum(clinic[name] for name in self.clinic)
-        if total > LONGEST:
-            raise SourceError(
-                f"site/timetable.json: the session with lecture {self.lecture} takes"
-                f" {total:.0f} of {LONGEST} minutes: leave more of it for home"
-            )
-        return total
-
-
-def schedule(
-    plan: Sequence[Session],
-    links: Mapping[str, str],
-    sections: Mapping[str, Mapping[str, float]],
-) -> str:
+def schedule(plan: Sequence[Session], decks: Sequence[Deck], links: list[str]) -> str:
     """The timetable in Markdown, one row a session.
 
     Args:
         plan: the sessions in their order.
-        links: number of a lecture -> its title, as a link.
-        sections: number of a lecture -> heading -> minutes.
+        decks: what each of them shows.
+        links: the title of each one's lecture, as a link.
     """
     lines = ["| | lecture | minutes | from the bug clinic | left for home |"]
     lines.append("| ---: | --- | ---: | --- | --- |")
-    for number, session in enumerate(plan, start=1):
-        cells = [f"{number}", links[session.lecture]]
-        cells += [f"{session.minutes(sections):.0f}"]
+    for session, shown, link in zip(plan, decks, links, strict=True):
+        cells = [shown.name.rpartition("_")[2], link, f"{shown.minutes:.0f}"]
         lists = (session.clinic, session.home)
         cells += ["<br>".join(f"• {name}" for name in names) for names in lists]
         lines.append(f"| {' | '.join(cells)} |")
@@ -229,13 +181,18 @@ def schedule(
 
 
 def plan(found: list[Lecture]) -> str:
-    """The timetable in Markdown, with links as seen from `site/`."""
-    wanted = json.loads((build.ROOT / "site/timetable.json").read_text("utf-8"))
-    return schedule(
-        [Session(**session) for session in wanted],
-        {one.number: one.linked("site") for one in found},
-        {one.number: one.sections for one in found},
-    )
+    """The timetable in Markdown, with links as seen from `site/`.
+
+    Raises:
+        SourceError: a session is too long, or names a slide that does not exist.
+    """
+    listed = sessions.timetable()
+    shown = sessions.decks(listed)
+    faults = [fault for one in shown for fault in deck.faults(one)]
+    if faults:
+        raise SourceError(f"{sessions.TIMETABLE}: " + "; ".join(faults))
+    links = {one.number: one.linked("site") for one in found}
+    return schedule(listed, shown, [links[one.lecture] for one in listed])
 
 
 def fill(text: str, found: list[Lecture], folder: str = "") -> str:

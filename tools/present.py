@@ -27,7 +27,7 @@ from pathlib import Path
 
 from nbformat.sign import NotebookNotary
 
-from tools import build, outputs, run, slides
+from tools import build, deck, outputs, run, slides
 from tools.outputs import SourceError
 
 FOLDER = build.ROOT / "build" / "present"
@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         source = one(options.lecture)
         env = run.environment(options.data, scale)
-        deck = slides.write(source)
+        static = slides.write(deck.read(source))
         notebook = copied(source)
     except SourceError as error:
         sys.exit(f"present: {error}")
@@ -68,14 +68,14 @@ def main(argv: list[str] | None = None) -> int:
     try:
         with show(notebook, build.ROOT, env) as shown:
             print(
-                f"Live: {shown.address}\nCtrl-C ends it. Should it fail: {deck}",
+                f"Live: {shown.address}\nCtrl-C ends it. Should it fail: {static}",
                 flush=True,
             )
             opens(shown.redirect.as_uri())
             shown.process.wait()
     except NotLiveError as reason:
-        print(f"Not live: {reason}. With the kept outputs: {deck}")
-        opens(deck.as_uri())
+        print(f"Not live: {reason}. With the kept outputs: {static}")
+        opens(static.as_uri())
     except KeyboardInterrupt:
         pass  # the way to end it
     return 0

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jinja2 import Environment, FileSystemLoader
-from nbconvert.filters import markdown2html
+from latex2mathml.converter import convert
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
 from tools import deck, play
 from tools.deck import PICTURE, Deck, Slide
@@ -19,6 +20,28 @@ from tools.outputs import SourceError
 TEMPLATE = Path(__file__).parent / "slides" / "room"
 BESIDE = 1.5  # a picture that is less than so much wider than high stands beside words
 QUOTES = re.compile(r"(<blockquote>.*?</blockquote>\s*)+", re.S)
+
+
+class Prose(IPythonRenderer):
+    """Markdown whose formulas become MathML, which browsers draw without a script."""
+
+    def inline_math(self, body: str) -> str:
+        """A formula within a line."""
+        return formula(body, "inline")
+
+    def block_math(self, body: str) -> str:
+        """A formula of its own."""
+        return f"<p>{formula(body, 'block')}</p>"
+
+
+def formula(tex: str, display: str) -> str:
+    """MathML without its name space, of which nbconvert would make a prefix."""
+    return re.sub(r' xmlns="[^"]*"', "", convert(tex, display=display))
+
+
+def rendered(text: str) -> str:
+    """Markdown as HTML."""
+    return MarkdownWithMath(renderer=Prose(escape=False)).render(text)
 
 
 class Block(NamedTuple):
@@ -47,33 +70,37 @@ def page(lesson: Deck, css: str, scripts: list[str]) -> str:
     found = deck.faults(lesson)
     if found:
         raise SourceError("\n".join(found))
-    return rendered(lesson, css, scripts)
+    return shown(lesson, css, scripts)
 
 
-def rendered(lesson: Deck, css: str, scripts: list[str]) -> str:
+def shown(lesson: Deck, css: str, scripts: list[str]) -> str:
     """The page of slides, whatever their number."""
-    stage, slides = Stage(lesson), []
+    stages: dict[str, Stage] = {}
+    slides = []
     for number, slide in enumerate(lesson.slides, start=1):
         try:
+            if slide.lecture not in stages:
+                stages[slide.lecture] = Stage(lesson.home(slide))
+            stage = stages[slide.lecture]
             slides.append(written(slide, stage, lesson.clock(number)))
         except SourceError as error:
             raise SourceError(f"{lesson.where(number)}: {error}") from None
     template = Environment(loader=FileSystemLoader(TEMPLATE)).get_template("page.html")
-    title, number = lesson.slides[0].heading, lesson.lecture[:2]
+    title, name = lesson.slides[0].heading, lesson.slides[0].lecture or lesson.name
     pictures = [picture for slide in lesson.slides for picture in slide.pictures]
     played = {one["what"] for one in pictures if one["kind"] == "play"}
     if played:
         css += (play.FOLDER / "play.css").read_text(encoding="utf-8")
         scripts = [*scripts, *play.scripts(played)]
     return template.render(
-        title=title, number=number, slides=slides, css=css, scripts=scripts
+        title=title, number=name[:2], slides=slides, css=css, scripts=scripts
     )
 
 
 def written(slide: Slide, stage: Stage, clock: str) -> dict:
     """What the template needs of a slide."""
     inside = f"{heading(slide, stage)}{body(slide, stage)}"
-    notes = markdown2html(f"{clock} {slide.note}")
+    notes = rendered(f"{clock}\n\n{slide.note}")
     return {
         "body": inside,
         "notes": notes,
@@ -84,7 +111,7 @@ def written(slide: Slide, stage: Stage, clock: str) -> dict:
 
 def heading(slide: Slide, stage: Stage) -> str:
     """The claim, with what Markdown marks in it."""
-    text = markdown2html(stage.filled(slide.heading)).strip()
+    text = rendered(stage.filled(slide.heading)).strip()
     level = 1 if slide.is_title else 2
     return f"<h{level}>{text.removeprefix('<p>').removesuffix('</p>')}</h{level}>"
 
@@ -127,7 +154,7 @@ def parts(number: int, step: str, stage: Stage) -> Iterator[Block]:
     for match in [*PICTURE.finditer(step), None]:
         text = step[end : match.start() if match else len(step)].strip()
         if text:
-            html = markdown2html(stage.filled(text))
+            html = rendered(stage.filled(text))
             yield Block(number, QUOTES.sub(r'<div class="results">\g<0></div>', html))
         if match and match["kind"] == "play":
             yield Block(number, play.on_slide(match["what"]))

@@ -200,8 +200,7 @@ def render(source: Path, out: Path, *, strict: bool) -> None:
 def add_slides(chosen: list[Lecture], out: Path) -> None:
     """Put each lecture's deck into the site, and the notebook as it was committed."""
     for lecture in chosen:
-        deck = out / "slides" / f"{lecture.path.stem}.html"
-        write(deck, slides.page(build.lectures([lecture.path.stem])[0]))
+        slides.write(lecture.deck, out / "slides")
         for name in (lecture.file, lecture.solutions):
             shutil.copy(ROOT / name, out / "_sources" / name)
 
