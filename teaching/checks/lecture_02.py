@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import redirect_stdout
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -56,6 +57,13 @@ def number_of_views(answer: Any) -> str:
             36: "rows and columns are drawn together: multiply their places.",
             2048: "32 × 32 places: the window would leave the padded image.",
             83: "each crop comes as it is and mirrored: multiply.",
+            50: "0 to 4 are five places; the padding is on both sides.",
+            2592: "count the places of the window, not the pixels.",
+            324: "HorizontalFlip exchanges left and right, not top and bottom.",
+            163: "the unchanged photograph is one of the crops.",
+            161: "crop and flip come together: multiply.",
+            338: "the window is as large as the photograph, 32 × 32.",
+            float("inf"): "the draw is random, but from places that can be counted.",
         },
         hint="The padded side is 40. In how many places does a window of 32 fit there?",
     )
@@ -83,9 +91,19 @@ def mixed_label(answer: Any) -> str:
         raise Wrong("Classes are counted from 0: class 3 is the fourth number.", hint)
     if got.count_nonzero() == 1:
         raise Wrong("This names one class alone; the image shows two.", hint)
+    if got.count_nonzero() > 2:
+        raise Wrong("Two classes get a share, and no other.", hint)
+    of_two = {
+        "A share does not depend on the number of its class.": (2.1, 1.5),
+        "The shares are λ and 1 − λ themselves, not their squares.": (0.49, 0.09),
+        "λ is 0.7, so the two images have unequal shares.": (0.5, 0.5),
+    }
+    for reason, pair in of_two.items():
+        if torch.allclose(got[[3, 5]], got.new_tensor(pair), atol=1e-3):
+            raise Wrong(reason, hint)
     if not torch.isclose(got.sum(), torch.tensor(1.0, dtype=torch.float64), atol=1e-3):
         raise Wrong(f"Shares have the sum 1; yours have {got.sum():.3g}.", hint)
-    raise Wrong("Two classes get a share, and no other.", hint)
+    raise Wrong("The shares are those of λ = 0.7, of class 3 and of class 5.", hint)
 
 
 @exercise("02.3")
@@ -126,6 +144,11 @@ def _moved(function: Any, images: Tensor, *, seed: int, **options: Any) -> Tenso
     got = call(moved, images)
     if not torch.is_tensor(got):
         raise Wrong(f"It returns {describe(got)}, not a tensor.")
+    if got.ndim > images.ndim:
+        raise Wrong(
+            "Each example comes back in more than one place.",
+            "Index with torch.arange(len(images)) and one place for each example.",
+        )
     if got.shape != images.shape:
         raise Wrong(
             f"{tuple(images.shape)} became {tuple(got.shape)}: the size must stay.",
@@ -163,6 +186,11 @@ def _what_else(got: Tensor, image: Tensor) -> str:
         return "It moves up and down. Sideways is the last dimension, the width."
     if torch.equal(got, image.flip(-1)):
         return "An example is mirrored, not moved."
+    both = (F.pad(image, [i, -i, k, -k]) for i in ways for k in ways)
+    if any(torch.equal(got, moved) for moved in both):
+        return "It moves up or down as well; only the last dimension is the width."
+    if got.amin() > 0:
+        return "Zeros should come in at the border, not copies of its pixels."
     return "An example is no copy of the image, moved sideways, with zeros behind it."
 
 
@@ -178,6 +206,9 @@ def who_keeps_the_label(answer: Any) -> str:
     """Which changes keep all labels of three tasks."""
     if not isinstance(answer, Mapping) or set(answer) != set(TASKS):
         raise Wrong(f"Give a list for each of {', '.join(map(repr, TASKS))}.")
+    kept = {task: {c for c in BREAKS if task not in BREAKS[c]} for task in TASKS}
+    if all(set(answer[task]) == set(BREAKS) - kept[task] for task in TASKS):
+        raise Wrong("These are the changes that break a label; name the others.")
     for task in TASKS:
         chosen = answer[task]
         if isinstance(chosen, str) or not set(chosen) <= set(BREAKS):
@@ -210,22 +241,47 @@ def how_far_to_turn(answer: Any) -> str:
     found = {float(degrees): float(right) for degrees, right in given.items()}
     if not {0.0, 15.0, 45.0, 90.0, 180.0} <= set(found) & set(map(float, networks)):
         raise Wrong("Measure for each of 0, 15, 45, 90 and 180 degrees.")
-    if max(found.values()) > 1:
-        raise Wrong("Accuracies are fractions in [0, 1] here, not percent.")
     if len(set(map(id, networks.values()))) < len(networks):
         raise Wrong(
             "All strengths share one network: was a new one trained for each?",
             "Call train_digits(..., (augment.Rotation(d),)) anew for each d.",
         )
     with redirect_stdout(None):  # of a stand-in the notebook has told already
-        upright = mnist().val.loader(500)
+        digits = mnist()
+    upright, test = digits.val.loader(500), digits.test.loader(500)
     for degrees, network in networks.items():
-        right = evaluate(network, upright).accuracy
-        if abs(right - found[float(degrees)]) > 0.005:
+        measured, got = evaluate(network, upright), found[float(degrees)]
+        right = measured.accuracy
+        if abs(right - got) > 0.005:
+            others = {
+                "percent; a fraction is asked for.": 100 * right,
+                "the error; give the accuracy.": 1 - right,
+                "the loss; give the accuracy.": measured.loss,
+                "a gain; give the accuracy.": 0.0,
+                "of the test digits; use the validation digits.": (
+                    evaluate(network, test).accuracy
+                ),
+            }
+            what = next((k for k, v in others.items() if abs(v - got) < 1e-4), "")
             raise Wrong(
-                f"The network for {degrees}° reads {right:.1%} of upright digits, not"
-                f" {found[float(degrees)]:.1%}. What did you measure?",
-                "Evaluate on digits as they are: no augment= in that loader.",
+                f"The network for {degrees}° reads {right:.1%} of upright digits; you"
+                f" have {got:.4g}." + (f" This is {what}" if what else ""),
+                "Measure on the validation digits as they are, without augment=.",
             )
+    _check_turned({float(k): network for k, network in networks.items()}[180.0])
     best = max(found, key=lambda degrees: found[degrees])
     return f"best at {best:g}°; at 180° it costs {found[0.0] - found[180.0]:.1%}."
+
+
+def _check_turned(network: Any) -> None:
+    """Reject a network that did not learn digits turned by any angle."""
+    with redirect_stdout(None):
+        val = mnist().val
+    turns = [replace(val, images=val.images.rot90(k, (2, 3))) for k in range(4)]
+    right = [evaluate(network, turn.loader(500)).accuracy for turn in turns]
+    if min(right) < 0.6 * max(right):
+        why = "It learned one angle: Rotation(180) draws another for each digit."
+        if right[0] == max(right):
+            why = "It learned upright digits: was its augmentation handed over?"
+        told = ", ".join(f"{90 * k}° {share:.0%}" for k, share in enumerate(right))
+        raise Wrong(f"The network for 180° reads unequally: turned by {told}.", why)
