@@ -63,7 +63,6 @@ def number_of_views(answer: Any) -> str:
             163: "the unchanged photograph is one of the crops.",
             161: "crop and flip come together: multiply.",
             338: "the window is as large as the photograph, 32 × 32.",
-            float("inf"): "the draw is random, but from places that can be counted.",
         },
         hint="The padded side is 40. In how many places does a window of 32 fit there?",
     )
