@@ -3,6 +3,7 @@ PYTHON ?= python3
 SCALE ?= tiny
 DATA ?=
 N ?=
+REPO ?=
 
 ifeq ($(OS),Windows_NT)
 BIN := .venv/Scripts
@@ -17,8 +18,8 @@ AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 IN_DATA := $(if $(DATA),--data "$(DATA)")
 
 .DEFAULT_GOAL := help
-.PHONY: help run lab present slides session kit site test lint notebooks check render experiments \
-    results bench reliability matrix clean
+.PHONY: help run lab present slides session kit site publish test lint notebooks check \
+    render experiments results bench reliability matrix clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -49,6 +50,9 @@ session: .venv/present  ## write the deck of one session of the timetable (N=8)
 
 site: .venv/site  ## render the website, with the kept outputs and the slides, into build/site
 	$(BIN)/python -m tools.website $(N)
+
+publish: .venv/dev  ## write the course's address everywhere (REPO=https://github.com/OWNER/NAME)
+	$(BIN)/python -m tools.publish "$(REPO)"
 
 test: .venv/dev lint check  ## lint, unit tests, notebooks up to date, notebooks executed
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 tests

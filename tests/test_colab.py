@@ -13,7 +13,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from tools import build, colab, execute, outputs, run
+from tools import build, colab, execute, front, lectures, outputs, publish, run
+from tools.outputs import SourceError
 from utils.course import ROOT
 
 LINE = re.compile(r"Course in cnn-course · Python 3\S+ · torch \d")
@@ -101,8 +102,47 @@ def test_a_failed_fetch_leaves_nothing_and_says_what_to_do(origin, tmp_path, why
     gone = {"no such repository": (tmp_path / "gone").as_uri(), "not published": ""}
     path = {"PATH": str(tmp_path)} if why == "no git" else {}
     shown = run_cell(tmp_path / "a", colab.setup(gone.get(why, origin)), **path)
-    assert "RuntimeError: No course: are there git and a network" in shown
+    what = "put cnn-course.zip beside" if why == "not published" else "are there git"
+    assert f"RuntimeError: No course: {what}" in shown
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["cell.py"]
+
+
+def test_a_course_published_nowhere_is_unpacked_from_the_websites_archive(tmp_path):
+    front.pack(tmp_path / front.ARCHIVE)
+    shown = run_cell(tmp_path, colab.setup(""), "from utils import course")
+    assert LINE.match(shown)
+    assert len(shown.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "is missing"),
+        ("git@github.com:a/b.git", "not begin with https"),
+        ("https://github.com/a", "no repository of an owner"),
+        ("https://github.com/a/b/tree/main", "a page within"),
+        ("https://github.com/OWNER/NAME", "only the pattern"),
+    ],
+)
+def test_what_is_no_address_is_refused(text, why):
+    with pytest.raises(SourceError, match=f"{why}.*: give it as REPO=https://"):
+        publish.address(text)
+
+
+def test_an_address_is_written_everywhere_or_nowhere(tmp_path, monkeypatch):
+    for name in ("pyproject.toml", "CITATION.cff", *lectures.PAGES):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    there = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(SourceError, match="nothing is changed"):  # there are no tools
+        publish.publish(ADDRESS, tmp_path)
+    assert {path: path.read_bytes() for path in there} == there
+    done = subprocess.CompletedProcess([], 0)
+    monkeypatch.setattr(publish.subprocess, "run", lambda *a, **k: done)
+    publish.publish(publish.address(f"{ADDRESS}.git/"), tmp_path)
+    assert colab.repository(tmp_path) == ADDRESS
+    assert f'repository-code: "{ADDRESS}"' in (tmp_path / "CITATION.cff").read_text()
+    assert "someone.github.io/course/" in publish.told(ADDRESS)
 
 
 FOREIGN = {  # what a student's folder holds -> what was imported before

@@ -26,18 +26,28 @@ KEPT = ("torch", "torchvision", "numpy")  # the machine's own, made for its GPU
 # No output depends on this cell: its text can change without a new run.
 SETUP = """\
 # @title Set-up: finds the course, or fetches it, as in Colab
-import os, runpy
+import os, runpy, sys
 
-git = "git -c core.askpass=true clone -q --depth 1 {origin} cnn-course"
+get = {get}
 files = [f for n in range(9) if os.path.isfile(f := "../" * n + "tools/colab.py")]
-if not (files or os.path.isdir("cnn-course") or os.system(git) == 0):
-    raise RuntimeError("No course: are there git and a network (Kaggle: Internet on)?")
+if not (files or os.path.isdir("cnn-course") or os.system(get) == 0):
+    raise RuntimeError("No course: {missing}")
 runpy.run_path([*files, "cnn-course/tools/colab.py"][0])["settle"]()"""
+CLONE = '"git -c core.askpass=true clone -q --depth 1 {origin} cnn-course"'
+UNPACK = """f'"{sys.executable}" -m zipfile -e cnn-course.zip .'"""
+NO_CLONE = "are there git and a network (Kaggle: Internet on)?"
+NO_ARCHIVE = "put cnn-course.zip beside this notebook, and run this cell again."
 
 
 def setup(repository: str) -> str:
-    """The code of the first cell, for a course published at `repository`."""
-    return SETUP.format(origin=quote(repository or "unpublished", safe=":/@%"))
+    """The code of the first cell, for a course published at `repository`.
+
+    One that is published nowhere is unpacked from the archive of the website.
+    """
+    if not repository:
+        return SETUP.format(get=UNPACK, missing=NO_ARCHIVE)
+    clone = CLONE.format(origin=quote(repository, safe=":/@%"))
+    return SETUP.format(get=clone, missing=NO_CLONE)
 
 
 def settle(root: Path = ROOT) -> None:

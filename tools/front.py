@@ -13,6 +13,7 @@ import zipfile
 from pathlib import Path
 
 from experiments import leaderboard
+from tools.colab import badges, repository
 from tools.lectures import Lecture
 from tools.outputs import SourceError
 from utils.course import ROOT
@@ -121,4 +122,12 @@ def fill(text: str, chosen: list[Lecture], static: Path) -> str:
     if "<!-- scoreboard -->" in text:
         alt = scoreboard(static / "scoreboard.svg")
         text = text.replace("<!-- scoreboard -->", f"![{alt}](static/scoreboard.svg)")
+    text = text.replace("<!-- launch -->", launch(chosen))
     return text.replace("<!-- cards -->", cards(chosen))
+
+
+def launch(chosen: list[Lecture]) -> str:
+    """Where the first lecture opens with one click; nothing if nowhere."""
+    found = badges(repository(ROOT), chosen[0].file) if chosen else {}
+    links = ", ".join(f"[{name}]({link})" for name, (link, _) in found.items())
+    return f"Without installing anything: open lecture 00 in {links}." if found else ""

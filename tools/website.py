@@ -94,6 +94,7 @@ def facts(lecture: Lecture) -> str:
         f'<a href="../slides/{name}.html">Slides</a>, {lecture.minutes} minutes',
         f"[Solutions](solutions/{name}.ipynb)",
         f'<a href="../_sources/{lecture.file}" download>Notebook</a>',
+        f'<a href="../{front.ARCHIVE}" download>Everything</a>',
         "[Run it yourself](../site/start.md)",
     ]
     found = badges(repository(ROOT), lecture.file)
