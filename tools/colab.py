@@ -27,16 +27,17 @@ KEPT = ("torch", "torchvision", "numpy")  # the machine's own, made for its GPU
 SETUP = """\
 # @title Set-up: finds the course, or fetches it, as in Colab
 import os, runpy, sys
-
-get = {get}
+{get}
 files = [f for n in range(9) if os.path.isfile(f := "../" * n + "tools/colab.py")]
 if not (files or os.path.isdir("cnn-course") or os.system(get) == 0):
     raise RuntimeError("No course: {missing}")
 runpy.run_path([*files, "cnn-course/tools/colab.py"][0])["settle"]()"""
-CLONE = '"git -c core.askpass=true clone -q --depth 1 {origin} cnn-course"'
-UNPACK = """f'"{sys.executable}" -m zipfile -e cnn-course.zip .'"""
+CLONE = """\
+origin = "{origin}"
+get = f"git -c core.askpass=true clone -q --depth 1 {{origin}} cnn-course\""""
+UNPACK = """get = f'"{sys.executable}" -m zipfile -e cnn-course.zip .'"""
 NO_CLONE = "are there git and a network (Kaggle: Internet on)?"
-NO_ARCHIVE = "put cnn-course.zip beside this notebook, and run this cell again."
+NO_ARCHIVE = "put cnn-course.zip beside this notebook, run again."
 
 
 def setup(repository: str) -> str:
