@@ -302,7 +302,7 @@ def spoil(labels, share):
 
 
 def least_squares(width, seed, share):
-    """Outputs (N, 10) on validation digits, and the norm of the last layer's weights."""
+    """Outputs (N, 10) on validation digits, and the norm of the last weights."""
     torch.manual_seed(seed)
     few = digits.train.subset(known_digits, seed=seed)
     first = nn.Sequential(nn.Flatten(), nn.Linear(784, width), nn.ReLU()).double()
