@@ -1630,6 +1630,17 @@ ax.set(xlabel="epoch", ylabel="digits read right (%)", xticks=epochs)
 # many numbers enter C5: 16 × 5 × 5 = 400.
 
 # %% [markdown] slide="only"
+# ## LeNet-5 reads what you draw
+#
+# ### What will it make of a letter?
+#
+# ![](play:digit)
+#
+# Note: 2 min. Draw a digit, then ask what a letter will give, and draw it. Expect
+# “it will say no”: ten classes are all it has, so one of them wins. Skip the letter when
+# late.
+
+# %% [markdown] slide="only"
 # ## 61,706 parameters: where are they?
 #
 # ### Which layer holds most of them?

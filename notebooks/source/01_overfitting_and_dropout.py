@@ -1328,6 +1328,17 @@ plot.bars(measured, highlight="LeNet-5", xlabel="unseen digits read right (%)")
 # thinned networks there are: 2 to the number of units.
 
 # %% [markdown] slide="only"
+# ## Half a network reads a digit
+#
+# ### Half of the units are dropped: which network reads better?
+#
+# ![](play:dropout)
+#
+# Note: 2 min. Both networks know the same 1,000 digits. Let them vote, then read the
+# count out of 200 for both, whole and at 0.5. Expect “dropout only weakens”: a network
+# that met thinned ones in training bears them better. Late: one network only.
+
+# %% [markdown] slide="only"
 # ## The scale matters: divide by what is kept
 #
 # ![](run:scale)

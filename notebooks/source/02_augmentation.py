@@ -1191,6 +1191,17 @@ show([each, eight[:, :, 7:39, 1:33]], ["one each", "one for all"])
 # Note: 2 min. Ask what a colour jitter does to grey digits: nothing, their saturation is
 # 0. The notebook measures it. Cutout forces the network to use more than one part.
 
+# %% [markdown] slide="only"
+# ## How much change does a network bear?
+#
+# ### Shifted or turned: what fails first?
+#
+# ![](play:augment)
+#
+# Note: 2 min. It was trained on shifted and mirrored photos, on turned ones never. Let
+# them name a strength for each, then move the slider slowly. Ask when they themselves
+# begin to hesitate. Skip the colours when late.
+
 # %% [markdown] slide="only" part="Measure"
 # ## Never seen, or another digit?
 #

@@ -997,6 +997,17 @@ for i, ax in enumerate(axes):
 # where dropout stands: before the first two of them.
 
 # %% [markdown] slide="only"
+# ## What a first kernel answers to
+#
+# ### Where will its map be brightest?
+#
+# ![](play:kernels)
+#
+# Note: 2 min. Choose a kernel, let one student point at a place, then show the map.
+# Expect “on the object”: a kernel of 5 × 5 knows colours and edges, no objects. Late: one
+# kernel.
+
+# %% [markdown] slide="only"
 # ## Where are the parameters, and where is the work?
 #
 # ### Which share of each is in the convolutions?

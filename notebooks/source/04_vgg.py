@@ -1018,6 +1018,16 @@ plot.curves({k: kept.runs(v) for k, v in pair.items()}, metric="accuracy")
 # field: each layer of 3 with stride 1 adds 2.
 
 # %% [markdown] slide="only"
+# ## Build a stack, and see how far it looks
+#
+# ### How many 3 × 3 until one value sees 13 × 13?
+#
+# ![](play:field)
+#
+# Note: 2 min. Let them count first, then add layers one by one. Ask what one pooling in
+# between changes. Expect “one layer each pixel”: each adds two. Skip the pooling when late.
+
+# %% [markdown] slide="only"
 # ## How many 3 × 3 replace AlexNet's 11 × 11?
 #
 # ### Each adds 2 to the receptive field. How many for 11?

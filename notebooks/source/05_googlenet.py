@@ -1011,6 +1011,17 @@ plot.bars(crops, xlabel="top-5 error (%)")
 # Note: 1 min. Module 3a on 28 × 28 places. The saving is more than a half, and the next
 # module gets fewer channels.
 
+# %% [markdown] slide="only"
+# ## A module without one of its branches
+#
+# ### Which branch can go without a new answer?
+#
+# ![](play:inception)
+#
+# Note: 2 min. It was trained with all four. Let them bet on a branch of module 3a, then
+# take it away. Try another photo and a later module before you say a rule. Late: one
+# module only.
+
 # %% [markdown] slide="only" part="The network"
 # ## Nine modules in three stages
 #

@@ -1244,6 +1244,16 @@ blocks.Diagram(words + above + below, blocks.WIDTH, 245, told)
 # calls the part momentum; it weighs the new value.
 
 # %% [markdown] slide="only"
+# ## The same photo in other company
+#
+# ### Can seven other photos change its answer?
+#
+# ![](play:batch)
+#
+# Note: 2 min. Begin in evaluation mode and change the company: nothing moves. Ask again,
+# then switch to training mode. Expect “no, it is the same photo”. Late: one company only.
+
+# %% [markdown] slide="only"
 # ## A memory can be too short, or too long
 #
 # ![](run:memory)

@@ -1634,6 +1634,16 @@ plot.spread({k: kept.test_accuracy(f"{v}-cifar10") for k, v in rows.items()})
 # Note: 2 min. Ask for a guess first. A plain network is one road; in ResNet half of the
 # roads remain. Skip when late.
 
+# %% [markdown] slide="only"
+# ## Leave out F, or leave out x
+#
+# ### What harms more: to lose F, or to lose x?
+#
+# ![](play:shortcut)
+#
+# Note: 2 min. Vote first. Take F from block 2, make it whole again, then its shortcut.
+# Then the same in block 4. Expect “F, it has the weights”. Late: block 2 only.
+
 # %% [markdown] slide="only" part="Build"
 # ## When the shape changes, three shortcuts
 #

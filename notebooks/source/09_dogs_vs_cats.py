@@ -1585,6 +1585,17 @@ blocks.Diagram(drawn, blocks.WIDTH, 140, "a photo through a frozen body and a ne
 # car: nothing, softmax has only two answers.
 
 # %% [markdown] slide="only"
+# ## Which places speak for a class?
+#
+# ### On this photo, where would it see a dog?
+#
+# ![](play:gradcam)
+#
+# Note: 2 min. A small ResNet-20 of CIFAR-10, not the lecture's. Let one student point, then
+# choose the class. A photo from the room works too, and stays on this machine. Late: skip
+# the layers.
+
+# %% [markdown] slide="only"
 # ## Four sentences to take home
 #
 # - Take one batch of each loader before you train.
