@@ -11,4 +11,6 @@ const out = Array.from({ length: count }, (_, n) =>
 const ms = (process.cpuUsage().user - began) / 1000 / count, batch = tensor([count, ...net.shape], images);
 const train = [...run(net, batch, { train: true }).logits.data];
 const back = [...gradient(net, run(net, batch), Number(label), net.at(at)).data];
-writeFileSync(file("answers"), JSON.stringify({ out, train, back, ms }));
+const mask = Array.from({ length: net.steps[net.at(at)].out }, (_, c) => c % 3);
+const masked = [...run(net, batch, { masks: { [at]: mask } }).logits.data];
+writeFileSync(file("answers"), JSON.stringify({ out, train, back, masked, ms }));

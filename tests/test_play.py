@@ -59,6 +59,12 @@ def test_a_page_computes_what_torch_computes(name, precision, tmp_path):
     # A largest value that two share in float32 may send its gradient to either.
     back = np.reshape(said["back"], gradient.shape)
     assert (~np.isclose(back, gradient, rtol=1e-3, atol=1e-4)).mean() < 1e-4
+    hook = place.register_forward_hook(
+        lambda *c: c[2] * (torch.arange(c[2].shape[1]) % 3).view(-1, 1, 1)
+    )
+    masked = np.reshape(said["masked"], expected.shape)
+    np.testing.assert_allclose(masked, model(images), atol=1e-3)
+    hook.remove()
     for layer in model.modules():
         layer.training = isinstance(layer, nn.BatchNorm2d)
     train = np.reshape(said["train"], expected.shape)

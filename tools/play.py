@@ -146,6 +146,11 @@ def on_slide(name: str) -> str:
     return still(found[0], source)
 
 
+def style(names: set[str]) -> str:
+    """The style sheet of a deck's playgrounds."""
+    return (FOLDER / "play.css").read_text(encoding="utf-8") if names else ""
+
+
 def scripts(names: set[str]) -> list[str]:
     """What the playgrounds of a deck need, in their order: data first."""
     needed = sorted({n for p in places() if p["play"] in names for n in p["needs"]})

@@ -89,9 +89,7 @@ def shown(lesson: Deck, css: str, scripts: list[str]) -> str:
     title, name = lesson.slides[0].heading, lesson.slides[0].lecture or lesson.name
     pictures = [picture for slide in lesson.slides for picture in slide.pictures]
     played = {one["what"] for one in pictures if one["kind"] == "play"}
-    if played:
-        css += (play.FOLDER / "play.css").read_text(encoding="utf-8")
-        scripts = [*scripts, *play.scripts(played)]
+    css, scripts = css + play.style(played), [*scripts, *play.scripts(played)]
     return template.render(
         title=title, number=name[:2], slides=slides, css=css, scripts=scripts
     )

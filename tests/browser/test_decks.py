@@ -22,16 +22,19 @@ FAULTS = """async () => {
   for (const slide of Reveal.getSlides()) {
     const {h, v} = Reveal.getIndices(slide);
     Reveal.slide(h, v, 99);
-    await new Promise(requestAnimationFrame);
+    const wait = slide.querySelector("[data-play]") ? 2500 : 20;  // a playground
+    await new Promise(done => setTimeout(done, wait));
     const say = text => found.push(`${h} ${slide.innerText.slice(0, 40)}: ${text}`);
     const all = selector => [...slide.querySelectorAll(selector)].filter(
       e => !e.closest("aside"));
     for (const e of all(".shows *")) {
       if (size(e).bottom > top + 1)
         say(`${size(e).bottom - top} px too low: ${e.outerHTML.slice(0, 60)}`);
-      const px = parseFloat(getComputedStyle(e).fontSize);
+      const scale = e.closest("svg") ? e.getCTM().a : 1;  // of a playground's drawing
+      const px = parseFloat(getComputedStyle(e).fontSize) * scale;
       const own = [...e.childNodes].some(n => n.nodeType == 3 && n.data.trim());
-      const least = e.closest("math") ? 18 : e.closest("pre, code") ? 24 : 28;
+      const least = [[18, "math"], [20, "svg"], [24, "pre, code"], [28, "*"]].find(
+        one => e.closest(one[1]))[0];
       if (own && px < least) say(`${px} px: ${e.textContent}`);
     }
     for (const e of all("pre, table, img, math, p, li, h2")) {

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from PIL import Image
 
 pytest.importorskip("myst_nb", reason="needs site/requirements.txt")
 
@@ -94,12 +96,50 @@ def test_the_search_finds_a_word_in_its_section(site, browser):
     assert any("ResNet" in text for text in found), found
 
 
-def test_a_playground_answers_and_names_what_is_no_picture(site, browser):
+def test_a_playground_takes_any_photo_and_names_what_is_none(site, browser):
+    files = {"x.heic": b"none", "x.png": b""}
+    for mode, size in {"CMYK": (70, 40), "RGB": (8000, 6000), "L": (1, 3000)}.items():
+        file = io.BytesIO()
+        Image.new(mode, size, 128).save(file, "jpeg")
+        files[mode] = file.getvalue()
     tab = browser.new_page()
     tab.goto((site / "notebooks/07_resnet.html").as_uri())
     play = tab.locator("[data-play=shortcut]")
     play.scroll_into_view_if_needed()
     play.get_by_text("0 of 9 blocks changed: cat").wait_for()
-    bad = {"name": "x.heic", "mimeType": "image/heic", "buffer": b"none"}
-    play.locator("input[type=file]").set_input_files(bad)
-    play.get_by_text("cannot read x.heic").wait_for()
+    for name, content in files.items():
+        play.locator(".said").evaluate("e => { e.textContent = '' }")
+        file = {"name": name, "mimeType": "image/jpeg", "buffer": content}
+        play.locator("input[type=file]").set_input_files(file)
+        said = f"cannot read {name}" if "." in name else "0 of 9 blocks changed"
+        play.get_by_text(said).wait_for()
+
+
+# What stands where the network should -> what the page says of it.
+PLAN = "{format: 1, numbers: 1, shape: [1, 28, 28], steps: [%s]}"
+STEP = "{op: 'input', name: 'x', from: []}, {op: 'tanh', name: 'y', from: [%d]}"
+NETS = [
+    ("{format: 9}", "AAA=", "has format 9, the page reads 1"),
+    (PLAN % STEP % 0, "AAAAAA==", "hold 2 numbers, the plan asks for 1"),
+    (PLAN % STEP % 5, "AAA=", "reads one that comes later"),
+    (PLAN % "{op: 'input', from: []}, {op: 'gelu'}", "AAA=", "has no layer gelu"),
+    (PLAN % STEP % 0, "?", "export it again"),
+    ("", "", "LeNet-5 reads a 7"),
+]
+
+
+@pytest.mark.parametrize(("plan", "data", "said"), NETS)
+def test_a_network_that_does_not_fit_is_named_and_the_page_goes_on(
+    site, browser, plan, data, said
+):
+    tab = browser.new_page()
+    held = f"window.CNN = {{'lenet5-mnist': {{plan: {plan}, data: '{data}'}}}}"
+    tab.add_init_script(held if plan else "")
+    tab.goto((site / "notebooks/00_foundations.html").as_uri())
+    tab.locator("[data-play=digit]").scroll_into_view_if_needed()
+    tab.get_by_text(said).wait_for()
+    tab.get_by_role("button", name="Clear").click()
+    tab.get_by_text(said if plan else "The pad is empty").wait_for()
+    tab.get_by_role("button", name="One step").click()
+    tab.get_by_text("Step 1: w =").wait_for()
+    tab.close()
