@@ -35,10 +35,9 @@ def through_dropout(answer: Any) -> str:
     keeps = "p is the probability to drop; three of four units are kept."
     shrunk = "so the paper does it; torch scales in training instead."
     hint = "A kept value is divided by the share that is kept, 1 − 0.25."
-    divide = "divide by 1 − p; do not"
     rest = "a quarter of the draws gives 0."
-    kept = {6: unscaled, 24: keeps, 7.5: f"{divide} add p.", 12: "p is 0.25, not 0.5."}
-    kept[4.5] = f"{divide} multiply by it."
+    kept = {6: unscaled, 24: keeps, 7.5: "divide by 1 − p; do not add p."}
+    kept |= {4.5: "divide by 1 − p; do not multiply by it.", 12: "p is 0.25, not 0.5."}
     mean = "three draws of four give 8, one gives 0."
     parts = (
         (8, kept, hint),
