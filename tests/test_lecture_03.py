@@ -87,15 +87,15 @@ SOLUTIONS = {
     "03.7": vote,
 }
 MISTAKES = [
-    ("03.1", ((38, 18, 8, 3), 2304), "convolution 1: 38: that is without padding"),
+    ("03.1", ((38, 18, 8, 3), 2304), "convolution 1: 38: that is without"),
     ("03.1", ((39, 20, 9, 4), 4096), "pool 1: 20: a window of 3"),
-    ("03.1", ((39, 19, 9, 4), 9216), "6 × 6"),
+    ("03.1", ((39, 19, 9, 4), 2048), r"not 4 \+ 4"),
     ("03.2", (55, 290_400, 2178, 6400), r"\(a\) 55: that needs 227 pixels"),
     ("03.2", (54, 253_440, 2178, 6400), r"\(b\).*as printed"),
     ("03.2", (54, 290_400, 2048, 6400), r"\(c\).*33 places"),
     ("03.2", (54, 290_400, 2178, 9216), r"\(d\).*227 pixels"),
     ("03.3", lambda x, w, groups: grouped(x, w, groups, torch.cat), "dim=1"),
-    ("03.3", lambda x, w, groups: grouped(x, w, groups, sum), "do not add them"),
+    ("03.3", lambda x, w, groups: grouped(x, w, groups, sum), "join all results"),
     ("03.3", lambda x, w, n: F.conv2d(x, w, padding="same", groups=n), "No padding"),
     ("03.3", every_second, "neighbouring channels"),
     ("03.4", lrn(alpha=1e-4), "torch divides it by size"),

@@ -31,12 +31,16 @@ def smaller_photograph(answer: Any) -> str:
     sides = _parts(sides, 4, "four sides")
     known: tuple[dict[float, str], ...] = (
         {
-            38: "that is without padding; this form pads by 2 on either side.",
+            38: "that is without the padding of 2 on either side, or without + 1.",
             39.25: "a step that does not fit is not taken: round down.",
             40: "a step that does not fit is not taken: round down.",
         },
         {20: "a window of 3 and not of 2: (39 − 3) / 2 + 1.", 18: "one too few: + 1."},
-        {10: "round down: (19 − 3) / 2 + 1.", 8: "one too few: + 1."},
+        {
+            10: "round down: (19 − 3) / 2 + 1.",
+            8: "one too few: + 1.",
+            7: "convolution 2 has padding 2 and keeps 19 pixels.",
+        },
         {5: "round down: (9 − 3) / 2 + 1.", 3: "one too few: + 1."},
     )
     right = (39, 19, 9, 4)
@@ -48,6 +52,10 @@ def smaller_photograph(answer: Any) -> str:
         16: "that is one channel; there are 256.",
         9216: "that is for maps of 6 × 6; yours are smaller.",
         384 * 16: "256 channels leave the last convolution, not 384.",
+        1024: "that is for maps of 2 × 2; yours are 4 × 4.",
+        256 * 81: "that is before pool 3.",
+        2048: "a map of side 4 holds 4 × 4 numbers, not 4 + 4.",
+        4096**2: "these are weights; asked is how many numbers enter.",
     }
     with labelled("numbers:"):
         expect_number(
@@ -60,13 +68,24 @@ def smaller_photograph(answer: Any) -> str:
 def printed_numbers(answer: Any) -> str:
     """A side of 224 pixels, the first layer's values, an image's views, 6,400."""
     parts = (
-        (54, {55: "that needs 227 pixels, or padding.", 53: "one too few: + 1."}, ""),
+        (
+            54,
+            {
+                55: "that needs 227 pixels, or padding.",
+                53: "one too few: + 1.",
+                56: "the first window takes 11 pixels: subtract them before dividing.",
+            },
+            "⌊(224 − 11) / 4⌋ + 1.",
+        ),
         (
             290_400,
             {
                 253_440: "this is 55 · 48 · 96, as printed; the maps have 55 · 55.",
                 145_200: "that is one GPU's half.",
                 3025: "that is one channel of 96.",
+                279_936: "these maps have 55 · 55 values, as the sentence says.",
+                34_944: "these are the layer's parameters, not its values.",
+                69_984: "that is after the pooling.",
             },
             "Side × side × channels.",
         ),
@@ -77,6 +96,8 @@ def printed_numbers(answer: Any) -> str:
                 1089: "each may be mirrored: twice as many.",
                 1024: "33 places a side, not 32, and mirrored or not.",
                 66: "33 places in each of two directions: 33 · 33.",
+                10: "ten crops are for the test; in training a crop lies anywhere.",
+                578: "a crop has 32 pixels of room, not 16.",
             },
             "Places · places · 2.",
         ),
@@ -86,6 +107,10 @@ def printed_numbers(answer: Any) -> str:
                 9216: "maps of 6 × 6 come from 227 pixels.",
                 25: "that is one channel of 256.",
                 9600: "256 channels leave the last convolution, not 384.",
+                12_544: "a step that does not fit is not taken: round down.",
+                36_864: "two poolings give 12 × 12; there are three.",
+                1280: "a map of side 5 holds 5 × 5 values.",
+                30_976: "maps of 11 × 11 are not the end: 54, and three poolings.",
             },
             "54 → 26 → 12 → 5.",
         ),
@@ -106,7 +131,11 @@ def grouped_convolution(function: Any) -> str:
     ):
         x = torch.randn(2, c_in, 7, 7, generator=generator)
         weight = torch.randn(c_out, c_in // groups, k, k, generator=generator)
-        got = call(function, x, weight, groups)
+        try:
+            got = call(function, x, weight, groups)
+        except Wrong as wrong:
+            other = "Two groups went well, three do not: use `groups`."
+            raise Wrong(*wrong.hints, other if groups == 3 else "") from None
         right = F.conv2d(x, weight, groups=groups)
         what = f"{c_in} to {c_out} channels in {groups} groups"
         if not torch.is_tensor(got):
@@ -127,7 +156,10 @@ def _shape_hint(got: Tensor, right: Tensor, groups: int) -> str:
     if got.shape[0] == groups * right.shape[0]:
         return "Join the groups along the channels: torch.cat(..., dim=1)."
     if got.shape[1] * groups == right.shape[1]:
-        return "Only one group's channels come back: join all of them, do not add them."
+        return (
+            "Only one group's channels come back: divide the channels, dimension 1, and"
+            " join all results along it."
+        )
     if got.shape[2] != right.shape[2]:
         return "No padding: a 3 × 3 kernel takes two pixels away."
     return "Each group has its own part of the channels and of the kernels."
@@ -139,11 +171,27 @@ def _value_hint(got: Tensor, x: Tensor, weight: Tensor, groups: int) -> str:
     first = x.chunk(groups, dim=1)[0]
     if torch.allclose(got, torch.cat([F.conv2d(first, w) for w in kernels], 1)):
         return "all kernels read the first group of channels."
-    strided = torch.cat(
-        [F.conv2d(x[:, i::groups], w) for i, w in enumerate(kernels)], dim=1
-    )
-    if torch.allclose(got, strided):
-        return "a group is a block of neighbouring channels, not every g-th one."
+    parts = x.chunk(groups, dim=1)
+    turns = [weight[i::groups] for i in range(groups)]
+    every = [x[:, i::groups] for i in range(groups)]
+    own = [F.conv2d(a, w) for a, w in zip(parts, kernels, strict=True)]
+    known = {
+        "a group is a block of neighbouring channels, not every g-th one.": torch.cat(
+            [F.conv2d(a, w) for a, w in zip(every, kernels, strict=True)], 1
+        ),
+        "a group's kernels are neighbours, not every g-th one.": torch.cat(
+            [F.conv2d(a, w) for a, w in zip(parts, turns, strict=True)], 1
+        ),
+        "the groups' results stand one after the other, not in turns.": torch.stack(
+            own, dim=2
+        ).flatten(1, 2),
+        "each kernel reads all channels, not those of its group alone.": F.conv2d(
+            x, weight.repeat(1, groups, 1, 1)
+        ),
+    }
+    for reason, wrong in known.items():
+        if torch.allclose(got, wrong, atol=1e-4):
+            return reason
     return "the values differ: group i of the channels meets group i of the kernels."
 
 
@@ -152,21 +200,30 @@ def papers_lrn(answer: Any) -> str:
     """torch's layer with the paper's constants."""
     if not isinstance(answer, nn.LocalResponseNorm):
         raise Wrong(f"Build nn.LocalResponseNorm, not {describe(answer)}.")
-    expect_number(
-        answer.size, 5, hint="n is the number of channels in a window: torch's size."
-    )
-    expect_number(
-        answer.alpha,
-        5e-4,
-        misconceptions={
-            1e-4: "as alpha; torch divides it by size, the paper does not.",
-            2e-5: "as alpha; that divides once more. torch divides already.",
-        },
-        hint="alpha / size must be 10⁻⁴.",
-    )
-    expect_number(answer.beta, 0.75, hint="β = 0.75.")
-    known = {1.0: "as k: that is torch's default, the paper has 2."}
-    expect_number(answer.k, 2.0, misconceptions=known, hint="k = 2.")
+    alone = "torch divides alpha alone by its size."
+    sizes = {
+        2: "as size: 2 on either side and the channel itself are 5.",
+        11: "as size: n = 5 is the whole window, not one side of it.",
+        3: "as size: that was the example's n, the paper has 5.",
+    }
+    alphas = {
+        1e-4: "as alpha; torch divides it by size, the paper does not.",
+        2e-5: "as alpha; that divides once more. torch divides already.",
+        0.75: "as alpha: that is the paper's β; the order is size, alpha, beta, k.",
+        25e-4: "as alpha: torch divides by its size once.",
+        3e-4: "as alpha: 3 was the example's n, here it is 5.",
+    }
+    betas = {1.0: "as beta: that was the example's.", 3.75: f"as beta: {alone}"}
+    ks = {
+        1.0: "as k: that is torch's default, the paper has 2.",
+        10.0: f"as k: {alone}",
+    }
+    size = "n is the number of channels in a window: torch's size."
+    alpha = "alpha / size must be 10⁻⁴."
+    expect_number(answer.size, 5, misconceptions=sizes, hint=size)
+    expect_number(answer.alpha, 5e-4, misconceptions=alphas, hint=alpha)
+    expect_number(answer.beta, 0.75, misconceptions=betas, hint="β = 0.75.")
+    expect_number(answer.k, 2.0, misconceptions=ks, hint="k = 2.")
     return "5 · 10⁻⁴ / 5 = 10⁻⁴."
 
 
@@ -187,10 +244,15 @@ def colour_shift(function: Any) -> str:
     shift = got - before
     mean = shift.mean(dim=(2, 3))
     if not torch.allclose(shift, mean[:, :, None, None], atol=1e-4):
+        small = got - before / 255
+        if (small - small.mean(dim=(2, 3), keepdim=True)).abs().max() < 1e-4:
+            raise Wrong("The images are in [0, 1] already: do not divide by 255.")
         raise Wrong(
             "The shift differs from pixel to pixel.",
             "One colour for each image: shape (N, 3, 1, 1) is spread over all pixels.",
         )
+    if not torch.equal(call(function, before.clone(), draws), got):
+        raise Wrong("The same draws gave another result: take α from `draws`.")
     _check_directions(mean, before)
     return "each image moves as a whole, along the colours that vary."
 
@@ -199,13 +261,33 @@ def _check_directions(shifts: Tensor, images: Tensor) -> None:
     """Accept shifts λ p for draws of 1, in any order and with either sign."""
     rows = images.movedim(1, -1).reshape(-1, 3)
     variances, components = torch.linalg.eigh(rows.T.cov())
-    right = (components * variances).T  # one row for each component
+    right = _spread(rows.T.cov())
     if _matches(shifts[:3], right):
         if not torch.allclose(shifts[3:], 2 * shifts[:3], rtol=1e-3, atol=1e-6):
             raise Wrong("Twice the draw must give twice the shift, and no other.")
         return
     if shifts.abs().max() < 1e-7:
         raise Wrong("Nothing is shifted.")
+    if torch.allclose(shifts, shifts[:1].expand_as(shifts)):
+        raise Wrong("All images get one shift: each has its own row of `draws`.")
+    means = images.mean(dim=(2, 3))
+    sizes = torch.linalg.svdvals(rows - rows.mean(dim=0)).flip(0)
+    known = {
+        "`draws` are the α already: no further 0.1.": 0.1 * right,
+        "These are the variances of single channels: take eigh's components.": (
+            torch.diag(rows.var(dim=0))
+        ),
+        "Subtract the mean colour: a covariance is around the mean.": _spread(
+            rows.T @ rows / len(rows)
+        ),
+        "Take the colours of all pixels, not the mean colour of each image.": _spread(
+            means.T.cov()
+        ),
+        "Singular values are no variances: λ = s² / (n − 1).": (components * sizes).T,
+    }
+    for reason, other in known.items():
+        if _matches(shifts[:3], other):
+            raise Wrong(reason)
     if _matches(shifts[:3], (components * variances.sqrt()).T):
         raise Wrong(
             "The shift is α √λ p: the paper takes the variance λ, not its root."
@@ -219,6 +301,12 @@ def _check_directions(shifts: Tensor, images: Tensor) -> None:
         "rows = images.movedim(1, -1).reshape(-1, 3), then torch.linalg.eigh of their"
         " covariance, 3 × 3.",
     )
+
+
+def _spread(covariance: Tensor) -> Tensor:
+    """λ p for each principal component, one a row."""
+    variances, components = torch.linalg.eigh(covariance)
+    return (components * variances).T
 
 
 def _matches(shifts: Tensor, right: Tensor) -> bool:
@@ -252,15 +340,20 @@ def one_convolution_less(answer: Any) -> str:
         raise Wrong(f"It has {convolutions} convolutions; four are wanted.")
     hint = "Only convolution 5 goes: it takes and gives 256 · width channels."
     expect_module(model, (2, 3, 32, 32), (2, 10), parameters=whole - CONV_5, hint=hint)
-    points = []
+    points: list[float] = []
+    seen: list[list[tuple[list[float], list[float]]]] = []
     for pair in _parts(pairs, None, "a pair of histories for each seed"):
         both = _parts(pair, 2, "two histories for each seed, of what fit(...) returns")
         if not all(getattr(history, "rows", None) for history in both):
             raise Wrong(f"{describe(both[0])} is no history: give what fit returns.")
         if len({len(history.rows) for history in both}) > 1:
             raise Wrong("The two networks of a seed had different numbers of epochs.")
-        if both[0].rows == both[1].rows:
-            raise Wrong("Both histories of a seed are one run.")
+        results = [(h["val_loss"], h["val_accuracy"]) for h in both]
+        if results[0] == results[1]:
+            raise Wrong("Both histories of a seed are one run, or of one network.")
+        if results in seen:
+            raise Wrong("Two pairs are the same run: give another seed to each.")
+        seen.append(results)
         before, after = (100 * history.best["val_accuracy"] for history in both)
         points.append(before - after)
     if len(points) < 2:
@@ -283,19 +376,30 @@ def vote(function: Any) -> str:
                 f"(5, 200, 4) gives {describe(got)}, not 200 classes.",
                 "The networks are dimension 0, the classes dimension 2.",
             )
+        classes = logits.argmax(2)
+        if got.is_floating_point():
+            raise Wrong("These are probabilities: return the class of the largest.")
         known = {
             "the mean of the logits; average the probabilities.": logits.mean(0),
             "the largest single probability; average first.": logits.softmax(2).amax(0),
             "the first network's alone.": logits[0],
-            "a softmax over the images or the networks, not over the classes.": (
+            "a softmax over the images, not over the classes.": (
                 logits.softmax(1).mean(0)
+            ),
+            "a softmax over the networks, not over the classes.": (
+                logits.softmax(0).mean(0)
+            ),
+            "the smallest of the probabilities; average them.": (
+                logits.softmax(2).amin(0)
             ),
         }
         right = logits.softmax(2).mean(0).argmax(1)
         for what, scores in known.items():
             if torch.equal(got, scores.argmax(1)):
                 raise Wrong(f"This is {what}", reason=what)
-        if torch.equal(got, logits.argmax(2).mode(0).values):
+        if torch.equal(got, classes.double().mean(0).round().long()):
+            raise Wrong("This is a mean of class numbers; average the probabilities.")
+        if torch.equal(got, classes.mode(0).values):
             raise Wrong("This is each network's own class, and the most frequent one.")
         if not torch.equal(got, right):
             raise Wrong("Some classes differ.", "softmax, mean, argmax, in this order.")
