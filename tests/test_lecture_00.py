@@ -115,7 +115,7 @@ MISTAKES = [
     ("00.4", partial(training_step, late=True), "the loss after the step"),
     ("00.5", TwoLayerCNN, "480 too many"),
     ("00.5", lambda: ThreeLayerCNN(last=nn.Softmax(dim=1)), "ends in a softmax"),
-    ("00.5", lambda: ThreeLayerCNN(side=8), "RuntimeError"),
+    ("00.5", lambda: ThreeLayerCNN(side=8), "fc expects"),
     ("00.6", signed, "both signs"),
     ("00.6", at_c5, "C5's"),
     ("00.6", always_tanh, "new LeNet5"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import math
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -31,11 +33,17 @@ def three_sizes(answer: Any) -> str:
     stride = "the stride is missing: divide the way by it."
     floor = "round down: a step that does not fit is not taken."
     hint = "The formula: (n + 2p − k) / s, rounded down, + 1."
-    parts = (
-        (20, {18: both, 16: both, 19: first, 40: stride, 20.5: floor}, hint),
-        (6, {5: first, 11: stride}, hint),
-        (30, {29: first, 60: stride, 30.5: floor, 31: floor}, hint),
-    )
+    side = "the question is for the side, not for side × side."
+    a = {18: both, 16: both, 19: first, 40: stride, 20.5: floor, 21: floor, 400: side}
+    b = {5: first, 11: stride, 36: side, 900: side}
+    b |= {7: "a window of 3 does not lie over the border: (13 − 3) / 2 + 1."}
+    b |= {
+        4: "the stride is 2, not the window's 3.",
+        13: "the stride of 2 is missing.",
+    }
+    c = {29: first, 60: stride, 30.5: floor, 31: floor, 900: side}
+    c |= {32: "the kernel of 5 fits 64 − 5 steps further, not 64."}
+    parts = ((20, a, hint), (6, b, hint), (30, c, hint))
     expect_numbers(answer, parts, unit="pixels")
     return "(a) 39 / 2 and (c) 59 / 2 are rounded down; (b) needs no rounding."
 
@@ -54,6 +62,13 @@ def convolution_parameters(answer: Any) -> str:
             1248: "a filter has one bias, not one for each of its kernels.",
             1201: "each of the 16 output channels has its own bias.",
             76: "this is one filter; there are as many as output channels.",
+            256: "a kernel has 5 × 5 weights, not 5.",
+            496: "a kernel has 5 × 5 weights, not 5 + 5.",
+            1203: "a bias belongs to an output channel, not to an input channel.",
+            448: "the kernels are 5 × 5; 3 is the number of input channels.",
+            12544: "these are outputs; parameters do not depend on the image.",
+            491: "there is a kernel for each pair of channels: multiply them.",
+            48: "these are the kernels; count the weights in them.",
         },
         hint="One filter: 3 kernels of 5 × 5 and a bias. How many filters are there?",
     )
@@ -76,6 +91,28 @@ def stable_softmax(function: Any) -> str:
             "All numbers of the batch have the sum 1 together: each row should.",
             "Sum over dim=1, with keepdim=True so that the shapes still fit.",
         )
+    powers = logits.exp()
+    known = {
+        "These are logarithms of the probabilities: take exp().": logits.log_softmax(1),
+        "The powers are not divided by their sum.": powers,
+        "The powers are not yet divided by their sum.": (
+            logits - logits.amax(1, keepdim=True)
+        ).exp(),
+        "Each logit is taken alone: divide by the sum over the row.": logits.sigmoid(),
+        "The power is missing: e to the logit, then divide by the sum.": (
+            logits / logits.sum(1, keepdim=True)
+        ),
+        "The base is e, not 2.": (logits * math.log(2)).softmax(1),
+        "All goes to the largest; the others get their share too.": (
+            F.one_hot(logits.argmax(1), 10).float()
+        ),
+        "Subtract the largest logit, do not divide by it.": (
+            logits / logits.abs().amax(1, keepdim=True)
+        ).softmax(1),
+    }
+    for reason, other in known.items():
+        if got.shape == other.shape and torch.allclose(got, other, atol=1e-5):
+            raise Wrong(reason)
     expect_value(got, logits.softmax(1), what="softmax(logits)")
     _survives(function, torch.tensor([[1000.0, 1001.0], [-1000.0, -1001.0]]))
     return "right, and 1,000 is no problem: only differences of logits count."
@@ -91,6 +128,12 @@ def _survives(function: Any, logits: Tensor) -> None:
                 "Adding the same number to a whole row changes no probability. Which"
                 " one makes the largest exponent 0?",
             )
+    wide = torch.tensor([[1000.0, -1000.0]])
+    if not torch.allclose(_tensor(call(function, wide)), wide.softmax(1)):
+        raise Wrong(
+            "For the logits [1000.0, -1000.0] it is no probability: some power is inf.",
+            "Subtract the largest logit of a row, not its mean or its smallest.",
+        )
     if not torch.allclose(_tensor(call(function, logits)), logits.softmax(1)):
         raise Wrong(
             "A row of large and a row of small logits in one batch go wrong together.",
@@ -133,8 +176,22 @@ def _two_steps(function: Any) -> Iterator[tuple[str, dict[str, Tensor], Tensor]]
         loss = F.cross_entropy(double(images), labels)
         gradient = _flat(torch.autograd.grad(loss, list(double.parameters())))
         returned = call(function, model, images, labels, lr, copied=False)
-        _returns_loss(returned, loss, F.cross_entropy(model(images), labels))
+        after = F.cross_entropy(model(images), labels)
+        others = {
+            "this is the sum over the batch; the loss is its mean.": 8 * loss,
+            "cross_entropy takes logits and applies the softmax itself.": (
+                F.cross_entropy(double(images).softmax(1), labels)
+            ),
+            "this is the loss of a second step; make one in a call.": _after_one(
+                double, images, labels, lr
+            ),
+            "this is the loss after the step; return the one before.": after,
+        }
+        _returns_loss(returned, loss, others)
         last = torch.cat([torch.zeros(35), torch.ones(18)])  # of the second layer
+        bias = [p.ndim == 1 for p in double.parameters() for _ in range(p.numel())]
+        weight = 1 - torch.tensor(bias).float()
+        alone = torch.cat([torch.ones(30), torch.zeros(23)])
         yield (
             name,
             {
@@ -146,6 +203,15 @@ def _two_steps(function: Any) -> Iterator[tuple[str, dict[str, Tensor], Tensor]]
                 - lr * 8 * gradient,
                 "only the last layer has moved.": start - lr * last * gradient,
                 "only the first layer has moved.": start - lr * (1 - last) * gradient,
+                "only the weights have moved: biases are parameters too.": start
+                - lr * weight * gradient,
+                "only the first parameter has moved.": start - lr * alone * gradient,
+                "the step replaced the parameters: subtract it from them.": -lr
+                * gradient,
+                "the step has the gradient's sign alone, not its size.": start
+                - lr * gradient.sign(),
+                "cross_entropy is a mean already: do not divide by the batch.": start
+                - lr / 8 * gradient,
                 "the gradient of the step before is still in it: clear it first.": start
                 - lr * (gradient + kept),
             },
@@ -157,16 +223,38 @@ def _two_steps(function: Any) -> Iterator[tuple[str, dict[str, Tensor], Tensor]]
         kept = gradient
 
 
-def _returns_loss(returned: Any, before: Tensor, after: Tensor) -> None:
+def _after_one(model: nn.Module, images: Tensor, labels: Tensor, lr: float) -> Tensor:
+    """The loss of the batch after one right step of a copy."""
+    model = copy.deepcopy(model)
+    loss = F.cross_entropy(model(images), labels)
+    weights = list(model.parameters())
+    with torch.no_grad():
+        for p, slope in zip(weights, torch.autograd.grad(loss, weights), strict=True):
+            p -= lr * slope
+    return F.cross_entropy(model(images), labels)
+
+
+def _returns_loss(returned: Any, before: Tensor, others: dict[str, Tensor]) -> None:
     """Accept the loss before the step, as a number or a tensor of one element."""
     if isinstance(returned, (str, bool, type)) or callable(returned):
         raise Wrong(f"It returns {describe(returned)}, not the loss.")
-    known = {after.item(): "this is the loss after the step; return the one before."}
+    known = {loss.item(): reason for reason, loss in others.items()}
     expect_number(returned, before.item(), unit="nats", misconceptions=known)
 
 
 def _flat(tensors: Iterable[Tensor]) -> Tensor:
     return torch.cat([t.detach().flatten() for t in tensors])
+
+
+BUILT_OTHERWISE = {
+    16_282: "the third block is built, and not used.",
+    33_834: "the blocks have 8, 16 and 32 filters, not 16, 32 and 64.",
+    6_282: "the third block has 32 filters, not 16.",
+    25_578: "that is two blocks; three are asked for.",
+    49_974: "one linear layer follows the blocks, not two.",
+    26_522: "the third block halves the map too: conv_pool(16, 32).",
+    5_130: "torch does not see layers in a Python list: nn.Sequential.",
+}
 
 
 @exercise("00.5")
@@ -177,10 +265,25 @@ def three_layers(answer: Any) -> str:
         "Each block halves the side: 32 → 16 → 8 → 4. So 32 × 4 × 4 numbers enter the"
         " linear layer."
     )
+    try:
+        expect_module(model, (2, 3, 32, 32), (2, 10), hint=hint)
+    except Wrong as wrong:
+        sizes = re.search(r"\((\d+)x(\d+) and (\d+)x10\)", wrong.hints[0])
+        rows, numbers, wanted = map(int, sizes.groups()) if sizes else (2, 0, 0)
+        if sizes and rows != 2:
+            reason = "Flatten the channels and places, not the batch: flatten(x, 1)."
+        elif sizes:
+            reason = f"{numbers} numbers leave the blocks, and fc expects {wanted}."
+        raise Wrong(reason, hint, reason=hint) if sizes else wrong from None
+    count = sum(weight.numel() for weight in model.parameters())
+    if count in BUILT_OTHERWISE:
+        raise Wrong(f"{count:,} parameters: {BUILT_OTHERWISE[count]}", hint)
     expect_module(model, (2, 3, 32, 32), (2, 10), parameters=11_162, hint=hint)
     torch.manual_seed(0)
     with torch.no_grad():
         output = call(model, torch.randn(4, 3, 32, 32))
+    if output.min() >= 0 and (output.sum(1) - 1).abs().max() > 0.01:
+        raise Wrong("No logit is negative: a ReLU stands behind the linear layer.")
     if torch.allclose(output.sum(dim=1), torch.ones(4), atol=1e-4):
         raise Wrong(
             "Its rows have the sum 1: it ends in a softmax.",
@@ -209,8 +312,16 @@ def _compare(got: float, activation: type, images: Tensor, labels: Tensor) -> No
     """Accept the mean size of C1's gradient; name what else the number may be."""
     torch.manual_seed(0)
     model = LeNet5(activation=activation)
-    F.cross_entropy(model(images), labels).backward()
+    loss = F.cross_entropy(model(images), labels)
+    loss.backward()
     right = model.c1[0].weight.grad
+
+    def of(other: Tensor) -> Tensor:
+        """Mean size of C1's gradient of another loss."""
+        [found] = torch.autograd.grad(other, model.c1[0].weight)
+        return found.abs().mean()
+
+    single = F.cross_entropy(model(images[:1]), labels[:1])
     others = {
         "gradients have both signs: take .abs() before .mean().": right.mean(),
         "this is the sum; divide by the number of weights.": right.abs().sum(),
@@ -218,7 +329,29 @@ def _compare(got: float, activation: type, images: Tensor, labels: Tensor) -> No
         "this is C5's; C1 stands further from the loss.": _size(model.c5[0]),
         "this is the output layer's; read model.c1[0].": _size(model.output),
         "these are the weights; their gradient is .grad.": _size(model.c1[0], False),
+        "this is the bias's; read .weight.grad.": model.c1[0].bias.grad.abs().mean(),
+        "this is the largest; take the mean.": right.abs().max(),
+        "this is the norm; take the mean of the sizes.": right.norm(),
+        "this is the root mean square; take .abs().mean().": (
+            right.square().mean().sqrt()
+        ),
+        "this is of the loss summed over the batch; take its mean.": (
+            len(images) * right.abs().mean()
+        ),
+        "backward ran twice: gradients are added.": 2 * right.abs().mean(),
+        "cross_entropy takes logits and applies the softmax itself.": of(
+            F.cross_entropy(model(images).softmax(1), labels)
+        ),
+        "this is of one example; take the whole batch.": of(single),
+        "this is of the mean of the logits; take the loss.": of(model(images).mean()),
     }
+    for kind in (nn.Sigmoid, nn.Tanh, nn.ReLU):
+        if kind is not activation:
+            torch.manual_seed(0)
+            other = LeNet5(activation=kind)
+            F.cross_entropy(other(images), labels).backward()
+            reason = f"this is with {kind.__name__}: pass activation=activation."
+            others[reason] = _size(other.c1[0])
     misconceptions = {value.item(): reason for reason, value in others.items()}
     hint = "A new LeNet5(activation=activation), the loss, .backward(), then"
     hint += " model.c1[0].weight.grad.abs().mean()."

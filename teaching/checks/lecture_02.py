@@ -279,7 +279,7 @@ def _check_turned(network: Any) -> None:
     turns = [replace(val, images=val.images.rot90(k, (2, 3))) for k in range(4)]
     right = [evaluate(network, turn.loader(500)).accuracy for turn in turns]
     if min(right) < 0.6 * max(right):
-        why = "It learned one angle: Rotation(180) draws another for each digit."
+        why = "It learned something else: Rotation(180) draws an angle for each digit."
         if right[0] == max(right):
             why = "It learned upright digits: was its augmentation handed over?"
         told = ", ".join(f"{90 * k}° {share:.0%}" for k, share in enumerate(right))
