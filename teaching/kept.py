@@ -145,25 +145,44 @@ def row(label: str, seeds: list[dict[str, Any]]) -> tuple[str, ...]:
     )
 
 
-def by_minute(names: Mapping[str, str], *, title: str | None = None) -> Axes:
-    """Validation accuracy against processor minutes, a line a kept run's first seed.
+def passed(name: str) -> tuple[list[float], list[float]]:
+    """Processor minutes after each epoch of the fastest seed, and its val_accuracy."""
+    run = min(records(name), key=cost)
+    rows = run["history"]["rows"]
+    total = sum(row["seconds"] for row in rows)
+    minutes = accumulate(cost(run) * row["seconds"] / total for row in rows)
+    return list(minutes), [row["val_accuracy"] for row in rows]
+
+
+def by_minute(
+    names: Mapping[str, str],
+    *,
+    yours: tuple[Sequence[float], Sequence[float]] | None = None,
+    title: str | None = None,
+) -> Axes:
+    """Validation accuracy against processor minutes, a line a kept run's fastest seed.
+
+    Of older runs only a clock's minutes are known, and some seeds had to wait.
 
     Args:
         names: {what the figure calls it: the run's name}.
+        yours: minutes and fractions of a run of your own, drawn in black.
     """
     _, ax = plt.subplots()
     ends = []
     for i, (label, name) in enumerate(names.items()):
-        run = records(name)[0]
-        rows = run["history"]["rows"]
-        total = sum(one["seconds"] for one in rows)
-        passed = accumulate(one["seconds"] for one in rows)
-        x = [cost(run) * seconds / total for seconds in passed]
-        y = [100 * one["val_accuracy"] for one in rows]
+        x, fractions = passed(name)
+        y = [100 * fraction for fraction in fractions]
         color = plot.color_of(label, i)
         ax.plot(x, y, color=color)
         ends.append((x[-1], y[-1], label, color))
+    if yours:
+        x, y = yours[0], [100 * fraction for fraction in yours[1]]
+        ax.plot(x, y, "o-", color="black", markersize=3.5, linewidth=1)
+        ax.plot(x[-1], y[-1], "*", color="black", markersize=13)
+        ends.append((x[-1], y[-1], "yours", "black"))
     ax.set(xlabel="processor minutes", ylabel="validation accuracy (%)", xscale="log")
+    ax.xaxis.set_major_formatter("{x:g}")
     plot.headline(ax.figure, title)
     plot.label_ends(ax, ends)
     return ax

@@ -68,7 +68,8 @@ def test_the_scoreboard_shows_mean_spread_and_cost(results):
 
 
 def test_accuracy_is_drawn_against_processor_minutes(results):
-    ax = kept.by_minute({"Deep": "deep"}, title="Deep needs a minute")
+    ax = kept.by_minute({"Deep": "deep"}, yours=([1], [0.9]), title="Deep needs one")
+    assert ax.lines[-1].get_data() == ([1], [90.0])
     x, y = ax.lines[0].get_data()
     assert list(x) == [0.75, 1.5]
     assert list(y) == [20, 40]

@@ -41,6 +41,7 @@ QUESTIONS = {
     "09": "How far do four architectures get with two thousand photos, and how far does"
     " ImageNet?",
     "10": "The program runs and is wrong: which questions find the fault?",
+    "11": "How much can a network learn in the minutes that ResNet-20 needs?",
 }
 
 

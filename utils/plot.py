@@ -45,6 +45,7 @@ MODEL_COLORS = {
     "ResNet-20": "#26B08A",
     "ResNet-34": "#00A076",
     "ResNet-56": "#006147",
+    "speed-run": "#0072B2",
 }
 UNITS = {"loss": "loss (nats)", "accuracy": "accuracy (%)"}
 SPLITS = {"train": ("training", TRAIN, "-"), "val": ("validation", VALIDATION, "--")}

@@ -1,0 +1,1248 @@
+# %% [markdown] slide="slide"
+# # Speed-run: 94 % in the time of a lecture?
+#
+# How fast can a network learn to recognise ten kinds of objects? We take one idea after
+# another from the records of the last years, most of them known from earlier lectures,
+# and put them all into one short program.
+#
+# *Jordan: 94 % on CIFAR-10 in 3.29 Seconds on a Single GPU, 2024. Page: How to Train Your
+# ResNet, 2019. Jordan and others: Muon, an optimizer for hidden layers, 2024.*
+
+# %% [markdown] slide="slide"
+# ## Objectives
+#
+# After this lecture we can
+#
+# 1. say where the seconds of a training step go, and which of them buy nothing;
+# 2. whiten the input of a network, and say why it then learns faster;
+# 3. scale a learning rate when the batch grows, and predict the number of steps;
+# 4. write the optimizer Muon in ten lines, and draw what it does to an update;
+# 5. measure what one trick is worth, with its error.
+#
+# A run takes a quarter of a minute at scale `tiny`, and some minutes at `small` on a
+# laptop. All numbers in the text are from the outputs shown here, at scale `small`.
+
+# %% [markdown] slide="slide"
+# ## Question
+#
+# ResNet-20 (lecture 07) recognises 76 % of new photos after four epochs, a little under
+# five minutes of one processor core.
+#
+# **How many percent can a network recognise after the same five minutes, if each part of
+# the program is chosen for speed?**
+#
+# *A guess, before anything is computed: 76, 80, 85 or 90 %?*
+
+# %% [markdown] slide="skip"
+# ## Set-up
+
+# %% setup
+
+# %% slide="skip"
+import time
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from teaching import check, diagrams, kept, speed, tables
+from utils import course, data, look, pictures, plot
+from utils.augment import HorizontalFlip, RandomCrop, mirror
+from utils.models import build
+from utils.train import fit, predict
+
+run = course.start(seed=0)
+photos = data.cifar10()
+
+# %% [markdown] slide="slide"
+# ## Where we start: accuracy by the minute
+#
+# The earlier lectures compare networks after equal numbers of epochs. An epoch of one
+# network can take ten times as long as that of another, so here we compare by the **time
+# that a processor core works**. The kept runs of the course, four epochs each: **which of
+# them would you choose if you had two minutes, and which for five?**
+
+# %% slide="subslide" name="base"
+# alt: Validation accuracy against processor minutes, logarithmic. AlexNet is lowest,
+# alt: VGG-11 and ResNet-20 end near 76 percent, and ResNet-56 needs almost three times
+# alt: the minutes of ResNet-20.
+base = {"AlexNet": "alexnet-cifar10", "VGG-11": "vgg11_bn-cifar10"}
+base |= {"ResNet-20": "resnet20-cifar10", "ResNet-56": "resnet56-cifar10"}
+title = "In four epochs no network of the earlier lectures passes 80 %"
+kept.by_minute(base, title=title);
+
+# %% [markdown] slide="subslide"
+# The time of a training is a product. Each factor is a place to save:
+#
+# $$\text{seconds} = \underbrace{\text{photos read}}_{\text{fewer, by learning more from
+# each}} \times \underbrace{\frac{\text{multiply-adds}}{\text{photo}}}_{\text{a smaller
+# network}} \times \underbrace{\frac{\text{seconds}}{\text{multiply-add}}}_{\text{better
+# use of the processor}}$$
+#
+# A backward pass costs about two forward passes, so a photo that is learned from costs
+# three times its multiply-adds.
+
+# %% [markdown] slide="slide"
+# ## Input that never waits
+#
+# Before a network can learn from a photo, the photo is cut, mirrored, turned into floats
+# and normalised. **Is it faster to do this for 500 photos at once than for one photo
+# 500 times? By which factor?**
+
+# %% tags=["timed"] name="input"
+# alt: Two bars of photos per second: one photo at a time is many times slower than 500
+# alt: photos at a time.
+some = photos.train.subset(course.pick(tiny=500, small=2000, full=2000))
+changes = [RandomCrop(2), HorizontalFlip()]
+per_second = {}
+for name, size in {"one photo at a time": 1, "500 at a time": 500}.items():
+    loader = some.loader(size, augment=changes, shuffle=True, device="cpu")
+    seconds = speed.best(lambda loader=loader: list(loader), times=2)
+    per_second[name] = len(some) / seconds
+factor = per_second["500 at a time"] / per_second["one photo at a time"]
+title = f"The same work on whole batches is {factor:.0f} times as fast"
+plot.bars(per_second, xlabel="photos in a second of the processor", title=title);
+
+# %% [markdown]
+# For a single photo almost all the time goes into calling functions, and almost none into
+# pixels. So the photos wait in memory as bytes, and each batch is prepared as a whole.
+# **Cost:** the memory, 138 MB for 45,000 photos of 3 × 32 × 32 bytes. **Gain:** the input
+# no longer counts; we measure this below.
+
+# %% [markdown] slide="slide"
+# ## Fewer, wider layers
+#
+# A processor does not do all multiply-adds equally fast. The next cell measures layers
+# that learn: a 3 × 3 convolution with C channels in and out, BatchNorm and ReLU, forward
+# and backward. All have the same number of multiply-adds, and so fewer photos where C is
+# larger. **Is the time the same for 8 channels and for 256?**
+
+# %% tags=["timed"] name="rates"
+# alt: Billions of multiply-adds a second against channels from 8 to 256, for float32 and
+# alt: bfloat16: both rise steeply, and bfloat16 is above from 32 channels on.
+channels = (8, 16, 32, 64, 128, 256)
+found = speed.rates(channels, work=course.pick(tiny=2e7, small=1.5e8, full=1.5e8))
+form, values = list(found.items())[-1]
+ratio = values[4] / values[1]
+title = f"In {form} layers of 128 channels do {ratio:.1f} times the work of 16"
+axis = {"xlabel": "channels", "ylabel": "10⁹ multiply-adds a second"}
+plot.band(channels, found, title=title, **axis);
+
+# %% [markdown] slide="subslide"
+# A number that comes from memory is used in 9 C multiply-adds of the convolution: once for
+# each place of the kernel and each output channel. BatchNorm and ReLU read and write it as
+# often, whatever C is. With few channels the processor mostly waits for memory. ResNet-20
+# has 16, 32 and 64 channels in 19 convolutions. **So we take few layers with many
+# channels.**
+#
+# **bfloat16** is a number format of 16 bits in place of 32: as large a range as float32,
+# and only 8 bits (about 2 to 3 digits) of precision. It halves the memory traffic, and
+# many processors since 2022 multiply it faster. Weights and sums stay in float32. **Cost:**
+# rounding, which noise in the gradients hides. `fit` uses it where the computer has it.
+
+# %% [markdown] slide="subslide"
+# **The network.** A first layer on 2 × 2 pixels, three groups of two convolutions, and
+# one linear layer:
+
+# %% tags=["hide-input"] name="network"
+Stage = diagrams.Stage
+diagrams.network(
+    [
+        Stage("input", "photo", 3, 32),
+        Stage("conv", "whitening 2×2, and −x", 24, 31),
+        Stage("block", "2 × conv 3×3, max pool", 64, 15),
+        Stage("block", "2 × conv 3×3, max pool", 256, 7),
+        Stage("block", "2 × conv 3×3, max pool", 256, 3),
+        Stage("pool", "largest value", 256, 1),
+        Stage("linear", "linear", 10),
+    ],
+    alt="The speed-run network: a photo of 3×32×32, a whitening layer of 24 channels,"
+    " three groups of two convolutions with 64, 256 and 256 channels, the largest value"
+    " of each channel, and one linear layer of ten outputs.",
+)
+
+# %% [markdown] slide="subslide"
+# A group is two convolutions. The first one ends in a max pooling, *before* BatchNorm and
+# the non-linearity, so that these have a quarter of the work. GELU is a smooth ReLU:
+# $x$ times the probability that a standard normal number is below $x$.
+
+# %%
+class ConvGroup(nn.Module):
+    """Two convolutions: (N, inputs, H, W) -> (N, outputs, H // 2, W // 2)."""
+
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(outputs, eps=1e-12, momentum=0.4)
+        self.norm2 = nn.BatchNorm2d(outputs, eps=1e-12, momentum=0.4)
+        for conv, norm in ((self.conv1, self.norm1), (self.conv2, self.norm2)):
+            nn.init.dirac_(conv.weight.data[: conv.in_channels])  # see below
+            norm.weight.requires_grad_(False)  # no scale: the next filters have one
+
+    def forward(self, x):
+        x = F.max_pool2d(self.conv1(x), 2)
+        x = F.gelu(self.norm1(x))
+        return F.gelu(self.norm2(self.conv2(x)))
+
+# %% slide="subslide"
+class SpeedrunNet(nn.Module):
+    """Whitening, three groups, a linear layer: (N, 3, 32, 32) -> (N, 10)."""
+
+    def __init__(self, width=1.0, num_classes=10):
+        super().__init__()
+        sizes = [24, *(round(width * channels) for channels in (64, 256, 256))]
+        self.whitening = nn.Conv2d(3, 12, 2, bias=False)
+        self.groups = nn.Sequential(*map(ConvGroup, sizes[:-1], sizes[1:]))
+        self.head = nn.Linear(sizes[-1], num_classes, bias=False)
+        nn.init.normal_(self.head.weight)
+
+    def forward(self, x):
+        x = self.whitening(x)  # (N, 12, 31, 31)
+        x = F.gelu(torch.cat([x, -x], 1))  # (N, 24, 31, 31): GELU alone loses half
+        x = self.groups(x)  # (N, 256, 3, 3) at full width
+        x = x.amax((2, 3))  # (N, 256)
+        return self.head(x) / x.shape[1]  # small logits at the start
+
+# %% [markdown] slide="subslide"
+# **How do its size and its work compare with ResNet-20?** Guess first: which of the two
+# has more parameters, and which needs more multiply-adds?
+
+# %% check=True name="sizes"
+with torch.device("meta"):
+    sizes = {"ResNet-20": build("resnet20"), "speed-run": SpeedrunNet()}
+    sizes["speed-run, half width"] = SpeedrunNet(0.5)
+tables.networks(sizes, (3, 32, 32))
+
+# %% [markdown]
+# Eight layers in place of twenty, and seven times the parameters. At full width it needs
+# almost three times the multiply-adds of ResNet-20, at half width fewer. But these are
+# faster multiply-adds, as the figure above shows. **Cost:** parameters, 8 MB in place of 1.
+
+# %% [markdown] slide="slide"
+# ## Whitening: a first layer without training
+#
+# Neighbouring pixels are almost equal. So are the three colours of one pixel. We cut
+# photos into patches of 2 × 2 pixels: 12 numbers each. **How strongly do these 12 numbers
+# depend on each other?** Their covariance, with patches $p$ as columns of mean about 0:
+#
+# $$C = \text{mean of } p\,p^\top = V \Lambda V^\top$$
+#
+# The columns of $V$ are the directions in which patches vary, and the diagonal of
+# $\Lambda$ holds the variance along each.
+
+# %%
+def whitening_filters(images, size=2, noise=5e-4):
+    """Filters (12, 3, 2, 2): uncorrelated outputs, each of variance 1."""
+    patches = images.unfold(2, size, 1).unfold(3, size, 1)  # (N, 3, 31, 31, 2, 2)
+    patches = patches.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(0, 2)  # (M, 12)
+    covariance = patches.T @ patches / len(patches)
+    variances, directions = torch.linalg.eigh(covariance)
+    filters = directions / (variances + noise).sqrt()  # one in each column
+    return filters.T.unflatten(1, (images.shape[1], size, size))
+
+# %% [markdown] slide="subslide"
+# Each direction is divided by its standard deviation. Afterwards the 12 outputs are
+# uncorrelated and have variance 1. The 12 filters, by falling variance: **which of them
+# would you expect first?**
+
+# %% name="filters"
+# alt: Twelve filters of two by two pixels in colour: the first are even in colour, the
+# alt: later ones differ between left and right, top and bottom, and between colours.
+sample = next(iter(photos.train.loader(course.pick(tiny=500, small=5000, full=5000))))
+sample = sample[0].cpu()
+filters = whitening_filters(sample)
+title = "From plain brightness to fine differences: twelve directions of 2 × 2 patches"
+directions = F.normalize(filters.flip(0).flatten(1)).view_as(filters)
+pictures.filters(directions, columns=6, title=title);
+
+# %% [markdown]
+# The first direction is brightness. Then come slow changes from left to right or top to
+# bottom and between colours, and at the end fine patterns in which photos hardly vary.
+
+# %% slide="subslide" name="covariances"
+# alt: Two squares of 12 by 12. Before whitening nearly all entries are far from zero;
+# alt: after whitening only the diagonal is.
+def covariance(maps):
+    """Covariance (C, C) of channels (N, C, H, W) whose mean is about 0."""
+    rows = maps.transpose(0, 1).flatten(1)
+    return rows @ rows.T / rows.shape[1]
+
+
+pixels = F.unfold(sample, 2).unflatten(2, (31, 31))  # (N, 12, 31, 31)
+before, after = covariance(pixels), covariance(F.conv2d(sample, filters))
+values = torch.linalg.eigvalsh(before)
+matrices = {"numbers of a 2 × 2 patch": before, "after whitening": after}
+ratio = values[-1] / values[0]
+title = f"Largest over smallest variance: {ratio:,.0f} before, about 1 after"
+speed.covariances(matrices, title=title)
+
+# %% [markdown]
+# **Why does this help?** A gradient step has one rate for all directions. It must be small
+# enough for the direction with the largest variance, and then it is far too small for the
+# one with the smallest. Lecture 06 made variances of channels equal; whitening does it for
+# mixtures of pixels, once, before training. **Cost:** a second, and a first layer that
+# does not learn.
+
+# %%
+def whitened(net, images=sample):
+    """The network with a first layer that whitens, and stays so."""
+    with torch.no_grad():
+        net.whitening.weight.copy_(whitening_filters(images))
+    net.whitening.requires_grad_(False)
+    return net
+
+# %% [markdown] slide="slide"
+# ## Dirac filters: begin by copying
+#
+# A ResNet block starts near the identity, since its input is added (lecture 07). Here
+# nothing is added. Instead the **first filters copy their input**: 1 in the middle of
+# their own channel, 0 elsewhere. The other filters stay random:
+#
+# $$w_{o,c,y,x} = \begin{cases} 1 & o = c \text{ and } (y, x) \text{ the middle} \\ 0 &
+# \text{else} \end{cases} \qquad \text{for } o < C_{in}$$
+#
+# **What does the second convolution of a new group do to its 64 channels?**
+
+# %% name="dirac"
+# alt: A photo's first maps after each layer of the untrained network: with Dirac filters
+# alt: the object stays visible through all three groups.
+torch.manual_seed(run.seed)
+net = whitened(SpeedrunNet())
+layers = [f"groups.{i}" for i in range(3)]
+maps = look.feature_maps(net, sample[2], ["whitening", *layers])
+maps = {name: layer[4:12] for name, layer in maps.items()}  # not the faintest ones
+title = "Before any training: channels of all three groups still show the photo"
+pictures.feature_maps(maps, title=title);
+
+# %% check=True
+x = torch.randn(2, 64, 15, 15)
+copied = net.groups[0].conv2(x)
+print("a group's second convolution copies its input:", torch.equal(copied, x))
+
+# %% [markdown]
+# It copies them all: it has as many outputs as inputs. So at the start the network is
+# shallow: whitened pixels, pooled three times, and a linear layer. It learns at once, and
+# becomes deeper as the filters move away from copying. **Cost:** none.
+
+# %% [markdown] slide="slide"
+# ## Label smoothing: be sure, not certain
+#
+# With a target of 1 for the right class, cross-entropy is never content: the logits grow
+# without limit. With smoothing $\varepsilon$ the target of the right class is
+#
+# $$1 - \varepsilon + \tfrac{\varepsilon}{K} \qquad \text{and} \qquad
+# \tfrac{\varepsilon}{K} \text{ for each of the } K \text{ classes otherwise.}$$
+#
+# With $\varepsilon = 0.2$ and $K = 10$ that is 0.82 and 0.02. **At which lead of the right
+# logit is the loss smallest?**
+
+# %% name="smoothing"
+# alt: Loss against the lead of the right logit. With a hard target it falls for ever; with
+# alt: smoothing it has its minimum at 3.71.
+title = "With smoothing the best lead is ln(0.82 / 0.02) = 3.71 nats, not infinite"
+speed.smoothing(0.2, title=title);
+
+# %% [markdown]
+# Where the right logit leads by ln(0.82 / 0.02) = 3.71. A photo that is recognised well
+# then pulls no more, and the gradient is left to the others. **Cost:** none in time. The
+# loss no longer goes to 0, so we compare runs by accuracy.
+
+# %% [markdown] slide="slide"
+# ## Large batches, scaled rates
+#
+# A batch of 500 uses the processor better than one of 50, but an epoch has a tenth of the
+# steps. **What must happen to the learning rate, so that each photo counts as much as
+# before?** A step moves the weights by the *mean* of the batch's gradients:
+#
+# $$\Delta w = -\eta \cdot \frac{1}{B} \sum_{i=1}^{B} g_i$$
+#
+# A photo counts for $\eta / B$. So when $B$ is multiplied by ten, so is $\eta$: the
+# **linear scaling rule**. It holds as long as the weights hardly move within ten steps.
+
+# %% check=True
+for batch in (50, 500, 2000):
+    steps = -(-45_000 // batch)
+    rates = f"head {0.67 * batch:7.1f}, shifts {0.053 * batch:6.2f}"
+    print(f"batch {batch:5}: {steps:4} steps an epoch, rates: {rates}")
+
+# %% [markdown]
+# A rate of 335 is no mistake: the head divides by its 256 inputs, so its gradients are
+# tiny. And why two rates? Shifts of BatchNorm and weights of the head have gradients of
+# different size, and plain SGD treats a large gradient as a wish for a large step. **Each
+# kind of weight gets its own rate.** For filters there is a better way.
+
+# %% [markdown] slide="slide"
+# ## Muon: move all directions alike
+#
+# All filters of a layer are one matrix: a row for each output channel. Its gradient $G$
+# is a matrix, too. It often has a few large singular values and many small ones. SGD then
+# moves the weights mainly in the few directions that are strong already:
+#
+# $$G = U \Sigma V^\top, \qquad \text{SGD moves along } U \Sigma V^\top, \qquad
+# \text{Muon along } U V^\top$$
+#
+# **A picture for two singular values.** A matrix turns the unit circle into an ellipse
+# with the singular values as half axes. What shape has the circle after $U V^\top$?
+
+# %%
+def orthogonalise(matrix, steps=3):
+    """Bring all singular values near 1, and leave the directions (Newton–Schulz)."""
+    a, b, c = 3.4445, -4.7750, 2.0315
+    tall = matrix.shape[0] > matrix.shape[1]
+    x = matrix.T if tall else matrix
+    x = x / x.norm()  # now no singular value is above 1
+    for _ in range(steps):
+        s = x @ x.T
+        x = a * x + (b * s + c * s @ s) @ x
+    return x.T if tall else x
+
+# %% slide="subslide" name="circles"
+# alt: Three panels. The gradient makes of the circle a thin ellipse; after one step it is
+# alt: wider; after three steps it is nearly a circle in the same directions.
+turn = torch.linalg.qr(torch.tensor([[2.0, 1.0], [1.0, 3.0]]))[0]
+gradient = turn @ torch.diag(torch.tensor([0.95, 0.15])) @ turn.T
+shapes = {"gradient": gradient, "after 1 step": orthogonalise(gradient, 1)}
+shapes["after 3 steps"] = orthogonalise(gradient, 3)
+title = "Muon lets the weak direction move about as far as the strong one"
+speed.circles(shapes, title=title)
+
+# %% [markdown] slide="subslide"
+# Nearly a circle. **How does it work without an SVD?** In $X = U \Sigma V^\top$ the product
+# $X X^\top X$ is $U \Sigma^3 V^\top$: the same directions, cubed values. So a polynomial of
+# odd powers of the matrix changes each singular value $s$ by itself:
+#
+# $$s \;\rightarrow\; 3.4445\, s - 4.7750\, s^3 + 2.0315\, s^5$$
+#
+# Small values grow by 3.4 in each step. Large ones end between 0.7 and 1.2, which is near
+# enough. Only matrix products are needed, the fastest thing that a processor does.
+
+# %% [markdown] slide="subslide"
+# **Are real gradients so uneven?** One batch, and the second convolution of the middle
+# group:
+
+# %% name="spectra"
+# alt: Singular values of a layer's gradient, by rank, logarithmic: those of the gradient
+# alt: fall over several orders, those of Muon's update stay near 1 for most ranks.
+batch = course.pick(tiny=200, small=500, full=500)
+images, labels = next(iter(photos.train.loader(batch)))
+F.cross_entropy(net.train()(images.cpu()), labels.cpu()).backward()
+gradient = net.groups[1].conv2.weight.grad.flatten(1)  # (256, 2304)
+values = {"gradient": gradient / torch.linalg.matrix_norm(gradient, 2)}
+values["orthogonalised"] = orthogonalise(gradient)
+spectra = {name: torch.linalg.svdvals(x).numpy() for name, x in values.items()}
+weak = (spectra["gradient"] < 0.1).mean()
+title = f"{weak:.0%} of a gradient's singular values are below a tenth of the largest"
+axis = {"xlabel": "singular value, by rank", "ylabel": "size"}
+ax = plot.band(range(1, 257), spectra, log=True, title=title, **axis)
+ax.set(xscale="linear", xticks=[1, 64, 128, 192, 256]);
+
+# %% [markdown] slide="subslide"
+# Yes. Three steps lift most of them to about 1. The whole optimizer: momentum (lecture
+# 00), then orthogonalise, then a step. The norm of each layer's filters is set to the same
+# value again and again; BatchNorm makes their size irrelevant (lecture 06).
+
+# %%
+class Muon(torch.optim.Optimizer):
+    """Filters (4-D): orthogonalised momentum. Head (2-D), shifts (1-D): SGD."""
+
+    def __init__(self, weights, lr=0.12, *, batch):
+        kinds = {4: (lr, 0.6), 2: (0.67 * batch, 0.85), 1: (0.053 * batch, 0.85)}
+        groups = [
+            {"params": [w for w in weights if w.ndim == n], "lr": rate, "beta": beta}
+            for n, (rate, beta) in kinds.items()
+        ]
+        super().__init__(groups, {})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            lr, beta = group["lr"], group["beta"]
+            for w in group["params"]:
+                momentum = self.state[w].setdefault("momentum", torch.zeros_like(w))
+                momentum.mul_(beta).add_(w.grad)
+                move = w.grad + beta * momentum  # Nesterov's look ahead
+                if w.ndim == 4:
+                    move = orthogonalise(move.flatten(1)).view_as(w)
+                    w.mul_(len(w) ** 0.5 / w.norm())
+                w.sub_(lr * move)
+
+# %% [markdown]
+# Muon's rate needs no scaling with the batch: an orthogonalised update has the same size
+# for any gradient. **Cost:** the products of each step, measured below. Our kept runs also
+# shrink head and shifts by a thousandth in each step, which this short form leaves out.
+
+# %% [markdown] slide="slide"
+# ## Alternating flip: both forms, by turns
+#
+# Mirroring at random (lecture 02) shows a photo in the same form as before in half of all
+# cases. After two epochs only half of the photos were seen both ways. **Can we do it
+# without chance?** The first epoch draws; from then on each photo takes turns:
+
+# %%
+class AlternatingFlip:
+    """Mirror a random half in even epochs, the other half in odd ones."""
+
+    by_epoch = True  # the loader calls it with the photos' places i and the epoch
+
+    def __init__(self, count, seed=0):
+        draw = torch.Generator().manual_seed(seed)
+        self.first = torch.rand(count, generator=draw) < 0.5
+
+    def __call__(self, images, i, epoch):
+        turn = self.first.to(i.device)[i] ^ (epoch % 2 == 1)  # ^: one or the other
+        return mirror(images, turn)
+
+# %% name="flips"
+# alt: Two panels of photos by epochs, dark where mirrored. Drawn each time there are long
+# alt: runs of one form; by turns each row alternates.
+title = "By turns, two epochs show every photo both ways"
+speed.flips(AlternatingFlip(16).first, title=title)
+
+# %% [markdown]
+# **Cost:** none. The gain can be only small, and it needs more than one epoch.
+
+# %% [markdown] slide="slide"
+# ## Six views of one photo
+#
+# In evaluation the network may look more than once: at the photo, at its mirror image, and
+# at both moved by one pixel to two corners. The logits are averaged, with half of the
+# weight on the two views in place:
+
+# %%
+class SixViews(nn.Module):
+    """Mean logits of six views of an image: (N, 3, H, W) -> (N, K)."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x):
+        border = F.pad(x, [1, 1, 1, 1], mode="reflect")
+        shifted = [border[:, :, :-2, :-2], border[:, :, 2:, 2:]]
+        pairs = [self.net(v) + self.net(v.flip(3)) for v in (x, *shifted)]
+        return pairs[0] / 4 + pairs[1] / 8 + pairs[2] / 8
+
+# %% name="views"
+# alt: Six views of one photo with their weights: in place a quarter each, moved by a pixel
+# alt: an eighth each.
+image = photos.train.images[2:3].float() / 255
+border = F.pad(image, [1, 1, 1, 1], mode="reflect")
+three = [image, border[:, :, :-2, :-2], border[:, :, 2:, 2:]]
+views = torch.cat([view for v in three for view in (v, v.flip(3))])
+words = ["in place: 1/4", "mirrored: 1/4", *["moved: 1/8", "mirrored: 1/8"] * 2]
+title = "Six views vote, with these weights"
+pictures.image_grid(views, words, columns=6, title=title);
+
+# %% [markdown]
+# An error that one view causes by chance is outvoted. **Cost:** six times the evaluation,
+# and nothing in training. The kept runs add the five other views only where the two
+# largest logits of the first differ by less than 1.
+
+# %% [markdown] slide="slide"
+# ## Where the time of a step goes
+#
+# All parts together: **which share of a step is the input, and which is Muon?** Guess,
+# then measure:
+
+# %% tags=["timed"] name="parts"
+# alt: Bars of the milliseconds of a training step: backward is longest, then forward;
+# alt: optimizer and input are small.
+width = course.pick(tiny=0.25, small=0.5, full=1.0)
+batch = course.pick(tiny=50, small=500, full=500)
+some = photos.train.subset(8 * batch)
+flips = AlternatingFlip(len(some))
+loader = some.loader(batch, augment=[RandomCrop(2), flips], shuffle=True, device="cpu")
+spent = speed.parts(whitened(SpeedrunNet(width)), loader, partial(Muon, batch=batch))
+shares = {name: part / sum(spent.values()) for name, part in spent.items()}
+title = f"Input takes {shares['input']:.0%} of a step, Muon {shares['optimizer']:.0%}"
+plot.bars(spent, xlabel="milliseconds of a step, of the processor", title=title);
+
+# %% [markdown] slide="slide"
+# ## Your run
+#
+# Everything in one call. The rate falls in a straight line to 0, so that the last steps
+# average out the noise. How many percent do you expect, and after how many minutes?
+
+# %% tags=["timed"]
+epochs = course.pick(tiny=4, small=8, full=10)
+train = photos.train.subset(course.pick(tiny=1500, small=None, full=None))
+judge = photos.val.subset(course.pick(tiny=300, small=None, full=None))
+changes = [RandomCrop(2), AlternatingFlip(len(train))]
+torch.manual_seed(run.seed)
+net = whitened(SpeedrunNet(width))
+clock = time.process_time if run.device.type == "cpu" else time.perf_counter
+begin = clock()
+history = fit(
+    net,
+    train.loader(batch, augment=changes, shuffle=True, seed=run.seed),
+    judge.loader(500),
+    epochs=epochs,
+    optimizer=partial(Muon, batch=batch),
+    schedule="linear",
+    loss_function=nn.CrossEntropyLoss(label_smoothing=0.2),
+    name="speed-run",
+)
+minutes = (clock() - begin) / 60
+
+# %% slide="subslide" tags=["timed"] name="yours"
+# alt: Validation accuracy against processor minutes: your run rises above the kept runs of
+# alt: ResNet-20 and ResNet-56 at every minute.
+best = history.best["val_accuracy"]
+points = speed.mine(history, minutes)
+title = f"Yours: {best:.1%} after {minutes:.1f} processor minutes"
+kept.by_minute(base, yours=points, title=title);
+
+# %% [markdown]
+# The star is your run, at the width and for the epochs of this scale. Each other curve is
+# the fastest seed of a kept run. The horizontal axis is logarithmic: from 1 to 10 is as
+# far as from 0.1 to 1.
+
+# %% [markdown] slide="slide"
+# ## The kept runs: how far, and how soon?
+#
+# The speed-run network three times, three seeds each: at full width for ten epochs, at half
+# width for eight, and at a quarter of the width with 10,000 photos for six. Beside them
+# the networks of the earlier lectures after four epochs of 45,000 photos. **After how many
+# minutes does each pass the accuracy with which ResNet-20 ends?**
+
+# %% slide="subslide" name="minutes"
+# alt: Validation accuracy against processor minutes of the kept runs: the speed-run network
+# alt: is above all others at every minute.
+fast = {"speed-run, quarter": "speedrun-quarter"}
+fast |= {"speed-run, half": "speedrun-half", "speed-run": "speedrun"}
+goal, end = (values[-1] for values in kept.passed("resnet20-cifar10"))
+soon = min(speed.reached(name, end) for name in fast.values())
+there = max(speed.at(name, goal) for name in fast.values())
+title = f"ResNet-20 needs {goal:.1f} minutes for {end:.0%}, the speed-run {soon:.1f}"
+kept.by_minute(base | fast, title=title);
+
+# %% slide="subslide" name="milestones"
+print(kept.caption("speedrun"))
+print(f"after {goal:.1f} minutes: ResNet-20 {end:.1%}, speed-run {there:.1%}")
+speed.milestones(base | fast, (0.76, 0.85, 0.90))
+
+# %% [markdown] slide="subslide"
+# These are minutes of one core and accuracies on the 5,000 validation photos, with one
+# view. **And on the 10,000 test photos, with six views: is it 94 %?**
+
+# %%
+speed.views(fast)
+
+# %%
+more = kept.difference("resnet20-cifar10", "speedrun-half")
+print("test, one view, speed-run of half width minus ResNet-20:", more)
+
+# %% [markdown] slide="slide"
+# ## What is each trick worth?
+#
+# To know what a trick brings, we take **it alone** out, and leave everything else. These
+# are kept runs of a quarter of the width: 10,000 photos, six epochs, three seeds for each
+# form. In place of Muon there is SGD with momentum 0.85 and a rate of 0.7; in place of
+# alternating flips random ones; in place of the shifts' own rate that of the head. Then we
+# take out **all six**. **Which trick would you miss most? And do the six gains add up to
+# the gain of all?**
+
+# %% slide="subslide" name="gains"
+# alt: Gains of six tricks, and of all of them together, in points of test accuracy, with
+# alt: whiskers of twice the standard error.
+gains = speed.gains("speedrun-quarter")
+together = gains["all six of them"]
+sure = sum(g.points > 2 * g.error for g in gains.values() if g is not together)
+title = f"Six tricks together add {together.points:.1f} points; alone {sure} of them"
+title += " are sure to help in 120 steps"
+speed.draw_gains(gains, title=title);
+
+# %%
+print(kept.caption("speedrun-quarter"))
+forms = {"all tricks": "speedrun-quarter"}
+for name, word in speed.TRICKS.items():
+    forms[f"without {name}"] = f"speedrun-quarter-{word}"
+kept.scoreboard(forms)
+
+# %% [markdown]
+# A whisker is twice the standard error, over seeds and test photos. A hollow dot means:
+# these runs cannot say whether the trick helps. Short runs judge some tricks unfairly:
+# smoothing and flips are remedies against overfitting, and in six epochs little is
+# overfitted.
+
+# %% [markdown] slide="slide"
+# ## Look inside
+#
+# After training, the filters still show how they began. **Which share of a second
+# convolution's weights is the copying diagonal now?**
+
+# %% slide="subslide"
+# alt: Bars for the six convolutions: the share of a filter that still copies its own
+# alt: channel, in percent of its squared norm.
+copies = {}
+for i, group in enumerate(net.groups):
+    for name, conv in {"first": group.conv1, "second": group.conv2}.items():
+        middle = conv.weight.detach().cpu()[:, :, 1, 1]
+        rows = conv.weight.detach().cpu().flatten(1).norm(dim=1)
+        share = (middle.diagonal() / rows[: len(middle.diagonal())]) ** 2
+        copies[f"group {i + 1}, {name}"] = share.mean().item()
+low, high = min(copies.values()), max(copies.values())
+title = f"After training {low:.0%} to {high:.0%} of a filter still copies its channel"
+plot.bars(copies, xlabel="share of a filter's squared norm (%)", title=title);
+
+# %% [markdown] slide="subslide"
+# **Its most confident mistakes** on the validation photos. The first word is the true
+# class; after *not* stand its answer and its confidence. *Would more views help here?*
+
+# %%
+# alt: Five validation photos with true class, wrong answer and confidence.
+logits, labels = predict(net, judge.loader(500))
+indices, guesses, confidence = look.most_wrong(logits, labels, n=5)
+names = photos.classes
+titles = [
+    f"{names[labels[i]]}, not {names[guess]} ({p:.0%})"
+    for i, guess, p in zip(indices, guesses, confidence, strict=True)
+]
+title = f"Its surest mistake has {max(confidence):.0%}; smoothing aims at 82 %"
+pictures.image_grid(judge.images[indices], titles, columns=5, title=title);
+
+# %%
+one = logits.argmax(1) == labels
+six = predict(SixViews(net), judge.loader(500))[0].argmax(1) == labels
+print("validation, six views minus one:", kept.paired([one], [six]))
+right, wrong = (six & ~one).sum(), (one & ~six).sum()
+print(f"of {len(labels):,} photos {right} become right and {wrong} wrong")
+
+# %% [markdown] slide="slide"
+# ## Against the records
+#
+# | who | processor | to 94 % of the test photos |
+# |---|---|---|
+# | Jordan 2024, airbench94 | one A100 GPU | 3.29 s |
+# | Jordan 2024, airbench94 with Muon | one A100 GPU | 2.59 s |
+# | ours, ten epochs, six views | one core of a CPU | not reached: see the table above |
+#
+# The records train on all 50,000 photos and choose their recipe by the test photos, over
+# many runs. Ours learns from 45,000, and the test photos are used once. By its data sheet
+# an A100 does up to 156 · 10¹² multiply-adds a second in bfloat16; the figure of wide
+# layers shows what a core does. Their network has the same size. Our departures: the
+# whitening has no shift, and the mirrored outputs are −x.
+
+# %% [markdown] slide="subslide"
+# **The test set, once**, for your network, with six views:
+
+# %%
+logits, labels = predict(SixViews(net), photos.test.loader(500))
+tested = (logits.argmax(1) == labels).double().mean().item()
+print(f"{tested:.1%} of {len(labels):,} test {photos.test.kind}")
+
+# %% [markdown] slide="slide"
+# ## Scoreboard
+#
+# The last rows of the course's table. The other networks had four epochs; the column with
+# the minutes says what each cost, as a mean over its seeds. Of the older runs only a clock's
+# minutes are known, and some of their seeds had to wait for the processor.
+
+# %%
+kept.scoreboard(base | fast)
+
+# %% [markdown] slide="slide"
+# ## Answer
+#
+# How many percent after the minutes in which ResNet-20 gets to 76 %?
+
+# %% slide="fragment" tags=["timed"]
+kinds = photos.test.kind
+yours = f"yours: {tested:.1%} of the test {kinds} after {minutes:.1f} minutes"
+main = f"{there:.0%} when ResNet-20 is at {end:.0%}"
+counted = f"{tested:.0%} of 1,000 test drawings after four epochs of 1,500"
+measured = f"{main} (kept runs, {goal:.1f} processor minutes); {yours}"
+run.headline(course.pick(tiny=counted, small=measured, full=measured))
+
+# %% [markdown] slide="fragment"
+# No single idea does it. A multiply-add is made cheaper (batches, wide layers, bfloat16),
+# a step is made to learn more (whitening, copying filters, Muon, rates that fit), and the
+# evaluation looks twice. The figure of gains says which of them carry most.
+
+# %% [markdown] slide="slide"
+# ## Exercises
+#
+# Replace each `...`, run the cell, then the check below it. A wrong answer gets a hint,
+# and the second time a stronger one.
+
+# %% [markdown] slide="subslide"
+# ### 11.1 Predict: steps, photos, rates
+#
+# Predict, before any cell computes it:
+#
+# - (a) How many steps are 10 epochs of 45,000 photos in batches of 500?
+# - (b) With *random* flips, how many of 45,000 photos have been seen both ways after three
+#   epochs, on average?
+# - (c) The head's rate is 335 for batches of 500. Which rate fits batches of 125?
+
+# %%
+# solution
+answers = (900, 45_000 * 3 // 4, 335 / 4)  # (a), (b), (c)
+
+# %%
+check("11.1", answers)
+
+# %% [markdown] slide="subslide"
+# ### 11.2 Write: orthogonalise, to the end
+#
+# The simplest polynomial that drives singular values to 1 is $s \rightarrow 1.5\, s - 0.5\,
+# s^3$. It is slower than Muon's, but ends at exactly 1. Write `orthogonal(matrix, steps)`:
+# divide by the norm, then take this step so many times, with matrix products alone. It
+# must work for tall and for wide matrices. No SVD.
+
+# %%
+def orthogonal(matrix: torch.Tensor, steps: int = 30) -> torch.Tensor:
+    """U V^T of a matrix U S V^T, by Newton–Schulz steps of the third power."""
+    # solution
+    x = matrix / matrix.norm()
+    for _ in range(steps):
+        x = 1.5 * x - 0.5 * x @ x.T @ x
+    return x
+
+# %%
+check("11.2", orthogonal)
+
+# %% [markdown] slide="subslide"
+# ### 11.3 Modify: whiten, and turn back
+#
+# Our filters turn patches into their main directions. Turned back, $W = V
+# \Lambda^{-1/2} V^\top$, whitened patches look like patches again. Write `turned_back`:
+# for patches (M, D) of mean about 0 it returns this $W$ (D, D). No noise term here.
+
+# %%
+def turned_back(patches: torch.Tensor) -> torch.Tensor:
+    """Symmetric W (D, D): the rows of patches @ W are uncorrelated, variance 1."""
+    # solution
+    variances, directions = torch.linalg.eigh(patches.T @ patches / len(patches))
+    return directions / variances.sqrt() @ directions.T
+
+# %%
+check("11.3", turned_back)
+
+# %% [markdown] slide="subslide"
+# ### 11.4 Repair: a rate that does not scale
+#
+# A friend moves the recipe to a laptop with little memory, takes batches of 100 in place
+# of 500, and keeps the rates. The loss becomes infinite. **Which of the three rates must
+# change with the batch, and which must not?** Repair `scaled_rates`:
+#
+# ```python
+# def scaled_rates(batch):
+#     return {"filters": 0.12, "head": 335.0, "shifts": 26.5}
+# ```
+
+# %%
+def scaled_rates(batch: int) -> dict[str, float]:
+    """The three rates for batches of this size; right as above for 500."""
+    # solution
+    return {"filters": 0.12, "head": 335.0 * batch / 500, "shifts": 26.5 * batch / 500}
+
+# %%
+check("11.4", scaled_rates)
+
+# %% [markdown] slide="subslide"
+# ### 11.5 Write: look again only where it is unsure
+#
+# Six views cost six times the evaluation, though most photos are clear at first sight.
+# Write `forward` of `SecondLook`: the logits of one view; where the two largest differ by
+# **less than** `margin`, the mean of the logits of the photo and of its mirror image.
+# Only such photos may pass the network a second time.
+
+# %%
+class SecondLook(nn.Module):
+    """(N, 3, H, W) -> (N, K): a second look, mirrored, at unsure images."""
+
+    def __init__(self, net: nn.Module, margin: float) -> None:
+        super().__init__()
+        self.net, self.margin = net, margin
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        # solution
+        logits = self.net(x)
+        first, second = logits.topk(2).values.unbind(1)
+        unsure = first - second < self.margin
+        if unsure.any():
+            again = self.net(x[unsure].flip(3))
+            logits = logits.clone()
+            logits[unsure] = (logits[unsure] + again) / 2
+        return logits
+
+# %%
+check("11.5", SecondLook)
+
+# %% [markdown] slide="subslide"
+# ### 11.6 Investigate: one trick, on your own runs
+#
+# Choose **one** trick, and measure what it brings on few photos and few epochs. `short`
+# trains a small network, and returns the history and which validation photos it reads.
+# Its arguments take one trick out: `whiten=False`, `smoothing=0.0`, `turns=False` (random
+# flips), or `shift_rate=0.4`.
+
+# %%
+few = photos.train.subset(course.pick(tiny=300, small=5000, full=20_000))
+
+
+def short(seed, *, whiten=True, smoothing=0.2, turns=True, shift_rate=None):
+    """Train a quarter of the width for three epochs; one trick can be left out."""
+    torch.manual_seed(seed)
+    net = SpeedrunNet(0.25)
+    net = whitened(net) if whiten else net
+    flip = AlternatingFlip(len(few), seed) if turns else HorizontalFlip()
+    loader = few.loader(100, augment=[RandomCrop(2), flip], shuffle=True, seed=seed)
+
+    def make(weights):
+        optimizer = Muon(weights, batch=100)
+        optimizer.param_groups[2]["lr"] = shift_rate or 5.3
+        return optimizer
+
+    loss = nn.CrossEntropyLoss(label_smoothing=smoothing)
+    recipe = {"optimizer": make, "schedule": "linear", "loss_function": loss}
+    history = fit(net, loader, epochs=3, progress=False, name=f"seed {seed}", **recipe)
+    logits, labels = predict(net, judge.loader(500))
+    return history, logits.argmax(1) == labels
+
+# %% [markdown] slide="subslide"
+# Train with it and without it, **with the same three seeds**. `with_it` and `without_it`
+# hold what `short` returns, one for each seed; `gain` is what `kept.paired` says of them:
+# first without, then with.
+
+# %%
+# solution
+with_it = [short(seed) for seed in range(3)]
+without_it = [short(seed, whiten=False) for seed in range(3)]
+gain = kept.paired([seen for _, seen in without_it], [seen for _, seen in with_it])
+print("whitening:", gain)
+
+# %%
+check("11.6", (with_it, without_it, gain))
+
+# %% [markdown]
+# **Explain:** does your gain agree with the kept runs' figure, within both errors? If it
+# does not, what differs between the two experiments?
+
+# %% [markdown] solution=True
+# Here whitening is taken out of three epochs of 5,000 photos in batches of 100; the kept
+# runs have six epochs of 10,000 in batches of 500. So number and size of the steps differ,
+# and a trick that makes *early* steps learn more (whitening, copying filters, fitting
+# rates) can look larger in one of them. The errors differ, too: ours compares the same
+# validation photos pair by pair; the kept runs count test photos as if they were others
+# for each form, which makes their error rather too large.
+
+# %% slide="skip"
+check.progress("11")
+
+# %% [markdown] slide="slide"
+# ## Recap
+#
+# 1. Seconds = photos × multiply-adds a photo × seconds a multiply-add. Whole batches, wide
+#    layers and bfloat16 make the last factor small.
+# 2. Whitening: $C = V \Lambda V^\top$, filters $\Lambda^{-1/2} V^\top$; outputs are
+#    uncorrelated, with variance 1, so one rate fits all directions.
+# 3. Linear scaling: a photo counts for $\eta / B$, so $\eta$ grows with the batch $B$; an
+#    orthogonalised update needs no scaling.
+# 4. Muon: of $G = U \Sigma V^\top$ it takes $U V^\top$, by $s \rightarrow a s + b s^3 + c
+#    s^5$ on all singular values at once.
+# 5. A trick is worth what is missing without it, **with its error**: whiskers of twice the
+#    standard error decide, not the fame of the trick.
+
+# %% [markdown] slide="skip"
+# ## References
+#
+# - K. Jordan: [94 % on CIFAR-10 in 3.29 Seconds on a Single GPU](
+#   https://arxiv.org/abs/2404.00498), 2024: Sec. 3, Listing 2; the network, alternating
+#   flip, six views, and the records.
+# - K. Jordan and others: [Muon: an optimizer for hidden layers in neural networks](
+#   https://kellerjordan.github.io/posts/muon), 2024: the polynomial.
+# - D. Page: *How to Train Your ResNet*, 2019: whitening patches, and the time of a step.
+# - P. Goyal and others: [Accurate, Large Minibatch SGD](https://arxiv.org/abs/1706.02677),
+#   2017: linear scaling.
+# - C. Szegedy and others: [Rethinking the Inception Architecture](
+#   https://arxiv.org/abs/1512.00567), 2016, Sec. 7: label smoothing.
+# - Data: A. Krizhevsky, [CIFAR-10](https://www.cs.toronto.edu/~kriz/cifar.html), 2009;
+#   free for research and teaching with citation. At scale `tiny`, drawings of its
+#   classes.
+
+# %% slide="only" name="scoreboard"
+# alt: Test accuracy of kept runs, a circle for each seed: AlexNet about 61, VGG-11 and the
+# alt: two ResNets about 76 percent, the speed-run network of half width far above.
+from teaching import kept
+from utils import plot
+
+board = {"AlexNet": "alexnet-cifar10", "VGG-11": "vgg11_bn-cifar10"}
+board |= {"ResNet-20": "resnet20-cifar10", "ResNet-56": "resnet56-cifar10"}
+board["speed-run, half"] = "speedrun-half"
+plot.spread({label: kept.test_accuracy(name) for label, name in board.items()})
+
+# %% [markdown] slide="only" part="The clock"
+# # Speed-run: 94 % in the time of a lecture?
+#
+# ![](run:network)
+#
+# Note: 1 min. Records for CIFAR-10 are famous and hardly read. After the hour they know
+# each of the ideas in them, and what each is worth.
+
+# %% [markdown] slide="only"
+# ## Last time: three questions
+#
+# 1. Why does a ResNet block start near the identity?
+# 2. What does BatchNorm do to the size of the weights?
+# 3. A batch grows ten times: what happens to the number of steps?
+#
+# . . .
+#
+# Its input is added; it makes it irrelevant; a tenth.
+#
+# Note: 2 min. A different row answers each. All three answers are used today.
+
+# %% [markdown] slide="only"
+# ## Time is the fair axis, not epochs
+#
+# ![](run:base)
+#
+# Note: 3 min. Ask which network they would choose with two minutes, and with five. One
+# epoch of ResNet-56 costs as much as a whole run of others.
+
+# %% [markdown] slide="only"
+# ## How far in ResNet-20's minutes?
+#
+# ### ResNet-20 reads 76 %. What can another program read in the same time?
+#
+# . . .
+#
+# Write down a number.
+#
+# Note: 1.5 min. Most say 80. Collect the guesses on the board; the answer comes with the
+# kept runs.
+
+# %% [markdown] slide="only"
+# ## Seconds are a product of three factors
+#
+# $$\text{photos} \times \frac{\text{multiply-adds}}{\text{photo}} \times
+# \frac{\text{seconds}}{\text{multiply-add}}$$
+#
+# ### Name one idea for each factor
+#
+# Note: 2.5 min. Fewer photos: learn more from each. Fewer multiply-adds: a smaller network.
+# Cheaper ones: use the processor well. Today's ideas fall into these three.
+
+# %% [markdown] slide="only" part="Cheap multiply-adds"
+# ## Whole batches: the same work, many times as fast
+#
+# ![](run:input)
+#
+# Note: 2 min. Ask where the time of one photo goes: into calls of functions. Pixels are
+# cheap. So the set waits in memory, and a batch is prepared at once.
+
+# %% [markdown] slide="only"
+# ## Wide layers use the processor better
+#
+# ![](run:rates)
+#
+# Note: 3 min. Equal multiply-adds everywhere. Ask why few channels are slow: each number
+# that is fetched is used nine times C. bfloat16 halves what is fetched.
+
+# %% [markdown] slide="only"
+# ## So: eight layers in place of twenty
+#
+# ![](run:network)
+#
+# Note: 2 min. Let them count the layers with weights. The first one is special, and comes
+# next. The pooling stands before BatchNorm: a quarter of the work.
+
+# %% [markdown] slide="only"
+# ## A group: pool early, copy at first
+#
+# ```python
+# def forward(self, x):
+#     x = F.max_pool2d(self.conv1(x), 2)
+#     x = F.gelu(self.norm1(x))
+#     return F.gelu(self.norm2(self.conv2(x)))
+# ```
+#
+# ### Which line saves most time?
+#
+# . . .
+#
+# The first: everything after it has a quarter of the places.
+#
+# Note: 2 min. Ask what GELU is: a smooth ReLU. Compare with VGG, where the pooling stands
+# at the end of a block.
+
+# %% [markdown] slide="only" part="Better steps"
+# ## Twelve numbers of a patch say nearly the same
+#
+# ![](run:covariances)
+#
+# Note: 3 min. Left: nearly all red, so neighbours agree. Ask why one learning rate cannot
+# fit: the largest variance decides it. Right: after whitening.
+
+# %% [markdown] slide="only"
+# ## The directions: brightness first, fine detail last
+#
+# ![](run:filters)
+#
+# Note: 2.5 min. Eigenvectors as pictures, by falling variance. Divide each by its standard
+# deviation: these are the filters of the first layer, and they stay fixed.
+
+# %% [markdown] slide="only"
+# ## Four lines whiten a set of photos
+#
+# ```python
+# covariance = patches.T @ patches / len(patches)
+# variances, directions = torch.linalg.eigh(covariance)
+# filters = directions / (variances + noise).sqrt()
+# ```
+#
+# ### What is the noise term for?
+#
+# . . .
+#
+# In some directions photos hardly vary: there we would divide by almost 0.
+#
+# Note: 2.5 min. They know eigenvectors from linear algebra. Columns are directions. Cost: a
+# second before training.
+
+# %% [markdown] slide="only"
+# ## Begin by copying: Dirac filters
+#
+# ![](run:dirac)
+#
+# Note: 2.5 min. Untrained, and still a photo. Ask for the parallel: a ResNet block begins as
+# the identity. Here a one in the middle of each channel's own filter does it.
+
+# %% [markdown] slide="only"
+# ## Label smoothing: a lead of 3.71 is enough
+#
+# ![](run:smoothing)
+#
+# Note: 2.5 min. Ask for the targets with 0.2 and ten classes: 0.82 and 0.02. The best lead
+# is the logarithm of their ratio. Photos that are clear pull no more.
+
+# %% [markdown] slide="only"
+# ## Ten times the batch: what of the rate?
+#
+# $$\Delta w = -\frac{\eta}{B} \sum_{i=1}^{B} g_i$$
+#
+# ### Each photo shall count as before. Which rate?
+#
+# . . .
+#
+# > **10 times** the rate, in a tenth of the steps
+#
+# Note: 2.5 min. Some answer with the square root: ask what a photo then counts. Exercise 11.4
+# shows what happens if one forgets it.
+
+# %% [markdown] slide="only"
+# ## Gradients pull in few directions only
+#
+# ![](run:spectra)
+#
+# Note: 2.5 min. Singular values of one layer's gradient. Ask what SGD does with it: it moves
+# mostly along the first few. The upper line is what Muon does.
+
+# %% [markdown] slide="only"
+# ## Muon: make the ellipse a circle
+#
+# ![](run:circles)
+#
+# Note: 3 min. What the update does to the unit circle. Directions stay, lengths become
+# equal. Ask whether the weak direction may be noise: partly, and momentum averages it.
+
+# %% [markdown] slide="only"
+# ## A polynomial in place of an SVD
+#
+# ```python
+# x = gradient / gradient.norm()
+# for _ in range(3):
+#     s = x @ x.T
+#     x = a * x + (b * s + c * s @ s) @ x
+# ```
+#
+# ### What happens to one singular value s?
+#
+# . . .
+#
+# $$s \rightarrow a\,s + b\,s^3 + c\,s^5$$
+#
+# Note: 3 min. U and V cancel in the middle of x x^T x. Let them check with a diagonal
+# matrix. Only matrix products: the fastest thing a processor does.
+
+# %% [markdown] slide="only" part="Data and evaluation"
+# ## By turns: every photo both ways in two epochs
+#
+# ![](run:flips)
+#
+# Note: 2 min. Ask how many are seen both ways after two random epochs: half. After three:
+# three quarters, exercise 11.1. It costs nothing.
+
+# %% [markdown] slide="only"
+# ## Six views vote
+#
+# ![](run:views)
+#
+# Note: 1.5 min. Evaluation only, six times its cost. Ask when it is a fair comparison: the
+# training time is the same, the answer takes longer.
+
+# %% [markdown] slide="only" part="Together"
+# ## Where a step's time goes
+#
+# ![](run:parts)
+#
+# Note: 2 min. Ask before showing: which share is the input, which is Muon? Backward is the
+# largest. More speed must come from fewer multiply-adds.
+
+# %% [markdown] slide="only"
+# ## When ResNet-20 has finished
+#
+# ![](run:minutes)
+#
+# Note: 3 min. Compare with the guesses on the board. Kept runs, one core. Read off the time
+# at which the new network passes 76 percent.
+
+# %% [markdown] slide="only"
+# ## Your own dot, in minutes
+#
+# ![](run:yours)
+#
+# Note: 2 min. The star is a run of the notebook at half width. On a laptop it takes some
+# minutes; let it run during the break.
+
+# %% [markdown] slide="only"
+# ## What is each trick worth?
+#
+# ![](run:gains)
+#
+# Note: 4 min. One trick taken out at a time. Full dots: more than twice the standard error.
+# Ask why hollow ones may still help in longer runs.
+
+# %% [markdown] slide="only"
+# ## The scoreboard, last row
+#
+# ![](run:scoreboard)
+#
+# Four epochs each; the speed-run of half width eight, in about ResNet-20's minutes.
+#
+# Note: 2 min. Ask what would be a fair test: equal minutes, as before. The others would
+# gain from longer runs, too.
+
+# %% [markdown] slide="only"
+# ## Five sentences to take home
+#
+# - Seconds = photos × multiply-adds × seconds for each.
+# - Whitened input: one rate fits all directions.
+# - The rate grows with the batch.
+# - Muon moves all directions alike.
+# - A trick is worth what is missing without it, with its error.
+#
+# Note: 2 min. Cover it, and let five students say one each. The cheat sheet has them.
+
+# %% [markdown] slide="only"
+# ## For home: two exercises
+#
+# - **11.2** Orthogonalise with a cubic polynomial, to the end.
+# - **11.6** Measure one trick on your own runs, with its error.
+#
+# Note: 1 min. The first takes ten minutes, the second half an hour. Ask each row to choose
+# another trick, and collect the gains.

@@ -1,0 +1,234 @@
+"""Self-checks of lecture 11: steps and rates, Muon, whitening, views, one trick."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from teaching import kept
+from teaching.checks import (
+    Unanswered,
+    Wrong,
+    call,
+    describe,
+    exercise,
+    expect_numbers,
+)
+from utils.history import History
+
+
+@exercise("11.1")
+def steps_photos_rates(answer: Any) -> str:
+    """Steps of 10 epochs, photos seen both ways after three, the head's rate."""
+    steps = {
+        90: "that is one epoch.",
+        4500: "that is one photo of a hundred in each batch: divide by 500.",
+        450_000: "those are photos; a step takes 500 of them.",
+    }
+    both = {
+        22_500: "that is after two epochs.",
+        11_250: "these had one form three times; the others are asked for.",
+        45_000: "that is certain only with alternating flips.",
+        39_375: "that is after four epochs.",
+    }
+    rate = {
+        1340: "smaller batches have more steps: each must be smaller.",
+        335: "a photo would count four times as much.",
+        167.5: "that is the root of the factor; the rule is linear.",
+    }
+    hints = (
+        "45,000 / 500 steps are one epoch.",
+        "In one form three times: twice one half to the third power.",
+        "The rate divided by the batch stays.",
+    )
+    parts = zip((900, 33_750, 83.75), (steps, both, rate), hints, strict=True)
+    expect_numbers(answer, tuple(parts))
+    return "10 × 90 = 900; 45,000 × (1 − 2/8) = 33,750; 335 / 4 = 83.75."
+
+
+def _matrix(shape: tuple[int, int], values: Tensor) -> tuple[Tensor, Tensor]:
+    """A matrix with these singular values, and its U V^T."""
+    u, v = (torch.linalg.qr(torch.randn(n, len(values)))[0] for n in shape)
+    return u @ torch.diag(values) @ v.T, u @ v.T
+
+
+@exercise("11.2")
+def orthogonal(function: Any) -> str:
+    """U V^T of tall and wide matrices, by 1.5 s - 0.5 s^3."""
+    values = torch.tensor([30.0, 8.0, 3.0, 1.0])
+    for shape in ((4, 7), (7, 4), (4, 4)):
+        matrix, nearest = _matrix(shape, values)
+        got = call(function, matrix, 30)
+        if not isinstance(got, Tensor):
+            raise Wrong(f"A matrix is wanted, not {describe(got)}.")
+        if got.shape != matrix.shape:
+            raise Wrong(f"For {shape} the result has shape {tuple(got.shape)}.")
+        if torch.allclose(got, nearest, atol=1e-3):
+            continue
+        if not got.isfinite().all():
+            raise Wrong(
+                "The values grow without end: a singular value was above √3.",
+                "Divide by matrix.norm() first, which is at least the largest value.",
+            )
+        found = ", ".join(f"{s:.2f}" for s in torch.linalg.svdvals(got)[:4])
+        raise Wrong(
+            f"For {shape} the singular values are {found}; all should be 1.",
+            "x = 1.5 * x - 0.5 * x @ x.T @ x, as often as steps says.",
+        )
+    matrix, nearest = _matrix((4, 6), values)
+    once = call(function, matrix, 1)
+    x = matrix / matrix.norm()
+    if not torch.allclose(once, 1.5 * x - 0.5 * x @ x.T @ x, atol=1e-4):
+        raise Wrong("After one step it is not 1.5 s − 0.5 s³: take `steps` steps.")
+    return "30, 8, 3 and 1 all became 1, for tall and for wide matrices."
+
+
+@exercise("11.3")
+def turned_back(function: Any) -> str:
+    """The symmetric W (D, D) that makes patches uncorrelated, with variance 1."""
+    mix = torch.randn(5, 5, dtype=torch.float64)
+    patches = torch.randn(400, 5, dtype=torch.float64) @ mix
+    got = call(function, patches)
+    if not isinstance(got, Tensor) or got.shape != (5, 5):
+        raise Wrong(f"W has shape (5, 5) for patches (400, 5), not {describe(got)}.")
+    values, v = torch.linalg.eigh(patches.T @ patches / len(patches))
+    right = v / values.sqrt() @ v.T
+    known = {
+        "These are the directions alone, divided: turn back with V^T at the right.": (
+            v / values.sqrt()
+        ),
+        "Divide by the standard deviations, the roots of the variances.": v
+        / values
+        @ v.T,
+        "This multiplies by the standard deviations; divide.": v * values.sqrt() @ v.T,
+    }
+    got = got.to(right)
+    for reason, wrong in known.items():
+        if torch.allclose(got.abs(), wrong.abs(), atol=1e-6):
+            raise Wrong(reason)
+    outputs = patches @ got
+    moments = outputs.T @ outputs / len(outputs)
+    if not torch.allclose(moments, torch.eye(5).to(moments), atol=1e-6):
+        raise Wrong(
+            "The outputs patches @ W are still correlated, or of another variance.",
+            "eigh of patches.T @ patches / len(patches) gives Λ and V.",
+        )
+    if not torch.allclose(got, right, atol=1e-6):
+        raise Wrong("Uncorrelated, but not turned back: W = V Λ^(-1/2) V^T.")
+    return "uncorrelated, variance 1, and W is symmetric."
+
+
+@exercise("11.4")
+def scaled_rates(function: Any) -> str:
+    """Head and shifts scale with the batch; Muon's rate for filters does not."""
+    whole = {"filters": 0.12, "head": 335.0, "shifts": 26.5}
+    for batch in (500, 100, 2000):
+        got = call(function, batch)
+        if not isinstance(got, Mapping) or set(got) != set(whole):
+            raise Wrong(f"It returns filters, head and shifts, not {describe(got)}.")
+        for kind, rate in whole.items():
+            right = rate * (1 if kind == "filters" else batch / 500)
+            if math.isclose(got[kind], right, rel_tol=1e-3):
+                continue
+            if kind == "filters":
+                raise Wrong(
+                    f"Batches of {batch}: filters {got[kind]:.3g}. An orthogonalised"
+                    " update has the same size for any batch."
+                )
+            if batch != 500 and math.isclose(got[kind], rate, rel_tol=1e-3):
+                raise Wrong(f"Batches of {batch}: the rate of {kind} did not change.")
+            if math.isclose(got[kind] * right, rate**2, rel_tol=1e-3):
+                raise Wrong(
+                    "That is the wrong way round: a larger batch, a larger rate."
+                )
+            raise Wrong(
+                f"Batches of {batch}: {kind} {got[kind]:.4g}, not the linear scaling.",
+                "rate × batch / 500",
+            )
+    return "a photo counts alike at any batch, and the filters need no scaling."
+
+
+class _Counted(nn.Module):
+    """Logits from three pixels of the first row; it notes how many images it gets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[int] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen.append(len(x))
+        return x[:, 0, 0, :3].clone()
+
+
+@exercise("11.5")
+def second_look(answer: Any) -> str:
+    """One view; the mean with the mirror image where the lead is below the margin."""
+    x = torch.randn(6, 1, 2, 4)
+    x[:3, 0, 0, :3] = torch.tensor([[9.0, 0, 0], [0, 7.0, 1], [0, 0, 8.0]])
+    x[3:, 0, 0, :3] = torch.tensor([[1.0, 0.8, 0], [0.2, 0, 0.1], [0, 0.5, 0.9]])
+    net = _Counted()
+    plain, mirrored = net(x), net(x.flip(3))
+    right = torch.where(torch.arange(6)[:, None] < 3, plain, (plain + mirrored) / 2)
+    net.seen.clear()
+    made = call(answer, net, 1.0, copied=False)  # so that its passes are counted
+    got = call(made, x, copied=False)
+    if not isinstance(got, Tensor) or got.shape != right.shape:
+        raise Wrong(f"forward returns logits (6, 3), not {describe(got)}.")
+    if torch.allclose(got, plain):
+        raise Wrong("No photo gets a second look, though three are unsure.")
+    if torch.allclose(got, (plain + mirrored) / 2):
+        raise Wrong("All photos get a second look, the sure ones, too.")
+    if not torch.allclose(got, right):
+        raise Wrong(
+            "The logits of the unsure photos are not the mean of the two views.",
+            "(logits[unsure] + net(x[unsure].flip(3))) / 2",
+        )
+    if sum(net.seen) > 9:
+        raise Wrong(
+            f"The network got {sum(net.seen)} images; 6 and 3 unsure ones are enough."
+        )
+    whole = call(call(answer, _Counted(), 0.0), x)
+    if not torch.allclose(whole, plain):
+        raise Wrong("With a margin of 0 no photo is unsure.")
+    return "three of six photos were unsure: nine passes in place of twelve."
+
+
+@exercise("11.6")
+def one_trick(answer: Any) -> str:
+    """Three seeds with a trick and without it, and the paired gain of your own runs."""
+    if not isinstance(answer, (tuple, list)) or len(answer) != 3:
+        raise Wrong(f"Give with_it, without_it and gain, not {describe(answer)}.")
+    with_it, without_it, gain = answer
+    for name, found in {"with_it": with_it, "without_it": without_it}.items():
+        if found is ... or gain is ...:
+            raise Unanswered(f"{name} is not measured yet")
+        if not isinstance(found, (list, tuple)) or len(found) < 3:
+            raise Wrong(f"{name} holds what short returns, for three seeds at least.")
+        for one in found:
+            pair = isinstance(one, (tuple, list)) and len(one) == 2
+            if not pair or not isinstance(one[0], History):
+                raise Wrong(f"{name} holds {describe(one)}, not what short returns.")
+    seeds = [[history.name for history, _ in found] for found in (with_it, without_it)]
+    if seeds[0] != seeds[1]:
+        raise Wrong(
+            "The two have other seeds, or in another order: then more differs than the"
+            " trick."
+        )
+    if len(set(seeds[0])) < len(seeds[0]):
+        raise Wrong("A seed comes twice: that is one run, counted as two.")
+    losses = [[h.rows[-1]["train_loss"] for h, _ in f] for f in (with_it, without_it)]
+    if losses[0] == losses[1]:
+        raise Wrong("Both are the same runs: take one trick out of the second.")
+    hits = [[seen for _, seen in found] for found in (without_it, with_it)]
+    right = kept.paired(*hits)
+    if not isinstance(gain, kept.Difference):
+        raise Wrong(f"gain is what kept.paired returns, not {describe(gain)}.")
+    if math.isclose(gain.points, -right.points) and right.points:
+        raise Wrong("The order is turned: kept.paired(without, with).")
+    if not math.isclose(gain.points, right.points) or gain.error < 0.99 * right.error:
+        raise Wrong("gain is not what kept.paired says of these runs.")
+    return f"{right!r}, {len(with_it)} seeds and {len(hits[0][0]):,} photos."
