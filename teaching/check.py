@@ -40,10 +40,7 @@ class Checker:
             CourseError: there is no exercise of this name.
             AssertionError: `CNN_COURSE_STRICT` expects another outcome; for the tests.
         """
-        if name not in exercises(str(name)[:2]):
-            known = ", ".join(exercises(str(name)[:2])) or "none for this lecture"
-            raise CourseError(f"There is no exercise {name!r}; there are: {known}.")
-        outcome, text, reason = self._judge(name, answer)
+        outcome, text, reason = self.judge(name, answer)
         told = self._reasons.setdefault(name, [])
         if outcome != "unanswered" and self.results.get(name) != "right":
             self._tries[name] = self._tries.get(name, 0) + 1
@@ -69,8 +66,15 @@ class Checker:
         _print_anything()
         print(f"{right} of {len(outcomes)} exercises right:  {signs}")
 
-    def _judge(self, name: str, answer: Any) -> tuple[str, str, str]:
-        """The outcome, the line that explains it, and the code of a known reason."""
+    def judge(self, name: str, answer: Any) -> tuple[str, str, str]:
+        """The outcome, the line that explains it, and the code of a known reason.
+
+        Raises:
+            CourseError: there is no exercise of this name.
+        """
+        if name not in exercises(str(name)[:2]):
+            known = ", ".join(exercises(str(name)[:2])) or "none for this lecture"
+            raise CourseError(f"There is no exercise {name!r}; there are: {known}.")
         try:
             if is_blank(answer):
                 raise Unanswered

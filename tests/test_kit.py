@@ -6,8 +6,9 @@ import re
 
 import pytest
 
+from teaching.check import exercises
 from teaching.checks import NUMBER
-from tools import build, deck, kit
+from tools import build, deck, grading, kit, percent
 from tools.outputs import SourceError
 
 SOURCES = {path.stem: path for path in build.lectures([])}
@@ -98,3 +99,44 @@ def test_slides_tell_the_teacher_and_the_exam_alone_tells_no_answer(tmp_path):
     assert "degradation" in pages["07_exam_answers.html"]
     assert "degradation" not in pages["07_exam.html"]
     assert all(f'href="kit/{name}"' in kit.links(["07_resnet"]) for name in paths)
+
+
+RELEASED = {  # what each grader takes out for students, in words of its documentation
+    grading.for_nbgrader: r"^ *### BEGIN (\w+).*?### END \1.*?$",
+    grading.for_otter: r"^# HIDDEN.*|^ *# BEGIN SOLUTION NO PROMPT$.*?# END SOLUTION$",
+}
+
+
+def squeezed(text):
+    return re.sub(r"\s", "", text)
+
+
+@pytest.mark.parametrize("lecture", SOURCES)
+def test_graders_give_students_stubs_and_no_test(lecture):
+    wanted = [c for c in percent.read(SOURCES[lecture]) if percent.solutions(c.text)]
+    for form, taken in RELEASED.items():
+        cells = [c.source for c in grading.exported(SOURCES[lecture], form).cells]
+        test = "Checker().judge("
+        assert sum(test in cell for cell in cells) == len(exercises(lecture[:2]))
+        students = [re.sub(taken, "", cell, flags=re.M | re.S) for cell in cells]
+        text = squeezed("".join(students))
+        assert test not in text
+        for cell in wanted:
+            assert squeezed(percent.unsolved(cell.text)) in text
+            assert not [x for x in percent.solutions(cell.text) if squeezed(x) in text]
+    marks = re.findall(r"# (BE|EN).* (QU|SOLUTION NO)", "\n".join(cells))  # otter's
+    order = "".join(one[0] + what[0] for one, what in marks)
+    assert re.fullmatch("(BQ(BS)+EQ)+", order)
+
+
+def test_a_grader_is_given_no_solution_that_it_would_leave(tmp_path):
+    cells = [
+        percent.Cell("code", "x = 1\n# solution\ny = 2"),
+        percent.Cell("code", "y"),
+    ]
+    given = [(cell, grading.v4.new_code_cell(cell.text)) for cell in cells]
+    with pytest.raises(SourceError, match="no check follows the solution"):
+        list(grading.for_otter(given))
+    grading.write(SOURCES["07_resnet"], tmp_path)
+    with pytest.raises(SourceError, match="exists: name another --out"):
+        grading.write(SOURCES["07_resnet"], tmp_path)
