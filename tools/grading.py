@@ -28,6 +28,7 @@ outcome, hint, _ = Checker().judge({name!r}, {answer})
 assert outcome == "right", hint"""
 CONFIG_NBGRADER = """c = get_config()
 c.ClearSolutions.code_stub = {"python": ""}  # `answer = ...` stands there already
+c.Execute.timeout, c.Execute.iopub_timeout = 600, 60  # seconds for a cell
 """
 CONFIG_OTTER = "# ASSIGNMENT CONFIG\ninit_cell: false\ncheck_all_cell: false"
 CONFIG_OTTER += "\nexport_cell: false"
@@ -108,12 +109,10 @@ def exported(source: Path, form: Callable) -> NotebookNode:
     """The lecture as a notebook with its solutions, in the form of a grader."""
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     told = {"kernelspec": kernel, "language_info": outputs.LANGUAGE}
-    kept = [cell for cell in percent.read(source) if not cell.for_deck]
-    kept = [cell for cell in kept if not cell.options.get("setup")]
-    cells = [
-        (cell, build.built(cell, solutions=False, root=build.ROOT)) for cell in kept
-    ]
-    return v4.new_notebook(cells=list(form(cells)), metadata=told)
+    cells = percent.read(source)
+    kept = [c for c in cells if not (c.for_deck or c.options.get("setup"))]
+    pairs = [(c, build.built(c, solutions=False, root=build.ROOT)) for c in kept]
+    return v4.new_notebook(cells=list(form(pairs)), metadata=told)
 
 
 def write(source: Path, out: Path) -> list[Path]:
