@@ -71,9 +71,9 @@ title = f"The first is a {label}. No two people write it alike"
 pictures.image_grid(alike[:16], title=title);
 
 # %% [markdown] slide="subslide"
-# Strokes lean, break and touch. Nobody has written down a rule that covers all images of
-# one digit. So we choose a function with many adjustable numbers, the *parameters*, and
-# let examples with known labels set them.
+# Nobody has written down a rule that covers all images of one digit. So we choose a
+# function with many adjustable numbers, the *parameters*, and let examples with known
+# labels set them.
 #
 # Could we compare a new image with the known ones, pixel by pixel? Let us move a digit
 # by three pixels (`roll`). For us it stays the same digit. The distance of two images is
@@ -209,10 +209,9 @@ inside = slice(3, -3)  # away from the border, where `roll` brings the other sid
 print(torch.equal(moved_first[..., inside], moved_last[..., inside]))
 
 # %% [markdown]
-# This property is called *equivariance*: when the input moves, the output moves with it.
-# *Invariance* is more: the output stays the same. A classifier should be invariant, since
-# a moved 3 is still a 3. Convolutions alone do not give that; further down we measure how
-# much of it LeNet-5 has.
+# Yes. This is called *equivariance*: when the input moves, the output moves with it.
+# *Invariance* means that the output stays the same. A classifier should be invariant,
+# since a moved 3 is still a 3; further down we measure how invariant LeNet-5 is.
 
 # %% [markdown] slide="slide"
 # ## A layer has a kernel for each channel pair
@@ -360,7 +359,7 @@ print(naive_softmax(z + 1000), "but torch says", (z + 1000).softmax(dim=0))
 # %% [markdown]
 # If we add 1,000 to all logits, nothing should change, since $e^{1000}$ cancels. On a
 # computer it is infinite, and infinity divided by infinity is `nan`, *not a number*.
-# Torch subtracts the largest logit first. In exercise 00.3 we do the same.
+# Torch subtracts the largest logit first; exercise 00.3 does the same.
 
 # %% [markdown] slide="slide"
 # ## Cross-entropy: what a prediction costs
@@ -437,9 +436,9 @@ title = f"Of 41 weights, {best:.1f} has the least loss"
 learning.loss_curve(loss_at, weights, start=-1.0, title=title);
 
 # %% [markdown]
-# To the right, because the curve falls there. That is the whole idea of learning here:
-# look at the slope, and step downhill. A network with 61,706 weights cannot be tried out
-# (with two values each there are $2^{61706}$ networks), but its slopes can be computed.
+# To the right, because the curve falls there: look at the slope, and step downhill. A
+# network with 61,706 weights cannot be tried out (with two values each there are
+# $2^{61706}$ networks), but its slopes can be computed.
 
 # %% [markdown] slide="slide"
 # ## The slope, three ways
@@ -466,8 +465,8 @@ print(f"two points {two_points:.6f}, by rule {by_rule:.6f}, autograd {w.grad:.6f
 
 # %% [markdown]
 # Three times the same number. It is negative, so the loss falls when $w$ grows.
-# `backward()` has put it into `w.grad`. With many weights there is one slope for each of
-# them; all of them together are the *gradient*.
+# `backward()` has put it into `w.grad`. With many weights each has its slope; all of them
+# together are the *gradient*.
 
 # %% [markdown] slide="subslide"
 # **Gradient descent** moves the weight against its slope: $w \leftarrow w - \eta \cdot
@@ -482,8 +481,8 @@ for _ in range(3):
     print(f"  ->  w = {w:.3f}")
 
 # %% [markdown] slide="subslide"
-# Each step goes downhill, and the steps become shorter where the curve is flatter. What
-# happens with a much smaller learning rate? With a much larger one?
+# The steps become shorter where the curve is flatter. What happens with a much smaller
+# learning rate? With a much larger one?
 
 # %%
 # alt: Eight steps of gradient descent on the same curve, with three learning rates: the
@@ -630,7 +629,7 @@ print(f"{sum(by_hand.values()):,} in all; {by_hand['C5'] / 61706:.0%} of them in
 
 # %% [markdown]
 # The two convolutions hold only 2,572 of them, one in twenty-four, but do most of the
-# work: 117,600 and 240,000 of 416,520 multiplications, as the table above counts.
+# work: 117,600 and 240,000 of 416,520 multiply-adds.
 
 # %% [markdown] slide="slide"
 # ## The pipeline has six steps
@@ -644,7 +643,7 @@ print(f"{sum(by_hand.values()):,} in all; {by_hand['C5'] / 61706:.0%} of them in
 # | 5 | how parameters move | an optimizer |
 # | 6 | repeat, and measure | train and test loop |
 #
-# We write them out once in full; later one line, `fit`, does the same.
+# We write them out once; later one line, `fit`, does the same.
 
 # %% [markdown] slide="subslide"
 # **Steps 1 and 2.** A `Dataset` knows its length and gives example number `i`. The
@@ -792,8 +791,8 @@ pictures.filters(lenet.c1[0], columns=6, title=title);
 # %% [markdown]
 # All three patterns are equally strong (25 pixels with a mean square of 0.8), so the
 # sizes can be compared. Kernel 3 answers most to the upright edge, kernels 1, 5 and 6 to
-# the level one, kernel 4 to both, kernel 2 to nothing much. The count in the title alone
-# says little: the larger of two answers exceeds a third one often by chance. But kernels
+# the level one, kernel 4 to both, kernel 2 to nothing much. The title's count alone says
+# little, since the larger of two answers often exceeds a third one by chance. But kernels
 # 1, 4, 5 and 6 answer to an edge more than twice as strongly as to grey.
 
 # %% slide="subslide"

@@ -161,12 +161,10 @@ title += f" the epoch,\nby {second:.1f} if after it (mean of epochs 1 to 5)"
 plot.curves(both, metric="accuracy", panels=True, title=title);
 
 # %% [markdown] slide="subslide"
-# It is possible. The training accuracy in a log is the average **during** the epoch, the
+# It is possible. A log's training accuracy is the average **during** the epoch, the
 # validation accuracy is measured **after** it. Suppose accuracy rises evenly from 40 to
-# 60 % within one epoch: the log says 50 % for training, 60 % for validation, and yet
-# the network is equally good on both.
-#
-# **Ask of every log when each figure was measured.**
+# 60 % within one epoch: the log says 50 % for training and 60 % for validation, of a
+# network that is equally good on both. **Ask of every log when it was measured.**
 
 # %% [markdown] slide="slide"
 # ## Underfit, normal, overfit
@@ -192,8 +190,8 @@ def in_plane(images):
 few, unseen = in_plane(digits.train.subset(200)), in_plane(digits.val.subset(2000))
 
 # %% [markdown] slide="subslide"
-# Three networks learn the same 200 points. The smallest has no hidden layer, the
-# largest 17,154 parameters. Which one reads the unseen points best?
+# Three networks learn the same 200 points; the largest has 17,154 parameters. Which one
+# reads the unseen points best?
 
 # %%
 networks = {"no hidden layer": (2, 2), "8 hidden": (2, 8, 2)}
@@ -213,11 +211,9 @@ title = "A straight border underfits, islands around single points overfit"
 overfitting.borders(fits, few, title=title);
 
 # %% [markdown] slide="subslide"
-# The middle network reads the unseen points best: 73 %. Circles are even digits,
-# triangles odd ones; on the black line both are equally likely. A straight line cannot
-# follow the data: 65 %. The largest network draws islands around single points: 94 %
-# known, 67 % unseen. (The classes overlap in this plane, so no network can read all
-# unseen points.)
+# The middle network: 73 %. (Circles are even digits, triangles odd ones; on the black
+# line both are equally likely.) A straight line cannot follow the data: 65 %. The largest
+# network draws islands around single points: 94 % known, 67 % unseen.
 #
 # Overfitting shows in the **validation loss**: it falls, turns and climbs.
 
@@ -401,8 +397,7 @@ for name, errors in zip(shares, by_width[..., 1].mean(dim=1), strict=True):
 # %% [markdown]
 # From 16 units on the networks fit nearly every label, the wrong ones too. Yet the error
 # on unseen digits falls further. (A narrow peak between our widths would not be seen.)
-# With 256 units the wrong labels still cost ten points. **Width is not the fault here,
-# so a smaller network is not the remedy.**
+# **Width is not the fault here, so a smaller network is not the remedy.**
 
 # %% [markdown] slide="slide"
 # ## Remedy 1: more data
@@ -477,8 +472,8 @@ plot.curves(stopping, metric="accuracy", title=title);
 # %% [markdown]
 # On clean labels early stopping saves time, not accuracy. **With wrong labels it saves
 # up to 8.5 points.** The usual explanation: a network learns first what most labels have
-# in common, and the wrong ones last, one by one. (The best epoch is chosen on the same
-# digits, so a part of the 8.5 points is luck. The next section measures such luck.)
+# in common, and the wrong ones last. (The best epoch is chosen on the same digits, so a
+# part of the 8.5 points is luck; the next section measures such luck.)
 
 # %% [markdown] slide="slide"
 # ## May the test set choose the model?
@@ -680,8 +675,8 @@ def lenet():
 print(f"{sum(p.numel() for p in lenet().parameters()):,} parameters")
 
 # %% [markdown]
-# Fewer than a quarter. But fewer parameters alone are no remedy: the narrow networks
-# above were *worse*.
+# Fewer than a quarter. But that alone is no remedy: the narrow networks above were
+# *worse*.
 
 # %% [markdown] slide="slide"
 # ## Four networks on the same axes
@@ -754,9 +749,8 @@ print("LeNet-5 minus dropout:", gain(right["LeNet-5"], right["dropout"]))
 
 # %% [markdown] slide="subslide"
 # **LeNet-5 gains most**, 3.0 points; dropout gains 2.0, and LeNet-5's lead of 1.0 over it
-# is a gain too. Weight decay shows no gain in accuracy, but the lowest loss. LeNet-5 too
-# reads all its training digits, and its loss rises: it overfits, but what it learns by
-# heart misleads it less.
+# is a gain too. Weight decay shows no gain in accuracy, but the lowest loss. LeNet-5
+# overfits too: it reads all its training digits, and its loss rises.
 
 # %% [markdown] slide="slide"
 # ## How sure is each network?
@@ -841,8 +835,8 @@ overfitting.by_size(sizes, errors, title=title);
 # table above has three.)
 #
 # On all 60,000 digits the paper's Table 2 has 1.60 % of the test set read wrong without
-# dropout (two layers of 800 units, by Simard et al. 2003), and 1.25 % with it (three of
-# 1,024, with ReLU). The two networks differ in more than dropout.
+# dropout (two layers of 800 units, by Simard et al. 2003), and 1.25 % with it (three
+# wider ones, with ReLU): two networks that differ in more than dropout.
 
 # %% [markdown] slide="slide"
 # ## The test set, once
@@ -864,10 +858,9 @@ apart = f"{100 * (halves[1] - halves[0]):+.1f} ± {100 * error:.1f} points"
 print(f"second half {halves[1]:.1%}: {apart}")
 
 # %% [markdown]
-# The gains are those of the validation digits. The last line is a warning: the two
-# halves of the test set are not equally hard, by far more than twice the standard
-# error. (An accuracy a on n digits has the standard error √(a (1 − a) / n).) Testing on
-# "the first 5,000" to save time measures another task.
+# The gains are those of the validation digits. The last line is a warning: the two halves
+# of the test set are not equally hard. (An accuracy a on n digits has the standard error
+# √(a (1 − a) / n).) Testing on "the first 5,000" to save time measures another task.
 
 # %% [markdown] slide="slide"
 # ## Answer
@@ -893,10 +886,9 @@ counted += f" on {known_digits} digits"
 run.headline(course.pick(tiny=counted, small=measured, full=measured))
 
 # %% [markdown]
-# Of the four remedies convolution brings most, dropout follows, weight decay and early
-# stopping show no gain on clean labels. **The right assumption brings more than the
-# other remedies**: convolution excludes functions that no reader of digits needs. Only
-# ten times the data brings more.
+# Of the four remedies convolution brings most: **the right assumption** excludes functions
+# that no reader of digits needs. Dropout follows; weight decay and early stopping show no
+# gain on clean labels. Only ten times the data brings more.
 
 # %% [markdown] slide="slide"
 # ## Exercises

@@ -137,7 +137,7 @@ pictures.image_grid(rows, titles, columns=10, title="Which columns keep their la
 # ## Six augmentations in a grid
 #
 # One photograph, and ten draws of each augmentation. **The first three move pixels.**
-# (The black background hides the border that comes in.)
+# (Its black background hides the black border that comes in.)
 
 # %% tags=["hide-input"]
 def show_draws(changes, photo, title, draws=10):
@@ -184,8 +184,7 @@ show_draws(changes, photo, "What do all ten draws of a row still tell you?");
 
 # %% [markdown]
 # The surroundings, the true colours, a part of the picture. Can you still name the animal
-# in every view, in the dark ones too? This is the test of an augmentation, and we are
-# the judges.
+# in every view, in the dark ones too? That is the test of an augmentation.
 
 # %% slide="skip"
 def at_strength(strength=4):
@@ -209,9 +208,9 @@ def at_strength(strength=4):
 sliders.explore(at_strength, strength=(0, 10))
 
 # %% [markdown] slide="subslide"
-# There is no right number. Where the person who labels the images hesitates, the old
-# label begins to be wrong. The rows fail in different ways: a large crop can lose the
-# whole animal, a turn loses only the corners.
+# There is no right number: where the person who labels the images hesitates, the old
+# label begins to be wrong. A large crop can lose the whole animal, a turn only the
+# corners.
 
 # %% [markdown] slide="slide"
 # ## Which ones keep a digit's label?
@@ -267,8 +266,8 @@ title = f"Trained on upright digits, LeNet-5 reads {read[low]:.0%} of those {low
 plot.bars(read, highlight="as they are", title=title);
 
 # %% [markdown]
-# The turns by 90° and 180° and the move by 4 pixels cost the most. But a moved 7 is
-# certainly a 7! So a low bar can have two reasons:
+# The turns by 90° and 180° and the move by 4 pixels. But a moved 7 is certainly a 7! So a
+# low bar can have two reasons:
 #
 # - *The label changed.* A turned 6 is a 9. Then the augmentation does harm.
 # - *The network has never seen such a digit.* Then the augmentation is the remedy.
@@ -289,8 +288,7 @@ pictures.confusion(logits, labels, digits.classes, title=title);
 
 # %% [markdown]
 # 71 % of the sixes are read as 9, and 75 % of the nines as 6. Here the network is right
-# and our label is wrong. (A turned 7 is read as some digit too: a network must answer,
-# even for a sign that is none.)
+# and our label is wrong.
 
 # %% [markdown] slide="subslide"
 # **Second, train with the change and measure again**, on changed digits and on digits as
@@ -333,9 +331,8 @@ for name, model in learned.items():
 # %% [markdown]
 # The network trained on turns reads 10.0 % of the sixes as 9. More training does not
 # repair this: a 6 and a turned 9 are the same image, with two labels. **This is a cost of
-# a false claim.** (Most of the 11.9 points have another cause: all ten digits in every
-# direction are a harder task for the same small network.) Mirrors confuse a few upright
-# 2s and 5s.
+# a false claim.** (Most of the 11.9 points have another cause: digits in every direction
+# are a harder task for the same network.)
 
 # %% [markdown] slide="slide"
 # ## New digits, few labels
@@ -448,8 +445,8 @@ pictures.image_grid(torch.cat(epochs), titles, title=title);
 # %% [markdown] slide="slide"
 # ## Assemble: a small network for photographs
 #
-# Three blocks of lecture 00 (convolution, ReLU, pooling), then a linear layer. How many
-# numbers enter the linear layer?
+# Three blocks of lecture 00 (convolution, ReLU, pooling). How many numbers enter the
+# linear layer?
 
 # %%
 def small_cnn(width=16):
@@ -467,9 +464,8 @@ look.shape_table(small_cnn(), (3, 32, 32), depth=1)
 # %% [markdown] slide="slide"
 # ## Train: equal exposures, few or many images
 #
-# One image shown to the network once is one *exposure*. For a fair comparison **each
-# network gets the same number of exposures in all.** It sees few photographs often, or
-# many photographs seldom.
+# One image shown to the network once is one *exposure*. **Each network gets the same
+# number of exposures in all**: it sees few photographs often, or many seldom.
 
 # %%
 exposures = course.pick(tiny=600, small=32_000, full=320_000)
@@ -556,9 +552,8 @@ plot.curves(panels, metric="accuracy", panels=True, title=title);
 
 # %% [markdown]
 # 500 photographs as they are reach 100 % in training, far above validation. New views
-# close a part of this gap. Each of 8,000 photographs has only four exposures. There is
-# hardly a gap to close, and the views only make the task harder. (The circles mark the
-# best epoch; we use the last one.)
+# close a part of this gap. With four exposures of each of 8,000 there is hardly a gap, and
+# views only make the task harder. (The circles mark the best epoch; we use the last one.)
 
 # %% [markdown] slide="subslide"
 # If this is right, more *exposures* of the 8,000 photographs should raise the gain.
@@ -630,9 +625,8 @@ best = -torch.xlogy(shares, shares).sum()
 print(f"the best prediction, 0.7 and 0.3, costs {best:.3f} nats")
 
 # %% [markdown]
-# Even the best prediction costs 0.611 nats. **So training loss and accuracy now have
-# another meaning**: they are about mixed images. Only the validation curve can be
-# compared with other runs.
+# Even the best prediction costs 0.611 nats. So training loss and accuracy are about mixed
+# images now; **only the validation curve can be compared with other runs**.
 
 # %% [markdown] slide="subslide"
 # **Three more that you will meet.** *Label smoothing* by 0.1 takes 0.1 from the label and
@@ -713,8 +707,8 @@ for name in [*recipes, *mixes]:
 # %% [markdown] slide="slide"
 # ## The same in torchvision's v2
 #
-# Most code that you will meet uses torchvision. Its `v2` transforms take **one image**,
-# and the data loader calls them for each:
+# Most code uses torchvision. Its `v2` transforms take **one image**, and the data loader
+# calls them for each:
 
 # %%
 steps = [
@@ -761,8 +755,8 @@ for name, views in made.items():
 
 # %% [markdown]
 # All were moved by the same pixels, and all mirrored or none: `v2` draws once for the
-# whole batch. It is made for videos, whose frames must move together. There is no
-# warning. **Does this harm the training?** The same as before, with one draw a batch:
+# whole batch, as a video needs it, and without a warning. **Does this harm the
+# training?** The same as before, with one draw a batch:
 
 # %%
 def in_one_draw(images, generator):
@@ -777,9 +771,8 @@ for name in ("as they are", "crop and flip", "one draw for all"):
     print(f"{name:18}{values.mean():6.1f} ± {values.std():.1f} % right")
 
 # %% [markdown]
-# **The accuracy shows no difference.** In one step all photographs move together, so
-# their draws do not average out. But over many steps they do, and with our small batches
-# we measure no harm.
+# **The accuracy shows no difference.** In one step all photographs move together; over
+# many steps the draws average out.
 
 # %% [markdown] slide="slide"
 # ## Look inside
@@ -814,8 +807,8 @@ for name in recipes:
 # With the black border of the training crops the two networks differ by 30 points, 64.3
 # against 33.9 %. With mirrored pixels, which neither has seen, 19 points are left. So a
 # part of the difference was **the border**, which only one network knew. Such a second
-# cause that comes along is a *confounder*: look for one in every comparison. (Another
-# one is left here: a network that is right more often also repeats itself more often.)
+# cause is a *confounder*: look for one in every comparison. (Another one is left: a
+# network that is right more often also repeats itself more often.)
 
 # %% [markdown] slide="subslide"
 # **How confident is each network, and how often is it right?**
@@ -828,14 +821,13 @@ for name in recipes:
     print(f"{name:14} confidence {sure.mean():.0%} on average, {right:.0%} right")
 
 # %% [markdown]
-# Without augmentation 86 % confident and 36 % right, with it 70 and 43 %. New views
-# bring the confidence nearer to the truth. It is still far too high.
+# Without augmentation 86 % confident and 36 % right, with it 70 and 43 %: nearer to the
+# truth, and still far too high.
 
 # %% [markdown] slide="slide"
 # ## Against the paper
 #
-# Our gain beside published ones. Each bar compares two trainings that differ only in
-# the augmentation.
+# Each bar compares two trainings that differ only in the augmentation.
 
 # %%
 # alt: Bars of the gain in points: ours for the smallest size, and published ones from
@@ -885,9 +877,9 @@ counted += f" ({digits.val.name})"
 run.headline(course.pick(tiny=counted, small=measured, full=measured))
 
 # %% [markdown] slide="fragment"
-# The gain is more than two standard errors, and needed no new label. It needed time,
-# and our knowledge that a moved or mirrored horse is a horse. Where training does not
-# overfit, or the claim is false, the same augmentation costs accuracy.
+# The gain is more than two standard errors, and needed no new label, only our knowledge
+# that a moved or mirrored horse is a horse. Where training does not overfit, or the claim
+# is false, the same augmentation costs accuracy.
 
 # %% [markdown] slide="slide"
 # ## Exercises
