@@ -78,12 +78,20 @@ def swapped(depth):
 
 def family(**options):
     options = {"num_classes": 10, "stem": "cifar", "width": 1 / 16, **options}
-    return {34: build("resnet34", **options), 50: build("resnet50", **options)}
+    networks = {depth: build(f"resnet{depth}", **options) for depth in (34, 50)}
+    for network in networks.values():
+        network(torch.zeros(2, 3, 32, 32))
+    return networks
 
 
 def run_of(accuracy, epochs=2):
     rows = [
-        {"epoch": i, "lr": 0.1 / i, "train_accuracy": accuracy - 0.1 / i}
+        {
+            "epoch": i,
+            "lr": 0.1 / i,
+            "train_accuracy": accuracy - 0.1 / i,
+            "train_loss": i - accuracy,
+        }
         for i in range(1, epochs + 1)
     ]
     return History("own", rows)
@@ -124,8 +132,8 @@ MISTAKES = [
     ("07.2", block(lambda b, x: (b.f(x) - b.shortcut(x)).relu()), "values are off"),
     ("07.2", OtherLayers, "write forward alone"),
     ("07.3", is_not, "though the shapes are equal"),
-    ("07.3", project_if(lambda x, out: False), "was not projected|does not project"),
-    ("07.3", project_if(lambda x, out: x.size(1) != out.size(1)), "Channels alone"),
+    ("07.3", project_if(lambda x, out: False), "has not its projected shape"),
+    ("07.3", project_if(lambda x, out: x.size(1) != out.size(1)), "whole shapes"),
     ("07.3", project_if(lambda x, out: x.size() == out.size()), "though the shapes"),
     ("07.3", project_if(lambda x, out: x.size() != out.size(), 0), "not the sum"),
     ("07.4", lambda: lambda c, n: 17 * c * c, "side × side places"),

@@ -136,6 +136,8 @@ def when_to_project(function: Any) -> str:
     _expect_sum(function, (2, 4, 6, 6), (2, 8, 6, 6), projects=True)
     _expect_sum(function, (2, 4, 6, 6), (2, 4, 3, 3), projects=True)
     _expect_sum(function, (2, 4, 6, 6), (2, 8, 3, 3), projects=True)
+    _expect_sum(function, (2, 4, 6, 6), (2, 16, 3, 3), projects=True)  # as many values
+    _expect_sum(function, (2, 4, 1, 1), (2, 4, 6, 6), projects=True)  # would broadcast
     return "the identity passes where shapes are equal."
 
 
@@ -159,8 +161,9 @@ def _expect_sum(
         raise
     except RuntimeError as error:
         raise Wrong(
-            f"{case}: the sum fails, since x was not projected.",
-            "Channels alone do not make a shape: compare x.size() and out.size().",
+            f"{case}: the sum fails, since x has not its projected shape.",
+            "Compare whole shapes, not one number of them; and add what `project`"
+            " returns.",
         ) from error
     if got is None or got is ...:
         raise Unanswered("add_shortcut returns nothing")
@@ -170,7 +173,10 @@ def _expect_sum(
             "`is not` compares objects; `!=` compares what they say.",
         )
     if projects and not calls:
-        raise Wrong(f"{case} it does not project, though the shapes differ.")
+        raise Wrong(
+            f"{case} it does not project, though the shapes differ.",
+            "Equal counts of values, or a sum that broadcasts, are no equal shapes.",
+        )
     right = out + (torch.full(after, 3.0) if projects else x)
     if not torch.is_tensor(got) or got.shape != right.shape:
         raise Wrong(f"{case} it returns {describe(got)}.")
@@ -182,12 +188,19 @@ def _expect_sum(
 def price_of_a_bottleneck(function: Any) -> str:
     """Multiply-adds of a bottleneck without projection, from channels and side."""
     known = {
-        9: "This is the 3x3 convolution alone.",
+        9: "Counted are 9 C² a place: the 3x3 alone, or its kernel as one weight?",
         10: "Both 1x1 convolutions touch four times the channels, on one side.",
-        11: "The wide side of the 1x1 convolutions has 4 x channels.",
+        11: "Counted are 11 C² a place: a 3x3 kernel has nine weights, and the wide"
+        " side of the 1x1 convolutions has 4 C channels.",
         13: "One of the two 1x1 convolutions is missing.",
+        14: "The block's input has four times the channels, as its output has.",
         18: "This is a basic block: two 3x3 convolutions.",
         33: "This has a projection; the shortcut here is the identity.",
+        34: "A multiply-add is one operation here, not two.",
+        17 / 16: "`channels` is the narrow end: the wide one has four times as many.",
+        17 / 56: "`side` is one side: a map has side × side places.",
+        81: "The two outer convolutions are 1x1.",
+        152: "The 3x3 convolution works on the narrow channels.",
     }
     got = call(function, 64, 56)
     if isinstance(got, (int, float)) and not isinstance(got, bool):
@@ -216,6 +229,10 @@ def where_depth_begins(answer: Any) -> str:
     if not isinstance(compared, Mapping) or set(compared) != {8, 32}:
         raise Wrong("compared has two keys, the depths 8 and 32.")
     gains = {depth: _gain(depth, both) for depth, both in compared.items()}
+    if compared[8][0].rows == compared[32][0].rows:
+        raise Wrong(
+            "The runs of 8 and of 32 layers are the same: train at both depths."
+        )
     return (
         f"a shortcut brings {gains[8]:.1f} points at 8, {gains[32]:.1f} at 32 layers."
     )
@@ -237,7 +254,7 @@ def _gain(depth: int, both: Any) -> float:
             f"compared[{depth}]: the two had another number of epochs, or other"
             " learning rates: then the addition is not the only difference."
         )
-    if both[0].rows == both[1].rows:
+    if both[0]["train_loss"] == both[1]["train_loss"]:
         raise Wrong(
             f"compared[{depth}] holds one run twice.",
             "learn(plain, run.seed), learn(residual, run.seed)",
@@ -304,6 +321,11 @@ def the_assignment(answer: Any) -> str:
                 "ResNet-34 has basic blocks, ResNet-50 bottlenecks: 3, 4, 6, 3.",
             )
         _check_for_photos(network, depth)
+        if not _shortcuts(network):
+            raise Wrong(f"[{depth}] has no shortcut: that is a plain network.")
+        norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+        if not any(norm.num_batches_tracked for norm in norms):
+            raise Wrong(f"[{depth}] has not seen a batch: train it for 2 epochs.")
     return "34 and 50 layers, ten classes, sides 32, 16, 8, 4."
 
 
