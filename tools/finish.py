@@ -13,16 +13,19 @@ import struct
 from html.parser import HTMLParser
 from pathlib import Path
 
+from PIL import Image
 from pygments.styles import get_style_by_name
 from pygments.token import STANDARD_TYPES
 
 PICTURE = re.compile(r'<img ((?:[^>"]|"[^"]*")*?)/?>')
 EMPTY_HEAD = re.compile(r"<th((?: [^>]*)?)>(?:<p></p>|\s*)</th>")
+FIRST = re.compile(r"(<tr[^>]*>\s*)<td([^>]*>.*?)</td>", re.S)
 TABLE = re.compile(r"<table\b.*?</table>", re.S)
 # Names that hide the words below them, and a heading without a level.
 UNFIT = (' aria-label="Toggle hidden content"', ' role="heading"')
 LIGHT, DARK = "a11y-high-contrast-light", "a11y-high-contrast-dark"
 EXCERPT = 160
+MOSTLY = 0.6  # of a drawing is white
 VOID = ("area", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr")
 UNSAID = ("script", "style", "button", "summary", "nav", "noscript")
 
@@ -51,8 +54,7 @@ def dressed(page: Sections, path: Path, name: str) -> str:
     text = page.source.replace("<!-- description -->", head, 1)
     for attribute in UNFIT:
         text = text.replace(attribute, "")
-    text = EMPTY_HEAD.sub(r"<td\1></td>", text)
-    text = TABLE.sub(lambda table: f'<div class="wide">{table[0]}</div>', text)
+    text = TABLE.sub(lambda found: table(found[0]), text)
     seen = 0
 
     def sized(match: re.Match) -> str:
@@ -63,10 +65,32 @@ def dressed(page: Sections, path: Path, name: str) -> str:
         size = size_of(path.parent / html.unescape(source[1])) if source else None
         if size and "width=" not in attributes:
             attributes += f' width="{size[0]}" height="{size[1]}"'
+        if source and is_drawing(path.parent / html.unescape(source[1])):
+            attributes += ' data-drawing=""'
         wait = ' loading="lazy" decoding="async"' if seen > 1 else ""
         return f"<img {attributes}{wait}>"
 
     return PICTURE.sub(sized, text)
+
+
+def table(text: str) -> str:
+    """A table that scrolls alone; below an empty head stand the heads of its rows."""
+    if EMPTY_HEAD.search(text):
+        text = EMPTY_HEAD.sub(r"<td\1></td>", text)
+        head, end, body = text.partition("</thead>")
+        text = head + end + FIRST.sub(r'\1<th scope="row"\2</th>', body)
+    return f'<div class="wide">{text}</div>'
+
+
+def is_drawing(path: Path) -> bool:
+    """Whether a picture is lines on white, which a dark page may show inverted."""
+    if path.suffix == ".svg" and path.is_file():
+        return b"<image" not in path.read_bytes()
+    if path.suffix != ".png" or not path.is_file():
+        return False
+    with Image.open(path) as picture:
+        grey = picture.convert("L").reduce(2).histogram()
+    return sum(grey[250:]) > MOSTLY * sum(grey)
 
 
 def head_of(page: Sections, name: str) -> str:

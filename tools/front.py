@@ -8,11 +8,21 @@ from __future__ import annotations
 
 import base64
 import html
+import io
+import re
 import subprocess
 import zipfile
+import zlib
+from functools import partial
 from pathlib import Path
+from statistics import mean
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from experiments import leaderboard
+from teaching import kept
 from tools.colab import badges, repository
 from tools.lectures import Lecture
 from tools.outputs import SourceError
@@ -20,6 +30,12 @@ from utils.course import ROOT
 
 PICTURE = 60_000  # bytes of a card's picture, at most
 ARCHIVE = "cnn-course.zip"
+INK, BLUE = "#010203", "#4794c8"  # the colour of text, of the page; one for both themes
+COLOURED = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color")
+DRAWN = dict.fromkeys((*COLOURED, "ytick.color"), INK)
+DRAWN |= {"svg.fonttype": "path", "font.size": 12, "axes.titlecolor": INK}
+DRAWN |= {"axes.spines.top": False, "axes.spines.right": False}
+UNDATED = {"Date": None, "Creator": None}
 PACKED = ("notebooks", "utils", "teaching", "tools", "experiments", "results", "data")
 ALONE = ("README.md", "LICENSE", "Makefile", "pyproject.toml", "requirements.txt")
 
@@ -59,34 +75,75 @@ def cards(chosen: list[Lecture]) -> str:
     return '```{raw} html\n<ul class="cards">' + "\n".join(items) + "</ul>\n```"
 
 
-def scoreboard(path: Path) -> str:
-    """Draw accuracy against CPU minutes of the kept runs on CIFAR-10; its alt text."""
-    import matplotlib.pyplot as plt
-
+def boards() -> dict[str, str]:
+    """What the figures call each kept run on CIFAR-10 -> its name, the best first."""
     found = leaderboard.runs()
     rows = [
         row for of in ("scoreboard", "CIFAR-10") for row in leaderboard.rows(found, of)
     ]
-    points = []
-    for row in sorted(rows, key=lambda row: row.average("test_accuracy")):
-        spent = sum(row.epochs("seconds")) / len(row.runs) / 60
-        name = f"{row.network.partition(' (')[0]}, {row.cells()['epochs']} epochs"
-        points.append((name, [100 * x for x in row.values("test_accuracy")], spent))
-    with plt.rc_context({"svg.fonttype": "path", "font.size": 12}):
-        figure, ax = plt.subplots(figsize=(8, 0.8 + 0.45 * len(points)))
-        for y, (_, values, spent) in enumerate(points):
-            mean = sum(values) / len(values)
-            ax.plot([min(values), max(values)], [y, y], lw=3, color="#56B4E9")
-            ax.plot(mean, y, "o", color="#0072B2")
-            told = f"{mean:.1f} % in {spent:.0f} minutes"
-            ax.annotate(told, (max(values), y), (8, -4), textcoords="offset points")
-        ax.set_yticks(range(len(points)), [name for name, _, _ in points])
-        ax.set(xlabel="CIFAR-10 test photos right (%)", xlim=(None, 100))
-        ax.spines[["top", "right"]].set_visible(False)
-        figure.savefig(path, bbox_inches="tight", metadata={"Date": None})
-        plt.close(figure)
-    told = ", ".join(f"{n}: {sum(v) / len(v):.1f} % in {s:.0f}" for n, v, s in points)
-    return f"Test accuracy on CIFAR-10, and minutes of training on one core. {told}."
+    rows.sort(key=lambda row: -row.average("test_accuracy"))
+    names = [(row.network.partition(" (")[0], row.cells()["epochs"]) for row in rows]
+    pairs = zip(names, rows, strict=True)
+    return {f"{name}, {n} epochs": row.runs[0]["name"] for (name, n), row in pairs}
+
+
+def scoreboard() -> str:
+    """Test accuracy of each kept run on CIFAR-10: mean and range of its seeds."""
+    names = list(boards().items())[::-1]
+    with plt.rc_context(DRAWN):
+        figure, ax = plt.subplots(figsize=(7, 0.8 + 0.4 * len(names)))
+        told, ends = [], []
+        for y, (label, name) in enumerate(names):
+            values = [100 * accuracy for accuracy in kept.test_accuracy(name)]
+            spent = mean(kept.cost(run) for run in kept.records(name))
+            ax.plot([min(values), max(values)], [y, y], lw=3, color=BLUE)
+            ax.plot(mean(values), y, "o", color=BLUE)
+            words = f"{mean(values):.1f} % in {spent:,.0f} min"
+            ax.annotate(words, (max(values), y), (8, -4), textcoords="offset points")
+            told.append(f"{label}: {words}")
+            ends += values
+        ax.set_yticks(range(len(names)), [label for label, _ in names])
+        ax.set(xlabel="CIFAR-10 test photos right (%)", xlim=(min(ends) - 5, 115))
+        ax.set_xticks([x for x in range(0, 101, 10) if x > min(ends) - 5])
+        return svg(figure, f"Test accuracy of the kept runs. {', '.join(told[::-1])}.")
+
+
+def by_minute() -> str:
+    """Validation accuracy against processor minutes of the same runs, drawn."""
+    names = boards()
+    short = {label.partition(",")[0]: name for label, name in names.items()}
+    with plt.rc_context(DRAWN):
+        ax = kept.by_minute(short if len(short) == len(names) else names)
+        for text in ax.texts:
+            text.set_color(INK)
+        ends = ", ".join(f"{x:,.0f} minutes and {y:.0f} %" for x, y in ends_of(ax))
+        alt = (
+            "Validation accuracy over processor minutes, a line a network. They end at"
+        )
+        return svg(ax.figure, f"{alt} {ends}, in the order of the figure above.")
+
+
+def ends_of(ax: Axes) -> list[tuple[float, float]]:
+    """Where the lines of a figure end."""
+    return [(line.get_xdata()[-1], line.get_ydata()[-1]) for line in ax.lines]
+
+
+def svg(figure: Figure, alt: str) -> str:
+    """A figure as a part of the page, whose text has the colour of the page's."""
+    held = io.StringIO()
+    figure.savefig(
+        held, format="svg", bbox_inches="tight", transparent=True, metadata=UNDATED
+    )
+    plt.close(figure)
+    _, _, text = held.getvalue().partition("<svg ")
+    text = re.sub(r" <metadata>.*?</metadata>\n", "", text, flags=re.S)
+    text = re.sub(INK, "currentColor", text, flags=re.I)
+    mark = f"f{zlib.crc32(alt.encode()):x}-"  # two figures of a page share no names
+    text = re.sub(r'( id="|href="#|url\(#)', rf"\1{mark}", text)
+    text = re.sub(r"(?<=\d\.\d{4})\d+", "", text)
+    label = f'role="img" aria-label="{html.escape(alt)}"'
+    drawn = f'<svg class="drawn" {label} {text.strip()}'
+    return f'```{{raw}} html\n<div class="wide">{drawn}</div>\n```'
 
 
 def files() -> list[str]:
@@ -116,14 +173,14 @@ def put(chosen: list[Lecture], out: Path) -> None:
     pack(out / ARCHIVE)
 
 
-def fill(text: str, chosen: list[Lecture], static: Path) -> str:
-    """The front page with its cards and its scoreboard."""
-    static.mkdir(parents=True, exist_ok=True)
-    if "<!-- scoreboard -->" in text:
-        alt = scoreboard(static / "scoreboard.svg")
-        text = text.replace("<!-- scoreboard -->", f"![{alt}](static/scoreboard.svg)")
-    text = text.replace("<!-- launch -->", launch(chosen))
-    return text.replace("<!-- cards -->", cards(chosen))
+def fill(text: str, chosen: list[Lecture]) -> str:
+    """A page with the cards, the figures and the buttons that it asks for."""
+    parts = {"scoreboard": scoreboard, "by minute": by_minute}
+    parts |= {"launch": partial(launch, chosen), "cards": partial(cards, chosen)}
+    for name, make in parts.items():
+        if f"<!-- {name} -->" in text:
+            text = text.replace(f"<!-- {name} -->", make())
+    return text
 
 
 def launch(chosen: list[Lecture]) -> str:

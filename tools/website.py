@@ -57,15 +57,13 @@ def stage(chosen: list[Lecture], folder: Path) -> None:
     for file, page in found.items():
         if file.endswith(".md"):
             text = (ROOT / file).read_text(encoding="utf-8")
-            text = front.fill(text, chosen, ROOT / "build" / "site-static")
+            text = front.fill(text, chosen)
             text = text.replace("<!-- kit -->", kit.links(stems))
             write(folder / page, links.adapt(text, file))
             for picture in pictures(text):
                 target = folder / Path(page).parent / picture
                 target.parent.mkdir(parents=True, exist_ok=True)
-                drawn = ROOT / "build" / "site-static" / Path(picture).name
-                here = (ROOT / file).parent / picture
-                shutil.copy(here if here.is_file() else drawn, target)
+                shutil.copy((ROOT / file).parent / picture, target)
     for one in chosen:
         stage_notebook(one.file, f"{one.number} · ", facts(one), folder, links)
         before = f"Solutions {one.number} · "
