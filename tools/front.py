@@ -34,6 +34,7 @@ INK, BLUE = "#010203", "#4794c8"  # the colour of text, of the page; one for bot
 COLOURED = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color")
 DRAWN = dict.fromkeys((*COLOURED, "ytick.color"), INK)
 DRAWN |= {"svg.fonttype": "path", "font.size": 12, "axes.titlecolor": INK}
+DRAWN |= {"figure.figsize": (4.6, 3.6)}  # narrow: it has to fit a phone
 DRAWN |= {"axes.spines.top": False, "axes.spines.right": False}
 UNDATED = {"Date": None, "Creator": None}
 PACKED = ("notebooks", "utils", "teaching", "tools", "experiments", "results", "data")
@@ -91,7 +92,7 @@ def scoreboard() -> str:
     """Test accuracy of each kept run on CIFAR-10: mean and range of its seeds."""
     names = list(boards().items())[::-1]
     with plt.rc_context(DRAWN):
-        figure, ax = plt.subplots(figsize=(7, 0.8 + 0.4 * len(names)))
+        figure, ax = plt.subplots(figsize=(4.2, 0.8 + 0.36 * len(names)))
         told, ends = [], []
         for y, (label, name) in enumerate(names):
             values = [100 * accuracy for accuracy in kept.test_accuracy(name)]
@@ -103,8 +104,8 @@ def scoreboard() -> str:
             told.append(f"{label}: {words}")
             ends += values
         ax.set_yticks(range(len(names)), [label for label, _ in names])
-        ax.set(xlabel="CIFAR-10 test photos right (%)", xlim=(min(ends) - 5, 115))
-        ax.set_xticks([x for x in range(0, 101, 10) if x > min(ends) - 5])
+        ax.set(xlabel="CIFAR-10 test photos right (%)", xlim=(min(ends) - 5, 125))
+        ax.set_xticks([x for x in range(0, 101, 20) if x > min(ends) - 5])
         return svg(figure, f"Test accuracy of the kept runs. {', '.join(told[::-1])}.")
 
 
