@@ -16,7 +16,7 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor, nn
 
-from teaching.program import FAULTS, Ending, Program, cases, numbers
+from teaching.program import FAULTS, Program, cases, numbers
 from utils import plot
 from utils.course import CourseError
 
@@ -191,7 +191,9 @@ QUESTIONS = {
     ),
     4: Question("Is one batch learned by heart?", "loss near 0", 3, one_batch),
     5: Question("Do pictures and labels agree?", "all, and mixed", 2, labels_agree),
-    6: Question("How good without the images?", "1 / 10, far below", 6, without_images),
+    6: Question(
+        "How good without the images?", "1 in 10, far below", 6, without_images
+    ),
     7: Question(
         "Does an answer need its own image only?", "1 image", 1, own_image_alone
     ),
@@ -269,6 +271,9 @@ PLAYED = (
 )
 
 
+DEALT = (1, 3, 16, 18)  # the cases of 10.2
+
+
 class Game:
     """Four programs, a fault in each: pay for questions, then name the faults.
 
@@ -301,9 +306,15 @@ class Game:
             raise CourseError(f"{fault!r} is none of: {', '.join(PLAYED)}.")
         right = self._patients[letter].name == fault
         self.bill += 0 if right else self.WRONG
-        self.named[letter] = fault if right else ""
+        self.named[letter] = fault if right else self.named[letter]
         verdict = "right" if right else f"no: {self.WRONG} minutes"
         return f"{letter}: {fault}? {verdict}. The bill: {self.bill} minutes."
+
+
+def four_patients(program: Program) -> dict[str, Sequence[float]]:
+    """The losses of exercise 10.2's programs, by their letters."""
+    planted = cases(program)
+    return {c: planted[i].run(1).losses for c, i in zip("ABCD", DEALT, strict=True)}
 
 
 def loss_curves(
@@ -326,33 +337,28 @@ def loss_curves(
     return list(axes.ravel())
 
 
-def reports(runs: Mapping[str, Ending], *, title: str | None = None) -> Axes:
-    """Each run's reported accuracy, a circle, and the true one, a bar."""
-    rows = sorted(runs.items(), key=lambda item: item[1].reported)
-    _, ax = plt.subplots(figsize=(7, 0.9 + 0.24 * len(rows)))
-    for i, (_, one) in enumerate(rows):
-        told, true = 100 * one.reported, 100 * one.true
-        ax.plot([told, true], [i, i], color=plot.PAPER, linewidth=1)
-        ax.plot(told, i, "o", color=plot.VALIDATION, ms=7, fillstyle="none", mew=2)
-        ax.plot(true, i, "|", color=plot.TRAIN, ms=11, mew=3)
-    ax.set_yticks(range(len(rows)), [name for name, _ in rows], fontsize=10)
-    ax.set(xlabel="digits read (%): circle reported, bar true", xlim=(0, 103))
-    plot.headline(ax.figure, title)
-    return ax
-
-
 def findings(programs: Sequence[Program]) -> dict[str, list[bool]]:
     """For each program, which of the ten questions get a wrong answer."""
     return {p.name: [not answer(p, n).right for n in QUESTIONS] for p in programs}
 
 
-def found_by(found: Mapping[str, list[bool]], *, title: str | None = None) -> Axes:
-    """A row a fault, a column a question: a square where the answer is wrong."""
+def found_by(
+    found: Mapping[str, list[bool]],
+    reported: Mapping[str, float],
+    *,
+    title: str | None = None,
+) -> Axes:
+    """A row a fault, a column a question: a square where the answer is wrong.
+
+    `reported` holds the accuracy that each program reports, a fraction.
+    """
     _, ax = plt.subplots(figsize=(7, 1.1 + 0.24 * len(found)))
     for i, row in enumerate(found.values()):
         hits = [k for k, hit in enumerate(row) if hit]
         ax.plot(hits, [i] * len(hits), "s", color=plot.HIGHLIGHT, ms=9)
-    ax.set_yticks(range(len(found)), list(found), fontsize=10)
+    names = [f"{name}, {reported[name]:.0%}" for name in found]
+    ax.set_yticks(range(len(found)), names, fontsize=10)
+    ax.set_ylabel("fault, and the share of digits that it reports")
     ax.set_xticks(range(len(QUESTIONS)), list(QUESTIONS))
     ax.set(xlabel="question", ylim=(len(found) - 0.5, -0.5), xlim=(-0.5, 9.5))
     ax.grid(True, axis="both", alpha=0.4)

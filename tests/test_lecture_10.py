@@ -110,7 +110,7 @@ MISTAKES = [
     ("10.2", (CURVES[0], "sorted by class", *CURVES[2:]), "B: Sorted data make"),
     ("10.1", network(lambda x: x.softmax(1)), "adds up to 1"),
     ("10.1", network(torch.sigmoid), "something bounds them"),
-    ("10.1", network(torch.relu), "ReLU behind the last layer"),
+    ("10.1", network(lambda x: 10 * x.softmax(1)), "a softmax, times a number"),
     ("10.1", network(lambda x: x.detach()), "No gradient leads back"),
     ("10.3", shuffled_apart, "use it for both"),
     ("10.3", lambda: lambda images, labels: (images, labels), "nothing is shuffled"),
@@ -133,7 +133,11 @@ MISTAKES = [
     ),
     ("10.7", lambda train, test: leaked(test, train), "positions in the training set"),
     ("10.7", lambda train, test: len(leaked(train, test)), "not how many"),
-    ("10.8", network(flatten=lambda x: x.view(64, -1)), "keeps the first axis"),
+    (
+        "10.8",
+        network(flatten=lambda x: x.transpose(0, 1).reshape(len(x), -1)),
+        "are mixed",
+    ),
     ("10.8", network(flatten=lambda x: x.view(-1, 784)), "into the batch axis"),
     (
         "10.9",
@@ -149,7 +153,7 @@ MISTAKES = [
     (
         "10.9",
         (unmoved, lambda values: all(map(torch.is_tensor, values))),
-        "answers wrongly",
+        "wants all values",
     ),
     ("10.10", game(9, (*PLAYED[:3], "")), "D: no right name yet"),
     ("10.10", game(84), "30 are enough"),

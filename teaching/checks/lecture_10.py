@@ -52,6 +52,8 @@ def _expect_names(answer: Any, right: tuple[str, ...], known: dict[str, str]) ->
     if not isinstance(answer, (tuple, list)) or len(answer) != len(right):
         raise Wrong(f"Give four names, for A, B, C and D, not {describe(answer)}.")
     for letter, name, wanted in zip("ABCD", answer, right, strict=True):
+        if not isinstance(name, str):
+            raise Wrong(f"Give names, such as {min(known)!r}, not {describe(name)}.")
         others = {word: hint for word, hint in known.items() if word != wanted}
         with labelled(f"{letter}:"):
             expect_choice(name, wanted, others)
@@ -61,24 +63,65 @@ def _expect_names(answer: Any, right: tuple[str, ...], known: dict[str, str]) ->
 def returns_logits(answer: Any) -> str:
     """A network whose outputs suit CrossEntropyLoss."""
     hint = "Return what the last layer gives; the loss takes the softmax."
-    expect_module(answer, (4, 1, 28, 28), (4, 10), parameters=9_098, hint=hint)
     model = call(answer) if isinstance(answer, type) else copy.deepcopy(answer)
-    model = model.cpu().eval()
+    if isinstance(model, nn.Module):
+        got = call(model, torch.zeros(4, 1, 28, 28))
+        if torch.is_tensor(got) and got.numel() == 4:
+            raise Wrong(
+                "One number for each image: the loss needs the scores of all ten"
+                " classes, and argmax comes in the report.",
+                hint,
+            )
+    expect_module(model, (4, 1, 28, 28), (4, 10), parameters=9_098, hint=hint)
+    model = model.cpu()
     with torch.no_grad():
         for weight in model.parameters():
             weight.mul_(3)  # louder, so that no range can be chance
-    output = call(model, torch.randn(64, 1, 28, 28))
+    x = torch.randn(64, 1, 28, 28)
+    in_training = call(model.train(), x)
+    output = call(model.eval(), x)
+    remark = _check_logits(output, hint)
+    try:
+        _check_logits(in_training, hint)
+    except Wrong as wrong:
+        what = "In training mode, where the loss is taken: " + wrong.hints[0]
+        raise Wrong(what, hint, reason=wrong.reason) from None
+    if torch.allclose(call(model, x + 2), output, atol=1e-4):
+        raise Wrong(
+            "A brighter image gets the same outputs: a softmax is taken of the pixels.",
+            hint,
+        )
+    return remark
+
+
+def _check_logits(output: Tensor, hint: str) -> str:
+    """Refuse what is no logits for 64 loud images; the tick's sentence."""
     low, high = output.min().item(), output.max().item()
-    rows = output.sum(dim=1)
-    if torch.allclose(output.exp().sum(dim=1), torch.ones(64), atol=1e-4):
+    one = torch.ones(())
+    rows, columns = output.sum(dim=1), output.sum(dim=0)
+    if output.isnan().any():
+        raise Wrong(
+            "Some outputs are nan: is the logarithm of a negative number taken?"
+        )
+    if torch.allclose(output.exp().sum(dim=1), one, atol=1e-4):
         return "log-probabilities; the loss's own softmax leaves them as they are."
-    if torch.allclose(rows, torch.ones(64), atol=1e-4):
+    if torch.allclose((-output).exp().sum(dim=1), one, atol=1e-4):
+        raise Wrong(
+            "These are minus log-probabilities: the loss takes them itself.", hint
+        )
+    if torch.allclose(rows, one, atol=1e-4):
         raise Wrong("Each row still adds up to 1: these are probabilities.", hint)
+    if torch.allclose(columns, one, atol=1e-4):
+        raise Wrong("Now each column adds up to 1: a softmax over the batch.", hint)
+    if rows.std() < 1e-3:
+        raise Wrong(
+            f"Each row adds up to {rows.mean():.3g}: a softmax, times a number.", hint
+        )
     if max(-low, high) <= 1.001:
         raise Wrong(
             f"All outputs lie between {low:.1f} and {high:.1f}, however large the"
             " weights: something bounds them.",
-            hint,
+            "Is there a sigmoid or tanh? " + hint,
         )
     if low >= 0:
         raise Wrong(
@@ -106,10 +149,14 @@ def shuffled_together(function: Any) -> str:
             )
         orders.append(_check_shuffled(got, images, labels))
     if torch.equal(*orders):
+        if (labels[orders[0]].diff() >= 0).all():
+            raise Wrong("The examples are sorted by class: an epoch must mix them.")
         raise Wrong(
             "Two calls give the same order: every epoch would meet the same batches.",
-            "Do not set a seed inside.",
+            "A new order is drawn, by torch.randperm, and no seed is set inside.",
         )
+    if any((order.diff() == 1).float().mean() > 0.5 for order in orders):
+        raise Wrong("Neighbours stay neighbours: only the first place is drawn.")
     return "one permutation, used twice."
 
 
@@ -122,19 +169,24 @@ def _check_shuffled(got: Any, images: Tensor, labels: Tensor) -> Tensor:
             shape = tuple(like.shape)
             raise Wrong(f"{describe(one)} came back in place of one of shape {shape}.")
     order = got[0][:, 0, 0, 0].long()
+    if len(order.unique()) <= 7:
+        raise Wrong("labels are class numbers, and no positions of examples.")
     if len(order.unique()) < len(labels):
         raise Wrong(
             "Some examples are there twice, and others are missing.",
             "torch.randperm draws each number once; torch.randint does not.",
         )
     stray = (got[1] != labels[order]).sum().item()
+    if stray and torch.equal(got[1], labels):
+        raise Wrong("The images are in a new order, and the labels in the old one.")
     if stray:
         raise Wrong(
             f"{stray} of {len(labels)} images carry the label of another one.",
             "Draw one order, and use it for both.",
         )
     if torch.equal(order, torch.arange(len(order))):
-        raise Wrong("The order is the old one: nothing is shuffled.")
+        hint = "The first axis holds the examples: index that one."
+        raise Wrong("The order is the old one: nothing is shuffled.", hint)
     return order
 
 
@@ -145,7 +197,9 @@ def epoch_in_order(function: Any) -> str:
         warnings.simplefilter("ignore")  # torch's, where the scheduler steps first
         got, losses = two_epochs(function)
         if not isinstance(losses, (list, tuple)) or len(losses) != 3:
-            raise Wrong(f"Return the losses of the 3 steps, not {describe(losses)}.")
+            inside = "Does return stand inside the loop? A mean is not asked for."
+            told = f"Return the losses of the 3 steps, not {describe(losses)}."
+            raise Wrong(told, inside, reason="Return the losses of the 3 steps.")
         right, values = two_epochs(epoch)
         if not same(got, right):
             for hint, mistake in MISTAKEN_EPOCHS.items():
@@ -155,6 +209,11 @@ def epoch_in_order(function: Any) -> str:
                 "After two epochs the weights are others than they should be.",
                 "train(), then for each batch: loss, zero_grad, backward, step; the"
                 " scheduler once, after the last batch.",
+            )
+        if any(torch.is_tensor(loss) and loss.requires_grad for loss in losses):
+            raise Wrong(
+                "The losses are tensors that keep their graph: the memory grows.",
+                "Keep numbers: loss.item().",
             )
         expect_value(list(map(float, losses)), values, what="The losses")
     return "zero_grad, backward, step; then the scheduler, once an epoch."
@@ -176,11 +235,18 @@ def validated(function: Any) -> str:
     for share in got:
         if isinstance(share, (str, bool)) or callable(share):
             raise Wrong(f"A fraction is wanted, not {describe(share)}.")
-        if 1 < float(share) <= 100 or abs(float(share) - 100 * right) < 1e-6:
-            raise Wrong(f"{float(share):.4g} is no fraction from 0 to 1.")
+        known = {
+            100 * right: "This is in percent; a fraction from 0 to 1 is asked for.",
+            1 - right: "This is the share of the wrong answers.",
+            right * 230 / 3: "Divided by the batches; divide by the images.",
+            right * 230 / 300: "Divided by 300; the last of three batches is shorter.",
+        }
+        for value, told in known.items():
+            if abs(float(share) - value) < 1e-4:
+                raise Wrong(told)
         if abs(float(share) - right) > 1e-6:
             raise Wrong(
-                f"{float(share):.4f} is not the share of right answers, {right:.4f}.",
+                f"{float(share):.4g} is not the share of right answers, {right:.4f}.",
                 "Count right answers and examples, and divide once.",
             )
     return "the same in every call: no dice are left."
@@ -193,15 +259,26 @@ def three_batches(answer: Any) -> str:
     means = "this weighs the batch of 10 like those of 100."
     counted = "this is the true share; the loop averages 90, 90 and 10 %."
     whole, mean = 100 * 181 / 210, 190 / 3
+    of_all = "the digits are 100 + 100 + 10, not 300."
+    digits, wrong = (
+        "this counts digits; give percent.",
+        "this is the share that is wrong.",
+    )
+    first = {mean / 100: fraction, whole: counted, 100 - mean: wrong}
+    first |= {181 / 3: "1 of 10 is 10 %.", 90: "this is the middle one; take the mean."}
+    share = {whole / 100: fraction, mean: means, 181: digits, 181 / 3: of_all}
     parts = (
-        (mean, {mean / 100: fraction, whole: counted}, "(90 + 90 + 10) / 3."),
-        (whole, {whole / 100: fraction, mean: means}, "181 of 210 digits."),
+        (mean, first, "(90 + 90 + 10) / 3."),
+        (whole, share | {100 - whole: wrong}, "181 of 210 digits."),
         (
             90.0,
             {
                 0.9: fraction,
                 100 * 180 / 210: "the digits left out are not counted at all.",
                 whole: "drop_last leaves the batch of 10 out.",
+                60: "two batches are left: divide by two.",
+                180: digits,
+                10: wrong,
             },
             "Only the two whole batches are left.",
         ),
@@ -213,15 +290,18 @@ def three_batches(answer: Any) -> str:
 @exercise("10.7")
 def find_leaks(function: Any) -> str:
     """The positions of the test images that lie in the training set, too."""
-    train = torch.randint(256, (30, 1, 4, 5), dtype=torch.uint8)
-    test = torch.randint(256, (20, 1, 4, 5), dtype=torch.uint8)
+    train = torch.randint(256, (30, 3, 4, 5), dtype=torch.uint8)
+    test = torch.randint(256, (20, 3, 4, 5), dtype=torch.uint8)
     train[9] = train[8]
     test[2], test[3], test[11], test[19] = train[17], train[17], train[0], train[8]
     test[5] = train[5].flip(2)  # the same pixels, at other places
     test[7] = train[7]
     test[7, 0, 0, 0] ^= 1  # nearly the same
+    test[9] = train[22]
+    test[9, 2, 0, 0] ^= 1  # the same but for the last channel
     test[13] = test[14]  # twice in the test set, never in training
-    check_positions(call(function, train, test), [2, 3, 11, 19])
+    test[16] = train[16]  # at the same position
+    check_positions(call(function, train, test), [2, 3, 11, 16, 19], len(test))
     clean = call(function, train[:5], test[12:16])
     if len(positions(clean)) > 0:
         raise Wrong(f"Nothing leaked in a second case; yours finds {clean!r}.")
@@ -232,16 +312,34 @@ def find_leaks(function: Any) -> str:
 def any_batch(answer: Any) -> str:
     """A network that takes any number of images, and answers each of them."""
     hint = "torch.flatten(x, 1) keeps the first axis, whatever its length."
-    for n in (64, 7, 1):
-        try:
-            expect_module(answer, (n, 1, 28, 28), (n, 10), parameters=9_098)
-        except Wrong as wrong:
-            raise Wrong(*wrong.hints, hint, reason=wrong.reason) from None
     model = call(answer) if isinstance(answer, type) else answer
-    device = next(model.parameters()).device
+    rows: list[tuple[int, ...]] = []  # what the linear layer gets
+    hooks = [
+        part.register_forward_pre_hook(lambda _, x: rows.append(tuple(x[0].shape)))
+        for part in (model.modules() if isinstance(model, nn.Module) else ())
+        if isinstance(part, nn.Linear)
+    ]
+    for n in (64, 100, 7, 1):
+        rows.clear()
+        try:
+            expect_module(model, (n, 1, 28, 28), (n, 10), parameters=9_098)
+        except Wrong as wrong:
+            told = wrong.hints[0]
+            if rows and rows[-1] != (n, 784):
+                told = f"{n} images: the linear layer gets {rows[-1]}, not {n, 784}."
+                if rows[-1][0] != n:
+                    told += " Its first axis must be the images'."
+            elif not rows or n != 64:
+                told = f"64 images pass, {n} do not. {told}" if n != 64 else told
+            raise Wrong(told, hint, reason=wrong.reason) from None
+    for hook in hooks:
+        hook.remove()
+    _check_own_image(model.eval(), hint)
     try:
         with torch.no_grad():
-            output = model(torch.zeros(4, 1, 56, 56, device=device))
+            output = model(
+                torch.zeros(4, 1, 56, 56, device=next(model.parameters()).device)
+            )
     except RuntimeError:
         return "any N; and images of another size stop it loudly."
     if len(output) != 4:
@@ -253,6 +351,20 @@ def any_batch(answer: Any) -> str:
     return "any N, and any size of image."
 
 
+def _check_own_image(model: nn.Module, hint: str) -> None:
+    """Refuse answers that depend on other images, and probabilities."""
+    x = torch.randn(8, 1, 28, 28, device=next(model.parameters()).device)
+    other = torch.cat([x[:1], torch.randn_like(x[1:])])
+    with torch.no_grad():
+        answers, again = model(x), model(other)
+    if not torch.allclose(answers[0], again[0], atol=1e-4):
+        raise Wrong(
+            "Answer 0 changes when the other images do: the images are mixed.", hint
+        )
+    if torch.allclose(answers.sum(dim=1), torch.ones_like(answers[:, 0]), atol=1e-4):
+        raise Wrong("Each row adds up to 1: return logits, without a softmax.")
+
+
 @exercise("10.9")
 def two_questions(answer: Any) -> str:
     """The names that a step leaves unmoved; whether a value keeps its graph."""
@@ -261,48 +373,78 @@ def two_questions(answer: Any) -> str:
     _check_unmoved(answer[0])
     keeps = answer[1]
     loss = (torch.ones(2, requires_grad=True) ** 2).sum()
-    lists = ([0.5, loss], [loss.item(), 1.0], [loss.detach(), 2.0], [loss.exp(), loss])
+    numbers, cut, many = [loss.item(), 1.0], [loss.detach(), 2.0], [loss.exp(), loss]
+    lists = ([0.5, loss], numbers, cut, many, [loss, 0.5])
     got = [call(keeps, values, copied=False) for values in lists]
     if not all(isinstance(one, bool) for one in got):
         raise Wrong("keeps_graph gives True or False.")
+    betrayed = {
+        (False, True, True, False, False): "keeps_graph answers the wrong way round.",
+        (False, False, False, True, False): "It wants all values to hold a graph; one"
+        " is enough.",
+        (False, False, False, True, True): "It looks at the first value only.",
+        (True, False, False, True, False): "It looks at the last value only.",
+        (False,) * 5: "It answers False for every list. A loss that has a graph has"
+        " requires_grad and grad_fn; .grad is filled for weights alone.",
+    }
+    if tuple(got) in betrayed:
+        raise Wrong(betrayed[tuple(got)])
     if got[2]:
         raise Wrong(
             "A tensor that was detached keeps no graph.",
             "Ask for requires_grad or grad_fn, not for the type.",
         )
-    if got != [True, False, False, True]:
+    if got != [True, False, False, True, True]:
         raise Wrong(
             f"For a list with {'a loss' if got[1] is False else 'numbers'}"
-            " keeps_graph answers wrongly.",
-            "One tensor with a graph is enough.",
+            " keeps_graph answers wrongly."
         )
     return "questions 3 and 11: keep them for your own programs."
 
 
 def _check_unmoved(function: Any) -> None:
     """Refuse names that a step did not leave unmoved."""
-    for frozen in (("0.weight", "0.bias"), ("2.bias",), ()):
+    for frozen, rate in ((("0.weight", "0.bias"), 0.5), (("2.bias",), 1e-3), ((), 0.5)):
         model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
         trained = [w for name, w in model.named_parameters() if name not in frozen]
-        optimizer = torch.optim.SGD(trained, lr=0.5)
+        optimizer = torch.optim.SGD(trained, lr=rate)
         calls = []
 
         def step(model=model, optimizer=optimizer, calls=calls) -> None:
             calls.append(1)
-            F.cross_entropy(model(torch.ones(2, 3)), torch.tensor([0, 0])).backward()
+            x = torch.tensor([[0.0, 1, 1], [0, 1, 2]])  # no gradient for column 0
+            F.cross_entropy(model(x), torch.tensor([0, 0])).backward()
             optimizer.step()
 
         got = call(function, model, step, copied=False)
         if len(calls) != 1:
             raise Wrong(f"step is called {len(calls)} times, not once.")
-        if set(got) == {name for name, _ in model.named_parameters()} - set(frozen):
-            raise Wrong("These are the names of those that moved.")
-        if sorted(got) != sorted(frozen):
-            raise Wrong(
-                f"With {', '.join(frozen) or 'nothing'} unmoved it names"
-                f" {', '.join(map(str, got)) or 'none'}.",
-                "Weights change in place: keep a clone of each before the step.",
-            )
+        if isinstance(got, (bool, int, float, str)):
+            raise Wrong(f"unmoved gives a list of names, not {describe(got)}.")
+        _check_names(set(got), set(frozen), {n for n, _ in model.named_parameters()})
+
+
+def _check_names(got: set[str], frozen: set[str], names: set[str]) -> None:
+    """Refuse names of parameters that are not the unmoved ones."""
+    told = f"With {', '.join(sorted(frozen)) or 'nothing'} unmoved it names"
+    told += f" {', '.join(sorted(map(str, got))) or 'none'}."
+    if got == frozen:
+        return
+    if got == names - frozen:
+        raise Wrong("These are the names of those that moved.")
+    if got == names:
+        hint = "Weights change in place: keep a clone of each before the step."
+        if "0.bias" not in frozen:  # passed with larger steps
+            hint = "A small step is a step: torch.equal, with no tolerance."
+        raise Wrong(told, hint, reason=hint)
+    if not got and frozen:
+        hint = "Compare values before and after: a frozen weight may have a gradient."
+        raise Wrong(told, hint, reason=hint)
+    if got == frozen | {"0.weight"}:
+        raise Wrong(
+            told, "A part of 0.weight has moved, and another part not: it has moved."
+        )
+    raise Wrong(told, "One name for each parameter that is the same as before.")
 
 
 @exercise("10.10")
@@ -311,10 +453,16 @@ def played(game: Any) -> str:
     if not isinstance(game, Game):
         raise Wrong(f"Pass your game, not {describe(game)}.")
     if not any(game.named.values()):
+        if game.bill:
+            raise Wrong(
+                f"{game.bill} minutes are spent, and no name is right yet.",
+                "game.name answers at once whether a name is right.",
+            )
         raise Unanswered("nobody is named")
     missing = [letter for letter, name in game.named.items() if not name]
     if missing:
-        raise Wrong(f"{', '.join(missing)}: no right name yet.")
+        guess = "A wrong name costs as much as ten cheap questions: ask first."
+        raise Wrong(f"{', '.join(missing)}: no right name yet.", guess)
     if game.bill > LONGEST:
         raise Wrong(
             f"All four are right, for {game.bill} minutes; {LONGEST} are enough.",

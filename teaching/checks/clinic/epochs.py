@@ -51,6 +51,8 @@ def epoch(
     """The reference, and with other settings the known mistakes."""
     losses = []
     model.train(mode)
+    if zero == "once":
+        optimizer.zero_grad()
     if schedule == "first":
         scheduler.step()
     for images, labels in loader:
@@ -77,8 +79,11 @@ MISTAKEN_EPOCHS = {
     "The gradients add up from step to step: zero_grad is missing.": _mistaken(
         zero="never"
     ),
-    "Nothing is learned: zero_grad stands between backward and step.": _mistaken(
-        zero="between"
+    "zero_grad stands before the loop: inside it the gradients still add up.": (
+        _mistaken(zero="once")
+    ),
+    "Nothing is learned: zero_grad comes after backward and before the next step.": (
+        _mistaken(zero="between")
     ),
     "The scheduler steps first: the first epoch already has the second's rate.": (
         _mistaken(schedule="first")
@@ -87,8 +92,8 @@ MISTAKEN_EPOCHS = {
         schedule="batch"
     ),
     "The scheduler never steps.": _mistaken(schedule="never"),
-    "The network stays in evaluation mode: model.train() is missing.": _mistaken(
-        mode=False
+    "The network is in evaluation mode: model.train() is missing, or too late.": (
+        _mistaken(mode=False)
     ),
     "The scheduler is right; zero_grad and model.train() are missing.": _mistaken(
         zero="never", mode=False

@@ -41,10 +41,12 @@ def check_seen(seen: list[tuple[Tensor, bool, bool]], inputs: Tensor) -> None:
             "The network answers in training mode: with dropout it draws.",
             "Call model.eval() first.",
         )
+    if len(seen) == 1 and len(got) < len(inputs):
+        raise Wrong("Only the first batch is seen: does return stand inside the loop?")
     if len(got) != len(inputs):
         raise Wrong(
             f"The network sees {len(got)} images; the set has {len(inputs)}.",
-            "Every image once: no drop_last.",
+            "Every image once, those of the last, shorter batch too.",
         )
     hint = "images.loader(100) normalises, and changes nothing else."
     if _among(got, 0.3 * inputs + 0.4):
