@@ -314,12 +314,13 @@ from torch.nn import functional
 
 # %% check=True slide="-"
 print(f"{'ResNet-34':10}{'parameters':>11}{'multiply-adds':>15}{'more parameters':>17}")
+counts = []
 with torch.device("meta"):
     for option in (None, "A", "B", "C"):
         network = build("resnet34", shortcut=option)
         count, multiply_adds = look.totals(network, (3, 224, 224))
-        plain_count = plain_count if option else count  # the first row
-        more = f"{count / plain_count - 1:.1%}"
+        counts.append(count)
+        more = f"{count / counts[0] - 1:.1%}"
         print(f"{option or 'plain':10}{count:11,}{multiply_adds:15,}{more:>17}")
 
 # %% [markdown]
