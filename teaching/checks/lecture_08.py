@@ -30,6 +30,10 @@ def left_to_train(answer: Any) -> str:
         0: "the new layer comes after the freezing, and is born trainable.",
         old: "that is the layer which is gone.",
         whole: "that is the whole network, and it is frozen.",
+        40_970: "that is for ten classes; here are two.",
+        4096 * 2 + 1: "each output has its own bias: two.",
+        2002: "the inputs are the 4,096 features of the layer before.",
+        whole - old: "these are frozen; what still trains?",
     }
     frozen = {
         head: "the new layer is a parameter like others: it is frozen with them.",
@@ -39,6 +43,7 @@ def left_to_train(answer: Any) -> str:
         whole: "the old layer is gone, and the new one is smaller.",
         whole - old: "the new layer counts.",
         whole + head: "the old layer is gone.",
+        head: "frozen parameters count, too: all that the network has.",
         whole - 4096 * 1000 + 4096 * 2: "the biases count: 1,000 go, 2 come.",
     }
     hint = "A linear layer has inputs x outputs weights, and a bias for each output."
@@ -92,10 +97,14 @@ def _check_swapped(net: nn.Module, classes: int) -> None:
             "Make a new nn.Linear(4096, classes), and put it in the old one's place.",
         )
     if tuple(layer.weight.shape) != (classes, 4096):
-        raise Wrong(
-            f"For {classes} classes the last weight is {tuple(layer.weight.shape)}, not"
-            f" ({classes}, 4096)."
-        )
+        told = f"For {classes} classes the last weight is {tuple(layer.weight.shape)},"
+        kind = {
+            1000: "This is the old layer: put a new one in its place, classifier[6].",
+            10: "The number of classes is an argument: use it.",
+        }.get(len(layer.weight), "")
+        if layer.in_features != 4096:
+            kind = "It reads 4,096 features, the old layer's in_features."
+        raise Wrong(f"{told} not ({classes}, 4096).", kind, reason=kind)
     if layer.bias is None:
         raise Wrong("The new layer has lost its bias.")
     moving = [name for name, p in net.named_parameters() if p.requires_grad]
@@ -130,7 +139,10 @@ def parameter_groups(function: Any) -> str:
         network = _TwoParts()
         for name in frozen:
             network.get_submodule(name).requires_grad_(False)
+        moves = [p.requires_grad for p in network.parameters()]
         found = _call_as_is(function, network, lr)
+        if moves != [p.requires_grad for p in network.parameters()]:
+            raise Wrong("The function froze or thawed parameters: it only sorts them.")
         _check_groups(found, network, lr)
     return "each trainable parameter once, at its rate."
 
@@ -166,7 +178,8 @@ def _check_groups(found: Any, network: _TwoParts, lr: float) -> None:
 def _check_rate(name: str, rate: float | None, moves: bool, lr: float) -> None:
     """Reject another rate than lr for the head's and lr / 10 for the body's."""
     if rate is None and moves:
-        raise Wrong(f"{name} trains, and stands in no group.")
+        hint = "Ask each parameter of the body: some may be frozen, others not."
+        raise Wrong(f"{name} trains, and stands in no group.", hint)
     if rate is not None and not moves:
         raise Wrong(
             f"{name} is frozen, and still stands in a group.",
@@ -174,11 +187,13 @@ def _check_rate(name: str, rate: float | None, moves: bool, lr: float) -> None:
         )
     right = lr if name.startswith("head") else lr / 10
     if rate is not None and abs(rate - right) > 1e-9:
-        swapped = abs(rate * right - lr * lr / 10) < 1e-9
-        hint = "The rates are exchanged: the body is the one to be careful with."
+        hint = "A tenth of lr is lr / 10, whatever lr is."
+        if name.startswith("head"):
+            hint = "The head gets lr itself."
+        elif rate == lr:
+            hint = "This is the head's rate; the body is the one to be careful with."
         raise Wrong(
-            f"{name} has the rate {rate:g}, not {right:g}, with lr={lr:g}.",
-            hint if swapped else "",
+            f"{name} has the rate {rate:g}, not {right:g}, with lr={lr:g}.", hint
         )
 
 
@@ -195,6 +210,11 @@ def stays_frozen(answer: Any) -> str:
         raise Unanswered("train returns nothing")
     if head.training:
         raise Wrong("After eval() the head still is in training mode: pass mode on.")
+    if body.training:
+        raise Wrong(
+            "After eval() the body is in training mode: it must never be.",
+            "self.body.eval(), whatever mode is.",
+        )
     if model.training:
         raise Wrong(
             "After eval() the network's own .training is still True.",
@@ -237,6 +257,8 @@ def _check_trains(model: nn.Module, body: nn.Sequential, head: nn.Module) -> Non
 @exercise("08.5")
 def which_code_loads(answer: Any) -> str:
     """Which of three codes loads weights whose names begin with `module.`."""
+    if isinstance(answer, (tuple, list)):
+        raise Wrong("Only one of the three loads the weights: give one name.")
     expect_choice(
         answer,
         "code_c",
@@ -284,9 +306,9 @@ def what_to_try(answer: Any) -> str:
         (
             "fine-tuned",
             {
-                "frozen": "A good first hour. But 30 kinds differ in details, and 2,000"
-                " photos are enough to move the body gently.",
-                "scratch": "67 photos of a kind are few, and ImageNet has mushrooms.",
+                "frozen": "A good first hour. But 30 kinds differ in details, and"
+                " 30,000 photos are enough to move the body gently.",
+                "scratch": "ImageNet has mushrooms: begin with its features.",
             },
         ),
     )
@@ -298,10 +320,10 @@ def what_to_try(answer: Any) -> str:
 
 @exercise("08.7")
 def by_size(answer: Any) -> str:
-    """A function of the photos' size, and what it gave for some sizes."""
-    if not isinstance(answer, (tuple, list)) or len(answer) != 2:
+    """A function of the photos' size, what it gave for some, and one known result."""
+    if not isinstance(answer, (tuple, list)) or len(answer) != 3:
         raise Wrong(f"Give the function and its results, not {describe(answer)}.")
-    function, found = answer
+    function, found, known = answer
     if found is ...:
         raise Unanswered("by_side is not measured yet")
     if not isinstance(found, Mapping) or len(found) < 2:
@@ -323,6 +345,8 @@ def by_size(answer: Any) -> str:
             "All sizes give the same accuracy.",
             "Is side used? weights.prepare(data.dogs_vs_cats(side, **parts))",
         )
+    for side, right in known.items():
+        _check_known(found, side, right)
     again = float(call(function, small))
     if abs(again - float(found[small])) > 0.03:
         raise Wrong(
@@ -332,3 +356,22 @@ def by_size(answer: Any) -> str:
         )
     gain = 100 * (float(found[large]) - float(found[small]))
     return f"from {small} to {large} pixels: {gain:+.1f} points, and no label more."
+
+
+def _check_known(found: Mapping, side: int, right: float) -> None:
+    """Refuse another accuracy than the lecture's at the size that it used."""
+    if side not in found:
+        raise Wrong(f"Measure the lecture's {side} pixels, too: that result is known.")
+    value = float(found[side])
+    told = f"At {side} pixels the lecture had {right:.1%}, by_side says {value:.1%}."
+    if abs(value - right) <= 0.02:
+        return
+    if abs(1 - value - right) <= 0.02:
+        raise Wrong("This is the share of wrong answers.", told)
+    if value > right:
+        raise Wrong(told, "Is it judged on photos that the head has learned?")
+    raise Wrong(
+        told,
+        "One of these is missing: weights.prepare, the trained body, all training"
+        " photos, or a head trained on features of this size.",
+    )
