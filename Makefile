@@ -4,6 +4,7 @@ SCALE ?= tiny
 DATA ?=
 N ?=
 REPO ?=
+ANSWERS ?=
 
 ifeq ($(OS),Windows_NT)
 BIN := .venv/Scripts
@@ -15,10 +16,11 @@ endif
 ONE_THREAD := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 # In a container everybody is root, whom Jupyter refuses unless told otherwise.
 AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
+NO_ANSWERS := $(if $(filter no,$(ANSWERS)),--no-answers)
 IN_DATA := $(if $(DATA),--data "$(DATA)")
 
 .DEFAULT_GOAL := help
-.PHONY: help run lab present slides session kit site publish test lint notebooks check \
+.PHONY: help run lab present slides session handout release kit site publish test lint notebooks check \
     render experiments results bench reliability matrix clean
 
 help:  ## show this list
@@ -39,14 +41,20 @@ present: SCALE = small
 present: .venv/present  ## one lecture as slides whose cells run (N=04, SCALE, DATA)
 	$(BIN)/python -m tools.present --scale $(SCALE) $(IN_DATA) $(N)
 
-slides: .venv/present  ## write the slide decks, each one file for a room without network (N=lecture)
-	$(BIN)/python -m tools.slides $(N)
+slides: .venv/present  ## write the slide decks, each one file for a room without network (N=lecture, ANSWERS=no)
+	$(BIN)/python -m tools.slides $(NO_ANSWERS) $(N)
+
+release: .venv/run  ## pack the course for a class: no solutions, no notes
+	$(BIN)/python -m tools.release
 
 kit: .venv/dev  ## write poll questions and exams, for the room and for an LMS (N=lecture)
 	$(BIN)/python -m tools.kit $(N)
 
-session: .venv/present  ## write the deck of one session of the timetable (N=8)
-	$(BIN)/python -m tools.slides --session "$(N)"
+session: .venv/present  ## write the deck of one session of the timetable (N=8, ANSWERS=no)
+	$(BIN)/python -m tools.slides $(NO_ANSWERS) --session "$(N)"
+
+handout: .venv/present  ## print slides with notes, and a sheet to learn from, as PDFs (N=07, ANSWERS=no)
+	$(BIN)/python -m tools.handout $(NO_ANSWERS) $(N)
 
 site: .venv/site  ## render the website, with the kept outputs and the slides, into build/site
 	$(BIN)/python -m tools.website $(N)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+import zipfile
+
 import nbformat
 import pytest
 from nbformat import v4
 
-from tools import deck, slides
+from tools import deck, handout, release, slides
 from tools.outputs import SourceError
 
 SLIDE = """
@@ -43,10 +46,10 @@ def lesson(tmp_path, monkeypatch):
     (tmp_path / "pyproject.toml").write_text('[tool.course]\nrepository = ""\n')
     monkeypatch.setattr(slides.build, "ROOT", tmp_path)
 
-    def changed(old: str = "", new: str = "", *, times: int = 1):
+    def changed(old: str = "", new: str = "", *, times: int = 1, more: str = ""):
         text = SLIDE.replace(old, new, 1) if old else SLIDE
         one = '# %% [markdown] slide="slide"\n# # A lecture\n'
-        source.write_text(one + CODE + text * times, encoding="utf-8")
+        source.write_text(one + CODE + text * times + more, encoding="utf-8")
         return deck.read(source)
 
     return changed
@@ -64,6 +67,62 @@ def test_slides_of_a_deck_take_drawings_and_numbers_by_name(lesson, tmp_path):
     [source] = slides.build.lectures([], tmp_path)
     built = slides.build.notebook(source, solutions=False, root=tmp_path)
     assert [cell.source for cell in built.cells] == ["# A lecture"]
+
+
+def test_without_answers_a_slide_ends_with_its_question(lesson, tmp_path):
+    text = slides.page(lesson(), answers=False)
+    assert "How many?" in text
+    assert "<strong>12</strong>" not in text
+    assert "Ask which" not in text
+    assert "Minute 0 of" not in text
+
+
+SHEET = """
+# %% [markdown] slide="only"
+# ## One sentence to take home
+#
+# It reads.
+#
+# Note: 2 min. Let two students say it, each in other words.
+
+# %% [markdown] slide="sheet"
+# ![](draw:architectures.bottleneck())
+#
+# ## Shapes
+#
+# 28 pixels
+"""
+
+
+def test_a_handout_is_slides_with_notes_and_a_sheet(lesson, tmp_path, monkeypatch):
+    with pytest.raises(SourceError, match='90_demo needs one cell slide="sheet"'):
+        handout.pages(lesson())
+    shown = lesson("# Note", "# $$k + 1$$\n#\n# Note", more=SHEET)
+    paper, sheet = handout.pages(shown).values()
+    assert paper.count("<article>") == 2
+    assert "<p>Ask which" in paper
+    assert not [t for t in ("It reads.", "<mi>k</mi>", "28 pixels") if t not in sheet]
+    asked = handout.pages(shown, answers=False)["90_demo.pdf"]
+    assert "How many?" in asked
+    assert "<strong>12</strong>" not in asked
+    # Without a browser, or where one fails, nothing is written.
+    for program, told in (("", "no Chromium"), (sys.executable, "printed nothing")):
+        monkeypatch.setattr(handout, "BROWSERS", (program,))
+        monkeypatch.setattr(handout, "PLACES", ())
+        monkeypatch.setenv("CHROMIUM", "")
+        with pytest.raises(SourceError, match=told):
+            handout.write(shown, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_release_has_neither_solutions_nor_notes(tmp_path):
+    release.pack(tmp_path / "new" / "course.zip")
+    with zipfile.ZipFile(tmp_path / "new" / "course.zip") as archive:
+        names = archive.namelist()
+        found = [archive.read(n).decode() for n in names if n.endswith(".ipynb")]
+    assert len(found) == len(slides.build.lectures([]))
+    assert not [text for text in found if '"slide_type": "notes"' in text]
+    assert not [name for name in names if "solutions/" in name or "source/" in name]
 
 
 DRAWN, RESULT = "![](draw:architectures.bottleneck())", "# > **"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -110,6 +110,7 @@ class Deck:
         names: of a figure or result -> the cell of the notebook that shows it.
         notebook: the cells of the notebook that hold code.
         sources: the decks that a session's slides are taken from.
+        sheet: what the lecture's sheet shows beside recap and formulas.
     """
 
     name: str
@@ -118,6 +119,7 @@ class Deck:
     names: dict[str, Cell] = field(default_factory=dict)
     notebook: list[Cell] = field(default_factory=list)
     sources: list[Deck] = field(default_factory=list)
+    sheet: str = ""
 
     def cell(self, what: str) -> Cell | None:
         """The cell of this name; else the one cell of the notebook with this code."""
@@ -151,7 +153,10 @@ def read(source: Path) -> Deck:
         SourceError: it writes none, or two cells have one name.
     """
     cells, part, slides = percent.read(source), "", []
-    for cell in (cell for cell in cells if cell.for_deck and cell.kind == "markdown"):
+    sheet = "\n".join(c.text for c in cells if c.options.get("slide") == "sheet")
+    for cell in cells:
+        if cell.options.get("slide") != "only" or cell.kind != "markdown":
+            continue
         part = cell.options.get("part", part)
         slides.append(Slide(cell.text, part, source.stem))
     named = [cell for cell in cells if "name" in cell.options]
@@ -164,7 +169,22 @@ def read(source: Path) -> Deck:
     code = [cell for cell in cells if cell.kind == "code"]
     own = [cell for cell in code if cell.for_deck]
     others = [cell for cell in code if not cell.for_deck]
-    return Deck(source.stem, slides, own, names, others)
+    return Deck(source.stem, slides, own, names, others, sheet=sheet)
+
+
+def unanswered(deck: Deck) -> Deck:
+    """A deck for those who have not been asked yet: no answers, and no notes."""
+    return replace(deck, slides=[asked(slide) for slide in deck.slides])
+
+
+def asked(slide: Slide) -> Slide:
+    """A slide up to its first question."""
+    steps = slide.steps
+    asks = ["?" in prose(step) for step in steps]
+    asks[0] |= "?" in slide.heading
+    shown = steps[: asks.index(True) + 1] if True in asks else steps
+    first = slide.text.partition("\n")[0] if slide.heading else ""
+    return replace(slide, text=f"{first}\n\n" + "\n\n. . .\n\n".join(shown))
 
 
 def faults(deck: Deck) -> list[str]:
@@ -174,6 +194,9 @@ def faults(deck: Deck) -> list[str]:
         for number, slide in enumerate(deck.slides, start=1)
         for fault in [*of_slide(slide), *of_names(slide, deck.home(slide))]
     ]
+    for picture in PICTURE.finditer(deck.sheet):
+        if picture["kind"] == "run" and not deck.cell(picture["what"]):
+            found.append(f"{deck.name}, sheet: {missing(picture['what'], deck)}")
     count, coded = len(deck.slides), sum(bool(slide.code) for slide in deck.slides)
     if count > SLIDES:
         found.append(f"{deck.name}: {over(count, SLIDES, 'slides')}")

@@ -21,7 +21,7 @@ import torch
 from matplotlib.figure import Figure
 from nbformat import NotebookNode
 
-from teaching import architectures, blocks, diagrams
+from teaching import architectures, blocks, diagrams, kept
 from tools import build, deck, outputs
 from tools.deck import Deck
 from tools.outputs import SourceError
@@ -29,6 +29,7 @@ from utils import course
 
 # What a slide's expressions may name, beside what the deck's own cells define.
 ROOMS = {"architectures": architectures, "blocks": blocks, "diagrams": diagrams}
+ROOMS |= {"kept": kept}
 
 
 class Shown(NamedTuple):

@@ -44,8 +44,8 @@ class Cell:
 
     @property
     def for_deck(self) -> bool:
-        """Whether the cell stands in the lecture's deck alone."""
-        return self.options.get("slide") == "only"
+        """Whether the cell stands in the lecture's deck, or on its sheet, alone."""
+        return self.options.get("slide") in ("only", "sheet")
 
 
 def read(path: Path) -> list[Cell]:

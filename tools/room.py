@@ -61,7 +61,7 @@ class Block(NamedTuple):
         return f'<div class="block{later}">{self.html}</div>'
 
 
-def page(lesson: Deck, css: str, scripts: list[str]) -> str:
+def page(lesson: Deck, css: str, scripts: list[str], *, answers: bool = True) -> str:
     """The deck as one HTML page.
 
     Raises:
@@ -70,11 +70,11 @@ def page(lesson: Deck, css: str, scripts: list[str]) -> str:
     found = deck.faults(lesson)
     if found:
         raise SourceError("\n".join(found))
-    return shown(lesson, css, scripts)
+    return shown(lesson if answers else deck.unanswered(lesson), css, scripts)
 
 
-def shown(lesson: Deck, css: str, scripts: list[str]) -> str:
-    """The page of slides, whatever their number."""
+def slides_of(lesson: Deck) -> list[dict]:
+    """What a template needs of each slide."""
     stages: dict[str, Stage] = {}
     slides = []
     for number, slide in enumerate(lesson.slides, start=1):
@@ -85,6 +85,12 @@ def shown(lesson: Deck, css: str, scripts: list[str]) -> str:
             slides.append(written(slide, stage, lesson.clock(number)))
         except SourceError as error:
             raise SourceError(f"{lesson.where(number)}: {error}") from None
+    return slides
+
+
+def shown(lesson: Deck, css: str, scripts: list[str]) -> str:
+    """The page of slides, whatever their number."""
+    slides = slides_of(lesson)
     template = Environment(loader=FileSystemLoader(TEMPLATE)).get_template("page.html")
     title, name = lesson.slides[0].heading, lesson.slides[0].lecture or lesson.name
     pictures = [picture for slide in lesson.slides for picture in slide.pictures]
@@ -96,9 +102,9 @@ def shown(lesson: Deck, css: str, scripts: list[str]) -> str:
 
 
 def written(slide: Slide, stage: Stage, clock: str) -> dict:
-    """What the template needs of a slide."""
+    """One slide for a template; it has a clock where there are notes to speak."""
     inside = f"{heading(slide, stage)}{body(slide, stage)}"
-    notes = rendered(f"{clock}\n\n{slide.note}")
+    notes = rendered(f"{clock}\n\n{slide.note}") if slide.note else ""
     return {
         "body": inside,
         "notes": notes,

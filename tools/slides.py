@@ -22,18 +22,18 @@ SHEETS = ("vendor/reveal.css", "room/room.css")
 SCRIPTS = ("vendor/reveal.js", "vendor/notes.js")
 
 
-def write(lesson: Deck, folder: Path = OUT) -> Path:
+def write(lesson: Deck, folder: Path = OUT, *, answers: bool = True) -> Path:
     """Write a deck; returns the file."""
-    whole = page(lesson)  # before anything is written
+    whole = page(lesson, answers=answers)  # before anything is written
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{lesson.name}.html"
     path.write_text(whole, encoding="utf-8", newline="\n")
     return path
 
 
-def page(lesson: Deck) -> str:
+def page(lesson: Deck, *, answers: bool = True) -> str:
     """A deck as one HTML page."""
-    return room.page(lesson, *parts())
+    return room.page(lesson, *parts(), answers=answers)
 
 
 def parts(more: str = "") -> tuple[str, list[str]]:
@@ -57,6 +57,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("lecture", nargs="*", help="such as 04; all by default")
     parser.add_argument("--session", help="such as 8: one of the timetable")
+    parser.add_argument("--no-answers", action="store_true", help="nor notes")
     parser.add_argument("--out", type=Path, default=OUT, help="folder of the decks")
     options = parser.parse_args()
     wrong = 0
@@ -69,7 +70,7 @@ def main() -> int:
         sys.exit(f"slides: {error}")
     for lesson in wanted:
         try:
-            written = write(lesson, options.out)
+            written = write(lesson, options.out, answers=not options.no_answers)
         except SourceError as error:
             print(f"slides: {error}", file=sys.stderr)
             wrong += 1

@@ -1756,3 +1756,10 @@ ax.set(xlabel="epoch", ylabel="digits read right (%)", xticks=epochs)
 #
 # Note: 1 min. 00.4 first: everything later stands on it. Next time: a network that learns
 # by heart, and how to notice.
+
+# %% [markdown] slide="sheet"
+# ![](run:lenet)
+#
+# ## Shapes of LeNet-5
+#
+# ![](run:look.shape_table(LeNet5(), (1, 28, 28)))

@@ -1425,3 +1425,10 @@ plot.bars(measured, highlight="LeNet-5", xlabel="unseen digits read right (%)")
 # - **01.2** Write early stopping; the check gives it five curves.
 #
 # Note: 1 min. Fifteen minutes each. Next time: more photos out of the same photos.
+
+# %% [markdown] slide="sheet"
+# ![](draw:architectures.dropout_thinned())
+#
+# ## Shapes: 200, 100 and 50 units
+#
+# ![](run:look.shape_table(mlp(784, 200, 100, 50, 10), (1, 28, 28)))

@@ -1382,3 +1382,10 @@ show([each, eight[:, :, 7:39, 1:33]], ["one each", "one for all"])
 # - **02.4** Who keeps the label: X-rays, letters, clouds, plates.
 #
 # Note: 1 min. Ten minutes each. Next time: the network that made all this famous.
+
+# %% [markdown] slide="sheet"
+# ![](run:moves)
+#
+# ## Shapes of the small network
+#
+# ![](run:look.shape_table(small_cnn(), (3, 32, 32), depth=1))

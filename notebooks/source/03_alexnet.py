@@ -1140,3 +1140,14 @@ for i, ax in enumerate(axes):
 # - **03.3** Write a grouped convolution without the argument `groups`.
 #
 # Note: 1 min. Ten and twenty minutes. Next time: what if every convolution were 3 × 3?
+
+# %% [markdown] slide="sheet"
+# ![](run:network)
+#
+# ## On the scoreboard
+#
+# ![](run:kept.scoreboard({"AlexNet": "alexnet-cifar10"}))
+#
+# ## Shapes of AlexNet
+#
+# ![](run:look.shape_table(network, (3, 227, 227)))

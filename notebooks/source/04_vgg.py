@@ -1264,3 +1264,14 @@ plot.curves({k: kept.runs(v) for k, v in pair.items()}, metric="accuracy")
 #
 # Note: 1 min. The first takes ten minutes. The last two exercises train, and take half an
 # hour. Next time: four kernel sizes side by side.
+
+# %% [markdown] slide="sheet"
+# ![](run:vgg16)
+#
+# ## Six configurations
+#
+# ![](run:tables.networks(six, (3, 224, 224)))
+#
+# ## On the scoreboard
+#
+# ![](run:kept.scoreboard({"AlexNet": pair["AlexNet"], "VGG-11, BatchNorm": pair["VGG-11"]}))

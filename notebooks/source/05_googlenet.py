@@ -1209,3 +1209,14 @@ plot.bars(crops, xlabel="top-5 error (%)")
 #
 # Note: 1 min. The first takes ten minutes, the second twenty. 05.5 draws class activation
 # maps, for those who want pictures.
+
+# %% [markdown] slide="sheet"
+# ![](draw:architectures.inception())
+#
+# ## Shapes of the first module
+#
+# ![](run:look.shape_table(real, (192, 28, 28), depth=2))
+#
+# ## On the scoreboard
+#
+# ![](run:kept.scoreboard)

@@ -1448,3 +1448,18 @@ blocks.Diagram(words + above + below, blocks.WIDTH, 245, told)
 #
 # Note: 1 min. Ten minutes each. Next time: with BatchNorm, can we stack 56 layers? The
 # answer surprises.
+
+# %% [markdown] slide="sheet"
+# ![](draw:architectures.norm_axes())
+#
+# ## On the scoreboard
+#
+# ![](run:kept.scoreboard)
+#
+# ## Two modes
+#
+# | | `model.train()` | `model.eval()` |
+# |---|---|---|
+# | mean and variance | of this batch | running ones |
+# | running ones | move a part of the way | stay |
+# | a photo's answer | depends on its neighbours | does not |

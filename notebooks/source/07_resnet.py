@@ -1757,3 +1757,14 @@ plot.spread({k: kept.test_accuracy(f"{v}-cifar10") for k, v in rows.items()})
 #
 # Note: 1 min. The first takes ten minutes, the second half an hour with its runs. The
 # next lecture uses a ResNet that somebody else has trained.
+
+# %% [markdown] slide="sheet"
+# ![](draw:architectures.residual_block())
+#
+# ## Shapes of ResNet-20 on small photos
+#
+# ![](run:look.shape_table(cifar_resnet(3), (3, 32, 32), depth=1))
+#
+# ## On the scoreboard
+#
+# ![](run:kept.scoreboard({name: f"{builder}-cifar10" for name, builder in board.items()}))

@@ -1315,3 +1315,17 @@ plot.spread({k: kept.test_accuracy(v) for k, v in NAMES.items()})
 #
 # Note: 1 min. Fifteen minutes each. Bring thirty photos of your own: the notebook takes a
 # folder. Next time: all networks on one task.
+
+# %% [markdown] slide="sheet"
+# ![](draw:architectures.transfer())
+#
+# ## On the scoreboard
+#
+# ![](run:kept.scoreboard(board))
+#
+# ## Which way to begin
+#
+# | | few photos | many photos |
+# |---|---|---|
+# | near task | new head | new head, then fine-tune |
+# | far task | cut earlier, new head | fine-tune all |

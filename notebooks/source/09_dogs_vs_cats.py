@@ -1612,3 +1612,27 @@ blocks.Diagram(drawn, blocks.WIDTH, 140, "a photo through a frozen body and a ne
 # - A probe, its accuracy with its error, and its three worst mistakes.
 #
 # Note: 1 min. The notebook takes a folder. Next time: programs that run, and are wrong.
+
+# %% [markdown] slide="sheet"
+# ![](run:all)
+#
+# ## On the scoreboard
+#
+# ![](draw:kept.scoreboard(ways))
+#
+# ## A trained start against none
+#
+# | network | gain, points |
+# |---|---:|
+# | AlexNet | {{ gain("AlexNet") }} |
+# | VGG-11 | {{ gain("VGG-11") }} |
+# | GoogLeNet | {{ gain("GoogLeNet") }} |
+# | ResNet-20 | {{ gain("ResNet-20") }} |
+#
+# ## Three parts that share no photo
+#
+# | part | used for | how often |
+# |---|---|---|
+# | training | the weights | every step |
+# | validation | every choice | often |
+# | test | the report | once |

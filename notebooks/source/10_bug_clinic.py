@@ -1318,3 +1318,10 @@ axes[0, 0].set_ylabel("loss (nats)")
 #   bill.
 #
 # Note: 1 min. Play one round together if there is time: the class votes for each question.
+
+# %% [markdown] slide="sheet"
+# ![](run:patient)
+#
+# ## Ten questions, and what each costs
+#
+# ![](run:clinic.prices())

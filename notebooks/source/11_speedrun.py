@@ -1273,3 +1273,14 @@ plot.spread({label: kept.test_accuracy(name) for label, name in board.items()})
 #
 # Note: 1 min. The first takes ten minutes, the second half an hour. Ask each row to choose
 # another trick, and collect the gains.
+
+# %% [markdown] slide="sheet"
+# ![](run:network)
+#
+# ## On the scoreboard
+#
+# ![](run:kept.scoreboard(base | fast))
+#
+# ## Without one trick
+#
+# ![](run:kept.scoreboard(forms))

@@ -1,0 +1,16 @@
+// For each slide what is to be read on it; printed, what is wrong with its page as well.
+printed => [...document.querySelectorAll(".slides section")].map(slide => {
+  const box = slide.getBoundingClientRect(), found = [];
+  const page = slide.closest(".pdf-page")?.getBoundingClientRect();
+  if (printed != !!page || page?.width != 1280) found.push(`page: ${page?.width}`);
+  for (const e of slide.querySelectorAll(".shows *, h1, h2")) {
+    const {top, bottom, left, right, width} = e.getBoundingClientRect();
+    if (page && width && (top < page.top - 1 || bottom > page.bottom + 1 ||
+                          left < page.left - 1 || right > page.right + 1))
+      found.push(`cut: ${e.outerHTML.slice(0, 60)}`);
+    if (page && width && !e.checkVisibility({visibilityProperty: true,
+                                             opacityProperty: true}))
+      found.push(`hidden: ${e.outerHTML.slice(0, 60)}`);
+  }
+  return [slide.querySelector(".slide").textContent, printed ? found : []];
+})
