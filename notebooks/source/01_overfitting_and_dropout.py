@@ -1132,6 +1132,16 @@ reads |= {"LeNet-5": r"([\d.]+)% by LeNet-5"}
 measured = {name: float(said(pattern)) / 100 for name, pattern in reads.items()}
 plot.bars(measured, highlight="LeNet-5", xlabel="unseen digits read right (%)")
 
+# %% slide="only" name="shapes"
+from itertools import pairwise
+
+from utils import look
+
+layers = [nn.Flatten()]
+for before, after in pairwise((784, 200, 100, 50, 10)):
+    layers += [nn.Linear(before, after), nn.ReLU()]
+look.shape_table(nn.Sequential(*layers[:-1]), (1, 28, 28))
+
 # %% [markdown] slide="only" part="The fault"
 # # Overfitting and dropout: right, but only at home
 #
@@ -1431,4 +1441,4 @@ plot.bars(measured, highlight="LeNet-5", xlabel="unseen digits read right (%)")
 #
 # ## Shapes: 200, 100 and 50 units
 #
-# ![](run:look.shape_table(mlp(784, 200, 100, 50, 10), (1, 28, 28)))
+# ![](run:shapes)
