@@ -9,13 +9,12 @@ import torch
 from torch import nn
 
 from benchmarks import __main__ as command
-from benchmarks import equal, measure, report, suites
+from benchmarks import equal, measure, report
 from benchmarks.arms import airbench, bare, decks, ours, tensors
 from benchmarks.measure import Arm, Group, Target, Timing, Watch
 from benchmarks.networks import tiny
 from benchmarks.suites import accuracy, notebooks
 from benchmarks.work import Work, synthetic
-from experiments import record
 
 CPU = torch.device("cpu")
 
@@ -188,13 +187,6 @@ def test_a_loop_that_does_less_or_other_work_is_named(work):
         ledger_of(harder, {"decks": bare.train, "still": still}).check()
 
 
-def test_other_first_weights_are_named(work):
-    ledger = ledger_of(work, {"decks": bare.train, "other": bare.train})
-    ledger.begins["other"][0] += 1
-    with pytest.raises(equal.UnequalWork, match="other: it began from other weights"):
-        ledger.check()
-
-
 # Suites
 
 
@@ -211,14 +203,6 @@ def test_the_input_suite_records_what_the_report_reads(tmp_path, capsys):
     assert made.ratio("ours") is None or made.ratio("ours") > 5  # twenty, at leisure
     assert report.table(made) in capsys.readouterr().out
     assert Group.from_dict(made.to_dict()) == made
-
-
-def test_a_quick_look_records_nothing(monkeypatch, capsys):
-    made = group([1.0], [0.5])
-    monkeypatch.setattr(suites, "run", lambda name, settings: iter([made]))
-    monkeypatch.setattr(record, "write", lambda *_: pytest.fail("it was recorded"))
-    assert command.main(["input", "--quick"]) == 0
-    assert "some work" in capsys.readouterr().out
 
 
 def test_the_seconds_of_a_notebook_are_those_of_its_cells():

@@ -207,44 +207,6 @@ def test_nothing_of_an_earlier_run_is_overwritten_unasked(
     assert ("--resume" in line) == (option == "--checkpoint")
 
 
-@pytest.mark.parametrize(
-    ("variable", "value"),
-    [
-        ("CNN_COURSE_SCALE", "smal"),
-        ("CNN_COURSE_DATA", "/no/such/folder"),
-        ("CNN_COURSE_DATA", '"/no/such"'),
-        ("CNN_COURSE_DATA", "~nobody-of-this-name"),
-    ],
-)
-def test_the_environment_is_looked_at_first(variable, value, capsys, idle, monkeypatch):
-    monkeypatch.setenv(variable, value)
-    assert run() == 2
-    [line] = capsys.readouterr().err.splitlines()
-    assert variable in line
-
-
-@pytest.mark.parametrize("option", ["--save", "--checkpoint", "--out"])
-@pytest.mark.parametrize("there", ["folder", "pipe", "long", "file above"])
-def test_what_cannot_be_written_is_refused(tmp_path, option, there, capsys, idle):
-    path = tmp_path / f"{'x' * 300 if there == 'long' else 'run'}-seed0.json"
-    if there == "folder":
-        path.mkdir()
-    elif there == "file above":
-        path.write_text("")
-        path = path / path.name
-    elif there == "pipe":
-        if sys.platform == "win32":
-            pytest.skip("no pipes among the files there")
-        os.mkfifo(path)
-    words = [option, path, "--overwrite"]
-    if option == "--out":
-        name = path.name.removesuffix("-seed0.json")
-        words = ["--out", path.parent, "--name", name, "--overwrite"]
-    assert run(*words) == 2
-    [line] = capsys.readouterr().err.splitlines()
-    assert "cannot be written" in line or "takes no files" in line
-
-
 # From the words to a network, and to batches
 
 

@@ -28,7 +28,6 @@ if __name__ == "__main__":
 
 from experiments import record, torchrun, train  # noqa: E402
 from utils import augment  # noqa: E402
-from utils.course import CourseError  # noqa: E402
 from utils.data import ImageSet  # noqa: E402
 from utils.models import build  # noqa: E402
 from utils.models.googlenet import googlenet, googlenet_loss  # noqa: E402
@@ -190,14 +189,6 @@ def test_a_part_of_a_set_is_a_rank_s_own(monkeypatch) -> None:
     assert torch.cat(parts).sort()[0].equal(images(31).labels.sort()[0])
 
 
-@pytest.mark.parametrize("device", ["mps", "cuda:0", "cuda"])
-def test_a_device_that_cannot_be_shared_is_refused(device, monkeypatch) -> None:
-    monkeypatch.setattr(torchrun, "size", lambda: 2)
-    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(torch.cuda.device_count() + 1))
-    with pytest.raises(CourseError, match="--device cpu"):
-        torchrun.check_device(torch.device(device))
-
-
 def disturbed(act: Any, folder: Path, *words: str) -> tuple[str, int, float]:
     """The output, status and seconds to the end of a run that `act` disturbs."""
     with two(folder, "--epochs", "3000", *words) as run:
@@ -244,27 +235,6 @@ def test_ctrl_c_ends_both(tmp_path) -> None:
     assert seconds < 60
     assert status != 0
     assert printed.count("Nothing was recorded") == 1
-
-
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("rank", [0, 1])
-def test_left_over_variables_are_named_and_a_signal_ends_it(rank, stop) -> None:
-    names = {"RANK": rank, "WORLD_SIZE": 2, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": 2}
-    names |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": 29871 + int(stop) + 50 * rank}
-    with subprocess.Popen(
-        [sys.executable, "-m", "experiments.train", *DIGITS, "--epochs", "1"],
-        cwd=ROOT,
-        env={**os.environ, **{key: str(value) for key, value in names.items()}},
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as run:
-        told = ""
-        while "variables are left over" not in told:
-            line = run.stderr.readline()
-            assert line, told
-            told += line
-        run.send_signal(stop)
-        assert run.wait(timeout=8) != 0
 
 
 if __name__ == "__main__":

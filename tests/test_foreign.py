@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -192,28 +191,6 @@ def test_a_plateau_schedule_waits_while_it_gets_better(mode: str, validated: boo
             assert history["lr"][i + 1] == history["lr"][i]
 
 
-MORE: dict[str, Callable[[int], Callable]] = {
-    "CosineAnnealingLR": lambda n: partial(lr_scheduler.CosineAnnealingLR, T_max=n),
-    "OneCycleLR": lambda n: lambda o: lr_scheduler.OneCycleLR(o, 0.1, n + 1),
-    "LinearLR": lambda n: partial(lr_scheduler.LinearLR, total_iters=n),
-    "MultiStepLR": lambda n: partial(lr_scheduler.MultiStepLR, milestones=[n // 2]),
-    "SequentialLR": lambda n: (
-        lambda o: lr_scheduler.SequentialLR(
-            o, [lr_scheduler.ConstantLR(o), lr_scheduler.CosineAnnealingLR(o, n)], [1]
-        )
-    ),
-}
-
-
-@pytest.mark.parametrize("kind", MORE)
-def test_an_own_schedule_is_not_resumed_for_more_epochs(kind: str, tmp_path: Path):
-    settings: dict[str, Any] = {"checkpoint": tmp_path / "run.pt"}
-    fit(net(), batches(), epochs=2, schedule=MORE[kind](2), **settings)
-    with pytest.raises(CourseError, match=r"of the schedule was .* and is"):
-        fit(net(), batches(), epochs=6, schedule=MORE[kind](6), resume=True, **settings)
-    fit(net(), batches(), epochs=2, schedule=MORE[kind](2), resume=True, **settings)
-
-
 # --- the right diagnosis, and no destructive advice -----------------------------------
 
 
@@ -240,23 +217,6 @@ def test_a_sound_file_of_another_run_is_never_called_damaged(kind, tmp_path) -> 
         fit(after(), batches(), epochs=2, checkpoint=file, resume=True)
     assert "damaged" not in str(error.value)
     assert "delete" not in str(error.value)
-
-
-def compiled() -> nn.Module:
-    return torch.compile(net(), backend="eager")
-
-
-@pytest.mark.parametrize(
-    ("first", "then"),
-    [(compiled, net), (net, compiled), (lambda: nn.DataParallel(net()), net)],
-)
-def test_a_wrapped_network_is_resumed_unwrapped(first, then, tmp_path) -> None:
-    file = tmp_path / "run.pt"
-    fit(first(), batches(), epochs=1, checkpoint=file)
-    model = then()
-    assert len(fit(model, batches(), epochs=2, checkpoint=file, resume=True).rows) == 2
-    names = torch.load(file, weights_only=True)["model"]
-    assert sorted(names) == sorted(net().state_dict())
 
 
 @pytest.mark.parametrize(("part", "value"), [("train", np.nan), ("val", np.inf)])

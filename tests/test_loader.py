@@ -9,7 +9,6 @@ import torch
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from experiments.trivial import AlternatingFlip
 from utils import course
 from utils import images as sets
 from utils.augment import (
@@ -277,24 +276,6 @@ def test_flips_are_drawn_for_each_example():
     kept = (images - data.images / 255).abs().amax((1, 2, 3)) < 1e-6
     assert torch.equal(flipped, ~kept)
     assert 150 < flipped.sum() < 250
-
-
-@pytest.mark.parametrize("before", [[], [RandomCrop(0)]])
-def test_the_alternating_flip_shows_each_image_both_ways_in_two_epochs(before):
-    data, augment = image_set(400), [*before, AlternatingFlip()]
-    loader = data.raw().loader(64, augment=augment, shuffle=True, device="cpu")
-    order = data.raw().loader(64, augment=before, shuffle=True, device="cpu")
-    shown = []
-    for _ in range(3):
-        sides = torch.zeros(400, dtype=torch.bool)
-        for (images, _), (plain, _) in zip(loader, order, strict=True):
-            pixels = (plain[:, None] * 255).round()
-            place = (pixels == data.images).flatten(2).all(2).int().argmax(1)
-            sides[place] = (images == plain.flip(-1)).flatten(1).all(1)
-        shown.append(sides)
-    assert 150 < shown[0].sum() < 250
-    assert torch.equal(shown[1], ~shown[0])
-    assert torch.equal(shown[2], shown[0])
 
 
 def test_mixing_gives_probabilities():

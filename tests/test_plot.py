@@ -20,7 +20,7 @@ from experiments.leaderboard import Row, scores
 from teaching import kernels
 from utils import course, pictures, plot
 from utils.course import CourseError
-from utils.plot import ink, moved_apart
+from utils.plot import ink
 
 CLASSES = (
     *("airplane", "automobile", "bird", "cat", "deer"),
@@ -157,37 +157,11 @@ def test_no_text_overlaps_or_is_cut_off(name):
     assert_legible(axes[0].figure)
 
 
-def test_style_is_the_style_guides():
-    assert mpl.rcParams["figure.figsize"] == [7, 3]
-    assert mpl.rcParams["figure.dpi"] == 110
-    roles = plot.TRAIN, plot.VALIDATION, plot.PAPER, plot.HIGHLIGHT
-    assert roles == ("#0072B2", "#D55E00", "#666666", "#009E73")
-    networks = plot.MODEL_COLORS.values()
-    assert len(set(networks)) == len(networks)
-    assert not set(roles[:3]) & set(networks)
-
-
 @pytest.mark.parametrize("color", [*plot.PALETTE.values(), "#A5D8F5"])
 def test_labels_are_dark_enough_to_read(color):
     rgb = np.array(to_rgb(ink(color)))
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     assert 1.05 / (linear @ (0.2126, 0.7152, 0.0722) + 0.05) >= 4.45
-
-
-def test_labels_are_moved_apart_no_more_than_needed():
-    assert moved_apart([10, 50], [10, 10], 0, 100) == [10, 50]
-    assert moved_apart([20, 20], [10, 10], 0, 100) == [15, 25]
-    assert moved_apart([100, 0], [10, 20], 0, 100) == [95, 10]
-    random = np.random.default_rng(0)
-    for _ in range(100):
-        n = random.integers(1, 9)
-        centers, heights = random.random(n) * 100, 1 + random.random(n) * 10
-        moved = np.array(moved_apart(list(centers), list(heights), 0, 100))
-        order = np.argsort(centers)
-        room = (heights[order][1:] + heights[order][:-1]) / 2
-        assert (np.diff(moved[order]) >= room - 1e-9).all()
-        assert (moved - heights / 2 >= -1e-9).all()
-        assert (moved + heights / 2 <= 100 + 1e-9).all()
 
 
 def lines(ax, color):
