@@ -122,16 +122,13 @@ NETS = [
     ("{format: 9}", "AAA=", "has format 9, the page reads 1"),
     (PLAN % STEP % 0, "AAAAAA==", "hold 2 numbers, the plan asks for 1"),
     (PLAN % STEP % 5, "AAA=", "reads one that comes later"),
-    (PLAN % "{op: 'input', from: []}, {op: 'gelu'}", "AAA=", "has no layer gelu"),
     (PLAN % STEP % 0, "?", "export it again"),
     ("", "", "LeNet-5 reads a 7"),
 ]
 
 
 @pytest.mark.parametrize(("plan", "data", "said"), NETS)
-def test_a_network_that_does_not_fit_is_named_and_the_page_goes_on(
-    site, browser, plan, data, said
-):
+def test_a_network_that_does_not_fit_is_named(site, browser, plan, data, said):
     tab = browser.new_page()
     held = f"window.CNN = {{'lenet5-mnist': {{plan: {plan}, data: '{data}'}}}}"
     tab.add_init_script(held if plan else "")
@@ -141,5 +138,4 @@ def test_a_network_that_does_not_fit_is_named_and_the_page_goes_on(
     tab.get_by_role("button", name="Clear").click()
     tab.get_by_text(said if plan else "The pad is empty").wait_for()
     tab.get_by_role("button", name="One step").click()
-    tab.get_by_text("Step 1: w =").wait_for()
-    tab.close()
+    tab.get_by_text("Step 1: w =").wait_for()  # the page goes on
