@@ -39,10 +39,12 @@ def three_ways(answer: Any) -> str:
         134: "the cut is smaller than the photo.",
         100: "298 pixels are wider than 224.",
         45: "compare with 298 pixels, not with 500.",
+        27: "compare with the resized photo, not with the original one.",
     }
     ball = {
         1.0: "each side gets a factor of its own, 224 / 375 and 224 / 500.",
         0.75: "that is the width over the height.",
+        (500 / 375) ** 2: "that is for areas; a height and a width are lengths.",
         500 / 224: "that is how much the width shrinks; the height shrinks too.",
     }
     parts = (
@@ -94,6 +96,13 @@ def _check_kept(got: Tensor, height: int, width: int, size: int) -> None:
     """Reject another part of the photo than its central square."""
     case = f"Of {height} × {width} pixels"
     shorter = min(height, width)
+    if got[2].min() < 0.4:
+        raise Wrong(f"{case}: a part of the square is black.", "Cut; fill nothing in.")
+    if max(got[k].double().std(dim=1 - k).max().item() for k in (0, 1)) > 0.05:
+        raise Wrong(
+            f"{case}: pixels of one line end in several lines.",
+            "A reshape mixes pixels: interpolate, then index.",
+        )
     for axis, side in enumerate((height, width)):
         along = got[axis].double().mean(dim=1 - axis)
         first, last = along[0].item(), along[-1].item()
@@ -111,7 +120,10 @@ def _check_kept(got: Tensor, height: int, width: int, size: int) -> None:
                 "First resize, so that the shorter side becomes size.",
             )
         if not math.isclose(share, right, abs_tol=0.05):
-            raise Wrong(f"{case}: {share:.0%} of a side is kept, not {right:.0%}.")
+            raise Wrong(
+                f"{case}: {share:.0%} of a side is kept, not {right:.0%}.",
+                "The order of the axes is (C, H, W); both sides get one factor.",
+            )
         if not math.isclose((first + last) / 2, 0.5, abs_tol=0.05):
             raise Wrong(
                 f"{case}: the square does not lie in the middle.",
@@ -142,6 +154,7 @@ def two_accuracies(answer: Any) -> str:
                 2617.0: "errors shrink with the root of n: square the factor.",
                 3900.0: "both numbers scatter; add the two squares.",
                 4656.0: "both numbers scatter; add the two squares.",
+                17112.0: "that is for both together; how many each?",
             },
             hint="800 × (2 / apart)²: four times the photos halve the error.",
         )
@@ -164,6 +177,12 @@ def _check_apart(function: Any) -> None:
             abs(p - q) / (a**0.5 + b**0.5): "Errors add as squares: √(a² + b²).",
             abs(p - q) / (a + b): "A root is missing: these are variances.",
             (a + b) ** 0.5: "That is the error; by it the distance is divided.",
+            abs(p - q) / ((a + b) / 2) ** 0.5: "This takes the mean of the two squares;"
+            " take their sum.",
+            abs(p - q) / max(abs(a - b), 1e-12) ** 0.5: "The accuracies are subtracted;"
+            " their squared errors are added all the same.",
+            abs(p - q) / ((a + b) / n) ** 0.5: "n stands under the root, not outside.",
+            100 * abs(p - q): "This is in points; divide by the error.",
             abs(p - q) / ((a + b) * n) ** 0.5: "The number of photos is missing.",
         }
         if math.isclose(got, abs(p - q) / (a + b) ** 0.5, rel_tol=1e-3):
@@ -205,6 +224,26 @@ def precision_and_recall(function: Any) -> str:
             )
         share = found / confusion.sum().item()
         accuracy = confusion.diag().sum().item() / confusion.sum().item()
+        rest = [1 - value for value in values]
+        if _alike(rest, (precision, recall)):
+            raise Wrong("These are the shares of mistakes: 1 minus what is asked for.")
+        if values == [0, 0]:
+            raise Wrong("Both are rounded down to 0: divide with /, not with //.")
+        if _alike(values, [precision] * 2) or _alike(values, [recall] * 2):
+            raise Wrong("Both come from one line: one is of a row, one of a column.")
+        odds = [v / (1 + v) for v in values]
+        if _alike(odds, (precision, recall)):
+            raise Wrong("The right ones belong into the sum below the line, too.")
+        if len(confusion) > 2:  # two classes were right
+            raise Wrong("Two classes work, three do not: sum over all other classes.")
+        if _alike(values, (_line(confusion, 0, 0), _line(confusion, 0, 1))):
+            raise Wrong("This is class 0; use `k`.")
+        classes = range(len(confusion))
+        means = [sum(_line(confusion, i, d) for i in classes) for d in (0, 1)]
+        if _alike(values, [mean / len(confusion) for mean in means]):
+            raise Wrong("This is the mean over all classes; class k is asked for.")
+        if _alike([values[1]], [_line(confusion, 1 - k, 1)]):
+            raise Wrong("This recall is the other class's.")
         for value in values:
             if math.isclose(value, accuracy, rel_tol=1e-4):
                 raise Wrong("That is the accuracy, over all classes.")
@@ -219,6 +258,11 @@ def precision_and_recall(function: Any) -> str:
     return "precision divides by a column, recall by a row."
 
 
+def _line(confusion: Tensor, k: int, axis: int) -> float:
+    """The share of class k in its column (axis 0) or row (axis 1)."""
+    return (confusion[k, k] / confusion.sum(dim=axis)[k]).item()
+
+
 def _alike(values: Sequence[float], others: Sequence[float]) -> bool:
     """Whether numbers agree, one by one, to four digits."""
     pairs = zip(values, others, strict=True)
@@ -228,7 +272,7 @@ def _alike(values: Sequence[float], others: Sequence[float]) -> bool:
 @exercise("09.5")
 def weights_of_grad_cam(function: Any) -> str:
     """The mean gradient of the class's logit, for each map."""
-    maps = torch.randn(5, 4, 3)
+    maps = torch.randn(5, 4, 7)
     rest = nn.Sequential(
         nn.Conv2d(5, 6, 3, padding=1),
         nn.Tanh(),
@@ -251,7 +295,8 @@ def weights_of_grad_cam(function: Any) -> str:
                 "Average it over the places: .mean(dim=(1, 2)).",
             )
         else:
-            raise Wrong(f"It returns {describe(got)}; one weight for each map is (5,).")
+            told = f"It returns {describe(got)}; one weight for each map is (5,)."
+            raise Wrong(told, "The mean runs over the places, not over the maps.")
     return "equal to the mean gradient of a network with a curved rest."
 
 
@@ -277,10 +322,19 @@ def _name_mistake(got: Tensor, maps: Tensor, rest: nn.Module, target: int) -> No
         leaf = maps.clone().requires_grad_()
         share = rest(leaf[None]).softmax(dim=1)[0, target]
         of_share = torch.autograd.grad(share, leaf)[0]
+        loss = nn.functional.cross_entropy(rest(leaf[None]), torch.tensor([target]))
+        of_loss = torch.autograd.grad(loss, leaf)[0]
     mean = gradient.mean(dim=(1, 2))
     logits = [_gradient(maps, rest, k).mean(dim=(1, 2)) for k in range(3)]
     known = [
         (gradient.sum(dim=(1, 2)), "This is the sum over the places; take the mean."),
+        (mean / mean.abs().max(), "Scaled to 1: the formula does not do that."),
+        (gradient.relu().mean(dim=(1, 2)), "Keep the sign of the gradient."),
+        (gradient.amax(dim=(1, 2)), "This is the largest gradient; take the mean."),
+        ((gradient * maps).mean(dim=(1, 2)), "The maps are multiplied later: here only"
+         " the gradient counts."),
+        (of_loss.mean(dim=(1, 2)), "The gradient of the logit, not of the loss."),
+        (0 * mean, "All weights are 0: does the gradient reach the maps?"),
         (mean.relu(), "The ReLU comes after the sum over the maps, not here."),
         (mean.abs(), "A map may speak against the class: keep the sign."),
         (gradient.abs().mean(dim=(1, 2)), "Keep the sign of the gradient."),
@@ -339,6 +393,7 @@ def _views(model: nn.Module, images: Tensor) -> tuple[Tensor, list[tuple[Tensor,
     upside_down = model(images.flip(-2))
     turned = model(images.flip(-1, -2))
     blend = model((images + images.flip(-1)) / 2)
+    order, colors = model(images.flip(0)), model(images.flip(1))
     p, q = once.softmax(1), twice.softmax(1)
     right = (p + q) / 2
     head = "Mirror left to right: the last axis, flip(-1)."
@@ -354,6 +409,8 @@ def _views(model: nn.Module, images: Tensor) -> tuple[Tensor, list[tuple[Tensor,
         ((p + turned.softmax(1)) / 2, f"This is turned by 180°. {head}"),
         (((once.softmax(0) + twice.softmax(0)) / 2), "The softmax runs over the"
          " classes: dim=1."),
+        ((p + order.softmax(1)) / 2, f"This turns the images' order around. {head}"),
+        ((p + colors.softmax(1)) / 2, f"This turns the colours around. {head}"),
         (torch.maximum(p, q), "This is the larger one of the two, not their mean."),
     ]  # fmt: skip
 
@@ -371,7 +428,10 @@ def more_pixels(answer: Any) -> str:
     small, large = (_own_run(size, by_size[size]) for size in (32, 64))
     if len(small) != len(large):
         raise Wrong("The two runs judge different numbers of photos.")
-    if by_size[32][0].rows == by_size[64][0].rows:
+    clock = ("seconds", "images_per_second")  # differs, where all else is the same
+    rows = (by_size[k][0].rows for k in (32, 64))
+    seen = [[{n: row[n] for n in row if n not in clock} for row in one] for one in rows]
+    if seen[0] == seen[1]:
         raise Wrong(
             "by_size holds one run twice.", "photos_at(size), with size 32 and then 64."
         )
