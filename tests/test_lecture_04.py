@@ -57,24 +57,24 @@ def published(classes=10, width=256, inputs=4096):
     return nn.Sequential(*layers, nn.Linear(4096, classes))
 
 
-def few_relus(sizes, relu=2, norm=True):
+def few_relus(sizes, relu=-1, norm=True):
     """Three blocks of three convolutions; `relu` is the place of a block's ReLUs."""
     layers, inputs = [], 3
     for width in (4, 4, 8):
         for i, k in enumerate(sizes):
             layers.append(nn.Conv2d(inputs, width, k, padding=1, bias=False))
             layers += [nn.BatchNorm2d(width)] * norm
-            layers += [nn.ReLU()] * (relu in (i, "all"))
+            layers += [nn.ReLU()] * (relu in (i, i - len(sizes), "all"))
             inputs = width
         layers.append(nn.MaxPool2d(2))
     pool = nn.AdaptiveAvgPool2d(1)
     return nn.Sequential(*layers, pool, nn.Flatten(), nn.Linear(inputs, 10))
 
 
-def run_of(net, wrong=False):
+def run_of(net, wrong=False, loss=2.0):
     """An untrained network, a history of it, and which photos it recognises."""
     logits, labels = predict(net, data.cifar10().val.subset(60).loader(60))
-    return net, trained(2.0), (logits.argmax(1) == labels) ^ wrong
+    return net, trained(loss), (logits.argmax(1) == labels) ^ wrong
 
 
 def one(**options):
@@ -98,7 +98,7 @@ SOLUTIONS = {
     "04.3": lambda: (one(), three()),
     "04.4": pool_by(windows),
     "04.5": lambda: published,
-    "04.6": lambda: (few_relus, [run_of(few_relus([3, 3, 3]))]),
+    "04.6": lambda: (few_relus, [run_of(few_relus([3] * 3), loss=x) for x in (2, 1)]),
     "04.7": (E, RUNS),
 }
 MISTAKES = [
@@ -110,7 +110,7 @@ MISTAKES = [
     ("04.2", lambda: lambda layer: he(layer, (2 / 2400) ** 0.5), "counts the outputs"),
     ("04.2", lambda: lambda layer: he(layer, (1 / 1600) ** 0.5), "ReLU halves"),
     ("04.2", lambda: lambda layer: he(layer, bias=0.1), "biases are not 0"),
-    ("04.3", lambda: (three(), three()), r"\(a\) It has"),
+    ("04.3", lambda: (three(), three()), r"\(a\).*the network of \(b\)"),
     ("04.3", lambda: (one(stem="imagenet"), three()), r"\(a\).*expects 7x7 maps"),
     ("04.3", lambda: (one(), three(hidden=())), r"\(b\).*where three are wanted"),
     ("04.3", lambda: (one(), three(dropout=0.65)), r"0\.65, not 0\.5"),
@@ -119,9 +119,9 @@ MISTAKES = [
     ("04.4", lambda: lambda maps, size: maps, "not of shape"),
     ("04.5", lambda: lambda n: published(n, 512, 8192), "list stays as it is"),
     ("04.5", lambda: lambda n: published(n, inputs=8192), "still expects 512"),
-    ("04.5", lambda: lambda n: published(n, inputs=256), "4 × 4 maps are to stay"),
+    ("04.5", lambda: lambda n: published(n, inputs=256), "a map has 4 × 4"),
     ("04.5", lambda: lambda n: published(), "Pass num_classes on"),
-    ("04.6", lambda: (lambda k: few_relus(k, "all"), [0.64]), "No ReLU is gone"),
+    ("04.6", lambda: (few_relus, [run_of(few_relus([3] * 3))]), "One run shows"),
     ("04.6", lambda: (lambda k: few_relus(k, 0), [0.64]), "last one, before"),
     ("04.6", lambda: (lambda k: few_relus(k, norm=False), [0.64]), "BatchNorm stays"),
     ("04.6", lambda: (few_relus, [run_of(few_relus([3] * 3, "all"))]), "No ReLU is"),

@@ -77,6 +77,10 @@ def the_slides_accuracy(model, loader):
     return sum(shares) / len(shares)
 
 
+def one(data):
+    return [tuple(map(torch.cat, zip(*data, strict=True)))]
+
+
 def always_trains_again(model, loader):
     share = accuracy(model, loader)
     model.train()
@@ -133,12 +137,11 @@ MISTAKES = [
     ("06.1", (1.4, 16, *RIGHT[2:]), r"\(b\).*below the mean"),
     ("06.1", (1.4, -12, 9.0, RIGHT[3]), r"\(c\).*weight of the new batch"),
     ("06.1", (1.4, -12, 1.0, 3.4), r"\(d\).*the unbiased one"),
-    ("06.1", (1.4, -12, 1.0, 30.1), r"\(d\) 30.1: torch's momentum"),
     ("06.2", backward(axis=0), "BatchNorm's axes"),
     ("06.2", backward(inside=False), "multiply dy by it first"),
     ("06.2", backward(mean=False), "road through the mean"),
     ("06.2", backward(correction=1), "divide by C, not"),
-    ("06.2", backward(last=1), "dγ has shape"),
+    ("06.2", backward(last=1), "dγ: sum over the examples"),
     ("06.2", lambda dy, x, gamma, eps: dy, "dx, dγ and dβ"),
     ("06.3", folding(eps=0.0), "ε is missing"),
     ("06.3", folding(root=False), "the root is missing"),
@@ -147,17 +150,18 @@ MISTAKES = [
     ("06.3", folding(mean=-1), "it is subtracted"),
     ("06.3", folding(bias=False), "not scaled by γ / s"),
     ("06.3", folding(beta=False), "β is missing"),
-    ("06.3", needs_a_bias, "raised AssertionError"),
+    ("06.3", needs_a_bias, "built with bias=False"),
     ("06.3", fold_in_place, "are changed themselves"),
     ("06.3", lambda: lambda linear, norm: nn.Sequential(linear, norm), "an nn.Linear"),
     ("06.4", the_slides_accuracy, r"Call model.eval\(\)"),
     ("06.4", lambda net, data: the_slides_accuracy(net.eval(), data), "Count right"),
+    ("06.4", lambda net, data: the_slides_accuracy(net.eval(), one(data)), "Autograd"),
     ("06.4", lambda model, loader: 100 * accuracy(model, loader), "not percent"),
     ("06.4", lambda net, loader: accuracy(net.eval(), loader), "left in evaluation"),
     ("06.4", always_trains_again, "left in training mode"),
     ("06.5", own_run(function=recalibration(momentum=0.1)), "momentum = None"),
     ("06.5", own_run(function=recalibration(reset=False)), "remember the old ones"),
-    ("06.5", own_run(function=recalibration(mode=False)), "reset_running_stats"),
+    ("06.5", own_run(function=recalibration(mode=False)), "nothing is measured"),
     ("06.5", own_run(function=recalibration(train=True)), "weights have changed"),
     ("06.5", own_run(function=recalibration(end=True)), "left in training mode"),
     ("06.5", own_run(spoil=True), "late itself was recalibrated"),

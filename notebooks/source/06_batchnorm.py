@@ -29,7 +29,8 @@
 # more, 0.2 %. We trained both for two passes over 45,000 photos, at learning rates of
 # 0.03, 0.1, 0.3 and 1.
 #
-# **Up to which learning rate does each of the two networks learn?**
+# **Up to which learning rate does each of the two networks learn?** We say that it learns
+# where all three seeds end far above 10 %, a guess.
 #
 # *Guess first: one rate for each network.*
 
@@ -115,9 +116,9 @@ print(f"layer 6: 1 / {(full.std() / half.std()).item():.0f}")
 # ## What drifts while a network learns
 #
 # First weights set the scales once. But each training step changes all layers at the
-# same time. We train the network and watch one channel before the last ReLU: three
-# percentiles of its values in every step. **How do they move, without and with the
-# remedy?**
+# same time. We train the network and watch one channel before the last ReLU: in every
+# step the 15th, 50th and 85th percentile of its values. **How do they move, without and
+# with the remedy?**
 
 # %%
 def shrunk(images):
@@ -154,7 +155,8 @@ norms.drift(channel, title=title);
 # %% [markdown]
 # Without BatchNorm the last layers learn on inputs that change while they learn. The
 # paper calls this *internal covariate shift*. With BatchNorm mean and variance of the
-# channel stay nearly fixed. Whether this is *why* it helps, we ask at the end.
+# channel stay nearly fixed: it sets them in every step. Whether this is *why* it helps,
+# we ask at the end.
 
 # %% [markdown] slide="slide"
 # ## Four numbers by hand
@@ -188,9 +190,8 @@ print("y         ", *(6 * normalised + 10).tolist())
 print((3 * normalised + 3).tolist())
 
 # %% [markdown]
-# γ = σ = 3 and β = μ = 3. So the network can still compute every function that it could
-# compute before. But now two learned numbers set the scale of a channel, and not all
-# the layers before it.
+# γ = σ = 3 and β = μ = 3. So the layer can undo its normalisation. But now two learned
+# numbers set the scale of a channel, and not all the layers before it.
 
 # %% [markdown] slide="slide"
 # ## One mean for each channel
@@ -215,10 +216,11 @@ print(x.mean((0, 2, 3)).shape, "from", x[:, 0].numel(), "values each")
 # ## Two modes: this batch, or the memory
 #
 # In training, mean and variance are those of the batch. A trained network should judge
-# one photo without looking at others. So in evaluation it uses *running statistics*:
-# after each batch in training, the running mean moves a part of the way to the mean of
-# the batch, and the running variance to its variance. Torch calls this part
-# `momentum`.
+# one photo without looking at others. So in evaluation it uses *running statistics*,
+# which each batch in training moves a part of the way. Torch calls this part `momentum`:
+#
+# $$\text{new} = (1 - \text{momentum}) \cdot \text{old} + \text{momentum} \cdot
+# \text{of the batch}$$
 #
 # The running mean begins at 0, the running variance at 1. **What are they after our
 # batch 0, 2, 2, 8, with momentum 0.1?** In the memory the variance is divided by m − 1.
@@ -226,7 +228,8 @@ print(x.mean((0, 2, 3)).shape, "from", x[:, 0].numel(), "values each")
 # %% [markdown] slide="slide"
 # ## Forward in one function
 #
-# All of it in one function. It works for (N, C) and for (N, C, H, W).
+# All of it in one function, for (N, C) and for (N, C, H, W). `old.lerp_(new, 0.1)` moves
+# `old` a tenth of the way to `new`.
 
 # %% mirror="utils.models.batchnorm:batch_norm"
 
@@ -281,26 +284,27 @@ about = {"xlabel": "batch", "ylabel": "running mean", "title": title}
 plot.band(range(81), means, paper=3, paper_label="true mean", **about);
 
 # %% [markdown]
-# With 0.1, the share $1 - 0.9^t$ is learned after t batches: 90 % after 22.
+# With 0.1, the memory has moved by the share $1 - 0.9^t$ after t batches: 90 % after 22.
 
 # %% [markdown] slide="slide"
 # ## Backward by hand
 #
 # Autograd differentiates our function. Here we do it ourselves, because the result says
-# what BatchNorm does to learning. The gradient of the loss by y comes in, dy. We want
-# dx, dγ and dβ.
+# what BatchNorm does to learning. The gradient of the loss with respect to y comes in,
+# dy. We want dx, dγ and dβ.
 #
 # γ and β are easy: y = γ x̂ + β gives dβ = Σ dy and dγ = Σ dy x̂. And g = γ dy is the
-# gradient by x̂. From x̂ back to x there are **three roads**: each $x_j$ stands in its
-# own $\hat{x}_j$, in the mean, and in σ.
+# gradient with respect to x̂. From x̂ back to x there are **three roads**: each $x_j$
+# stands in its own $\hat{x}_j$, in the mean, and in σ.
 #
 # $$\frac{\partial \hat{x}_i}{\partial x_j} = \frac{1}{\sigma} \Big( \underbrace{[i = j]
 # \vphantom{\frac{1}{m}}}_{\text{itself}} - \underbrace{\frac{1}{m}}_{\text{mean}} -
 # \underbrace{\frac{\hat{x}_i \hat{x}_j}{m}}_{\sigma} \Big)$$
 #
 # $[i = j]$ is 1 for i = j and 0 otherwise. The mean has $\partial\mu / \partial x_j = 1
-# / m$; for σ it is $\hat{x}_j / m$. Summed over all i, with the bar for a mean over the
-# batch:
+# / m$, and σ has $\partial\sigma / \partial x_j = \hat{x}_j / m$. The loss depends on $x_j$
+# through all $\hat{x}_i$, so $dx_j = \sum_i g_i \, \partial \hat{x}_i / \partial x_j$. With
+# the bar for a mean over the batch this is
 #
 # $$dx_j = \frac{1}{\sigma} \left( g_j - \overline{g} - \hat{x}_j \, \overline{g \hat{x}}
 # \right)$$
@@ -342,8 +346,8 @@ for name, mine, other in zip(("dx", "dγ", "dβ"), by_hand, by_autograd, strict=
     print(name, "equals autograd's")
 
 # %% [markdown] slide="subslide"
-# **What is missing from dx?** In our example the four dx add up to 0. Their products
-# with x̂ do, too. Here is the sum over each of the five channels:
+# **Which sums of dx are always 0?** In our example the four dx add up to 0. So do their
+# products with x. (The 7 below is the mean of x, up to chance.)
 
 # %% check=True
 dx = by_hand[0]
@@ -352,8 +356,9 @@ dot = (dx * (x - 7)).sum((0, 2, 3))
 print("sum of dx · x is 0:", bool((dot.abs() < 1e-3 * (dx * x).abs().sum()).all()))
 
 # %% [markdown]
-# BatchNorm takes two parts out of every gradient: the one that would shift a whole
-# channel, and the one that would scale it. Neither would change y.
+# Both sums are 0 in all five channels. So BatchNorm takes two parts out of every
+# gradient: the one that would shift a whole channel, and the one that would scale it.
+# Neither would change y.
 #
 # So a **bias before BatchNorm** gets the gradient 0: it shifts a whole channel. β does
 # its work. Networks with BatchNorm use `nn.Conv2d(..., bias=False)`, as ResNet does
@@ -394,13 +399,13 @@ print(kept.caption("rate-vgg11_bn-0.1"))
 # %% [markdown] slide="subslide"
 # **With BatchNorm VGG-11 learns at all four rates:** 66 to 67 % from 0.03 to 0.3, and
 # 61 % at 1. Without it, it learns at 0.03 and 0.1, with 52 and 53 %. At 0.3 two of
-# three seeds stay at 10 %, a guess, and the third reaches 33 %. At 1 none learns; one
-# loss even became infinite.
+# three seeds stay at 10 %, and the third reaches 33 %. At 1 none learns.
 #
-# So BatchNorm allows a rate ten times as high. But the high rate is not where the gain
-# comes from: BatchNorm itself is about equally good from 0.03 to 0.3, and at 0.1, the
-# best rate of the *plain* network, it is already 14.5 ± 1.0 points better. What it buys
-# is accuracy after a short training, and a rate that needs little care.
+# So BatchNorm allows higher rates: up to 1, the highest that we tried, against 0.1. But
+# the high rate is not where the gain comes from: BatchNorm itself is about equally good
+# from 0.03 to 0.3, and at 0.1, where the *plain* network learns well, it is already 14.5
+# ± 1.0 points better. What it buys is accuracy after a short training, and a rate that
+# needs little care.
 #
 # The 1,376 parameters are γ and β of 688 channels. The running statistics are no
 # parameters: the optimizer does not change them.
@@ -437,10 +442,8 @@ for plain, normed in zip(*race.values(), strict=True):
     print(f"    with BatchNorm: passed in pass {needed[-1]}; in the end {end}")
 
 # %% [markdown] slide="-"
-# After 3 of 6 passes, with each of the three seeds. In the end BatchNorm leads by 5.3,
-# 8.6 and 5.2 points: 6.4 in the mean, and twice its standard error over the seeds is
-# 2.2. Both networks are behind the kept runs, because they saw 3,000 photos of 16 × 16
-# pixels and not 45,000 of 32 × 32.
+# In the third of 6 passes, with each of the three seeds. In the end BatchNorm leads by
+# 5.3, 8.6 and 5.2 points.
 
 # %% [markdown] slide="slide"
 # ## What it buys: one scale at every depth
@@ -483,13 +486,11 @@ for (name, scale), (sizes, slopes) in spreads.items():
     print(f"    gradients, layer 1 / layer 10: {back:8.2g}")
 
 # %% [markdown] slide="subslide"
-# Without BatchNorm each layer passes the factor on. Nine layers after the first the
-# values are 2⁹ = 512 times too small or too large, and the gradients, too. With
+# Without BatchNorm each layer passes the factor on. Compared with × 1, layer 10 has
+# values about 2⁹ = 512 times smaller or larger, and layer 1 such gradients. With
 # BatchNorm the three curves are *one*, in values and in gradients: the factor is gone
-# before it reaches the ReLU.
-#
-# The gradient is not perfectly kept: with BatchNorm it grows towards the first layer,
-# 5.7-fold over nine layers, with all three scales alike.
+# before it reaches the ReLU. The gradient is not perfectly kept: with BatchNorm it grows
+# towards the first layer, 5.7-fold over nine layers (lecture 07 comes back to this).
 
 # %% [markdown] slide="slide"
 # ## Ten times the weights, the same output
@@ -530,9 +531,9 @@ for factor, lr in ((1, 0.1), (10, 0.1), (10, 10.0)):
 
 # %% [markdown]
 # The first and the last line agree. What counts is the *effective rate*, **rate /
-# ‖w‖²**. This is one reason why high rates do less harm here: a step that is too long
-# makes the weights longer, and the next steps relatively smaller. *Weight decay* before
-# BatchNorm keeps ‖w‖ small, and so the effective rate high (van Laarhoven 2017).
+# ‖w‖²**. This is one reason why high rates do less harm here. Because the scale of w
+# does not matter, the gradient is at a right angle to w. So each step makes w longer, a
+# long step more so, and the next steps are relatively smaller.
 
 # %% [markdown] slide="slide"
 # ## What it costs: neighbours decide
@@ -577,7 +578,8 @@ norms.answers(val.images[i], answers[i], alone, photos.classes, title);
 # %% [markdown] slide="subslide"
 # 46 % of them. The figure shows the photo whose class changes most often: its
 # probability of being a cat lies anywhere between about 12 and 45 %, depending on its
-# neighbours. In evaluation mode there is one answer.
+# neighbours. In evaluation mode there is one answer, and here a wrong one: our
+# small network recognises less than half of the photos.
 
 # %% [markdown] slide="slide"
 # ## Forget eval(), and the accuracy is wrong
@@ -611,8 +613,8 @@ for text, examples, size, shuffle in (
 
 # %% [markdown]
 # Large random batches hide the mistake: 45.8 instead of 45.3 %. With 8 photos it begins
-# to show: 42.7 %. One photo alone loses half of the accuracy. Batches sorted by class
-# lose what their photos have in common, and that is the class: 24.4 %.
+# to show: 42.7 %. Judged one by one, half of the accuracy is lost: 23.9 %. Batches
+# sorted by class lose what their photos have in common, and that is the class: 24.4 %.
 
 # %% [markdown] slide="subslide"
 # The last column shows a second fault. In training mode each forward pass *changes the
@@ -641,7 +643,8 @@ for pair in ([3.0, 5.0], [3.0, 3.001], [-100.0, 50_000.0]):
 #
 # Two layers leave the other examples alone. *Layer normalisation* takes mean and
 # variance over all channels and positions of **one** example. *Group normalisation*
-# divides the channels into groups and does the same in each group.
+# divides the channels into groups and does the same in each group; with one channel a
+# group it is called *instance normalisation*.
 
 # %% tags=["hide-input"]
 architectures.norm_axes()
@@ -668,9 +671,9 @@ for name, groups in {"LayerNorm": 1, "GroupNorm of 2": 2}.items():
 
 # %% [markdown] slide="subslide"
 # **Which layer is best with batches of 2, 4 and 16?** All networks take the *same number
-# of steps* at the same rate, so only the batch differs. We use digits, which are
-# learned quickly: three convolutions, and a hidden linear layer of 32 with the same
-# norm.
+# of steps* at the same rate, so smaller batches also see fewer digits. Compare within a
+# batch size. The network for digits has three convolutions, and a hidden linear layer of
+# 32 with the same norm.
 
 # %%
 digits = data.mnist()
@@ -729,9 +732,10 @@ for name, runs in small.items():
 
 # %% [markdown] slide="subslide"
 # With batches of 16 BatchNorm is best, 96.4 % against 94.5 to 94.8 %. With batches of 2
-# it is the worst: 25.0 %, less than the plain network's 39.0 %, while GroupNorm reaches
-# 53.3 and LayerNorm 57.7 %. In the hidden layer a batch of two gives −1 and 1 only. The
-# bands at 2 are wide, so the order of GroupNorm and LayerNorm is open.
+# it has lost its lead: 25.0 %, where GroupNorm reaches 53.3 and LayerNorm 57.7 %. The
+# bands at 2 are wide, so the order of GroupNorm and LayerNorm, and that of BatchNorm and
+# the network without a norm, is open. A likely reason is the hidden layer, where a batch
+# of two gives −1 and 1 only; we did not test it.
 #
 # On ImageNet ResNet-50's error rises from 23.6 % with 32 images per GPU to 34.7 % with
 # 2. With GroupNorm it stays at 24.1 % (Wu and He 2018). Transformers use LayerNorm.
@@ -787,9 +791,9 @@ print(f"{len(judged)} layers, folded {len(folded)}: the same logits")
 # their network was about as good as with BatchNorm alone. So the drift cannot be the
 # whole reason.
 #
-# They propose another one: the loss becomes *smoother*, so that a gradient holds for
-# longer steps. Our runs show **that** BatchNorm lets the rate be higher, and not why.
-# A test of the reasons needs longer trainings than this lecture has.
+# They propose another one: the loss becomes *smoother*. That is, the gradient changes
+# less from one point to the next, so it still holds at the end of a longer step. Our
+# runs show **that** BatchNorm lets the rate be higher, and not why.
 
 # %% [markdown] slide="slide"
 # ## Against the paper
@@ -819,8 +823,8 @@ kept.scoreboard(
 )
 
 # %% [markdown] slide="subslide"
-# Our race needs half as many passes, and the paper 2.3 times fewer steps: the same size
-# of effect on very different tasks. In the table the first two rows differ in BatchNorm
+# Passes are counted whole: BatchNorm is there between the second and the third of six, so
+# our race needs 2 to 3 times fewer. In the table the first two rows differ in BatchNorm
 # alone: 0.2 % more parameters, 52.6 against 67.1 % after two passes. The last two rows
 # had four passes.
 
@@ -880,7 +884,8 @@ check("06.1", values)
 #
 # x and dy are (N, C): each example is normalised over its C features, then multiplied
 # by γ and shifted by β, both (C,). `layer_norm_backward` returns dx, dγ and dβ. Which
-# mean runs over which axis? And where does γ stand now? No autograd.
+# mean runs over which axis? And where does γ stand now? Return the three in this order,
+# without autograd.
 
 # %%
 def layer_norm_backward(dy: Tensor, x: Tensor, gamma: Tensor, eps: float = 1e-5):
@@ -920,7 +925,8 @@ check("06.3", fold_linear)
 # %% [markdown] slide="subslide"
 # ### 06.4 Repair: a wrong accuracy
 #
-# This is how a network was judged. Three things are wrong or missing. Write it right.
+# This is how a network was judged. Three things are wrong or missing, and the docstring
+# below asks for a fourth. Write it right.
 #
 # ```python
 # def accuracy(model, loader):

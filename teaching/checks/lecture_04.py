@@ -40,7 +40,12 @@ def small_kernels(answer: Any) -> str:
     parts = (
         (
             5,
-            {4: "four see 9: 1 + 4 · 2.", 6: "the first one sees 3 already."},
+            {
+                4: "four see 9: 1 + 4 · 2.",
+                6: "the first one sees 3 already.",
+                9: "11 − 3 + 1 counts places of one kernel.",
+                3: "each layer adds 2 to what is seen; it does not double it.",
+            },
             "Each layer adds 2 to what is seen, beginning at 1.",
         ),
         (
@@ -50,6 +55,9 @@ def small_kernels(answer: Any) -> str:
                 45 * 64: once,
                 9 * pair: "this is one of the layers; the stack has five.",
                 45 * pair + 320: "no biases: weights alone.",
+                9 * 3 * 64 + 36 * pair: "the first layer has 64 channels in, too.",
+                15 * pair: "a 3 × 3 kernel has 9 weights, not 3.",
+                (9 * pair) ** 5: "add the layers' weights.",
             },
             "A layer holds 9 · 64 · 64 weights.",
         ),
@@ -59,6 +67,8 @@ def small_kernels(answer: Any) -> str:
                 121: per_channel,
                 121 * 64: once,
                 121 * pair + 64: "no biases: weights alone.",
+                11 * pair: "an 11 × 11 kernel has 121 weights, not 11.",
+                121 * 3 * 64: "it has 64 channels in.",
             },
             "11 · 11 weights for each pair of channels.",
         ),
@@ -89,6 +99,11 @@ def he_weights(function: Any) -> str:
         " scale; the activations' scale asks for the inputs.",
         (1 / n_in) ** 0.5: "the ReLU halves the mean square: 2 / n_in, not 1 / n_in.",
         (2 / (n_in + n_out)) ** 0.5: "this is Xavier's rule; ReLU needs He's.",
+        (2 / (64 * 9)) ** 0.5: "this layer's kernel is 5 × 5, not 3 × 3.",
+        (2 / (64 * n_out)) ** 0.5: "n_in are the weights of one output channel.",
+        (2 / n_in / 3) ** 0.5: "a uniform distribution ends at more than its deviation;"
+        " take a normal one.",
+        (7 / n_in / 3) ** 0.5: "the old weights are still in it: replace them.",
     }
     with labelled("The weights' standard deviation is"):
         hint = "Var(W) = 2 / n_in; n_in is input channels times kernel area."
@@ -127,8 +142,36 @@ def classifiers(answer: Any) -> str:
     return f"(b) is {LINEAR_D / THREE_FC:.0%} linear, (a) less than 1 %."
 
 
+HIDDEN = "one hidden layer makes two linear layers; hidden= leaves the last one out."
+OUTPUT = "the linear layer for the classes is no hidden one; it comes by itself."
+NORM, WIDE = "no BatchNorm is asked for.", "full width is asked for."
+OTHER_FORMS = {
+    "a": (
+        ("A", {"hidden": (10,)}, OUTPUT),
+        ("A", {"hidden": (4096,)}, HIDDEN),
+        ("A", {"hidden": (), "batch_norm": True}, NORM),
+        ("A", {"hidden": (), "width": 0.25}, WIDE),
+        ("D", {}, "this is the network of (b)."),
+    ),
+    "b": (
+        ("D", {"hidden": (4096, 4096, 10)}, OUTPUT),
+        ("D", {"hidden": (4096,)}, HIDDEN),
+        ("D", {"hidden": (512, 512)}, "the hidden layers have 4,096 values each."),
+        ("D", {"batch_norm": True}, NORM),
+        ("D", {"width": 0.25}, WIDE),
+        ("C", {}, "this is C, whose third layer in a block is 1 × 1."),
+        ("E", {}, "this is E, VGG-19."),
+    ),
+}
+
+
 def _known_size(letter: str, got: int, right: int) -> None:
     """Name what a wrong number of parameters betrays."""
+    for other, options, reason in OTHER_FORMS[letter]:
+        with torch.device("meta"):
+            net = vgg(other, 10, stem="cifar", **options)
+        if got != right and got == sum(p.numel() for p in net.parameters()):
+            raise Wrong(f"({letter}) {got:,} parameters: {reason}", reason=reason)
     features = {"a": ONE_FC - 5130, "b": THREE_FC - LINEAR_D}[letter]
     wide = 512 * 49 * 4096 - 512 * 4096  # what 7x7 maps add to the first linear layer
     classes = (4096 + 1) * 990
@@ -184,21 +227,76 @@ def adaptive_pool(function: Any) -> str:
 
 def _pooling_fault(maps: Tensor, got: Tensor, size: tuple[int, int]) -> str:
     """What wrong values betray."""
-    h, w = size
-    if torch.allclose(got, F.adaptive_max_pool2d(maps, size), atol=1e-5):
-        return "these are maxima; average."
-    square = h == w and maps.shape[2] == maps.shape[3]
-    if square and torch.allclose(got.mT, F.adaptive_avg_pool2d(maps, size), atol=1e-5):
-        return "rows and columns are exchanged."
-    steps = [n // out for n, out in zip(maps.shape[2:], size, strict=True)]
-    if min(steps) > 0:
-        kernel = [
-            n - (out - 1) * s
-            for n, out, s in zip(maps.shape[2:], size, steps, strict=True)
-        ]
-        if torch.allclose(got, F.avg_pool2d(maps, kernel, steps), atol=1e-5):
-            return "this is one stride and one kernel for all windows."
+    right = F.adaptive_avg_pool2d(maps, size)
+    known = {
+        "these are maxima; average.": F.adaptive_max_pool2d(maps, size),
+        "this interpolates; average over windows.": F.interpolate(
+            maps, size=size, mode="bilinear", align_corners=False
+        ),
+        "height and width are exchanged.": _pooled(maps, size, *RULE, turned=True),
+    }
+    if right.shape[2] == right.shape[3]:
+        known["rows and columns are exchanged."] = right.mT
+    known |= {why: _pooled(maps, size, *rule) for why, rule in WINDOWS.items()}
+    counts = [n // out for n, out in zip(maps.shape[2:], size, strict=True)]
+    known["these are sums; average."] = right * counts[0] * counts[1]
+    for why, value in known.items():
+        if torch.allclose(got, value, atol=1e-5, equal_nan=True):
+            return why
     return "the windows are others. Window i ends at ⌈(i + 1) n / out⌉, rounded up."
+
+
+def _pooled(
+    maps: Tensor, size: tuple[int, int], start: Any, end: Any, *, turned: bool = False
+) -> Tensor:
+    """Average (N, C, H, W) over windows that begin and end by these rules."""
+    lengths = maps.shape[2:][::-1] if turned else maps.shape[2:]
+    for axis, (n, out) in enumerate(zip(lengths, size, strict=True), start=2):
+        windows = [slice(start(i, n, out), end(i, n, out)) for i in range(out)]
+        parts = [maps.movedim(axis, -1)[..., w].mean(-1) for w in windows]
+        maps = torch.stack(parts, dim=axis)
+    return maps
+
+
+def _start(i: int, n: int, out: int) -> int:
+    return i * n // out
+
+
+def _end(i: int, n: int, out: int) -> int:
+    return -(-(i + 1) * n // out)
+
+
+RULE = _start, _end
+WINDOWS = {
+    "a window ends at ⌈(i + 1) n / out⌉, rounded up, not down.": (
+        _start,
+        lambda i, n, out: (i + 1) * n // out,
+    ),
+    "a window begins at ⌊i n / out⌋, rounded down, not up.": (
+        lambda i, n, out: -(-i * n // out),
+        _end,
+    ),
+    "the value at ⌈(i + 1) n / out⌉ does not belong to window i.": (
+        _start,
+        lambda i, n, out: _end(i, n, out) + 1,
+    ),
+    "the beginning is rounded down and the end up, not to the nearest.": (
+        lambda i, n, out: round(i * n / out),
+        lambda i, n, out: round((i + 1) * n / out),
+    ),
+    "not all windows are equally long.": (
+        _start,
+        lambda i, n, out: _start(i, n, out) - (-n // out),
+    ),
+    "n // out drops the rest: windows of unequal length overlap.": (
+        lambda i, n, out: i * (n // out),
+        lambda i, n, out: (i + 1) * (n // out),
+    ),
+    "this is one stride and one kernel for all windows.": (
+        lambda i, n, out: i * max(n // out, 1),
+        lambda i, n, out: i * max(n // out, 1) + n - (out - 1) * max(n // out, 1),
+    ),
+}
 
 
 @exercise("04.5")
@@ -217,13 +315,24 @@ def repaired(function: Any) -> str:
     sizes = [m.out_features for m in linear]
     if sizes != [4096, 4096, 10]:
         raise Wrong(f"Linear layers of {sizes}: 4096, 4096 and the classes stay.")
-    if linear[0].in_features == 256:
-        raise Wrong("Pooling to 1 × 1 runs, but the 4 × 4 maps are to stay.")
-    if linear[0].in_features == 512 * 16:
-        raise Wrong("It still expects 512 channels.", "How many has the last block?")
+    others = {
+        512 * 16: "It still expects 512 channels: how many has the last block?",
+        512 * 4: "512 · 2 · 2 is not what comes: 256 maps of 4 × 4.",
+        256: "It expects one value of each map; a map has 4 × 4, and keeps them.",
+        256 * 4: "One more pooling runs, but the 4 × 4 maps are to stay.",
+    }
+    if linear[0].in_features in others:
+        raise Wrong(others[linear[0].in_features])
     hint = "The last maps are (256, 4, 4)."
     expect_module(net, (2, 3, 32, 32), (2, 10), hint=hint)
     _check_dropout(net, "")
+    with torch.no_grad():
+        logits = net.eval()(torch.randn(4, 3, 32, 32))
+    if torch.allclose(logits.sum(1), torch.ones(4), atol=1e-4):
+        raise Wrong("It ends with a softmax; the loss wants logits, and has its own.")
+    relus = sum(isinstance(m, nn.ReLU) for m in net.modules())
+    if isinstance(net, nn.Sequential) and relus < len(LIST) + 2:
+        raise Wrong("No ReLU follows the hidden linear layers: then they are one.")
     other = call(function, 7)
     expect_module(other, (2, 3, 32, 32), (2, 7), hint="Pass num_classes on.")
     return "256 · 4 · 4 = 4,096 values enter the first linear layer, not 8,192."
@@ -234,8 +343,9 @@ def few_relus(answer: Any) -> str:
     """A network with one ReLU in each block, and its trained runs, one a seed."""
     _parts(answer, 2)
     build, runs = answer
-    net = call(build, [3, 3, 3])
-    _check_relus(net)
+    _check_relus(call(build, [3, 3, 3]))
+    with labelled("few_relus([3, 3]):"):
+        _check_relus(call(build, [3, 3]), each=2)
     if not isinstance(runs, (tuple, list)) or not all(
         isinstance(run, (tuple, list)) and len(run) == 3 for run in runs
     ):
@@ -253,23 +363,31 @@ def few_relus(answer: Any) -> str:
             raise Wrong(
                 "A network, run again, recognises other photos than its run says."
             )
+    if len(runs) < 2:
+        raise Wrong("One run shows no spread: train with each seed.")
+    losses = [history.rows[-1]["train_loss"] for _, history, _ in runs]
+    if len(set(losses)) < len(runs):
+        raise Wrong("Two runs are the same: was a new seed given to each?")
     share = sum(hits.double().mean().item() for *_, hits in runs) / len(runs)
     return f"{share:.1%} of the validation photos with one ReLU in each block."
 
 
-def _check_relus(net: Any) -> None:
-    """Reject what is not kernel_net of three 3x3 with its last ReLUs alone."""
+def _check_relus(net: Any, each: int = 3) -> None:
+    """Reject what is not kernel_net of so many 3x3 with its last ReLUs alone."""
     if not isinstance(net, nn.Module):
         raise Wrong(f"A network is wanted here, not {describe(net)}.")
     layers = [m for m in net.modules() if not list(m.children())]
     kinds = (nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.MaxPool2d)
     convs, norms, relus, pools = (sum(isinstance(m, k) for m in layers) for k in kinds)
-    if (convs, pools) != (9, 3):
-        raise Wrong(f"{convs} convolutions and {pools} poolings: keep all 9 and 3.")
-    if norms != 9:
-        raise Wrong(f"BatchNorm stays after each convolution: 9, not {norms}.")
+    wanted = 3 * each
+    if (convs, pools) != (wanted, 3):
+        raise Wrong(
+            f"{convs} convolutions and {pools} poolings: keep all {wanted} and 3."
+        )
+    if norms != wanted:
+        raise Wrong(f"BatchNorm stays after each convolution: {wanted}, not {norms}.")
     if relus != 3:
-        known = {9: "No ReLU is gone", 0: "All ReLUs are gone"}
+        known = {wanted: "No ReLU is gone", 0: "All ReLUs are gone"}
         said = known.get(relus, f"{relus} ReLUs are left")
         raise Wrong(f"{said}: each of the three blocks keeps one.")
     order = [type(m) for m in layers if not isinstance(m, nn.BatchNorm2d | nn.Identity)]

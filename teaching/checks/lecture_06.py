@@ -31,7 +31,13 @@ def batch_by_hand(answer: Any) -> str:
     parts: tuple[tuple[float, Mapping[float, str], str], ...] = (
         (
             1.4,
-            {7 / (100 / 3) ** 0.5: unbiased, 7 / 25: squared, 7.0: "divide by σ too."},
+            {
+                7 / (100 / 3) ** 0.5: unbiased,
+                7 / 25: squared,
+                7.0: "divide by σ too.",
+                16.0: "this is after γ and β.",
+                0.5: "σ is a deviation, not the range.",
+            },
             "The mean is 10; the squares are 49, 1, 1, 49.",
         ),
         (
@@ -42,6 +48,8 @@ def batch_by_hand(answer: Any) -> str:
                 -14.0: "β is added at the end.",
                 16.0: "3 lies below the mean: its normalised value is negative.",
                 6.0: "multiply by γ first, then add β.",
+                7.2: "γ is 10 and multiplies, β is 2 and is added.",
+                32.0: "γ multiplies the normalised value, not the 3 itself.",
             },
             "The 3 becomes -1.4; then γ times it, plus β.",
         ),
@@ -58,6 +66,8 @@ def batch_by_hand(answer: Any) -> str:
                 0.1 + 22.5: swapped,
                 100 / 3: "this forgets the old value at once.",
                 10 / 3: "0.9 of the old value, 1, remain.",
+                1 + 10 / 3: "0.9 of the old value remains, not all of it.",
+                0.9 + (1 / 3) ** 0.5: "it remembers the variance, not its root.",
             },
             "0.9 of 1, and 0.1 of the unbiased variance.",
         ),
@@ -75,12 +85,16 @@ def _backward(
     sigma = (variance + eps).sqrt()
     normalised = (x - x.mean(axis, keepdim=True)) / sigma
     g = dy if mistake in ("gamma", "no gamma") else gamma * dy
+    over = 0 if mistake == "batch" else axis
+    size = x.shape[1] if mistake == "sums" else 1
     dx = g
-    if mistake != "mean":
-        dx = dx - g.mean(axis, keepdim=True)
-    if mistake != "sigma":
-        dx = dx - normalised * (g * normalised).mean(axis, keepdim=True)
+    if mistake not in ("mean", "constants"):
+        dx = dx - size * g.mean(over, keepdim=True)
+    if mistake not in ("sigma", "constants"):
+        sign = -1 if mistake == "sign" else 1
+        dx = dx - sign * size * normalised * (g * normalised).mean(over, keepdim=True)
     dx = dx if mistake == "undivided" else dx / sigma
+    dx = dx / sigma if mistake == "squared" else dx
     dx = gamma * dx if mistake == "gamma" else dx
     return dx, (dy * normalised).sum(0), dy.sum(0)
 
@@ -93,6 +107,11 @@ BACKWARD = {
     "mean": "the road through the mean is missing.",
     "sigma": "the road through σ is missing.",
     "undivided": "divide by σ at the end.",
+    "constants": "the mean and σ depend on x, too: two more roads.",
+    "batch": "the means of g run over the features of one example.",
+    "sums": "these are sums; take means.",
+    "sign": "the road through σ is subtracted.",
+    "squared": "divide by σ, not by its square.",
     "unbiased": "the variance is the biased one: divide by C, not by C - 1.",
 }
 
@@ -112,6 +131,8 @@ def layer_norm_backward(function: Any) -> str:
         ):
             if name == "dx":
                 _expect_dx(one, value, (dy, x, gamma, 0.3))
+            else:
+                _expect_sum(name, one, value, (dy, x, gamma))
             expect_value(one, value, what=name)
     return "each example for itself, with γ inside the means."
 
@@ -127,13 +148,36 @@ def _expect_dx(got: Any, right: Tensor, given: tuple[Any, ...]) -> None:
             raise Wrong(f"Close: {hint}", reason=hint)
 
 
+def _expect_sum(name: str, got: Any, right: Tensor, given: tuple[Any, ...]) -> None:
+    """Name the mistake in dγ or dβ where it is known."""
+    dy, x, gamma = given
+    if not torch.is_tensor(got):
+        return
+    if got.shape == (len(x),):
+        raise Wrong(f"{name}: sum over the examples; each feature has its own.")
+    known = {
+        "sum over the batch, do not average.": right / len(x),
+        "it takes dy, not γ dy.": right * gamma,
+        "dγ takes the normalised x.": (dy * x).sum(0),
+        "dγ comes before dβ.": dy.sum(0),
+    }
+    for hint, value in known.items():
+        same = got.shape == value.shape and torch.allclose(got.double(), value)
+        if same and not torch.allclose(value, right):
+            raise Wrong(f"{name}: {hint}", reason=hint)
+
+
 @exercise("06.3")
 def fold_linear(function: Any) -> str:
     """One linear layer in place of a linear layer and the BatchNorm behind it."""
     for bias in (True, False):
         linear, norm = _layers(bias)
         before = [t.clone() for t in (*linear.parameters(), *norm.parameters())]
-        got = _call_uncopied(function, linear, norm)
+        try:
+            got = _call_uncopied(function, linear, norm)
+        except Wrong as wrong:
+            none = "" if bias else "This linear layer was built with bias=False."
+            raise Wrong(*wrong.hints, none) from None
         after = [*linear.parameters(), *norm.parameters()]
         if not all(map(torch.equal, before, after)):
             raise Wrong(
@@ -207,6 +251,24 @@ def _check_folded(got: nn.Linear, linear: nn.Linear, norm: nn.BatchNorm1d) -> No
             b - gamma / s * mu + beta,
         ),
         "β is missing.": (gamma / s, gamma / s * (b - mu)),
+        "ε stands inside the root, with the variance.": (
+            gamma / (bare + norm.eps),
+            gamma / (bare + norm.eps) * (b - mu) + beta,
+        ),
+        "the old bias is missing.": (gamma / s, beta - gamma / s * mu),
+        "the mean is not scaled by γ / s, the old bias is.": (
+            gamma / s,
+            gamma / s * b - mu + beta,
+        ),
+        "β is added at the end, without a factor.": (
+            gamma / s,
+            gamma / s * (b - mu + beta),
+        ),
+        "divide by σ; do not multiply.": (gamma * s, gamma * s * (b - mu) + beta),
+        "the weights are scaled by γ / s, too.": (
+            torch.ones(3),
+            gamma / s * (b - mu) + beta,
+        ),
     }
     for hint, (scale, bias) in mistakes.items():
         wrong = nn.functional.linear(x, weight * scale[:, None], bias)
@@ -232,6 +294,10 @@ def accuracy(function: Any) -> str:
     for training in (True, False):
         mine = copy.deepcopy(model).train(training)
         statistics = [buffer.clone() for buffer in mine.buffers()]
+        recorded: list[bool] = []
+        mine.register_forward_hook(
+            lambda *_, seen=recorded: seen.append(torch.is_grad_enabled())
+        )
         got = _call_uncopied(function, mine, loader)
         if not all(map(torch.equal, statistics, mine.buffers())):
             raise Wrong(
@@ -240,6 +306,11 @@ def accuracy(function: Any) -> str:
                 "Call model.eval() before the loop.",
             )
         _check_share(got, model, loader, right)
+        if any(recorded):
+            raise Wrong(
+                "Autograd recorded every forward pass: eval() does not switch it off.",
+                "Put the loop under torch.no_grad().",
+            )
         if mine.training != training:
             was, now = ("training", "evaluation")[:: 1 if training else -1]
             raise Wrong(
@@ -261,6 +332,10 @@ def _check_share(got: Any, model: nn.Module, loader: list, right: float) -> None
             " a full one. Count right answers and examples.",
             100 * right: "give a fraction, not percent.",
             30 * right: "divide by the number of examples.",
+            10 * right: "divide by the number of examples, not of batches.",
+            30 * right / 9: "the batches differ in size: count the examples.",
+            30 * right / 60: "the batches differ in size: count the examples.",
+            shares[0]: "this is the first batch alone.",
         },
         hint="Add up right answers and examples; divide once, at the end.",
     )
@@ -282,6 +357,11 @@ def recalibrate(answer: Any) -> str:
         with labelled(f"{name}:"):
             known = {100 * value: "give a fraction, not percent.", right[0]: OTHER}
             known |= {right[1]: OTHER}
+            model = late if name == "before" else after
+            known |= {
+                evaluate(model, val_loader).loss: "this is a loss.",
+                evaluate(model, loader).accuracy: "measure on val_loader.",
+            }
             expect_number(one, value, misconceptions=known, hint="Measure it again.")
     return f"{right[0]:.1%} before, {right[1]:.1%} after, with the same weights."
 
@@ -318,11 +398,12 @@ def _check_recalibration(function: Any) -> None:
         raise Wrong("The model is left in training mode.", "End with model.eval().")
 
 
-def _measured(model: nn.Module, batches: list[Tensor], momentum=None) -> nn.Module:
-    """The reference: statistics from these batches alone, or with a momentum."""
-    for layer in (model[1], model[4]):
-        if momentum is None:
-            layer.reset_running_stats()
+def _measured(
+    model: nn.Module, batches: list[Tensor], *momenta: float | None
+) -> nn.Module:
+    """The reference: statistics from these batches alone, or with two momenta."""
+    for layer, momentum in zip(_norms(model), momenta or (None, None), strict=True):
+        layer.reset_running_stats()
         layer.momentum = momentum
     with torch.no_grad():
         for x in batches:
@@ -345,6 +426,25 @@ def _check_statistics(got: nn.Module, reference: nn.Module, batches: list) -> No
             "The new statistics still remember the old ones.",
             "reset_running_stats(), then momentum = None, in every BatchNorm.",
         )
+    fresh = [torch.zeros_like(w) for w in wanted]
+    if _same(mine, [w.double() for w in fresh]):
+        raise Wrong(
+            "The statistics are reset, and nothing is measured.",
+            "They move in training mode alone: model.train(), then the forward passes.",
+        )
+    others = {
+        "Each momentum is as it was.": (0.1, 0.001),
+        "With momentum 0.001 the new statistics hardly move.": (0.001, 0.001),
+        "With momentum 0.1 late batches weigh more.": (0.1, 0.1),
+        "With momentum 1 the last batch counts alone.": (1.0, 1.0),
+    }
+    for why, momenta in others.items():
+        one = _measured(copy.deepcopy(reference), batches, *momenta)
+        if _same(mine, [one[1].running_mean.double(), one[4].running_mean.double()]):
+            raise Wrong(why, "momentum = None gives all batches the same weight.")
+    first = _measured(copy.deepcopy(reference), batches[:1])
+    if _same(mine, [first[1].running_mean.double(), first[4].running_mean.double()]):
+        raise Wrong("This measures the first batch alone.")
     raise Wrong(
         "The batches do not all weigh the same, or the old statistics take part.",
         "reset_running_stats() clears the old ones, momentum = None weighs alike.",
