@@ -308,7 +308,8 @@ best = {name: rates[errors.index(min(errors))] for name, errors in tried.items()
 # %% slide="subslide"
 # alt: Training error after the last epoch against the learning rate, for ReLU and tanh: a
 # alt: curve for each, with its lowest point marked in the title.
-title = f"The best of {len(rates)} rates: {best['ReLU']} for ReLU, {best['tanh']} for tanh"
+title = f"The best of {len(rates)} rates is {best['ReLU']} for ReLU,"
+title += f" {best['tanh']} for tanh"
 axis = {"xlabel": "learning rate", "ylabel": "training error (%)"}
 plot.band(rates, tried, title=title, log=True, **axis);
 
