@@ -311,7 +311,7 @@ best = {name: rates[errors.index(min(errors))] for name, errors in tried.items()
 title = f"The best of {len(rates)} rates is {best['ReLU']} for ReLU,"
 title += f" {best['tanh']} for tanh"
 axis = {"xlabel": "learning rate", "ylabel": "training error (%)"}
-plot.band(rates, tried, title=title, log=True, **axis);
+plot.band(rates, tried, title=title, log=True, **axis).set_yscale("linear");
 
 # %%
 runs = {n: [errors_of(n, best[n], epochs, seed) for seed in range(seeds)] for n in best}
@@ -505,7 +505,8 @@ def train_lenet(lr):
     return lenet, fit(lenet, loader, judge, epochs=4, progress=False, **recipe)
 
 
-rates = course.pick(tiny=(2e-3,), small=(2e-3, 4e-3), full=(2e-3, 4e-3))
+tuned = (0.002, 0.004, 0.008, 0.016)
+rates = course.pick(tiny=(0.002,), small=tuned, full=tuned)
 lenets = {lr: train_lenet(lr) for lr in rates}
 for lr, (_, history) in lenets.items():
     print(f"LeNet-5, lr {lr}: {history['val_accuracy'][-1]:.1%} of validation")
