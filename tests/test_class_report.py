@@ -56,7 +56,8 @@ def test_outcomes_tries_and_hints_come_from_the_saved_outputs(folder, capsys):
     assert facts == ["anna", "00", "1", str(len(ASKED))]
     assert [row[n] for n in ASKED[:4]] == ["right", "wrong", "unanswered", "not run"]
     assert [row[f"00.{k} tries"] for k in range(1, 5)] == ["3", "1", "0", ""]
-    assert [row[f"00.{k} hints"] for k in range(1, 4)] == ["1a2b 3c4d", "5e6f", ""]
+    hints = [row[f"00.{k} hints"] for k in range(1, 4)]
+    assert hints == ["hint 1a2b; hint 3c4d", "7 is too small.", ""]
     assert "1 of 1 notebooks read, nothing executed" in capsys.readouterr().out
 
 

@@ -202,7 +202,9 @@ def rows(handed: list[Handed]) -> Iterator[list[str]]:
         row += [one.executed, one.handed_out, "; ".join(one.notes)]
         row += [one.outcomes.get(name, "") for name in names]
         row += [str(one.tries.get(name, "")) for name in names]
-        row += [" ".join(one.hints.get(name, [])) for name in names]
+        for name in names:
+            reasons = [reason(name, code, one.told) for code in one.hints.get(name, [])]
+            row.append("; ".join(text for text, _ in reasons))
         yield [_harmless(text) for text in row]
 
 
@@ -238,23 +240,28 @@ def mistakes(handed: list[Handed]) -> Iterator[str]:
         if len(students) < 2:
             return
         read = {one.student for one in handed if name in one.outcomes}
-        text, show = known(name[:2]).get(code, (told.get(code, f"hint {code}"), ""))
+        text, show = reason(name, code, told)
         yield f"{name}  {len(students)} of {len(read)}: {text}{show}"
+
+
+def reason(name: str, code: str, told: dict[str, str]) -> tuple[str, str]:
+    """What a hint said, and what to show: by the poll, or by what a notebook shows."""
+    return known(name[:2]).get(code, (told.get(code, f"hint {code}"), ""))
 
 
 @cache
 def known(lecture: str) -> dict[str, tuple[str, str]]:
     """Code of a mistake that a lecture's poll asks for -> what it is, what to show."""
-    found = {}
+    found, lesson = {}, None
     try:
         [source] = build.lectures([lecture])
-        polls = kit.read(source.stem).polls
-        for poll in polls:
-            show = f" Show “{poll.show}” again."
-            with suppress(ModuleNotFoundError):  # who only teaches may lack jupytext
-                lesson = deck.read(source)
-                number = kit.slide_of(poll, lesson) if lesson else 0
-                heading = lesson.slides[number - 1].heading if lesson else ""
+        with suppress(ModuleNotFoundError):  # who only teaches may lack jupytext
+            lesson = deck.read(source)
+        for poll in kit.read(source.stem).polls:
+            show = f" Show the slide “{poll.show}” again."
+            if lesson:
+                number = kit.slide_of(poll, lesson)
+                heading = lesson.slides[number - 1].heading
                 show = f" Show slide {lecture}-{number} again, “{heading}”."
             for option in poll.options[1:]:
                 found[code_of(option.reason)] = option.reason, show

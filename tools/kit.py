@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from tools import build, deck, room, slides
+from tools import build, deck
 from tools.deck import Deck, Slide
 from tools.drawn import Stage
 from tools.outputs import SourceError
@@ -227,6 +227,8 @@ def slide_of(poll: Poll, lesson: Deck) -> int:
 
 def poll_page(kit: Kit, title: str, lesson: Deck) -> str:
     """The poll as slides in the look of the decks: question, hands, then the answer."""
+    from tools import room, slides  # here: who only reads a kit may lack their packages
+
     cells = [Slide(f"# Poll: {title}\n\nNote: Show of hands, or cards A to D.")]
     for poll in kit.polls:
         *context, question = poll.question.split("\n\n")
@@ -249,6 +251,8 @@ def poll_page(kit: Kit, title: str, lesson: Deck) -> str:
 
 def exam_page(kit: Kit, title: str, *, answers: bool) -> str:
     """The exam's questions on one page to print, with or without what is right."""
+    from tools import room
+
     parts = []
     for number, exam in enumerate(kit.exams, start=1):
         text = f"## {number}. {exam.title} ({exam.points} points)\n\n{exam.question}"
