@@ -316,7 +316,7 @@ def repaired(function: Any) -> str:
     if sizes != [4096, 4096, 10]:
         raise Wrong(f"Linear layers of {sizes}: 4096, 4096 and the classes stay.")
     others = {
-        512 * 16: "It still expects 512 channels: how many has the last block?",
+        512 * 16: "It still expects 512 channels. How many has the last block?",
         512 * 4: "512 · 2 · 2 is not what comes: 256 maps of 4 × 4.",
         256: "It expects one value of each map; a map has 4 × 4, and keeps them.",
         256 * 4: "One more pooling runs, but the 4 × 4 maps are to stay.",
