@@ -31,8 +31,8 @@
 #
 # **How many times fewer, and where are they saved?**
 #
-# *Guess first: by the module in the middle, by the size of the kernels, or at the end
-# of the network?*
+# *Guess first: in the first layers, in the modules between, or at the end of the
+# network?*
 
 # %% [markdown] slide="skip"
 # ## Set-up
@@ -65,7 +65,7 @@ seeds = range(course.pick(tiny=1, small=3, full=3))
 # Is 1 × 1, 3 × 3 or 5 × 5 the right kernel? AlexNet's authors chose by hand; VGG uses 3
 # × 3 everywhere. An *Inception module* uses **all of them side by side** and stacks
 # their maps. Each path from input to output is a *branch*. Training decides what each
-# contributes.
+# contributes; how many channels it gets is still chosen by hand.
 
 # %% tags=["hide-input"]
 architectures.inception(naive=True)
@@ -108,21 +108,19 @@ look.shape_table(NaiveInception(192, w3a), (192, 28, 28))
 # only a quarter of its kernels, and still costs 120 million.
 
 # %% [markdown] slide="subslide"
-# **What happens when modules follow each other?** Each module gets all channels of the
-# one before. Predict how many come out of the second module, 3b. Its convolutions put
-# out 128, 192 and 96.
+# **What happens when modules follow each other?** Predict how many channels come out of
+# the second module, 3b. Its convolutions put out 128, 192 and 96.
 
 # %% check=True
 channels, outputs = 192, {"3a": (64, 128, 32), "3b": (128, 192, 96)}
 outputs |= {"4a": (192, 208, 48), "4b": (160, 224, 64), "4c": (128, 256, 64)}
 for name, new in outputs.items():
-    print(f"{name}: {channels} channels and {sum(new)} new ones")
+    print(f"{name}: {channels} channels in, {channels + sum(new)} out")
     channels += sum(new)
 
 # %% [markdown]
 # 416 + 128 + 192 + 96 = 832. The number can only grow, because the pooling branch
-# passes on every channel. The paper calls this a computational blow-up. Something must
-# reduce the channels, and it should cost little.
+# passes on every channel. Something must reduce the channels, and it should cost little.
 
 # %% [markdown] slide="slide"
 # ## What does a 1×1 convolution do?
@@ -159,6 +157,14 @@ print(f"equal at all {28 * 28} positions; {conv.weight.numel()} weights")
 # The cost falls to a tenth. **Do the same for the 3 × 3 branch**, with its reduction to
 # 96.
 
+# %% [markdown] slide="fragment"
+# 192 × 96 + 9 × 96 × 128 = 129,024 in place of 9 × 192 × 128 = 221,184. That is 58 %:
+# this reduction keeps half of the channels.
+#
+# 1 × 1 convolutions before a large kernel are called *reductions*, and after the
+# pooling *projection*. In the code, `form` chooses between the network of 2014, `PAPER`,
+# and torchvision's.
+
 # %% mirror="utils.models.googlenet:Inception"
 
 # %% tags=["hide-input"] slide="subslide"
@@ -169,13 +175,8 @@ real = Inception(192, w3a)
 look.shape_table(real, (192, 28, 28), depth=2)
 
 # %% [markdown]
-# The 3 × 3 branch takes 192 × 96 + 9 × 96 × 128 = 129,024 multiply-adds instead of
-# 221,184, or 58 %: its reduction keeps half of the channels. The whole module costs 128
-# million instead of 303, and puts out 64 + 128 + 32 + 32 = 256 channels.
-#
-# 1 × 1 convolutions before a large kernel are called *reductions*, and after the
-# pooling *projection*. `form` chooses between variants of the network; `PAPER` is the
-# one of 2014.
+# The whole module costs 128 million multiply-adds instead of 303, and puts out 64 + 128
+# + 32 + 32 = 256 channels.
 
 # %% [markdown] slide="slide"
 # ## The network is a table
@@ -184,7 +185,7 @@ look.shape_table(real, (192, 28, 28), depth=2)
 
 # %% mirror="utils.models.googlenet:TABLE_1"
 
-# %% slide="subslide" check=True
+# %% slide="subslide" check=True tags=["hide-input"]
 def cost(module, channels, side):
     """Million multiply-adds of a module."""
     return look.totals(module, (channels, side, side))[1] / 1e6
@@ -212,21 +213,16 @@ for name, w in TABLE_1.items():
 
 # %% mirror="utils.models.googlenet:max_pool utils.models.googlenet:GoogLeNetStem"
 
-# %% [markdown] slide="subslide"
-# **Predict** height and width after each of five steps. They begin at 224. Then come 7
-# × 7 with stride 2, pooling, 1 × 1, 3 × 3, pooling.
-
 # %% check=True
 stem = GoogLeNetStem(3, 64, 192, PAPER)
 look.shape_table(stem, (3, 224, 224), depth=1)
 
 # %% [markdown] slide="subslide"
-# They are 112, 56, 56, 56 and 28. A ReLU follows each of the three convolutions:
-# without it two of them would be no more than one (exercise 05.4).
+# The first convolution and the two poolings halve: 224, 112, 56 and 28. A ReLU follows
+# each convolution.
 #
-# In the middle of the network, after modules 4a and 4d, two *auxiliary heads* branch
-# off. Each is a small classifier with a loss of its own. They are used **in training
-# only**.
+# After modules 4a and 4d, two *auxiliary heads* branch off. Each is a small classifier
+# with a loss of its own. They are used **in training only**.
 
 # %% mirror="utils.models.googlenet:Head"
 
@@ -259,11 +255,11 @@ parameters = sum(p.numel() for p in net.parameters())
 kinds = nn.Conv2d, nn.Linear
 layers = [name for name, part in net.named_modules() if isinstance(part, kinds)]
 print(f"{parameters:,} parameters in {len(layers)} layers with weights")
-print(f"on the longest path there are {1 + 2 + 9 * 2 + 1}")
 
 # %% [markdown] slide="-"
-# GoogLeNet has **6,998,552** parameters. Along its longest path are 22 layers: one and
-# two in the stem, two in each of nine modules, and the linear layer.
+# Without heads, GoogLeNet has **6,998,552** parameters. Most of its 58 layers stand side
+# by side. Along the longest path are 22: three in the stem, two in each of nine modules,
+# and the linear layer.
 
 # %% [markdown] slide="slide"
 # ## Where are the parameters saved?
@@ -360,18 +356,19 @@ for split in SPLITS.values():
     print(f"flatten minus average, {split}, points for each seed:", *points)
 
 # %% [markdown] slide="subslide"
-# The flattened end has 16 times the weights. It fits its 1,000 training photos much
-# better: 45.9 against 31.6 % in the mean, 12 to 16 points with each seed. On validation
-# photos this brings nothing: 26.6 against 26.4 %, and the sign changes from seed to
-# seed. What the additional weights learn is true for the training photos only: they
-# overfit.
+# The last maps have 4 × 4 positions here, so the flattened end has 16 times the weights.
+# It fits its 1,000 training photos better by 12 to 16 points with each seed. On
+# validation photos the sign changes from seed to seed. So the additional weights widen
+# the gap between training photos and new ones, and we see no gain.
 #
 # The paper reports that the average also *raised* top-1 accuracy by about 0.6 points.
 # Our short trainings are too small to show a difference of that size.
 
 # %% [markdown] slide="subslide"
-# **The average has two more advantages.** The linear layer after it can be written as a
-# 1 × 1 convolution. Then we may classify every position first, and average afterwards:
+# **The average has two more advantages.** First, the network accepts images of other
+# sizes: there is no layer that counts the positions. Second, the linear layer can be
+# written as a 1 × 1 convolution. Then we may classify every position first, and average
+# afterwards. **Do the logits change?**
 
 # %% check=True
 maps, fc = torch.randn(2, 1024, 7, 7), nn.Linear(1024, 1000)
@@ -381,27 +378,28 @@ assert torch.allclose(scores.mean(dim=(2, 3)), logits, atol=1e-5)
 print(tuple(scores.shape), "one map for each class; its mean is the logit")
 
 # %% [markdown]
-# The result is the same. So each logit is the mean of a **class activation map**, which
-# says how much each position adds to the score of the class. And the network accepts
-# images of other sizes: there is no layer that counts the positions.
+# They do not. So each logit is the mean of a **class activation map**, which says how
+# much each position adds to the score of the class.
 
 # %% [markdown] slide="slide"
 # ## Do the heads help the gradient?
 #
 # The paper adds the losses of the heads, each with weight 0.3, to "increase the
 # gradient signal that gets propagated back". **Guess**: how many times larger is the
-# gradient in the stem when the heads are there? We try two kinds of first weights:
-# those of He et al., which our modules use, and the smaller ones that torch draws by
-# default. No BatchNorm here.
+# gradient in the stem with these losses? We try two kinds of first weights: He's, which
+# our modules use, and torch's default, with a sixth of their variance. The network has
+# no BatchNorm here.
 
 # %%
 stages = ("stem", "stage3", "stage4a", "stage4d", "stage5")
 
 
-def gradients(net):
+def gradients(net, weight):
     """Length of each stage's gradient, in proportion to its weights."""
     images, labels = next(iter(few.loader(100)))
-    googlenet_loss(net)(net.to(run.device).train()(images), labels).backward()
+    net.zero_grad()
+    torch.manual_seed(0)  # the same dropout each time
+    googlenet_loss(net, weight=weight)(net(images), labels).backward()
     sizes = []
     for name in stages:
         weights = [p for p in net.get_submodule(name).parameters() if p.dim() > 1]
@@ -421,46 +419,51 @@ def by_torch(net):
 begin = {"He's weights": lambda net: net, "torch's default weights": by_torch}
 gains = {}
 for name, start in begin.items():
-    slopes = []
-    for aux in (False, True):
-        torch.manual_seed(run.seed)
-        net = start(googlenet(10, aux=aux, width=width, stem="cifar"))
-        slopes.append(gradients(net))
-    gains[name] = slopes[1] / slopes[0]
-    print(f"{name}: stem / stage 5 without heads {slopes[0][0] / slopes[0][-1]:.2g}")
+    gains[name] = torch.empty(len(seeds), len(stages))
+    for seed in seeds:
+        torch.manual_seed(seed)
+        net = start(googlenet(10, aux=True, width=width, stem="cifar"))
+        net = net.to(run.device).train()
+        without, with_heads = gradients(net, weight=0.0), gradients(net, weight=0.3)
+        gains[name][seed] = with_heads / without
+        faded = without[0] / without[-1]
+        print(f"{name}, seed {seed}: stem / stage 5 without heads {faded:.1g}")
 
 # %% tags=["hide-input"] slide="subslide"
 # alt: How many times larger the gradient is with heads, for five stages on a
 # alt: logarithmic axis. With He's weights the line stays near 1; with torch's default
 # alt: weights it rises towards the stem.
 about = {"xlabel": "stage", "ylabel": "gradient with / without", "log": True}
-title = "The heads save the gradient only where the first weights let it fade"
+title = "The heads matter only where the first weights let the gradient fade"
 ax = plot.band(range(5), gains, title=title, **about)
 ax.set_xticks(range(5), ["stem", "3", "4a", "4b–4d", "5"]);
 
 # %%
 for name, gain in gains.items():
-    words = zip(stages, gain.tolist(), strict=True)
+    words = zip(stages, gain.median(dim=0).values.tolist(), strict=True)
     print(f"{name}:", *(f"{stage} × {value:.1f}  " for stage, value in words))
 
 # %% [markdown] slide="subslide"
 # It depends on the first weights. With He's weights the gradient keeps its size through
-# all layers, and the heads change it by factors of 0.7 to 0.9. With torch's smaller
-# weights it fades on its way back: in the stem it is less than a ten-thousandth of that
-# in stage 5. The heads shorten this way, and the gradient before them becomes about 200
-# times larger. The paper does not say how it drew its weights; He's rule came later.
+# all layers, and the heads change it little: by factors of 1.0 to 1.1, the median of
+# three seeds. With torch's smaller weights it fades on its way back: in the stem it is
+# about a ten-thousandth of that in stage 5. The heads shorten this way, and the
+# gradient before them becomes more than 100 times larger. Stage 5 lies after the heads:
+# nothing changes there. The paper does not say how it drew its weights; He's rule came
+# later.
 #
-# This is a statement about the *first* gradient, not about accuracy. Whether a network
-# ends better with heads takes long trainings with and without them; we keep no such
-# runs, so we claim nothing. Two of the authors later called the heads a regulariser,
-# and their first explanation "most likely misplaced" (Szegedy et al. 2016).
+# This is the *first* gradient, not accuracy: we keep no long trainings with and without
+# heads, so we do not know which network ends better. Two of the authors later called the
+# heads a regulariser, and their first explanation "most likely misplaced" (Szegedy et
+# al. 2016).
 
 # %% [markdown] slide="slide"
 # ## A trained network
 #
-# A deep network needs more than our minutes. So from here on we use one of ours that
-# was trained on all 45,000 photos of 32 × 32, for four passes, with three seeds. Its
-# width is an eighth, and it has BatchNorm.
+# From here on we use a network that was trained before: on 45,000 photos of 32 × 32, for
+# four passes, with three seeds. Its width is an eighth, and it has BatchNorm.
+# Validation is ahead of training: the training photos are cropped and mirrored at
+# random, and judged while the weights still improve.
 
 # %%
 # alt: Loss and accuracy over four epochs, of training and validation, with bands over
@@ -478,24 +481,24 @@ print(f"the first seed here: {evaluate(model, val_set.loader(250)).accuracy:.1%}
 # %% [markdown] slide="slide"
 # ## Look inside: which branch carries what?
 #
-# Here are the first eight maps of each branch of module 3b, for one photo. Which
-# branches show edges, and which show areas?
+# Here are the first eight maps of each branch of module 3b, below the photo's three
+# colours. Which branch has the coarsest maps, and why?
 
 # %% slide="subslide"
-# alt: The same photo in four rows of feature maps, one for each branch of module
-# alt: 3b: 1x1, 3x3, 5x5 and pooling; the pooling branch's maps are coarser.
+# alt: A photo's red, green and blue, and below four rows of feature maps, one for each
+# alt: branch of module 3b: 1x1, 3x3, 5x5 and pooling; the pooling branch is coarser.
 images, labels = next(iter(val_set.loader(500)))
 where = {name: f"stage3.inception3b.branch_{name}" for name in ("1x1", "3x3", "5x5")}
 where["pool"] = "stage3.inception3b.branch_pool"
 maps = look.feature_maps(model, images[3], list(where.values()))
-named = {name: maps[layer] for name, layer in where.items()}
+named = {"colours": images[3].cpu()}
+named |= {name: maps[layer] for name, layer in where.items()}
 title = f"Module 3b looks at a {photos.classes[labels[3]]} through four branches"
 pictures.feature_maps(named, title=title);
 
 # %% [markdown]
-# The 1 × 1, 3 × 3 and 5 × 5 branches show lines and edges of the photo, in several
-# directions. The maps of the pooling branch are coarser: it takes the maximum of nine
-# neighbours first.
+# That of the pooling: it takes the maximum of nine neighbours first. (The 1 × 1 branch
+# sees no neighbours; edges in its maps were found by the layers before it.)
 
 # %% [markdown] slide="slide"
 # ## Look inside: which positions count?
@@ -520,49 +523,54 @@ gap = (heat.mean(dim=(1, 2)) - logits.max(dim=1).values).abs().max().item()
 print(f"maps of {tuple(heat.shape[1:])}; mean against logit: off by {gap:.0e} at most")
 
 # %% tags=["hide-input"] slide="subslide"
-# alt: Eight validation photos, and each again, dark where its class activation map is
-# alt: low; what stays bright lies mostly on the object.
+# alt: Eight validation photos, and each again with its class activation map laid over
+# alt: it as colour; high values lie mostly on the object, in the middle of the photo.
 right = (guesses == labels).nonzero().flatten()
 order = right[sure[right].argsort(descending=True)].tolist()
 chosen = [next((i for i in order if labels[i] == k), order[0]) for k in range(8)]
-big = F.interpolate(heat[chosen][:, None], size=32, mode="bilinear").relu()
-big = 0.15 + 0.85 * big / big.amax((1, 2, 3), keepdim=True).clamp(min=1e-12)
+big = F.interpolate(heat[chosen][:, None], size=32, mode="bilinear").relu()[:, 0]
+big = big / big.amax((1, 2), keepdim=True).clamp(min=1e-12)
 plain = val_set.images[chosen].float() / 255
 names = [photos.classes[labels[i]] for i in chosen]
 title = "The votes for the right class come mostly from the object"
-pictures.image_grid([*plain, *plain * big], [*names, *8 * [""]], title=title);
+layer = torch.cat([torch.zeros_like(big), big])
+pictures.image_grid([*plain, *plain], [*names, *8 * [""]], heat=layer, title=title);
 
 # %% [markdown] slide="subslide"
-# The bright positions lie mostly on the object. But these are eight confident, right
-# answers, chosen by us. **Is the map right in general?** A test on all validation
-# photos: we hide the quarter of each photo that its map finds most important, or the
-# least important quarter.
+# These are eight confident, right answers, chosen by us, and objects stand in the middle
+# of most photos. **Does the map tell more than "look at the middle"?** We hide a quarter
+# of each photo: the one that its map finds most important, the least important one, or
+# the middle.
 
 # %%
-def hidden(quarter):
-    """Accuracy with a quarter of each photo grey, chosen by its map."""
-    cells = heat.flatten(1)
-    rank = cells.argsort(dim=1, descending=quarter == "most").argsort(dim=1)
-    keep = (rank >= cells.shape[1] // 4).view_as(heat).float()
+def hidden(scores):
+    """Accuracy when the quarter with the highest scores (N, 8, 8) is grey."""
+    cells = scores.flatten(1)
+    rank = cells.argsort(dim=1, descending=True).argsort(dim=1)
+    keep = (rank >= cells.shape[1] // 4).view_as(scores).float()
     mask = F.interpolate(keep[:, None], size=32)  # 0 is the mean colour
     batches = zip((images * mask).split(500), labels.split(500), strict=True)
     return evaluate(model, list(batches)).accuracy
 
 
-print(f"whole photos                {(guesses == labels).double().mean():6.1%}")
-for quarter in ("least", "most"):
-    print(f"{quarter} important quarter grey {hidden(quarter):6.1%}")
+middle = torch.zeros_like(heat)
+middle[:, 2:6, 2:6] = 1
+print(f"whole photos: {(guesses == labels).double().mean():.1%}")
+quarters = {"least important": -heat, "middle": middle, "most important": heat}
+for name, scores in quarters.items():
+    print(f"{name} quarter grey: {hidden(scores):.1%}")
 
 # %% [markdown]
-# Hiding the most important quarter costs 35.2 points, the least important one 6.4. If
-# the map had no meaning, both would cost about the same. So it marks positions that the
-# network needs.
+# Hiding the most important quarter costs 35.2 points, the least important one 6.4: the
+# map marks positions that the network needs. But hiding the middle costs 32.4. So this
+# test does not settle whether the map tells more than "look at the middle".
 
 # %% [markdown] slide="slide"
 # ## Against the paper
 #
-# The winning top-5 error of ILSVRC 2014, 6.67 %, needed **7 networks and 144 crops** of
-# each image: 1,008 passes. Table 3 of the paper, in percent:
+# The winning top-5 error of ILSVRC 2014, 6.67 %, needed **7 networks and 144 crops**
+# (parts of the image, judged one by one and averaged): 1,008 passes an image. Table 3 of
+# the paper, in percent:
 #
 # | crops | 1 network | 7 networks |
 # |---|---|---|
@@ -592,14 +600,11 @@ for name, other in {"AlexNet": "alexnet", "VGG-11": "vgg11_bn"}.items():
     print(f"GoogLeNet minus {name}: {difference}")
 
 # %% [markdown] slide="subslide"
-# No: with 96,402 parameters, nine times fewer than AlexNet's, GoogLeNet is 11.3 ± 0.9
-# points better. It pays with 2.3 times as many multiply-adds. Two cautions: this
-# AlexNet has no BatchNorm, so a part of the 11 points may be due to that; and four
-# passes are few. VGG-11 with BatchNorm has six times as many parameters, and is 3.3 ±
-# 0.8 points better.
-#
-# (The minutes in this table were taken from a clock while other programs ran: they do
-# not compare.)
+# Against AlexNet no: with nine times fewer parameters GoogLeNet is 11.3 ± 0.9 points
+# better, though a part of this may be due to BatchNorm, which this AlexNet lacks. Against
+# VGG-11 yes: it has six times as many parameters, and is 3.3 ± 0.8 points better.
+# GoogLeNet has the most multiply-adds of the three. Four passes are few. (The minutes
+# were taken while other programs ran: they do not compare.)
 
 # %% [markdown] slide="slide"
 # ## Answer
@@ -616,8 +621,7 @@ run.headline(
 
 # %% [markdown]
 # The end of the network saves the parameters: an average and one linear layer replace
-# three linear layers. The modules in the middle save *operations*, which pay for depth.
-# These counts are exact; the scoreboard shows the same on small photos.
+# three linear layers. The modules' reductions save *operations*, which pay for depth.
 
 # %% [markdown] slide="slide"
 # ## Exercises
@@ -633,7 +637,8 @@ run.headline(
 #
 # - (a) how many channels come out,
 # - (b) how many would come out of the naive module,
-# - (c) how many multiply-adds does the 5 × 5 branch take, its reduction included?
+# - (c) how many multiply-adds does the 5 × 5 branch take, its reduction included, at all
+#   14 × 14 positions? Height and width are kept; biases are not counted.
 
 # %%
 # solution
@@ -685,7 +690,8 @@ check("05.2", MyInception)
 #
 # Module 4e takes 528 channels of 14 × 14 and 170 million multiply-adds. Its four
 # outputs stay: 256, 320, 128, 128. Choose the two reductions so that it takes **at most
-# 120 million**, and at least 110 million. Both reductions are at least 16.
+# 120 million**, and at least 110 million. Both reductions are at least 16. Give the six
+# numbers as a `Widths`.
 
 # %%
 # solution
@@ -748,8 +754,10 @@ check("05.5", class_map)
 # units of K = 1,024, and its multiply-adds in millions. A row is a list of modules; all
 # of its convolutions put out maps of `side` × `side`.
 #
-# Then `wrong` is the set of all rows whose printed *operations* are off by more than 1
-# million. Does any sum of the printed parameters give "12 times fewer" than AlexNet?
+# Then `wrong` is the set of the names of all rows whose printed *operations* are off by
+# more than 1 million, such as `{"3a", "linear"}`. `rows` and `sides` below hold what
+# `counted` needs. Does any sum of the printed parameters give "12 times fewer" than
+# AlexNet?
 
 # %% slide="subslide"
 printed = {  # Table 1: parameters in K, operations in M
@@ -808,8 +816,8 @@ check.progress("05")
 #   linear layer at the end save them: C × K weights instead of C × H × W × K.
 # - Heads make a gradient larger where the first weights let it fade. With He's weights
 #   it does not fade.
-# - Each logit is the mean of a class activation map, Σ_c w_c A_c + b. Hiding its most
-#   important quarter costs most.
+# - Each logit is the mean of a class activation map, Σ_c w_c A_c + b. Hiding what it
+#   marks tests the map.
 
 # %% [markdown] slide="skip"
 # ## References
@@ -1143,8 +1151,8 @@ plot.bars(crops, xlabel="top-5 error (%)")
 # So each logit is the mean of a map that says how much each place adds: a **class
 # activation map**.
 #
-# Note: 2 min. Show the maps in the notebook: bright where the object is. It hides the most
-# important quarter of each photo, and counts what is still right.
+# Note: 2 min. Show the maps in the notebook. It hides the most important quarter of each
+# photo, then the middle, and counts what is still right: nearly the same. Ask why.
 
 # %% [markdown] slide="only" part="Results"
 # ## 6.67 % needed 1,008 passes a photo

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from teaching.checks import (
     Unanswered,
@@ -46,6 +48,13 @@ def module_4b(answer: Any) -> str:
         7_526_400: "that is the 5×5 alone; its reduction costs something too.",
         2_408_448: "that is the reduction alone.",
         160_563_200: "the 5×5 gets 24 channels here, not all 512.",
+        3_913_728: "a 5×5 kernel has 25 weights for each channel, not 5.",
+        709_632: "there are 14 × 14 positions, not 14.",
+        39_739_392: "stage 4 has 14 × 14 positions, not 28 × 28.",
+        6_248_448: "padding keeps 14 × 14 positions for the 5×5, too.",
+        50_776: "these are parameters; a weight is used at every position.",
+        55_494_656: "that is the 3×3 branch.",
+        26_492_928: "Widths' fourth number, 24, is what the 5×5 gets.",
     }
     parts = (
         (512, ends, "Stack four outputs: 1×1, 3×3, 5×5, projection."),
@@ -65,13 +74,59 @@ def inception_module(answer: Any) -> str:
         raise Unanswered("The class has no layers yet.")
     for w in SOME_WIDTHS:
         module = call(answer, 9, w)
-        reference = sum(p.numel() for p in Inception(9, w).parameters())
         shape = (2, w.out_channels, 7, 7)
-        hint = "Six convolutions, each with its bias; torch.cat(..., dim=1)."
-        expect_module(module, (2, 9, 7, 7), shape, parameters=reference, hint=hint)
+        try:
+            expect_module(module, (2, 9, 7, 7), shape, parameters=_weights(w))
+        except Wrong as wrong:
+            raise Wrong(*wrong.hints, _why(module, w, wrong.hints[0])) from None
         _check_kernels(module, w)
         _check_relus(module, w)
+        _check_pooling(module, w)
     return "sizes, kernels, order and activations are those of Figure 2(b)."
+
+
+def _weights(
+    w: Widths, *, last: int = 5, large_first: bool = False, reduced: bool = True
+) -> int:
+    """Parameters of a module with 9 channels in, or of one with a mistake."""
+
+    def conv(channels: int, outputs: int, side: int) -> int:
+        return (channels * side**2 + 1) * outputs
+
+    count = conv(9, w.out_1x1, 1) + conv(9, w.pool_proj, 1)
+    pairs = (w.reduce_3x3, w.out_3x3, 3), (w.reduce_5x5, w.out_5x5, last)
+    for reduction, outputs, side in pairs:
+        one, two = (side, 1) if large_first else (1, side)
+        both = conv(9, reduction, one) + conv(reduction, outputs, two)
+        count += both if reduced else conv(9, outputs, side)
+    return count
+
+
+def _why(module: Any, w: Widths, told: str) -> str:
+    """What explains the size, the number of parameters, or torch's complaint."""
+    for sign, why in COMPLAINTS.items():
+        if sign in told:
+            return why
+    if f", {sum(_outputs(w)[:3]) + 9}, 7, 7), not" in told:
+        return "The pooling needs its projection: a 1×1 to w.pool_proj channels."
+    swapped = replace(w, reduce_3x3=w.reduce_5x5, reduce_5x5=w.reduce_3x3)
+    known = {
+        _weights(w, reduced=False): "A 1×1 reduces before the 3×3, and before the 5×5.",
+        _weights(swapped): "The two reductions are exchanged.",
+        _weights(w, large_first=True): "The 1×1 stands before the large kernel.",
+        _weights(w, last=3): "The third branch has a 5×5 kernel.",
+    }
+    count = sum(p.numel() for p in getattr(module, "parameters", tuple)())
+    other = "Each branch gets the module's input; its widths are those of w."
+    return known.get(count, other)
+
+
+COMPLAINTS = {
+    "must match the size of tensor": "Do not add the branches: torch.cat(..., dim=1).",
+    "except in dimension 0": "This stacks photos; channels are dim=1 of torch.cat.",
+    "except in dimension 1": "A branch changes height or width: the pooling needs"
+    " stride=1 and padding=1.",
+}
 
 
 def _outputs(w: Widths) -> list[int]:
@@ -105,6 +160,20 @@ def _check_kernels(module: nn.Module, w: Widths) -> None:
                 "Stack the branches in the order 1×1, 3×3, 5×5, pooling; the pooling"
                 " takes a 3×3 window with stride 1.",
             )
+
+
+def _check_pooling(module: nn.Module, w: Widths) -> None:
+    """Reject a mean, and a projection before the pooling: both see 3×3 pixels, too."""
+    x = torch.rand(1, 9, 7, 7, generator=torch.Generator().manual_seed(5))
+    with torch.no_grad():
+        got = call(_filled(module, 0.1), x)[:, -1]
+    largest = F.max_pool2d(x, 3, stride=1, padding=1)
+    if torch.allclose(got, 0.1 * largest.sum(1), atol=1e-4):
+        return
+    first = F.max_pool2d(0.1 * x.sum(1, keepdim=True), 3, stride=1, padding=1)
+    if torch.allclose(got, first[:, 0], atol=1e-4):
+        raise Wrong("The projection stands before the pooling; it comes after it.")
+    raise Wrong("The pooling is to take the largest of 3×3 values, not their mean.")
 
 
 def _check_relus(module: nn.Module, w: Widths) -> None:
@@ -157,7 +226,7 @@ def _price(kernel: int, channels: int) -> int:
 def merged(function: Any) -> str:
     """One 1x1 convolution in place of two without a ReLU between them."""
     draw = torch.Generator().manual_seed(5)
-    for a, b, c in ((5, 2, 4), (3, 3, 3), (4, 6, 2)):
+    for a, b, c in ((3, 3, 3), (5, 2, 4), (4, 6, 2)):  # where all fits comes first
         first, second = nn.Conv2d(a, b, 1), nn.Conv2d(b, c, 1)
         with torch.no_grad():
             for p in (*first.parameters(), *second.parameters()):
@@ -166,6 +235,9 @@ def merged(function: Any) -> str:
         convolutions = [m for m in getattr(one, "modules", list)() if _is_conv(m)]
         if len(convolutions) != 1:
             raise Wrong(f"Return one convolution, not {describe(one)}.")
+        again = call(function, first, second)
+        if not torch.equal(one.weight, again.weight):
+            raise Wrong("Its weights are drawn anew in each call: copy yours into it.")
         _compare(one, first, second, torch.randn(2, a, 3, 3, generator=draw))
     return "W = W₂W₁ and b = W₂b₁ + b₂."
 
@@ -183,16 +255,44 @@ def _compare(one: Any, first: nn.Conv2d, second: nn.Conv2d, x: Tensor) -> None:
         if torch.allclose(got, right, atol=1e-4):
             return
         zero = torch.zeros_like(x)
-        slope, wanted = got - call(one, zero), right - second(first(zero))
-    if torch.allclose(slope, wanted, atol=1e-4):
+        bias, wanted = call(one, zero), second(first(zero))
+        one_, two = (layer.weight[:, :, 0, 0] for layer in (first, second))
+        b1, b2 = first.bias, second.bias
+    if torch.allclose(got - bias, right - wanted, atol=1e-4):
+        known = {
+            "W₂b₁ is missing: the first bias goes through the second convolution.": b2,
+            "b₁ goes through the second convolution: W₂b₁.": b1[: len(b2)] + b2,
+            "b₂ is missing.": two @ b1,
+            "It is 0.": 0 * b2,
+            "There is no ReLU between the two.": two @ b1.relu() + b2,
+        }
+        why = next((k for k, v in known.items() if _same(bias[0, :, 0, 0], v)), "")
         raise Wrong(
-            "The weights are right, the bias is not.",
-            "The second convolution multiplies the first one's bias too.",
+            f"The weights are right, the bias is not. {why}".strip(),
+            "It is what the pair puts out for zeros: W₂b₁ + b₂.",
         )
+    known = {
+        "W₁W₂ applies the second one first.": one_ @ two if _square(one_) else None,
+        "* multiplies element by element; matrices multiply with @.": (
+            one_ * two if _square(one_) else None
+        ),
+        "There is no ReLU between the two.": two @ one_.relu(),
+    }
+    weight = one.weight[:, :, 0, 0] if hasattr(one, "weight") else None
+    why = next((k for k, v in known.items() if _same(weight, v)), "")
     raise Wrong(
-        "Its output is not second(first(x)).",
+        f"Its output is not second(first(x)). {why}".strip(),
         "As matrices (out, in): what is applied first stands at the right.",
     )
+
+
+def _square(matrix: Tensor) -> bool:
+    return matrix.shape[0] == matrix.shape[1]
+
+
+def _same(got: Tensor | None, value: Tensor | None) -> bool:
+    fits = got is not None and value is not None and got.shape == value.shape
+    return bool(fits and torch.allclose(got, value, atol=1e-4))
 
 
 @exercise("05.5")
@@ -204,10 +304,13 @@ def activation_map(function: Any) -> str:
     for label in (0, 3):
         got = call(function, maps, weight, bias, label)
         if not torch.is_tensor(got) or got.shape != (2, 4, 3):
-            raise Wrong(
-                f"It returns {describe(got)}, not maps of shape (2, 4, 3).",
-                "Sum over the channels, not over the positions.",
-            )
+            why = "Sum over the channels, not over the positions."
+            if torch.is_tensor(got) and got.shape == (2, 5, 4, 3):
+                why = "These are the maps of all classes; one class is asked for."
+            if torch.is_tensor(got) and got.shape == (2, 1, 4, 3):
+                why = "The axis of the channels should be gone: sum(dim=1)."
+            shown = describe(got)
+            raise Wrong(f"It returns {shown}, not maps of shape (2, 4, 3).", why)
         right = torch.einsum("nchw,c->nhw", maps, weight[label]) + bias[label]
         off = got - right
         if torch.allclose(off, torch.zeros_like(off), atol=1e-4):
@@ -216,8 +319,28 @@ def activation_map(function: Any) -> str:
             raise Wrong("The mean is the logit without its bias: add the class's bias.")
         if torch.allclose(got, right / 12, atol=1e-4):
             raise Wrong("The mean comes later: do not divide by the positions here.")
+        row, b = weight[label], bias[label]
+        top, votes = right.amax((1, 2), keepdim=True), right - b
+        every = F.conv2d(maps, weight[:, :, None, None], bias)
+        size = torch.einsum("nchw,c->nhw", maps, row.abs()) + b
+        known = {
+            "The bias is added whole at every position.": votes + b / 12,
+            "The bias is added, not subtracted.": votes - b,
+            "The bias is that of this class alone.": votes + bias.sum(),
+            "Negative votes count, too.": right.relu(),
+            "It is not scaled to 1.": right / top,
+            "Channels are summed, not averaged.": votes / 6 + b,
+            "These are probabilities.": every.softmax(1)[:, label],
+            "The sign of a weight counts.": size,
+            "The weights are missing.": maps.mean(1),
+            "The maps are summed without their weights.": maps.sum(1) + b,
+            "All channels count, not the strongest.": (
+                maps[:, row.argmax()] * row.max() + b
+            ),
+        }
+        why = next((k for k, v in known.items() if _same(got, v)), "")
         raise Wrong(
-            "The mean of the map is not the logit.",
+            f"The mean of the map is not the logit. {why}".strip(),
             "Each channel counts with the weight that this class gives it.",
         )
     return "its mean over all positions is the logit."
@@ -238,19 +361,34 @@ def table_1(answer: Any) -> str:
             float(weights): "K is 1,024: divide by it.",
             weights / 1000: "K is 1,024 here, not 1,000.",
             (weights + biases) / 1024: bias,
+            weights * side**2 / 1e6: "the weights come first, then the operations.",
+            32 / 1024: "count all modules of the row, not the first alone.",
         }
         in_m = {
             float(weights * side**2): "give millions.",
             weights / 1e6: "each weight is used at every position.",
             (weights + biases) * side**2 / 1e6: bias,
+            weights * side**2 / 1024**2: "a million is 1,000,000 here.",
+            weights * side / 1e6: "there are side × side positions.",
+            2 * weights * side**2 / 1e6: "a multiply-add counts once.",
         }
         parts = (weights / 1024, in_k, ""), (weights * side**2 / 1e6, in_m, "")
         expect_numbers(got, parts)
     if not isinstance(wrong, (set, frozenset, list, tuple)):
         raise Wrong(f"wrong is a set of names of rows, not {describe(wrong)}.")
-    for name in sorted(map(str, set(wrong) ^ MISPRINTED)):
-        fault = "is off by more" if name in MISPRINTED else "is printed right"
-        raise Wrong(f"The number of operations of {name} {fault}.", "Count each row.")
+    if len(wrong) == 10 and not MISPRINTED & set(wrong):
+        raise Wrong("These are the rows that are printed right; give the others.")
+    for name in sorted(map(str, set(wrong) - MISPRINTED)):
+        raise Wrong(
+            f"The number of operations of {name} is printed right.",
+            "Compare the second number, in M; up to 1 million is rounding.",
+        )
+    for name in sorted(MISPRINTED - set(wrong)):
+        raise Wrong(
+            f"The number of operations of {name} is off by more.",
+            "Take all 12 rows; printed too high is wrong, too, and the limit is 1"
+            " million, not a share.",
+        )
     return f"{len(MISPRINTED)} of 12 rows are off; the rest was counted as we do."
 
 
