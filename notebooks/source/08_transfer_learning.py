@@ -77,9 +77,6 @@ architectures.transfer()
 # A part of the target network is *frozen* when its weights do not change, and *trained*
 # when they do. The head is always trained. One may freeze a few blocks, as drawn here;
 # we shall freeze **all** of the body, or train all of it.
-#
-# ImageNet's classes include *tabby*, a striped cat. The old head knows the tabby, and we
-# throw it away. The body has the features.
 
 # %% [markdown] slide="slide"
 # ## A zoo of trained networks
@@ -103,9 +100,7 @@ zoo.figure("At the same work, networks and recipes since 2019 (green, V2) are be
 # %% [markdown]
 # Almost five points, from 76.1 to 80.9 %, with not one multiply-add more. (A disc's area
 # stands for the parameters.) So we choose by what *we* are short of: memory
-# (parameters), time (multiply-adds) or accuracy, and take the newest weights of a
-# network. `torchvision.models.get_model("resnet50", weights="IMAGENET1K_V2")` asks for
-# them by name.
+# (parameters), time (multiply-adds) or accuracy, and take a network's newest weights.
 
 # %% [markdown] slide="slide"
 # ## Replace the head by hand
@@ -210,15 +205,15 @@ for i, name in enumerate(photos.classes):
 print(f"{len(photos.train):,} photos train, {len(unseen_photos):,} validate")
 
 # %% [markdown]
-# Its classes are not ours. But it calls many cats a tabby or an Egyptian cat, and many
-# dogs a hound. (Boston bull is a dog: some cats are taken for one.) What it needs for
-# that is one layer earlier: the features.
+# Its classes are not ours. But its most frequent answers for the cats are cats, tabby and
+# Egyptian cat, and for the dogs a hound. (Boston bull is a dog: some cats are taken for
+# one.) What it needs for that is one layer earlier: the features.
 
 # %% [markdown] slide="slide"
 # ## Features once, then a head in seconds
 #
-# Without augmentation, a frozen body gives a photo the same features in every epoch. So
-# we compute them **once**. What remains is a linear layer on vectors.
+# A frozen body gives a photo, without augmentation, the same features in every epoch. So
+# we compute them **once**.
 
 # %% slide="-"
 cut = Transfer(model, len(photos.classes)).freeze()
@@ -237,8 +232,7 @@ print(f"standard deviation of a feature: {spread.min():.1f} to {spread.max():.1f
 # \frac{W}{\sigma}\,\mu\Big)$$
 #
 # The second formula puts μ and σ into the layer after training: W/σ divides each column
-# of W by its feature's σ. The same logits then come from the raw features, and the layer
-# is a head for the network.
+# of W by its feature's σ. The same logits then come from the raw features.
 
 # %% slide="-"
 head_steps = course.pick(tiny=60, small=200, full=1000)
@@ -274,8 +268,7 @@ had = {side: rights[1]}  # for exercise 08.7
 # Without weight decay the head knows 99.8 % of its own photos and 86.5 % of the unseen
 # ones: it **overfits** (lecture 01). With it, 87.3 % of the unseen ones are right. One
 # share of 1,000 photos has a standard error of about 1.1 points, so whether this is a
-# gain is not decided. (0.3 is far above the usual 0.0001: 200 steps are few, and 512
-# features of 1,000 photos many.)
+# gain is not decided. (A weight decay of 0.3 is far above the usual 0.0001.)
 
 # %% [markdown] slide="slide"
 # ## From general to special, layer by layer
@@ -399,7 +392,6 @@ ax.set_xticks(depth);
 # The features come mostly from the weights: random ones are above chance, but their
 # deeper blocks bring nothing. With ImageNet's the last blocks are best. So no block is
 # too special for us: ImageNet has cats and dogs in more than a hundred of its classes.
-# X-ray images would be a far task.
 
 # %% [markdown] slide="slide"
 # ## Fine-tune: what is won, what forgotten
@@ -481,14 +473,13 @@ for rate, new, old in zip(rates, *learned.values(), strict=True):
 # forgetting*. On the new task the two lower rates end 2 points above the frozen
 # network's 84.7 %, which one run cannot decide, and the highest rate below it.
 #
-# A frozen network forgets nothing. Whoever fine-tunes and still needs the old task
-# keeps a copy of the old weights.
+# A frozen network forgets nothing.
 
 # %% [markdown] slide="slide"
 # ## The experiment: 100 and 1,000 photos
 #
-# Back to SqueezeNet and our question. A seed draws the photos as well as the first
-# weights and the order. We keep for each network **which** unseen photos it gets right.
+# Back to SqueezeNet and our question. A seed draws the photos and their order. We keep for
+# each network **which** unseen photos it gets right.
 
 # %% slide="-"
 counts, passes = course.pick(  # numbers of photos, and epochs of fine-tuning
@@ -639,10 +630,10 @@ megabytes = (folder / "tuned.pt").stat().st_size / 1e6
 print(f"{megabytes:.1f} MB for {len(tuned.state_dict())} tensors")
 
 # %% [markdown]
-# Where a GPU saved and there is none now, add `map_location="cpu"`.
+# Where a GPU saved and there is none now, add `map_location="cpu"`. Three accidents:
 
 # %% [markdown] slide="subslide"
-# **Accident 1: the whole object.** `torch.save(model)` pickles it. A pickle may run any
+# **Accident 1: the whole object.** `torch.save(model)` pickles it, and a pickle may run any
 # code when it is opened. What does the safe loader say?
 
 # %% slide="-"
@@ -657,9 +648,9 @@ except pickle.UnpicklingError as error:
 # It refuses. **Repair**: save `state_dict()`, and keep the code that builds the network.
 
 # %% [markdown] slide="subslide"
-# **Accident 2: `strict=False` hides an error.** A network trained on several GPUs is
-# wrapped, and each name then begins with `module.`. Loading fails. Somebody adds
-# `strict=False`, and the error is gone. What does the network get right?
+# **Accident 2: `strict=False` hides an error.** After training on several GPUs each name
+# begins with `module.`. Loading fails. Somebody adds `strict=False`, and the error is
+# gone. What does the network get right?
 
 # %% slide="-"
 torch.save(nn.DataParallel(tuned).state_dict(), folder / "wrapped.pt")
@@ -677,8 +668,7 @@ victim.load_state_dict({n.removeprefix("module."): t for n, t in wrapped.items()
 print(f"repaired:     {evaluate(victim, unseen_loader).accuracy:.1%} right")
 
 # %% [markdown]
-# As by guessing. Every name was wrong, so **nothing** was loaded. `strict=False` is for
-# parts that are absent on purpose; read its report.
+# As by guessing. Every name was wrong, so **nothing** was loaded. Read its report.
 
 # %% [markdown] slide="subslide"
 # **Accident 3: right weights, wrong photos.** These weights expect photos normalised
@@ -696,8 +686,8 @@ for name, batches in {
     print(f"{name:17} {evaluate(restored, batches).accuracy:.1%} right")
 
 # %% [markdown]
-# It loses points without error or warning. `weights.prepare` does what belongs to the
-# weights. Save mean, deviation and classes **with** them.
+# It loses points without error or warning. Save mean, deviation and classes **with** the
+# weights.
 
 # %% [markdown] slide="slide"
 # ## Bring your own photos
@@ -761,8 +751,8 @@ tried = f"{len(photos.test):,} test {photos.test.kind}"
 print(f"{chosen}, {tried}: {tested:.1%} right, standard error {error:.1f} points")
 
 # %% [markdown] slide="subslide"
-# **With larger photos.** Our kept runs show SqueezeNet photos of 224 pixels, as in its
-# training, and 1,800 of them. ResNet-20 sees 32 pixels.
+# **With larger photos.** In our kept runs SqueezeNet sees 1,800 photos of 224 pixels, as
+# in its training. ResNet-20 sees 32 pixels.
 
 # %% slide="-"
 squeeze, small = "squeezenet1_1-dogs_vs_cats-", "resnet20-dogs_vs_cats-"
@@ -778,10 +768,9 @@ print("fine-tuned against frozen:", kept.difference(*pair))
 
 # %% [markdown]
 # At 224 pixels both ways reach 95 to 96 %, and there we cannot tell them apart. Our own
-# runs above have photos of 96 pixels, and fewer of them; both cost points (exercise
-# 08.7). A part of what fine-tuning gains at 96 pixels may be that the body gets used to
-# small photos. (± is the deviation of three seeds. The minutes tell little: the machine
-# did other work, too.)
+# runs above have fewer photos, of 96 pixels. A part of what fine-tuning gains there may be
+# that the body gets used to small photos. (± is the deviation of three seeds. The minutes
+# tell little: the machine did other work, too.)
 
 # %% [markdown] slide="subslide"
 # **Against the paper.** Yosinski and others, Table 1: a network that *begins* with
@@ -1023,14 +1012,12 @@ check.progress("08")
 # ## References
 #
 # - J. Yosinski, J. Clune, Y. Bengio, H. Lipson: *How Transferable Are Features in Deep
-#   Neural Networks?*, NIPS 2014. Fig. 2 and Table 1.
-# - K. He, R. Girshick, P. Dollár: *Rethinking ImageNet Pre-training*, ICCV 2019: what
-#   scratch reaches with time and data.
+#   Neural Networks?*, NIPS 2014.
+# - K. He, R. Girshick, P. Dollár: *Rethinking ImageNet Pre-training*, ICCV 2019.
 # - G. Alain, Y. Bengio: *Understanding Intermediate Layers Using Linear Classifier
 #   Probes*, 2016.
-# - A. Kumar, A. Raghunathan, R. Jones, T. Ma, P. Liang: *Fine-Tuning can Distort
-#   Pretrained Features and Underperform Out-of-Distribution*, ICLR 2022: the head
-#   first.
+# - A. Kumar and others: *Fine-Tuning can Distort Pretrained Features and Underperform
+#   Out-of-Distribution*, ICLR 2022.
 # - F. Iandola and others: *SqueezeNet*, 2016. Weights: torchvision, trained on ImageNet
 #   (O. Russakovsky and others, 2015).
 # - Photos: J. Elson, J. Douceur, J. Howell, J. Saul: *Asirra*, 2007. CIFAR-10: A.

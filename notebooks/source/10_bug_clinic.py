@@ -131,10 +131,8 @@ program.run()
 
 # %% [markdown]
 # This is the healthy program: remember its numbers. "In the last ones" is the mean of
-# the last tenth of the steps. Validation digits replace the test set in the whole
-# lecture.
+# the last tenth of the steps. Validation digits replace the test set here.
 #
-# `clinic.Program` keeps the text of these functions, so that a line can be exchanged:
 # `program.plant("a rate of zero", "lr=0.05", "lr=0.0")` gives the program with that
 # fault. The clinic shows each change, in lines with − and +, **after** you have looked
 # for it.
@@ -142,8 +140,7 @@ program.run()
 # %% [markdown] slide="slide"
 # ## Four questions with known answers
 #
-# A doctor measures what is known in a healthy body: 37 °C. What do we know about a
-# training program **before** it has run?
+# What do we know about a training program **before** it has run?
 #
 # | | question | known answer |
 # |---|---|---|
@@ -152,8 +149,7 @@ program.run()
 # | 3 | Does one step move every weight? | none is unmoved |
 # | 4 | Is **one** batch learned by heart? | the loss goes to 0 |
 #
-# Why ln K? A new network gives each of K classes a probability of about 1/K, and
-# −ln(1/K) = ln K.
+# Why ln K? A new network gives each class a probability of about 1/K: −ln(1/K) = ln K.
 
 # %% slide="subslide"
 torch.manual_seed(0)
@@ -195,11 +191,9 @@ cases[1].run()
 clinic.ask(cases[1], 1, 2, 3, 4)
 
 # %% [markdown]
-# Answer 4 is wrong: the network does not even learn one batch. So the fault is not in
-# the number of digits and not in the measure. It is between the input and the loss.
-#
-# **Find it.** Look at what enters the loss: in which range are the outputs, and what is
-# the sum of a row?
+# Answer 4 is wrong: the network does not even learn one batch. So the fault is between
+# the input and the loss. **Find it**: in which range are the outputs, and what is the sum
+# of a row?
 
 # %%
 with torch.no_grad():
@@ -367,9 +361,8 @@ cases[3]
 
 # %% [markdown]
 # Most labels belong to other images: the labels were put into a new order, and the
-# images were not. Only a person who reads the pictures sees this. Do it before every
-# first run: it takes a minute. The same look shows batches of one class ("sorted by
-# class").
+# images were not. Look before every first run. The same look shows batches of one class
+# ("sorted by class").
 
 # %% [markdown] slide="subslide"
 # ### 10.3 Repair: the shuffle
@@ -406,17 +399,15 @@ clinic.ask(cases[4], 1)
 
 # %% [markdown]
 # The network is not worse, its report is. Question 1 is asked of **both** sides, and
-# they disagree: 0 ± 1 in training, another scale in validation. *Which line do you
-# suspect?*
+# they disagree. *Which line do you suspect?*
 
 # %%
 cases[4]
 
 # %% [markdown] slide="subslide"
-# Validation has a preparation of its own. The network gets images of a contrast that it
-# has never seen. One function for both sides, `prepare`, makes this fault impossible. If
-# **both** sides forget to divide by 255, they agree, on inputs hundreds of times too
-# large: the curve "not divided by 255" above, and questions 1 and 2 find it.
+# Validation has a preparation of its own. One function for both sides, `prepare`, makes
+# this fault impossible. If **both** sides forget to divide by 255, they agree, on inputs
+# hundreds of times too large: questions 1 and 2 find it.
 
 # %% [markdown] slide="subslide"
 # ### `nan`: not a number
@@ -458,8 +449,7 @@ cases[5]
 
 # %% [markdown]
 # About half of the images are mirrored, each by its own draw. An augmentation is a
-# claim: *this change keeps the label*. For a cat a mirror does, for a 2 it does not
-# (lecture 02).
+# claim: *this change keeps the label*. For a cat a mirror does, for a 2 it does not.
 
 # %% [markdown] slide="slide"
 # ## Case 6: the best report of all
@@ -563,7 +553,7 @@ check("10.4", train_epoch)
 # %% [markdown] slide="slide"
 # ## Case 8: it learns, a little worse
 #
-# **Symptom**: the loss falls smoothly. Nobody would look for a fault here.
+# **Symptom**: none that one would look for.
 
 # %%
 cases[8].run()
@@ -578,9 +568,8 @@ clinic.ask(cases[8], 1, 2, 3)
 cases[8]
 
 # %% [markdown]
-# Only the last layer learns; the convolutions keep their random weights. The same
-# happens when a layer is replaced **after** the optimizer was made (the new weights are
-# unknown to it), or stays frozen by mistake (lecture 08).
+# Only the last layer learns; the convolutions keep their random weights. The same happens
+# when a layer is replaced **after** the optimizer was made, or stays frozen by mistake.
 
 # %% [markdown] slide="slide"
 # ## Case 9: another number each time
@@ -670,8 +659,7 @@ answer = ((90 + 90 + 10) / 3, 100 * 181 / 210, 90)
 check("10.6", answer)
 
 # %% [markdown]
-# Count right examples and divide once. For losses: multiply each batch's mean by its
-# size, add, and divide once.
+# Count right examples and divide once.
 
 # %% [markdown] slide="slide"
 # ## Case 11: a little too good
@@ -744,9 +732,9 @@ for name, one in {"healthy": program, "case 12": cases[12]}.items():
 cases[12]
 
 # %% [markdown] slide="subslide"
-# `reshape` takes numbers in the order of memory. After `transpose(0, 1)` this order
-# begins with channel 0 of **all** images, so a row mixes images. The shape is right,
-# and no error is raised. `torch.flatten(x, 1)` never touches the first axis.
+# `reshape` takes numbers in order. After `transpose(0, 1)` this order begins with channel
+# 0 of **all** images, so a row mixes images. The shape is right, and no error is raised.
+# `torch.flatten(x, 1)` never touches the first axis.
 
 # %% [markdown] slide="slide"
 # ## It stops in the last step
@@ -768,9 +756,8 @@ larger = torch.zeros(8, 16, 14, 14)  # feature maps of 8 images of 56 × 56 pixe
 print("view(-1, 784):", tuple(larger.view(-1, 784).shape), "for 8 images")
 
 # %% [markdown]
-# `reshape(64, -1)` divides the numbers of a shorter batch into 64 rows. `view(-1, 784)`
-# removes this error, and is no repair: it gives 32 answers to 8 larger images, and no
-# error. A good repair **stops** where it does not fit.
+# `view(-1, 784)` removes this error, and is no repair: it gives 32 answers to 8 larger
+# images. A good repair **stops** where it does not fit.
 
 # %% [markdown] slide="subslide"
 # ### 10.8 Repair: the flattening
@@ -1000,8 +987,7 @@ check.progress("10")
 # - **Means**: accuracy = right / examples, never a mean of batches of unequal size.
 # - **Baseline**: beside the accuracy stands what is reached without the images: the
 #   share of the largest class.
-# - **Proof**: a repair is shown by what the program does. That an error is gone proves
-#   nothing.
+# - **Proof**: a repair is shown by what the program does.
 
 # %% [markdown] slide="skip"
 # ## References
