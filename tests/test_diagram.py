@@ -8,7 +8,6 @@ from itertools import combinations
 
 import pytest
 import torch
-from torch import nn
 
 from teaching import architectures, blocks, diagrams
 from teaching.diagrams import Stage
@@ -104,42 +103,11 @@ def test_a_picture_comes_with_words():
     assert metadata["image/svg+xml"]["alt"] == alt
 
 
-@pytest.mark.parametrize(
-    ("depth", "words"),
-    [
-        (None, "conv 5×5 (6×28×28), then average pool 2×2 (6×14×14), then conv 5×5"),
-        (None, "then linear (120), then linear (84), then linear (10)."),
-        (1, "c1 (6×28×28), then average pool 2×2 (6×14×14), then c3"),
-    ],
-)
-def test_default_words_list_the_stages(depth, words):
-    picture = diagrams.from_model(LeNet5(), (1, 28, 28), title="LeNet-5", depth=depth)
-    assert picture.alt.startswith("LeNet-5: input (1×28×28), then ")
-    assert words in picture.alt
-
-
 def test_width_grows_with_channels_and_height_with_resolution():
     stages = [Stage("conv", "c", 8, 32), Stage("conv", "c", 64, 16)]
     first, second = parse(diagrams.network(stages)).findall(f"{SVG}rect")[1:]
     assert float(first.get("width")) < float(second.get("width"))
     assert float(first.get("height")) > float(second.get("height"))
-
-
-def test_adaptive_pooling_is_global_only_if_one_value_remains():
-    for size, word in ((1, "global"), (7, "adaptive")):
-        model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(size))
-        picture = diagrams.from_model(model, (1, 16, 16))
-        assert f"{word} average pool (2×{size}×{size})" in picture.alt
-
-
-def test_unknown_kinds_and_shortcuts_across_rows_are_refused():
-    with pytest.raises(CourseError, match=r"\['relu'\].*activation"):
-        diagrams.network([Stage("relu", "ReLU", 8, 8)])
-    with pytest.raises(CourseError, match="no stages"):
-        diagrams.network([])
-    many = [Stage("conv", "conv 3×3", 512, 224)] * 23
-    with pytest.raises(CourseError, match="one row"):
-        diagrams.network(many, shortcuts=[(0, 22)])
 
 
 def test_a_grid_shows_its_numbers_and_its_padding():

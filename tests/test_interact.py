@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import sys
 
 import matplotlib.pyplot as plt
 import pytest
@@ -84,12 +83,6 @@ def test_what_cannot_be_drawn_is_said_and_the_next_one_drawn(height, reason):
     assert shown(explorer) != first
 
 
-def test_without_ipywidgets_the_picture_stands_alone(monkeypatch):
-    monkeypatch.setitem(sys.modules, "ipywidgets", None)
-    bundle = explore(bars, height=(0, 9))._repr_mimebundle_()
-    assert set(bundle) == {"text/plain", "image/png"}
-
-
 def test_random_numbers_go_on_as_without_it():
     def noise(level=1.0):
         fig, ax = plt.subplots()
@@ -105,30 +98,3 @@ def test_random_numbers_go_on_as_without_it():
     explorer.inputs["level"].value = 1.0
     assert torch.equal(torch.rand(2), expected)
     assert shown(explorer) == first  # its own numbers are the same each time
-
-
-def test_no_figure_stays_open_to_be_shown_twice():
-    def fails(n=1):
-        plt.figure()
-        if n > 1:
-            raise ValueError(n)
-        return plt.figure()
-
-    before = plt.get_fignums()
-    explore(fails, n=(1, 2)).inputs["n"].value = 2
-    assert plt.get_fignums() == before
-
-
-@pytest.mark.parametrize(
-    ("draw", "controls", "message"),
-    [
-        (bars, {"width": (0, 1)}, "no argument 'width': it has height, colour, grid"),
-        (bars, {"height": 2j}, "is no control: give"),
-        (lambda size: plt.figure(), {"size": (0, 1)}, "needs a default for 'size'"),
-        (lambda size=1: None, {"size": (0, 1)}, "returned NoneType, not a figure"),
-        (lambda height=9: bars(height), {"height": (0, 9)}, "does not fit"),
-    ],
-)
-def test_a_drawing_that_cannot_be_explored_is_refused(draw, controls, message):
-    with pytest.raises(CourseError, match=message):
-        explore(draw, **controls)

@@ -118,19 +118,6 @@ def test_auxiliary_heads_are_shown_as_parameters_outside_the_layers():
     assert others == ("not in a layer above", "", f"{13_004_888 - 6_624_904:,}", "0")
 
 
-def test_lists_of_modules_are_looked_into():
-    class Branches(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.branches = nn.ModuleList(nn.Conv2d(2, n, 1) for n in (3, 4))
-
-        def forward(self, x):
-            return torch.cat([branch(x) for branch in self.branches], dim=1)
-
-    rows = look.shape_table(Branches(), (2, 6, 6), depth=1).rows
-    assert [row[0] for row in rows[1:-1]] == ["branches.0 Conv2d", "branches.1 Conv2d"]
-
-
 @pytest.mark.parametrize(
     ("shape", "message"),
     [

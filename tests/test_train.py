@@ -18,7 +18,6 @@ from torch.optim import SGD, lr_scheduler
 from torch.utils.data import DataLoader, TensorDataset
 
 from utils import course, recipe, train
-from utils.batches import Pass
 from utils.course import CourseError
 from utils.train import Metrics, evaluate, predict, train_epoch
 
@@ -443,29 +442,6 @@ def test_out_of_memory_says_which_batch_size_to_try() -> None:
             use(Hungry(), batches())
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."),
-        RuntimeError("MPS backend out of memory (MPS allocated: 18.13 GB"),
-        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 8"),
-        MemoryError(),
-    ],
-)
-def test_every_device_s_way_of_running_out_of_memory(error: Exception) -> None:
-    with pytest.raises(CourseError, match="smaller images"), Pass(net(), []):
-        raise error
-
-
-def test_other_errors_pass_unchanged() -> None:
-    class Broken(nn.Module):
-        def forward(self, images: Tensor) -> Tensor:
-            raise RuntimeError("its own")
-
-    with pytest.raises(RuntimeError, match="its own"):
-        evaluate(Broken(), batches())
-
-
 # --- bad input ----------------------------------------------------------------------
 
 
@@ -503,20 +479,6 @@ def test_arguments_that_make_no_sense(arguments: dict, message: str) -> None:
 
 
 # --- precision ----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("capability", "formats"),
-    [
-        ((9, 0), ("bfloat16", "float16", "float32")),
-        ((8, 0), ("bfloat16", "float16", "float32")),
-        ((7, 5), ("float16", "float32")),  # the T4: its bfloat16 is emulated
-        ((6, 1), ("float32",)),
-    ],
-)
-def test_formats_of_gpus(capability, formats, monkeypatch) -> None:
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
-    assert recipe.native_formats(torch.device("cuda")) == formats
 
 
 def test_a_number_format_holds_in_its_block_alone(monkeypatch) -> None:
