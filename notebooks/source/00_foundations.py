@@ -46,7 +46,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from teaching import check, diagrams, kernels, learning, sliders
-from utils import course, data, look, pictures, plot, recipe
+from utils import course, data, look, pictures, plot
 from utils.train import evaluate, fit, predict
 
 run = course.start(seed=0)
@@ -326,17 +326,10 @@ diagrams.beside(before, "maximum", after[0], "mean", after[1])
 # alt: leaky ReLU nowhere.
 learning.activations();
 
-# %% check=True
-x = torch.tensor([-4.0, -1.0, 1.0, 4.0], requires_grad=True)
-print(f"{'slope at':12}" + "".join(f"{at:8}" for at in (-4, -1, 1, 4)))
-for name, function in learning.ACTIVATIONS.items():
-    slope = torch.autograd.grad(function(x).sum(), x)[0]
-    print(f"{name:12}" + "".join(f"{value:8.3f}" for value in slope))
-
 # %% [markdown]
-# The slope of the sigmoid is a quarter at most (at 0), and 0.018 at ±4. That of tanh,
-# which LeNet-5 has, is 1 at 0 and falls faster, to 0.001 at ±4. ReLU's is 1 or 0. Leaky
-# ReLU's never disappears. Slopes matter because learning multiplies them.
+# The slope of the sigmoid is a quarter at most (at 0), and nearly 0 on both sides. That
+# of tanh, which LeNet-5 has, is 1 at 0 and falls faster. ReLU's is 0 on the left, 1 on the
+# right. Leaky ReLU's never disappears. Slopes matter because learning multiplies them.
 
 # %% [markdown] slide="slide"
 # ## Softmax turns scores into probabilities
@@ -668,7 +661,7 @@ unseen = DataLoader(Digits(digits.val.subset(1000)), batch_size=250)
 
 # %% [markdown] slide="subslide"
 # **Steps 3, 4, 5.** The model, the loss, the optimizer. A function makes them anew from
-# a seed, since we train twice.
+# a seed.
 
 # %%
 def start_afresh():
@@ -721,27 +714,12 @@ for _ in range(2):
     losses.append(train_one_epoch(*parts))
     print(f"loss {losses[-1]:.4f} nats, {accuracy(unseen, parts[1]):.1%} right")
 
-# %% [markdown] slide="subslide"
-# **`fit` does the same six steps.** From the same start it must give the same losses, up
-# to rounding.
-
-# %%
-loader, model, _, sgd = start_afresh()
-with recipe.use_precision("float32"):  # as by hand, on a GPU too
-    same = fit(model, loader, optimizer=sgd, epochs=2, progress=False)
-for ours, theirs in zip(losses, same["train_loss"], strict=True):
-    print(f"by hand {ours:.5f}, fit {theirs:.5f} nats")
-    assert math.isclose(ours, theirs, rel_tol=0.01)
-
-# %% [markdown]
-# `fit` adds comfort. It stops when the loss is no longer a number, keeps the weights of
-# the best epoch, and can save and resume. It stands in `utils/train.py`.
-
 # %% [markdown] slide="slide"
 # ## Train
 #
-# Now all training digits. The course's loaders keep the images in memory, which is faster
-# than a `Dataset` that gives one image at a time. The column `lr` shows one-cycle.
+# From here on `fit` makes the six steps. It also stops when the loss is no longer a
+# number, keeps the weights of the best epoch, and can save and resume; it stands in
+# `utils/train.py`. Now it gets all training digits. The column `lr` shows one-cycle.
 
 # %% slide="subslide"
 batch_size = course.pick(tiny=32, small=128, full=128)
@@ -1666,7 +1644,7 @@ ax.set(xlabel="epoch", ylabel="digits read right (%)", xticks=epochs)
 # | 6 | repeat, and measure | two loops |
 #
 # Note: 1.5 min. In the notebook every step is written out in full; later one line, fit,
-# does the same, and the notebook shows equal losses.
+# does the same.
 
 # %% [markdown] slide="only"
 # ## A training step has five lines
