@@ -648,8 +648,8 @@ print("test, one view, the speed-run of a minute minus ResNet-20:", more)
 # ## What is each trick worth?
 #
 # To know what a trick brings, we take **it alone** out, and leave everything else. These
-# are kept runs of a quarter of the width: 10,000 photos and six epochs, so 120 steps; one to
-# three seeds for each form. In place of Muon there is SGD with momentum 0.85 and a rate of 0.7; in place of
+# are kept runs of a quarter of the width: 10,000 photos and six epochs, so 120 steps; one or
+# two seeds for each form. In place of Muon there is SGD with momentum 0.85 and a rate of 0.7; in place of
 # alternating flips random ones; in place of the shifts' own rate that of the head. Then we
 # take out **all six**. **Which trick would you miss most? And do the six gains add up to
 # the gain of all?**
@@ -676,7 +676,8 @@ kept.scoreboard(forms)
 # The six gains add up to 12.7 points, and all six together bring 17.2: each trick makes up
 # for a part of what another one leaves out. A whisker is twice the standard error, over
 # seeds and test photos; where the table has no ± there is one seed. A hollow dot means:
-# these runs cannot say whether the trick helps. Short runs judge some tricks unfairly:
+# these runs cannot say whether the trick helps. We did not search for SGD's best rate, so a
+# part of Muon's gain may be owed to the rate. Short runs judge some tricks unfairly:
 # smoothing and flips are remedies against overfitting, and in six epochs little is
 # overfitted.
 
