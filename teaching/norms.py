@@ -12,8 +12,6 @@ from torch import Tensor
 
 from utils.plot import PALETTE, VALIDATION, color_of, headline
 
-DASHES = ":", "-", "--"  # of three scales of the weights
-
 
 def channel_row(images: Tensor, channel: int = 1) -> Figure:
     """Show photos split into their channels, with a frame around what shares a mean.
@@ -56,40 +54,6 @@ def drift(values: Mapping[str, Tensor], *, title: str) -> np.ndarray:
         ax.plot(steps, middle, color="black", lw=1)
         ax.set(xlabel="training step", title=name)
     axes[0].set_ylabel("input of one ReLU\n(15, 50, 85 %)")
-    headline(fig, title)
-    return axes
-
-
-def through_depth(
-    values: Mapping[tuple[str, str], Sequence[float]],
-    gradients: Mapping[tuple[str, str], Sequence[float]],
-    *,
-    title: str,
-) -> np.ndarray:
-    """Draw the standard deviation of values and gradients at each layer.
-
-    Args:
-        values: {(network, scale of the weights): one number a layer}.
-        gradients: the same, of the loss.
-        title: the finding.
-    """
-    names = list(dict.fromkeys(name for name, _ in values))
-    fig, axes = plt.subplots(2, len(names), figsize=(7, 4.4), sharex=True, sharey="row")
-    scales = list(dict.fromkeys(scale for _, scale in values))
-    for row, numbers in zip(axes, (values, gradients), strict=True):
-        for (name, scale), sizes in numbers.items():
-            i = names.index(name)
-            layers = range(1, len(sizes) + 1)
-            style = {"color": color_of(name, i), "label": scale}
-            row[i].plot(layers, sizes, DASHES[scales.index(scale)], **style)
-            row[i].set(yscale="log", xticks=layers)
-    for ax, name in zip(axes[0], names, strict=True):
-        ax.set_title(name)
-    for ax in axes[1]:
-        ax.set_xlabel("layer")
-    axes[0, 0].set_ylabel("σ of the input\nof ReLU")
-    axes[1, 0].set_ylabel("σ of its\ngradient")
-    axes[0, -1].legend(loc="upper center", ncols=len(scales), title="first weights")
     headline(fig, title)
     return axes
 

@@ -34,17 +34,6 @@ def test_drift_draws_the_median_in_every_step():
     assert axes[1].lines[0].get_ydata().tolist() == pytest.approx([1.5, 1.7])
 
 
-def test_each_network_has_its_column_and_each_scale_its_dashes():
-    values = {(n, s): [1.0, 2.0] for n in ("a", "b") for s in ("half", "whole")}
-    gradients = {key: [3.0, 4.0] for key in values}
-    axes = norms.through_depth(values, gradients, title="a finding")
-    assert axes.shape == (2, 2)
-    for ax in axes[1]:
-        assert [list(line.get_ydata()) for line in ax.lines] == 2 * [[3.0, 4.0]]
-    styles = [[line.get_linestyle() for line in ax.lines] for ax in axes.flat]
-    assert styles == 4 * [[":", "-"]]
-
-
 def test_answers_are_in_percent_one_column_a_class():
     shares = torch.tensor([[0.25, 0.75], [0.5, 0.5]])
     photo = torch.zeros(3, 4, 4, dtype=torch.uint8)
