@@ -94,8 +94,8 @@ tables.networks(pair, (3, 224, 224))
 
 # %% [markdown]
 # Twice the layers, 2.3 times the parameters, and **22 times the work**. In the contest
-# of 2014 VGG has 7.3 % top-5 error, where AlexNet had 16.4 % in 2012. Both numbers are
-# averages of several networks, without outside data.
+# of 2014 VGG has 7.3 % top-5 error, where AlexNet had 16.4 % in 2012. Both are averages
+# of several networks.
 
 # %% [markdown] slide="slide"
 # ## Three 3 × 3 see what one 7 × 7 sees
@@ -231,12 +231,11 @@ ax.set_xlabel("validation accuracy (%)");
 # %), so this is not a matter of overfitting alone. For the other pair the seeds differ
 # too much to say this.
 #
-# Are they also cheaper here? Not quite. The first convolution of a block has only half as
-# many input channels, so two 3 × 3 have 4.5 C² + 9 C² weights, and one 5 × 5 has 12.5 C².
-# The parameters are about equal in each pair, and the stacks need 27 and 11 % more
-# multiply-adds. **At about equal parameters, more layers of small kernels win.** This is
-# shown for a small network, 4,000 photos and one learning rate, which may suit one form
-# better than the other.
+# Are they also cheaper here? Not quite. The first convolution of a block has only half
+# as many input channels, so two 3 × 3 have 4.5 C² + 9 C² weights, and one 5 × 5 has
+# 12.5 C². The parameters are about equal in each pair, and the stacks need 27 and 11 %
+# more multiply-adds. **At about equal parameters, more layers of small kernels win.**
+# This holds for a small network, 4,000 photos and one learning rate.
 
 # %% [markdown] slide="subslide"
 # **Is the gap still there in larger runs?** We kept some: the same blocks with twice the
@@ -319,8 +318,7 @@ tables.networks(six, (3, 224, 224))
 
 # %% [markdown]
 # The parameters grow by 8 %, the multiply-adds by 158 %: **depth costs time**. The
-# parameters agree with the paper's Table 2, which rounds to 133, 133, 133, 134, 138 and
-# 144 million.
+# parameters agree with the paper's Table 2.
 
 # %% [markdown] slide="slide"
 # ## Memory early, parameters late
@@ -498,10 +496,9 @@ print("validation, three minus two 3×3:", third)
 # | depth, A to E | top-5 error 10.4, 9.9, 9.4, 8.8, 9.0 % | two convolutions a block better than one |
 # | training | 74 epochs of 1.3 million photos | 315 steps of 64 photos |
 #
-# In the paper depth helps up to D. E has 0.2 points more error, from one run each. We
-# cannot repeat A to E in minutes. One reason besides time: on 32 × 32 photos the last
-# eight convolutions of E work on maps of 4 × 4 and 2 × 2. On a 2 × 2 map 5 of the 9
-# values under a kernel are padding.
+# In the paper depth helps up to D. We cannot repeat A to E in minutes. Besides, on 32 ×
+# 32 photos the last eight convolutions of E work on maps of 4 × 4 and 2 × 2. On a 2 × 2
+# map 5 of the 9 values under a kernel are padding.
 
 # %% [markdown] slide="subslide"
 # **The test set, once**, for the form with the best validation accuracy:

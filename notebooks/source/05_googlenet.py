@@ -361,8 +361,8 @@ for split in SPLITS.values():
 # validation photos the sign changes from seed to seed. So the additional weights widen
 # the gap between training photos and new ones, and we see no gain.
 #
-# The paper reports that the average also *raised* top-1 accuracy by about 0.6 points.
-# Our short trainings are too small to show a difference of that size.
+# The paper reports 0.6 points more top-1 accuracy with the average, less than our short
+# trainings can show.
 
 # %% [markdown] slide="subslide"
 # **The average has two more advantages.** First, the network accepts images of other
@@ -449,8 +449,7 @@ for name, gain in gains.items():
 # three seeds. With torch's smaller weights it fades on its way back: in the stem it is
 # about a ten-thousandth of that in stage 5. The heads shorten this way, and the
 # gradient before them becomes more than 100 times larger. Stage 5 lies after the heads:
-# nothing changes there. The paper does not say how it drew its weights; He's rule came
-# later.
+# nothing changes there.
 #
 # This is the *first* gradient, not accuracy: we keep no long trainings with and without
 # heads, so we do not know which network ends better. Two of the authors later called the
@@ -578,8 +577,7 @@ for name, scores in quarters.items():
 # | 10 | 9.15 | 7.62 |
 # | 144 | 7.89 | 6.67 |
 #
-# A third of the error of one network with one crop goes away. When you compare
-# networks, ask how many passes each of them had.
+# When you compare networks, ask how many passes each of them had.
 
 # %% [markdown] slide="subslide"
 # Our scoreboard has one network and one pass a photo, after four epochs. Is GoogLeNet's
