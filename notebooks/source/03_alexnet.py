@@ -1165,10 +1165,10 @@ for i, ax in enumerate(axes):
 # %% [markdown] slide="sheet"
 # ![](run:network)
 #
-# ## On the scoreboard
-#
-# ![](run:kept.scoreboard({"AlexNet": "alexnet-cifar10"}))
-#
 # ## Shapes of AlexNet
 #
 # ![](run:look.shape_table(network, (3, 227, 227)))
+#
+# ## On the scoreboard
+#
+# ![](run:kept.scoreboard({"AlexNet": "alexnet-cifar10"}))
