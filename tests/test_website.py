@@ -6,7 +6,7 @@ import nbformat
 import pytest
 from nbformat import v4
 
-from tools import deck, lectures, sessions, website
+from tools import answers, deck, finish, lectures, sessions, website
 from tools.outputs import SourceError
 from utils.course import ROOT
 
@@ -93,3 +93,29 @@ def test_a_notebook_gets_its_facts_and_its_figures_their_descriptions():
     assert "hide-input" in setup.metadata.tags
     assert curve.metadata.mystnb.image.alt == "A curve."
     assert boxes.metadata.mystnb.image.alt == "Two boxes"
+
+
+def test_what_answers_a_question_is_folded():
+    def code(text):
+        return v4.new_code_cell(text, outputs=[v4.new_output("stream", text="7")])
+
+    texts = "Why?", "Because.\n\nAnd then?", "Here is a row. Which one?", "## Exercises"
+    why, then, row, end = map(v4.new_markdown_cell, texts)
+    done = answers.folded([why, code("a"), then, code("b"), row, code("c"), end])
+    sources = [cell.source for cell in done]
+    fold = [answers.OPEN, "# as above", "Because.", answers.CLOSE]
+    assert sources[:7] == ["Why?", "a", *fold, "And then?"]
+    assert not done[1].outputs
+    assert "remove-input" in done[3].metadata.tags
+    # What the question is about stays in sight.
+    assert sources[-3:] == ["Here is a row. Which one?", "c", "## Exercises"]
+    assert done[-2].outputs
+
+
+def test_a_row_has_a_head_where_the_table_has_none():
+    head, row = "<thead><tr><th></th><th>b</th></tr></thead>", "<td>1</td><td>2</td>"
+    made = finish.table(
+        f"<table>{head}<tr>{row}</tr><tr><td></td><td>3</td></tr></table>"
+    )
+    assert '<tr><th scope="row">1</th><td>2</td></tr><tr><td></td><td>3</td>' in made
+    assert made.startswith('<div class="wide"><table><thead><tr><td></td>')

@@ -78,8 +78,14 @@ def table(text: str) -> str:
     if EMPTY_HEAD.search(text):
         text = EMPTY_HEAD.sub(r"<td\1></td>", text)
         head, end, body = text.partition("</thead>")
-        text = head + end + FIRST.sub(r'\1<th scope="row"\2</th>', body)
+        text = head + end + FIRST.sub(row_head, body)
     return f'<div class="wide">{text}</div>'
+
+
+def row_head(first: re.Match) -> str:
+    """The first cell of a row as its head, if anything stands in it."""
+    said = re.sub(r"<[^>]*>", "", first[2].partition(">")[2]).strip()
+    return f'{first[1]}<th scope="row"{first[2]}</th>' if said else first[0]
 
 
 def is_drawing(path: Path) -> bool:
