@@ -53,7 +53,7 @@
 # %% [markdown] slide="skip"
 # ### The protocol
 #
-# 1. Training photos move the weights. Validation photos choose. Test photos judge once.
+# 1. Training photos move the weights. Validation photos choose. Test photos judge after all choices.
 # 2. Begin with a **baseline** that costs a minute. Every later try is compared with it.
 # 3. Change **one thing** at a time. Before each try, write down what you expect.
 # 4. Keep a **leaderboard**: one row a try, failures too.
@@ -67,7 +67,7 @@
 #
 # | tool | lecture | its price | ask before you pay |
 # |---|---|---|---|
-# | a network from scratch | 03 to 07 | minutes | are 1,800 photos enough? |
+# | training from scratch | 03 to 07 | minutes | are 1,800 photos enough? |
 # | BatchNorm | 06 | almost nothing | how large is the batch? |
 # | crops and flips | 02 | more epochs | does the label stay? |
 # | dropout, weight decay | 01 | a slower start | does it overfit at all? |
@@ -82,6 +82,31 @@
 #
 # Plan them now, on paper. **Then** read on: what follows is our worked example. Your
 # project may use its networks and functions; add your cells at the end of this notebook.
+
+# %% [markdown] slide="skip"
+# ### Your report, and ten points
+#
+# Your tries go into a leaderboard of your own: `mine = {}`, then after each training
+# `record(mine, "with flips", model, photos.val, history, expected="...")`, and
+# `standings(mine)` shows it. `mcnemar(mine["with flips"]["right"], ...)` compares two.
+# Then write one page, and let a neighbour grade it.
+#
+# 1. **Task and data**: how many photos, which parts, what you found when you looked.
+# 2. **Tries**: the leaderboard, with what you expected of each.
+# 3. **Choice**: which network, by which number, and against which other one.
+# 4. **Result**: the test accuracy with its error.
+# 5. **Limits**: its mistakes, and what the number does not say.
+#
+# | points | for |
+# |---|---|
+# | 1 | three parts without a common photo, shown and not only said |
+# | 1 | a baseline first, and the share of the larger class beside it |
+# | 2 | one change a try, each with what was expected and what came |
+# | 1 | the budget: photos, minutes and parameters, counted |
+# | 1 | training and validation curves read: too short, overfitting, or neither |
+# | 2 | a choice with its error: $b$, $c$ and $z$, or three seeds |
+# | 1 | a test set that chose nothing, with the standard error |
+# | 1 | the most confident mistakes looked at, and what they have in common |
 
 # %% [markdown] slide="skip"
 # ## Set-up
@@ -115,8 +140,8 @@ run = course.start(seed=0)
 # %% [markdown] slide="slide"
 # ## Three parts that share no photo
 #
-# The training set moves the weights. The validation set chooses. The test set judges
-# once. All networks of this lecture judge the same animals.
+# The training set moves the weights, the validation set chooses, the test set judges. All
+# networks of this lecture judge the same animals.
 
 # %%
 counts = course.pick(tiny=(64, 32, 64), small=(1800, 200, 800), full=(None,) * 3)
@@ -957,33 +982,7 @@ run.headline(
 # probe and the fine-tuned network.
 
 # %% [markdown] slide="skip"
-# ## Your report, and ten points
-#
-# Your tries go into a leaderboard of your own: `mine = {}`, then after each training
-# `record(mine, "with flips", model, photos.val, history, expected="...")`, and
-# `standings(mine)` shows it. `mcnemar(mine["with flips"]["right"], ...)` compares two.
-#
-# Write one page, in these five parts. Then grade it, or let a neighbour grade it.
-#
-# 1. **Task and data**: how many photos, which parts, what you found when you looked.
-# 2. **Tries**: the leaderboard, with what you expected of each.
-# 3. **Choice**: which network, by which number, and against which other one.
-# 4. **Result**: the test accuracy with its error.
-# 5. **Limits**: its mistakes, and what the number does not say.
-#
-# | points | for |
-# |---|---|
-# | 1 | three parts without a common photo, shown and not only said |
-# | 1 | a baseline first, and the share of the larger class beside it |
-# | 2 | one change a try, each with what was expected and what came |
-# | 1 | the budget: photos, minutes and parameters, counted |
-# | 1 | training and validation curves read: too short, overfitting, or neither |
-# | 2 | a choice with its error: $b$, $c$ and $z$, or three seeds |
-# | 1 | a test set that chose nothing, with the standard error |
-# | 1 | the most confident mistakes looked at, and what they have in common |
-
-# %% [markdown] slide="skip"
-# ### Our report, as an example
+# ## Our report, as an example
 #
 # *Read it after yours.* The cells below take their numbers from the run above.
 #
@@ -1214,8 +1213,6 @@ check.progress("09")
 #   four lie within 4.3. First train a probe, then fine-tune with small steps.
 # - Validation chooses; the test set chooses nothing. Confident mistakes and Grad-CAM show
 #   what an accuracy hides. A softmax answers for any image.
-# - A project has a brief, a budget, one change a try, and a report that says what its
-#   number does not.
 
 # %% [markdown] slide="skip"
 # ## References
@@ -1225,14 +1222,11 @@ check.progress("09")
 #   Kaggle and Microsoft distribute them; `data/README.md` names their terms.
 # - Q. McNemar: *Note on the Sampling Error of the Difference between Correlated
 #   Proportions or Percentages*, Psychometrika 1947.
-# - R. Selvaraju and others: *Grad-CAM: Visual Explanations from Deep Networks via
-#   Gradient-based Localization*, ICCV 2017, equations 1 and 2.
+# - R. Selvaraju and others: *Grad-CAM*, ICCV 2017, equations 1 and 2.
 # - B. Zhou and others: *Learning Deep Features for Discriminative Localization*, CVPR
 #   2016: class activation maps.
-# - F. Iandola and others: *SqueezeNet: AlexNet-level accuracy with 50x fewer parameters
-#   and <0.5MB model size*, 2016.
-# - A. Kumar and others: *Fine-Tuning can Distort Pretrained Features and Underperform
-#   Out-of-Distribution*, ICLR 2022: a probe first, then fine-tuning.
+# - F. Iandola and others: *SqueezeNet*, 2016.
+# - A. Kumar and others: *Fine-Tuning can Distort Pretrained Features*, ICLR 2022.
 # - L. van der Maaten, G. Hinton: *Visualizing Data using t-SNE*, JMLR 2008.
 # - At scale `tiny`: drawings made by the course.
 
