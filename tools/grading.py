@@ -34,7 +34,7 @@ CONFIG_OTTER = "# ASSIGNMENT CONFIG\ninit_cell: false\ncheck_all_cell: false"
 CONFIG_OTTER += "\nexport_cell: false"
 END = re.compile(r"^ *# end solution$\n?", re.M)
 OTTER = "# BEGIN SOLUTION NO PROMPT"
-QUESTION = "# BEGIN QUESTION\npoints: 1\ncheck_cell: false\nname: "
+QUESTION = "# BEGIN QUESTION\npoints: 1\ncheck_cell: false\nname: q"
 
 
 def checked(text: str) -> tuple[str, str]:
@@ -90,12 +90,10 @@ def for_otter(cells: list[tuple[Cell, NotebookNode]]) -> Iterator[NotebookNode]:
             continue
         if cell.calls_check:
             name, answer = checked(cell.text)
-            kept = "q" + name.replace(".", "_")  # otter tests when all cells have run
-            node.source += f"\n{kept} = {answer}"
-            test = v4.new_code_cell(
-                "# HIDDEN\n" + HIDDEN.format(name=name, answer=kept)
-            )
-            yield from map(v4.new_raw_cell, (QUESTION + kept, "# BEGIN SOLUTION"))
+            begin = QUESTION + name.replace(".", "_")
+            test = HIDDEN.format(name=name, answer=answer)
+            test = v4.new_code_cell(f"# HIDDEN\n{test}")
+            yield from map(v4.new_raw_cell, (begin, "# BEGIN SOLUTION"))
             yield from answers
             yield from map(v4.new_raw_cell, ("# END SOLUTION", "# BEGIN TESTS"))
             yield from (test, *map(v4.new_raw_cell, ("# END TESTS", "# END QUESTION")))
