@@ -3,7 +3,7 @@ printed => [...document.querySelectorAll(".slides section")].map(slide => {
   const box = slide.getBoundingClientRect(), found = [];
   const page = slide.closest(".pdf-page")?.getBoundingClientRect();
   if (printed != !!page || page?.width != 1280) found.push(`page: ${page?.width}`);
-  for (const e of slide.querySelectorAll(".shows *, h1, h2")) {
+  for (const e of slide.querySelectorAll(".shows :not(.play *), h1, h2")) {
     const {top, bottom, left, right, width} = e.getBoundingClientRect();
     if (page && width && (top < page.top - 1 || bottom > page.bottom + 1 ||
                           left < page.left - 1 || right > page.right + 1))
@@ -12,5 +12,7 @@ printed => [...document.querySelectorAll(".slides section")].map(slide => {
                                              opacityProperty: true}))
       found.push(`hidden: ${e.outerHTML.slice(0, 60)}`);
   }
-  return [slide.querySelector(".slide").textContent, printed ? found : []];
+  const text = slide.querySelector(".slide").cloneNode(true);
+  text.querySelectorAll(".play").forEach(e => e.textContent = "");  // it changes as it runs
+  return [text.textContent, printed ? found : []];
 })
