@@ -166,7 +166,7 @@ def covariances(matrices: Mapping[str, Tensor], *, title: str | None = None) -> 
         ax.set_title(name, fontsize=11)
         ax.set(xticks=[], yticks=[])
         ax.grid(False)
-        figure.colorbar(shown, ax=ax, shrink=0.85)
+        figure.colorbar(shown, ax=ax, shrink=0.85, label="covariance")
     plot.headline(figure, title)
 
 
@@ -189,7 +189,7 @@ def circles(matrices: Mapping[str, Tensor], *, title: str | None = None) -> None
             style = {"arrowstyle": "->", "color": color, "lw": 2, "shrinkB": 0}
             ax.annotate("", (length * x, length * y), (0, 0), arrowprops=style)
         ax.set_title(f"{name}: {lengths[0]:.2f}, {lengths[1]:.2f}", fontsize=11)
-        ax.set(xticks=[], yticks=[], aspect="equal")
+        ax.set(xticks=[], yticks=[], aspect="equal", xlabel="dotted: unit circle")
         ax.grid(False)
     plot.headline(figure, title)
 
@@ -281,7 +281,8 @@ def draw_gains(
         ax.annotate(words, (1, i), (7, 0), ("axes fraction", "data"), **plot.BESIDE)
     ax.axvline(0, color=plot.PAPER, linestyle=":")
     ax.set_yticks(range(len(found)), found)
-    ax.set(xlabel="test accuracy (points) that it adds", ylim=(len(found) - 0.5, -0.5))
+    xlabel = "test accuracy (points) lost without it; whiskers: twice the ±"
+    ax.set(xlabel=xlabel, ylim=(len(found) - 0.5, -0.5))
     plot.headline(ax.figure, title)
     return ax
 
