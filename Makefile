@@ -34,7 +34,7 @@ run: .venv/run  ## execute every lecture (SCALE=tiny|small|full, DATA=folder, N=
 
 lab: .venv/run  ## open the notebooks in JupyterLab, on this machine only
 	@# Untrusted, the kept drawings would show as words until their cells run.
-	@$(BIN)/python -m nbformat.sign notebooks/*.ipynb notebooks/solutions/*.ipynb > /dev/null
+	@$(BIN)/python -m nbformat.sign $(wildcard notebooks/*.ipynb notebooks/solutions/*.ipynb) > /dev/null
 	$(BIN)/python -m jupyterlab --ip=127.0.0.1 $(AS_ROOT) notebooks
 
 present: SCALE = small
