@@ -556,9 +556,10 @@ for pair in ([3.0, 5.0], [3.0, 3.001], [-100.0, 50_000.0]):
     print(pair, "->", [round(value, 2) for value in y.tolist()])
 
 # %% [markdown]
-# Always −1 and 1, whatever the two numbers are. Only their order is left. In a feature
-# map of 4 × 4, a batch of two still has 32 values for each channel. After a linear
-# layer it has two.
+# Always −1 and 1, whatever the two numbers are. Only their order is left. (ε is nearly 0
+# here. Torch's own, 1e-5, is larger than the variance of 3 and 3.001, and would make that
+# pair smaller.) In a feature map of 4 × 4, a batch of two still has 32 values for each
+# channel. After a linear layer it has two.
 
 # %% [markdown] slide="slide"
 # ## What replaces it: other axes
@@ -729,7 +730,8 @@ print(f"{len(judged)} layers, folded {len(folded)}: the same logits")
 # | BN-x30 | 0.045 | 2.7 million | 74.8 % |
 #
 # With BatchNorm alone the paper needs 31.0 / 13.3 = 2.3 times fewer steps. The famous
-# "14 times fewer" includes a rate five times higher, and other changes (section 4.2.1).
+# "14 times fewer" of its abstract is BN-x5, 31.0 / 2.1. It includes a rate five times
+# higher, and other changes (section 4.2.1).
 
 # %%
 factors = [f"{passes / there:.1f}" for there in needed]
@@ -982,10 +984,11 @@ plot.band(RATES, bands, xlabel="learning rate", ylabel="test accuracy (%)")
 # alt: A convolution without bias, then BatchNorm with gamma and beta, then ReLU.
 parts = [("text", "x"), ("conv", "conv 3×3|no bias"), ("pool", "subtract mean,|divide by σ")]
 parts += [("pool", "times γ,|plus β"), ("pool", "ReLU"), ("text", "y")]
-drawn, at = blocks.chain(95, parts)
+WIDE = 600  # narrow, so that the words are large on a slide
+drawn, at = blocks.chain(95, parts, right=WIDE - 16)
 drawn += blocks.text((at[2].x + at[3].x) / 2, 40, "BatchNorm, for each channel", weight="bold")
 drawn += blocks.text(at[2].x, 150, "from this batch") + blocks.text(at[3].x, 150, "learned")
-blocks.Diagram(drawn, blocks.WIDTH, 175, "conv without bias, BatchNorm with gamma and beta, ReLU")
+blocks.Diagram(drawn, WIDE, 175, "conv without bias, BatchNorm with gamma and beta, ReLU")
 
 # %% slide="only" name="row"
 # alt: Six photos, split into red, green and blue rows; a frame runs around the whole green
@@ -1052,14 +1055,14 @@ plot.band(range(81), means, paper=3, paper_label="true mean", **about)
 
 # %% slide="only" name="folded"
 # alt: A convolution followed by a BatchNorm with fixed numbers is one convolution with other
-# alt: weights and another bias.
-first = [("text", "x"), ("conv", "conv|w, b"), ("pool!", "BatchNorm|μ, σ, γ, β"), ("text", "y")]
-second = [("text", "x"), ("conv", "conv|w′ = γ/σ · w|b′ = γ/σ · (b − μ) + β"), ("text", "y")]
-above, below = blocks.chain(75, first)[0], blocks.chain(205, second)[0]
-words = blocks.left_text(22, "as trained, in evaluation mode: two linear maps")
+# alt: weights and a bias.
+first = [("text", "x"), ("conv", "conv|w, no bias"), ("pool!", "BatchNorm|μ, σ, γ, β"), ("text", "y")]
+second = [("text", "x"), ("conv", "conv|w′ = γ/σ · w|b′ = β − γ/σ · μ"), ("text", "y")]
+above, below = (blocks.chain(y, two, right=WIDE - 16)[0] for y, two in ((75, first), (205, second)))
+words = blocks.left_text(22, "as trained, in evaluation mode: two linear steps")
 words += blocks.left_text(150, "folded: one")
 told = "conv and BatchNorm in evaluation mode, and below the one convolution that equals both"
-blocks.Diagram(words + above + below, blocks.WIDTH, 245, told)
+blocks.Diagram(words + above + below, WIDE, 245, told)
 
 # %% [markdown] slide="only" part="The problem"
 # # BatchNorm: every channel on one scale
@@ -1080,7 +1083,9 @@ blocks.Diagram(words + above + below, blocks.WIDTH, 245, told)
 #
 # . . .
 #
-# It mixes channels at each place; the pooling's channels pile up; a mean over each map.
+# 1. It mixes the channels at each place.
+# 2. The pooling's channels pile up.
+# 3. A mean over each map.
 #
 # Note: 2 min. A different row answers each. For the second, ask which branch costs most.
 
@@ -1127,13 +1132,13 @@ blocks.Diagram(words + above + below, blocks.WIDTH, 245, told)
 #
 # ![](run:where)
 #
-# γ and β are learned: the network can still compute what it could before.
+# γ = σ and β = μ would give the values back: the network loses nothing.
 #
 # Note: 2 min. Two numbers a channel. Now they set the scale of a channel, and not all the
 # layers before it. Ask why the convolution has no bias: the mean takes it out.
 
 # %% [markdown] slide="only"
-# ## All pixels of a channel share one mean
+# ## One mean for each channel
 #
 # ### Six photos of 32 × 32: how many numbers go into one mean?
 #
@@ -1141,7 +1146,9 @@ blocks.Diagram(words + above + below, blocks.WIDTH, 245, told)
 #
 # ![](run:row)
 #
-# Note: 2 min. 6 × 32 × 32 = 6,144, and three means. Expect 32 × 32 (per photo) and 6 (per
+# **6 × 32 × 32 = 6,144** in each of three means
+#
+# Note: 2 min. Expect 32 × 32 (per photo) and 6 (per
 # pixel). A kernel has the same weights everywhere, so all places go together.
 
 # %% [markdown] slide="only"
@@ -1163,19 +1170,24 @@ blocks.Diagram(words + above + below, blocks.WIDTH, 245, told)
 #
 # | | `model.train()` | `model.eval()` |
 # |---|---|---|
-# | mean and variance | of this batch | running ones |
-# | running ones | move a part of the way | stay |
+# | uses mean and variance | of this batch | from the memory |
+# | the memory | moves towards the batch's | stays |
 # | a photo's answer | depends on its neighbours | does not |
 #
-# Note: 2 min. Ask why evaluation cannot use the batch: one photo alone has none. torch
-# calls the part momentum; it weighs the new value.
+# memory = (1 − momentum) · memory + momentum · value of this batch
+#
+# Note: 2 min. The memory holds the running mean and the running variance. Ask why
+# evaluation cannot use the batch: one photo alone has none. This momentum weighs the new
+# value, the optimizer's the old one.
 
 # %% [markdown] slide="only"
 # ## The same photo in other company
 #
-# ### Can seven other photos change its answer?
+# ### In training mode: can seven other photos change its answer?
 #
 # ![](play:batch)
+#
+# The marks show the answer in evaluation mode.
 #
 # Note: 2 min. Begin in evaluation mode and change the company: nothing moves. Ask again,
 # then switch to training mode. Expect “no, it is the same photo”. Late: one company only.
@@ -1185,27 +1197,30 @@ blocks.Diagram(words + above + below, blocks.WIDTH, 245, told)
 #
 # ![](run:memory)
 #
+# Momentum is the share of the new batch: four numbers with mean 3 and σ 3.
+#
 # Note: 2 min. Cover the labels: which line has momentum 0.9? With 0.1 the share 1 − 0.9ᵗ
 # is learned after t batches: 90 percent after 22. Skip when late.
 
 # %% [markdown] slide="only" part="Backward"
 # ## Backward, a photo gets gradients from its neighbours
 #
-# $$dx_j = \frac{1}{\sigma} \left( g_j - \overline{g} - \hat{x}_j\, \overline{g \hat{x}} \right), \qquad g = \gamma\, dy$$
+# $$dx_j = \frac{1}{\sigma} \left( g_j - \text{mean}(g) - \hat{x}_j\, \text{mean}(g \hat{x}) \right), \qquad g = \gamma\, dy$$
 #
-# Three roads lead from x to its normalised value: itself, the mean, and σ.
+# dx, dy: gradients of the loss; x̂: normalised x. Three roads lead from x to x̂: itself,
+# the mean, and σ.
 #
 # . . .
 #
-# Batch 0, 2, 2, 8 and a loss that is the first output alone: dx = 1, −⅔, −⅔, ⅓.
+# Batch 0, 2, 2, 8, γ = 6, the loss is the first y alone: dx = 1, −⅔, −⅔, ⅓.
 #
 # Note: 2.5 min. Let them check that the four add up to 0. Two parts are taken out of each
 # gradient: the one that shifts a channel, and the one that scales it.
 
 # %% [markdown] slide="only"
-# ## A bias before BatchNorm learns nothing
+# ## β takes the place of the bias
 #
-# ### A bias shifts a whole channel. What is its gradient?
+# ### A bias before BatchNorm shifts a whole channel. Its gradient?
 #
 # . . .
 #
@@ -1213,44 +1228,45 @@ blocks.Diagram(words + above + below, blocks.WIDTH, 245, told)
 #
 # . . .
 #
-# β does its work.
+# It is the sum of dx, which has mean 0: 1 − ⅔ − ⅔ + ⅓.
 #
-# Note: 1.5 min. The four dx of the last slide add up to 0: that sum is the gradient of the
-# bias. ResNet has no bias in any convolution.
+# Note: 1.5 min. The four dx of the last slide, whatever the loss is. β does its work. ResNet has no bias in any convolution.
 
 # %% [markdown] slide="only" part="What it buys"
 # ## With BatchNorm VGG-11 learns at every rate
 #
 # ![](run:rates)
 #
-# Kept runs: all photos, 2 passes, 3 seeds.
+# All 45,000 photos, 2 passes. The bands hold 3 seeds; a guess is 10 %.
 #
 # Note: 2.5 min. Compare with the two guesses. Chance is 10 percent. Ask at which rate the
 # plain network is best, and whether BatchNorm wins there, too.
 
 # %% [markdown] slide="only"
-# ## At equal rates, and each at its best
+# ## At the best rate of both, and far above it
 #
-# > **{{ f"{kept.difference('rate-vgg11-0.1', 'rate-vgg11_bn-0.1').points:+.1f}" }}** points, both at 0.1
+# > **{{ f"{kept.difference('rate-vgg11-0.1', 'rate-vgg11_bn-0.1').points:+.1f}" }}** points by BatchNorm, both at 0.1
 #
-# > **{{ f"{kept.difference('rate-vgg11-0.1', 'rate-vgg11_bn-0.3').points:+.1f}" }}** points, 0.3 with against 0.1 without
+# > **{{ f"{kept.difference('rate-vgg11-0.1', 'rate-vgg11_bn-1').points:+.1f}" }}** points, 1 with it against 0.1 without
 #
 # . . .
 #
-# Standard errors {{ f"{kept.difference('rate-vgg11-0.1', 'rate-vgg11_bn-0.1').error:.1f}" }}
-# and {{ f"{kept.difference('rate-vgg11-0.1', 'rate-vgg11_bn-0.3').error:.1f}" }}, over seeds
-# and test photos.
+# Standard errors: {{ f"{kept.difference('rate-vgg11-0.1', 'rate-vgg11_bn-0.1').error:.1f}" }}
+# and {{ f"{kept.difference('rate-vgg11-0.1', 'rate-vgg11_bn-1').error:.1f}" }} points.
 #
-# Note: 2 min. A fair comparison gives each its own best rate. Which differences exceed
-# twice their error? After two passes only: which one *ends* better is not shown.
+# Note: 2 min. Of the four rates 0.1 is best for both. Which differences exceed twice their
+# error, which counts other seeds and other test photos? After two passes only: which one *ends* better is not shown.
 
 # %% [markdown] slide="only"
 # ## Three scales of the weights, one curve
 #
 # ![](run:depth)
 #
-# Note: 2 min. First weights times one half, one and two, in ten layers. Left: five powers
-# of ten apart. Right: which line is which? They lie on each other.
+# Ten convolutions with ReLU, first weights × 0.5, 1 and 2. Right, the three lines lie on
+# one another.
+#
+# Note: 2 min. A stack made for this slide, not trained. Left: five powers
+# of ten apart. Right: which line is which?
 
 # %% [markdown] slide="only"
 # ## Ten times the weights: what happens to the gradient?
@@ -1263,25 +1279,27 @@ blocks.Diagram(words + above + below, blocks.WIDTH, 245, told)
 #
 # . . .
 #
-# What counts is the rate over ‖w‖². Weight decay keeps ‖w‖ small, and so the step large.
+# The same change of w is now a tenth as large, relative to w. What counts is the rate over
+# ‖w‖², the squared length of w.
 #
 # Note: 2 min. Expect "ten times larger". σ grows with the weights and divides the
-# gradient. The notebook trains the three cases and gets two equal losses. Skip when late.
+# gradient. Weight decay keeps w short, and so the relative step large. The notebook trains the three cases and gets two equal losses. Skip when late.
 
 # %% [markdown] slide="only" part="What it costs"
-# ## In training mode, neighbours decide
+# ## One photo, asked 30 times in training mode
 #
 # ### The same photo, 30 times, with 31 new neighbours each. Does its class change?
 #
 # . . .
 #
-# For some photos it does: mean and variance come from the whole batch.
+# > **{{ said(r"(\d+)% of 50 photos change") }} %** of 50 photos change their class
 #
 # . . .
 #
-# In evaluation mode each photo has **one** answer.
+# Mean and variance come from the whole batch. In evaluation mode each photo has **one**
+# answer.
 #
-# Note: 2 min. The notebook counts how many of 50 photos waver, and shows one: open it
+# Note: 2 min. The notebook counts them with its small network, and shows one: open it
 # there. Expect "no, the weights are fixed".
 
 # %% [markdown] slide="only"
@@ -1297,28 +1315,33 @@ blocks.Diagram(words + above + below, blocks.WIDTH, 245, told)
 #
 # . . .
 #
-# 1. Each batch is judged by its own mean: sorted by class, nearly everything is wrong.
+# 1. Each batch is judged by its own mean: sorted by class {{ said(r"128, sorted by class +([\d.]+)%") }} %
+#    are right, not {{ said(r"evaluation mode  +([\d.]+)%") }} %.
 # 2. The running statistics *change*, also under `no_grad()`.
 #
 # Note: 2 min. A patient of the clinic. Expect "nothing, there are no gradients". The
-# second fault stays after the measurement.
+# second fault stays after the measurement. The figures are the notebook's.
 
 # %% [markdown] slide="only"
-# ## A batch of two: only the order is left
+# ## A batch of two is too small
 #
 # ### Two numbers, 3 and 5, through a BatchNorm. What comes out?
 #
 # . . .
 #
-# > **−1 and 1** for 3 and 5, for 3 and 3.001, for −100 and 50,000
+# > **−1 and 1** for 3 and 5, and for −100 and 50,000: only the order is left
 #
-# Note: 2 min. After a linear layer a batch of two has two values a channel. In a map of 4
+# Note: 2 min. ε acts only on pairs that are nearly equal, as 3 and 3.001. After a linear layer a batch of two has two values a channel. In a map of 4
 # × 4 it still has 32. A batch of one is refused by torch.
 
 # %% [markdown] slide="only"
 # ## Other layers average over other axes
 #
 # ![](draw:architectures.norm_axes())
+#
+# Digits, batches of 2: GroupNorm {{ said(r"\nGroupNorm  +([\d.]+)%") }} %, BatchNorm
+# {{ said(r"\nBatchNorm  +([\d.]+)%") }} %; of 16:
+# {{ said(r"\nGroupNorm  +\S+ +\S+ +([\d.]+)%") }} and {{ said(r"\nBatchNorm  +\S+ +\S+ +([\d.]+)%") }} %.
 #
 # Note: 2.5 min. Let them say which need no batch: all but the first, so training and
 # evaluation do the same. LayerNorm stands in every transformer, GroupNorm where batches
@@ -1329,11 +1352,12 @@ blocks.Diagram(words + above + below, blocks.WIDTH, 245, told)
 #
 # ![](run:folded)
 #
-# Note: 2 min. By hand: w = 2, b = 1, μ = 3, σ = 2, γ = 6, β = 5 gives w′ = 6 and b′ = −1.
-# Ask why this fails in training mode.
+# Note: 2 min. By hand: w = 2, μ = 3, σ = 2, γ = 6, β = 5 gives w′ = 6 and b′ = −4. A bias
+# of the convolution, as the notebook has it, is scaled too. Ask why this fails in training
+# mode.
 
 # %% [markdown] slide="only" part="What we know"
-# ## In the paper: 2.3 times fewer steps, not 14
+# ## In the paper: BatchNorm alone saves a factor of 2.3
 #
 # | network | rate | steps to 72.2 % |
 # |---|---:|---:|
@@ -1342,8 +1366,10 @@ blocks.Diagram(words + above + below, blocks.WIDTH, 245, told)
 # | five times the rate, other changes | 0.0075 | 2.1 million |
 # | thirty times | 0.045 | 2.7 million |
 #
-# Note: 2 min. The famous 14 includes a higher rate and other changes (section 4.2.1). Ask
-# which two rows compare BatchNorm alone.
+# The “14 times fewer steps” of its abstract are the third row.
+#
+# Note: 2 min. Ask which two rows compare BatchNorm alone. The third has a higher rate and
+# other changes (section 4.2.1); 31.0 / 2.1 is 14.8, the paper says 14.
 
 # %% [markdown] slide="only"
 # ## Why does it help? It is not settled
@@ -1361,7 +1387,7 @@ blocks.Diagram(words + above + below, blocks.WIDTH, 245, told)
 #
 # - One mean a channel, over all photos and places of a batch.
 # - γ and β are learned; a bias before it is useless.
-# - It buys higher rates, and one scale at every depth.
+# - It buys accuracy in few passes; the rate needs little care.
 # - `train()` uses the batch, `eval()` the memory: never forget it.
 # - Small batches: LayerNorm or GroupNorm.
 #
@@ -1387,6 +1413,6 @@ blocks.Diagram(words + above + below, blocks.WIDTH, 245, told)
 #
 # | | `model.train()` | `model.eval()` |
 # |---|---|---|
-# | mean and variance | of this batch | running ones |
-# | running ones | move a part of the way | stay |
+# | uses mean and variance | of this batch | from the memory |
+# | the memory | moves towards the batch's | stays |
 # | a photo's answer | depends on its neighbours | does not |
