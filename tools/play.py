@@ -177,10 +177,8 @@ def take_pictures(site: Path) -> None:
             target = STATIC / f"play-{place['play']}.png"
             shown.screenshot(path=target)
             with Image.open(target) as image:
-                top = image.convert("RGB").crop(
-                    (0, 0, image.width, min(700, image.height))
-                )
-            top.quantize(64, dither=Image.Dither.NONE).save(target, optimize=True)
+                whole = image.convert("RGB")
+            whole.quantize(64, dither=Image.Dither.NONE).save(target, optimize=True)
             print(target, target.stat().st_size, "bytes")
         browser.close()
 
