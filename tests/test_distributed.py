@@ -238,4 +238,6 @@ def test_ctrl_c_ends_both(tmp_path) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(Path(sys.argv[1]), sys.argv[2:]))
+    status = main(Path(sys.argv[1]), sys.argv[2:])
+    sys.stdout.flush()
+    os._exit(status)  # gloo's threads may abort while the interpreter takes itself down

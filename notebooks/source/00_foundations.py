@@ -1250,14 +1250,14 @@ plot.bars(counts | {"output: linear": 850}, highlight="C5: linear", xlabel="para
 # %% slide="only" name="training"
 # alt: Digits read right, in percent, over five epochs: training and validation both rise
 # alt: to about 99.
-rows = re.findall(r"(\d) +[\d.]+ +([\d.]+) % +[\d.]+ +([\d.]+) %", said(r"(?s)(LeNet-5\n.*?weights)"))
+rows = re.findall(r"(\d) +[\d.]+ +([\d.]+) % +[\d.]+ +([\d.]+) %", said(r"(LeNet-5\n epoch.*(?:\n(?: |best).*)+)"))
 figure, ax = plt.subplots(figsize=(7, 2.8))
 epochs = [int(row[0]) for row in rows]
 for column, (name, color, style) in enumerate(plot.SPLITS.values(), start=1):
     y = [float(row[column]) for row in rows]
     ax.plot(epochs, y, style, color=color, marker="o")
     ax.annotate(name, (epochs[0], y[0]), (8, -16), textcoords="offset points", color=color)
-ax.set(xlabel="epoch", ylabel="digits read right (%)", xticks=epochs)
+ax.set(xlabel="epoch", ylabel="digits read right (%)", xticks=epochs, ylim=(70, 102))
 
 # %% [markdown] slide="only" part="Images"
 # # Foundations: a network that learns to read digits

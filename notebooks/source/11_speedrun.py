@@ -1029,7 +1029,7 @@ worth = speed.gains("speedrun-quarter")
 alone = sum(gain.points for trick, gain in worth.items() if trick != "all six of them")
 minute = speed.views(two).rows[0]
 _, one, six = speed.views(two).rows[1]
-speed.draw_gains(worth)
+speed.draw_gains(worth).figure.set_size_inches(7, 3.1)
 
 # %% [markdown] slide="only" part="The clock"
 # # Speed-run: 94 % in the time of a lecture?
