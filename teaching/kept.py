@@ -149,9 +149,14 @@ def passed(name: str) -> tuple[list[float], list[float]]:
     """Processor minutes after each epoch of the fastest seed, and its val_accuracy."""
     run = min(records(name), key=cost)
     rows = run["history"]["rows"]
-    total = sum(row["seconds"] for row in rows)
-    minutes = accumulate(cost(run) * row["seconds"] / total for row in rows)
-    return list(minutes), [row["val_accuracy"] for row in rows]
+    minutes = after_each(cost(run), [row["seconds"] for row in rows])
+    return minutes, [row["val_accuracy"] for row in rows]
+
+
+def after_each(minutes: float, seconds: Sequence[float]) -> list[float]:
+    """Minutes of a run that have passed after each epoch, by the seconds of each."""
+    total = sum(seconds)
+    return list(accumulate(minutes * one / total for one in seconds))
 
 
 def by_minute(

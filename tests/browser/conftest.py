@@ -7,14 +7,14 @@ from collections.abc import Iterator
 
 import pytest
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
+from tools.handout import BROWSERS
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator:
     """Chromium without a window."""
     api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    path = next(filter(None, map(shutil.which, NAMES)), None)
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
     with api.sync_playwright() as play:
         try:
             found = play.chromium.launch(executable_path=path, args=["--no-sandbox"])
