@@ -88,8 +88,9 @@ class Job(NamedTuple):
 
 
 def jobs(runs: Sequence[Run]) -> list[Job]:
-    """Every seed of every run; the seeds of one run follow one another."""
-    return [Job(run, seed) for run in runs for seed in run.seeds]
+    """Every seed of every run, first seeds first: each lecture has a run early."""
+    seeds = sorted({seed for run in runs for seed in run.seeds})
+    return [Job(run, seed) for seed in seeds for run in runs if seed in run.seeds]
 
 
 # --- before anything starts ----------------------------------------------------------

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from statistics import median
-from time import perf_counter, process_time
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -87,22 +87,20 @@ def run(options: argparse.Namespace) -> None:
         loaders[1] = Watched(loaders[1], partial(state, model, options.half), kept)
     with torchrun.shared(learner, settings["checkpoint"]) as (learner, checkpoint):
         settings["checkpoint"] = checkpoint
-        begin, worked = perf_counter(), process_time()
         try:
             history = fit(learner, *loaders, name=options.name, **settings)
         except CourseError as error:
             if file and "finite" in str(error):  # that it diverged is a result
                 record.write(file, described | {"diverged": str(error)})
             raise
-        busy = (process_time() - worked) / (perf_counter() - begin)
     if history.stopped == "interrupted":
         raise KeyboardInterrupt
     result = described | result_of(options, model, splits, history)
     if torchrun.rank() > 0:
         return
-    seconds = sum(history["seconds"])  # those before a resumption, too
-    result |= {"processor_seconds": round(busy * seconds, 3)}
-    result |= {"seconds": round(preparation + seconds, 1)}
+    # Their sums hold the epochs before a resumption, too.
+    result |= {"processor_seconds": round(sum(history["processor_seconds"]), 3)}
+    result |= {"seconds": round(preparation + sum(history["seconds"]), 1)}
     result |= {"history": asdict(history)}
     if options.save:
         save_weights(kept or state(model, options.half), options.save)

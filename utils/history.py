@@ -36,7 +36,8 @@ class History:
     """The epochs of one run of `fit`.
 
     A row holds `epoch` (from 1), `train_loss`, `val_loss` (nats), `train_accuracy`,
-    `val_accuracy` (fractions), `lr` (that it began with), `seconds` and, in training,
+    `val_accuracy` (fractions), `lr` (that it began with), `seconds` by the clock,
+    `processor_seconds` that this process worked on all its cores, and, in training,
     `images_per_second`. Without a validation set its two columns hold None.
     """
 
@@ -46,7 +47,7 @@ class History:
     kept: int | None = None  # the epoch whose weights the model has; None: the last
 
     def add(self, train: Metrics, val: Metrics | None, **more: float) -> None:
-        """Append an epoch; `more` is its lr, seconds and images_per_second."""
+        """Append an epoch; `more` is its lr, its seconds, and its speed."""
         row = {"epoch": len(self.rows) + 1}
         row |= {"train_loss": train.loss, "train_accuracy": train.accuracy}
         row |= {"val_loss": val and val.loss, "val_accuracy": val and val.accuracy}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import torch
@@ -140,7 +140,8 @@ def fit(
             if patience is not None and history.waited >= patience:
                 history.stopped = "early"
                 break
-            begin, rate = perf_counter(), optimizer.param_groups[0]["lr"]
+            begin, worked = perf_counter(), process_time()
+            rate = optimizer.param_groups[0]["lr"]
             train = train_epoch(
                 model,
                 train_loader,
@@ -152,6 +153,7 @@ def fit(
             speed = train.examples / (perf_counter() - begin)
             val = None if val_loader is None else evaluate(model, val_loader)
             times = {"seconds": perf_counter() - begin, "images_per_second": speed}
+            times["processor_seconds"] = process_time() - worked
             with held_back():  # an epoch counts whole, or not at all
                 history.add(train, val, lr=rate, **times)
                 if keep_best and val is not None and history.best["epoch"] == epoch:
