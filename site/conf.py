@@ -14,7 +14,6 @@ extensions = ["myst_nb"]
 
 # The notebooks are shown as they were committed.
 nb_execution_mode = "off"
-nb_ipywidgets_js = {}  # would come from another host
 nb_code_prompt_show = "Show the code"
 nb_code_prompt_hide = "Hide the code"
 myst_enable_extensions = ["colon_fence", "dollarmath", "attrs_inline"]

@@ -1,4 +1,4 @@
-"""What asks and illustrates: self-checks, drawings, and figures with sliders."""
+"""What asks and illustrates: self-checks, drawings, and figures."""
 
 from teaching.check import check
 

@@ -33,7 +33,7 @@ ARITHMETIC += (ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop, ast.expr_conte
 QUESTION = re.compile(r"\?[*_\s]*$|\*\*(Predict|Guess)")
 # Words of a question about what the next cell shows: only the reading is its answer.
 SHOWN = re.compile(
-    r"\b(here (is|are)|below|rows?|columns?|look at|slider|figure|these|panel)\b", re.I
+    r"\b(here (is|are)|below|rows?|columns?|look at|figure|these|panel)\b", re.I
 )
 OPEN = "```{raw} html\n<details><summary>Show the answer</summary>\n```"
 CLOSE = "```{raw} html\n</details>\n```"

@@ -21,7 +21,7 @@ from urllib.parse import quote
 ROOT = Path(__file__).resolve().parent.parent
 GITHUB = re.compile(r"https://github\.com/([^/]+/[^/]+?)(?:\.git)?/?")
 # What the lectures import. Their ranges stand in requirements.txt.
-NEEDED = ("matplotlib", "pillow", "scikit-learn", "pooch", "tqdm", "ipywidgets")
+NEEDED = ("matplotlib", "pillow", "scikit-learn", "pooch", "tqdm")
 KEPT = ("torch", "torchvision", "numpy")  # the machine's own, made for its GPU
 # No output depends on this cell: its text can change without a new run.
 SETUP = """\

@@ -111,7 +111,6 @@ async def run_cells(
         return explain(error, number + 1, nb)
     finally:
         outputs.merge_streams(nb)
-        outputs.drop_widgets(nb)
         outputs.describe_figures(nb)
     return ""
 

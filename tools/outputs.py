@@ -16,7 +16,6 @@ import nbformat
 from nbformat import NotebookNode
 from PIL import Image
 
-WIDGET = "application/vnd.jupyter.widget-view+json"
 # Without the ending, JupyterLab's "Executable Script" would be a .txt.
 LANGUAGE = {"name": "python", "file_extension": ".py", "mimetype": "text/x-python"}
 ALIKE = 0.75  # the share of its text that a cell keeps where names moved
@@ -128,15 +127,6 @@ def describe_figures(nb: NotebookNode) -> None:
                         described["alt"] = cell.metadata.alt
                     elif not described:
                         del output.metadata[kind]
-
-
-def drop_widgets(nb: NotebookNode) -> None:
-    """Leave the picture of what has sliders: without its kernel no widget can live."""
-    nb.metadata.pop("widgets", None)
-    for cell in code_cells(nb):
-        for output in cell.outputs:
-            if "image/png" in output.get("data", {}):
-                output.data.pop(WIDGET, None)
 
 
 def shrink_figures(nb: NotebookNode) -> None:

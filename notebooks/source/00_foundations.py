@@ -45,7 +45,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from teaching import check, diagrams, kernels, learning, sliders
+from teaching import check, diagrams, kernels, learning
 from utils import course, data, look, pictures, plot
 from utils.train import evaluate, fit, predict
 
@@ -275,16 +275,16 @@ for n, k, p, s in [(28, 5, 0, 1), (28, 5, 2, 1), (32, 3, 1, 2), (227, 11, 0, 4)]
 # never used. The fourth line is the first layer of AlexNet, from 227 pixels to 55.
 
 # %% [markdown] slide="subslide"
-# **Before you move the sliders:** in the next picture, at stride 2, one column is left
-# over. Does more padding use it up? And which kernel keeps 8 × 8 at stride 1, with
-# padding 2?
+# **Predict:** in the figure below, at stride 2, one column is left over. Does more
+# padding use it up? And which kernel keeps 8 × 8 at stride 1, with padding 2? Then
+# change the numbers, and run the cell again. This lecture's page on the website has
+# sliders for them.
 
 # %%
 # alt: An image of 8 × 8 pixels in one ring of zeros. A window of 3 × 3 takes every
 # alt: second place: four across and four down, so the output is 4 × 4. The last column
 # alt: and the last row of zeros are hatched: no window reaches them.
-ranges = {"image": (4, 12), "kernel": (1, 7), "stride": (1, 4), "padding": (0, 3)}
-sliders.explore(kernels.windows, **ranges)
+kernels.windows(image=8, kernel=3, stride=2, padding=1);
 
 # %% [markdown]
 # More padding does not help: it adds 2p, an even number, and 8 − 3 is odd. An image of 7
@@ -1434,8 +1434,7 @@ ax.set(xlabel="epoch", ylabel="digits read right (%)", xticks=epochs, ylim=(70, 
 #
 # No: 2p is even, and 8 − 3 is odd.
 #
-# Note: 1.5 min. Move the sliders in the notebook if there is time. An image of 7 or 9
-# pixels leaves nothing over.
+# Note: 1.5 min. Ask which images leave nothing over at this stride: those of 7 or 9 pixels.
 
 # %% [markdown] slide="only"
 # ## Pooling makes the position less exact

@@ -46,7 +46,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from teaching import check, overfitting, sliders
+from teaching import check, overfitting
 from utils import course, data, plot
 from utils.models import LeNet5
 from utils.train import History, evaluate, fit, predict, train_epoch
@@ -592,23 +592,25 @@ units = layer_1[layer_1 > 0][:24]
 
 def after_dropout(rate=0.5, draw=1):
     """The values after one draw, and the mean of 1,000 draws."""
-    torch.manual_seed(draw)
     layer = Dropout(rate)
-    after, mean = layer(units), layer(units.expand(1000, -1)).mean(dim=0)
+    with torch.random.fork_rng():  # the cells below draw as they would without this one
+        torch.manual_seed(draw)
+        after, mean = layer(units), layer(units.expand(1000, -1)).mean(dim=0)
     figure = overfitting.bars_after_dropout(units, after, mean)
     gone = f"{(after == 0).sum()} of {len(units)} are dropped"
     plot.headline(figure, f"{gone}, the others times {1 / (1 - rate):.2f}")
     return figure
 
 # %% [markdown] slide="subslide"
-# Outlines: 24 values of a layer for one digit. Bars: after dropout. Dots: means of
-# 1,000 draws. **Before you move the slider:** at which rate are the kept values four
-# times as high? Where do the dots go?
+# Outlines in the figure: 24 values of a layer for one digit. Bars: after dropout. Dots:
+# means of 1,000 draws. **Predict:** at which rate are the kept values four times as
+# high? Where do the dots go? Then change `rate` and run the cell again. Another `draw`
+# drops other units.
 
 # %%
 # alt: Bars for 24 units. Some are gone, the others twice as high as their outlines; the
 # alt: dots, means of 1,000 draws, lie near the tops of the outlines.
-sliders.explore(after_dropout, rate=(0.0, 0.9, 0.05), draw=(1, 20))
+after_dropout(rate=0.5, draw=1);
 
 # %% [markdown] slide="subslide"
 # At 0.75, because 1 / (1 − 0.75) = 4. The dots stay near the tops of the outlines:

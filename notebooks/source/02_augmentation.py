@@ -45,7 +45,7 @@ import torch.nn.functional as F
 from torch import nn
 from torchvision.transforms import v2
 
-from teaching import check, diagrams, sliders
+from teaching import check, diagrams
 from utils import augment, course, data, look, pictures, plot
 from utils.models import LeNet5
 from utils.models.small import conv_pool
@@ -199,13 +199,15 @@ def at_strength(strength=4):
     return show_draws(changes, photo, f"Strength {strength} of 10", draws=8)
 
 # %% [markdown] slide="subslide"
-# **Before you move the slider:** up to which strength can you name the animal in every
-# view? Which row fails first?
+# **Guess:** up to which strength can you name the animal in every view? Which row fails
+# first? Then change `strength` to other numbers from 0 to 10, and run the cell again.
+# This lecture's page on the website has a slider for it, and says what a network makes
+# of the views.
 
 # %%
 # alt: A photograph, and eight views of it in each of four rows: shifted with black
 # alt: borders, turned, in other colours, and with a black square on it.
-sliders.explore(at_strength, strength=(0, 10))
+at_strength(strength=4);
 
 # %% [markdown] slide="subslide"
 # There is no right number: where the person who labels the images hesitates, the old

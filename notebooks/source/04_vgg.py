@@ -46,7 +46,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from teaching import check, diagrams, kept, kernels, sliders, tables
+from teaching import check, diagrams, kept, kernels, tables
 from utils import course, data, look, plot
 from utils.models import alexnet
 from utils.models.vgg import vgg
@@ -107,14 +107,14 @@ tables.networks(pair, (3, 224, 224))
 #
 # $$\text{receptive field} = 1 + \sum_i (k_i - 1) \, s_1 s_2 \cdots s_{i-1}$$
 #
-# **How wide is it after four layers of 3 × 3? And after three that have stride 2?**
-# Answer first, then move the sliders.
+# **Predict:** the figure shows three layers. How wide is it after four layers of 3 × 3?
+# And after three that have stride 2? Then change the numbers, and run the cell again.
+# This lecture's page on the website has sliders for them.
 
 # %%
 # alt: Rows of dots from one value at the top to the pixels at the bottom. After three
 # alt: 3 × 3 layers it depends on 3 values, these on 5, and these on 7 pixels of a row.
-ranges = {"layers": (1, 5), "kernel": [1, 3, 5, 7], "stride": (1, 2)}
-sliders.explore(kernels.receptive_field, **ranges)
+kernels.receptive_field(layers=3, kernel=3, stride=1);
 
 # %% [markdown]
 # Three reach 1 + 2 + 2 + 2 = 7 pixels, as one 7 × 7 does, and four reach 9. With stride

@@ -6,9 +6,7 @@ import json
 import shutil
 import urllib.request
 
-import nbformat
 import pytest
-from nbformat import v4
 
 from labserver import DIRECT, assert_private, jupyterlab
 from utils.course import ROOT
@@ -17,7 +15,7 @@ LECTURES = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 NEEDED = ("notebooks", "utils", "teaching", "experiments", "tools")
 NEEDED += ("data/weights", "data/stand-ins")
 NEEDED += ("results", "pyproject.toml")
-FEW = ("04_vgg",)  # what CI opens: it has a slider
+FEW = ("04_vgg",)  # what CI opens
 # The empty request waits in the kernel's queue behind all cells.
 RUN = """async () => {
   const panel = jupyterapp.shell.currentWidget;
@@ -41,8 +39,6 @@ FAULTS = """() => {
       if (one.name == "stderr" && !meant) say(`wrote to stderr: ${one.text}`);
     }
     const area = cell.outputArea.node;
-    if (area.innerText.match(/Error displaying widget|Loading widget|model not found/))
-      say("a widget that is not shown");
     for (const e of area.querySelectorAll(".jp-OutputArea-output"))
       if (e.clientWidth && e.scrollWidth > e.clientWidth + 1)
         say(`scrolls sideways: ${e.innerText.slice(0, 60)}`);
@@ -50,26 +46,6 @@ FAULTS = """() => {
   const status = panel.sessionContext.session?.kernel?.status;
   if (!["idle", "busy"].includes(status)) found.push(`kernel ${status}`);
   return found;
-}"""
-
-SLIDER = """
-import sys
-sys.path.insert(0, "..")
-import matplotlib.pyplot as plt
-from teaching import sliders
-
-def strip(width=2):
-    if width > 3:
-        raise ValueError("too wide")
-    return plt.figure(figsize=(width, 1), dpi=100)
-
-sliders.explore(strip, width=(1, 4))
-"""
-# Shown as large as it was drawn: not stretched, and not cut.
-WIDTH = """width => {
-  const image = document.querySelector(".jp-OutputArea img");
-  return image && image.naturalWidth == width && image.clientWidth == width
-    && image.clientHeight == image.naturalHeight;
 }"""
 
 
@@ -125,19 +101,3 @@ def end_kernels(lab) -> None:
     for kernel in kernels:
         one = f"{every}/{kernel['id']}"
         DIRECT.open(urllib.request.Request(one, headers=headers, method="DELETE"))
-
-
-def test_a_slider_moves_the_picture(lab, context):
-    nb = v4.new_notebook(cells=[v4.new_code_cell(SLIDER)])
-    nb.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
-    nbformat.write(nb, lab["course"] / "notebooks" / "widget.ipynb")
-    page = executed(lab, context, "widget.ipynb")
-    page.wait_for_function(WIDTH, arg=200)
-    slider = page.locator(".noUi-handle")
-    slider.press("ArrowRight")
-    page.wait_for_function(WIDTH, arg=300)
-    slider.press("ArrowRight")
-    page.get_by_text("ValueError: too wide").wait_for()
-    assert page.evaluate(WIDTH, 300)
-    page.close(run_before_unload=False)
-    end_kernels(lab)

@@ -62,7 +62,6 @@ async def shown(client: NotebookClient, number: int) -> Shown:
     await client.async_execute_cell(cell, number)
     alone = nbformat.v4.new_notebook(cells=[cell])
     outputs.merge_streams(alone)
-    outputs.drop_widgets(alone)  # each has a number of its own; its picture stays
     found = []
     for output in cell.outputs:
         parts = output.get("data") or {
