@@ -98,7 +98,7 @@ STUBS = [
     ),
     (
         "def f():\n    # solution\n    if a:\n        return 1\n    return 2",
-        "def f():\n    ...  # your code here",
+        "def f():\n    return ...  # your code here",
     ),
     ("# solution\nx = 'a' if b else 'c'  # why", "x = ...  # your code here"),
     ("x = 1", "x = 1"),
@@ -234,7 +234,8 @@ def test_student_gets_stubs_and_solutions_the_code(root):
     student, full = built(root), built(root, solutions=True)
     assert find(student, "number = ...").source == "number = ...  # your code here"
     assert find(full, "32 - 5").source == "number = 32 - 5\nnumber = number + 1"
-    assert "    steps = ...  # your code here" in find(student, "def size").source
+    stub = "    steps = ...\n    return ...  # your code here"
+    assert stub in find(student, "def size").source
     assert "# solution" not in find(full, "def size").source
     assert student.cells[-1].source.startswith("*Your answer:*")
     assert full.cells[-1].source.startswith("Because the kernel")

@@ -202,14 +202,15 @@ def solutions(text: str) -> list[str]:
 
 
 def stub(hidden: list[str], indent: str) -> list[str]:
-    """What stands in for a solution: `name = ...` for its names, or one `...`."""
+    """What stands in for a solution: `name = ...` for its names, and `return ...`."""
     code = "\n".join(hidden)
     if any(line.strip() and not line.startswith(indent) for line in hidden):
         raise SourceError(
             "a solution ends where its indentation does: put `# end solution` there"
         )
     found: list[str] = []
-    for statement in ast.parse(textwrap.dedent(code)).body:
+    tree = ast.parse(textwrap.dedent(code))
+    for statement in tree.body:
         if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
             raise SourceError(
                 f"the solution defines {statement.name!r}: leave its first line"
@@ -217,6 +218,8 @@ def stub(hidden: list[str], indent: str) -> list[str]:
             )
         found += [name for name in names(statement) if name not in found]
     # A last line `...` beside them would show as the cell's output, "Ellipsis".
-    stubs = [f"{indent}{name} = ..." for name in found] or [f"{indent}..."]
+    lines = [f"{name} = ..." for name in found]
+    lines += ["return ..."] * any(isinstance(n, ast.Return) for n in ast.walk(tree))
+    stubs = [indent + line for line in lines or ["..."]]
     stubs[-1] += "  # your code here"
     return stubs

@@ -206,7 +206,7 @@ def stays_frozen(answer: Any) -> str:
     if not isinstance(model, nn.Module):
         raise Wrong(f"A network is wanted here, not {describe(model)}.")
     returned = call(lambda: (model.eval(),))[0]  # which is train(False)
-    if returned is None and head.training:
+    if (returned is None or returned is ...) and head.training:
         raise Unanswered("train returns nothing")
     if head.training:
         raise Wrong("After eval() the head still is in training mode: pass mode on.")
