@@ -10,8 +10,10 @@ from statistics import mean, stdev
 from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from teaching.tables import Table, spread
@@ -20,6 +22,9 @@ from utils.course import CourseError
 from utils.history import History
 
 RESULTS = course.ROOT / "results"
+DEPTHS = {"plain-20": plot.PALETTE["orange"], "plain-56": plot.PALETTE["vermillion"]}
+# As He et al. 2016 draw them, not as the course's other curves.
+LINES = {"train": ("training", "--"), "val": ("validation", "-")}
 
 
 def records(name: str) -> list[dict[str, Any]]:
@@ -59,16 +64,32 @@ def test_accuracy(name: str) -> list[float]:
     return [run.get("test_accuracy", 1 / len(run["data"]["classes"])) for run in seeds]
 
 
+def train_accuracy(name: str) -> list[float]:
+    """The training accuracy of each seed in its last epoch, as fractions."""
+    return [history["train_accuracy"][-1] for history in runs(name)]
+
+
 def cost(run: dict[str, Any]) -> float:
     """The minutes that a processor worked for a run; in older records, a clock's."""
     return (run.get("processor_seconds") or run["seconds"]) / 60
+
+
+def budget(name: str) -> str:
+    """For how many epochs a run was made, and with how many seeds."""
+    seeds = records(name)
+    return f"{len(seeds[0]['history']['rows'])} epochs, {counted(seeds)}"
+
+
+def counted(seeds: Sequence[Any]) -> str:
+    """How many seeds, in words: "1 seed"."""
+    return f"{len(seeds)} seed{'s' * (len(seeds) > 1)}"
 
 
 def caption(name: str) -> str:
     """With which command a run was made, how often, and what it cost."""
     seeds = records(name)
     words = seeds[0]["command"].split(" --name ")[0].split(" --out ")[0]
-    count = f"{len(seeds)} seed{'s' * (len(seeds) > 1)}"
+    count = counted(seeds)
     spent = [cost(run) for run in seeds if "diverged" not in run]
     if not spent:
         return f"{words}: {count}, whose loss became infinite"
@@ -89,14 +110,19 @@ class Difference(NamedTuple):
         )
 
 
-def difference(first: str, second: str) -> Difference:
-    """How much better the second run is on the test set, with its standard error.
+def difference(first: str, second: str, split: str = "test") -> Difference:
+    """How much better the second run is on a set, with its standard error.
 
-    Seeds count as independent, and so do the two networks' mistakes. They share test
+    Seeds count as independent, and so do the two networks' mistakes. They share
     images, on which both tend to err, so the error is rather too large than too small.
+
+    Args:
+        first, second: the runs' names.
+        split: "test"; or "train", as counted in the last epoch.
     """
-    pair = [test_accuracy(name) for name in (first, second)]
-    sizes = [records(name)[0]["data"]["test"] for name in (first, second)]
+    right = test_accuracy if split == "test" else train_accuracy
+    pair = [right(name) for name in (first, second)]
+    sizes = [records(name)[0]["data"][split] for name in (first, second)]
     seeds = [stdev(a) / sqrt(len(a)) if len(a) > 1 else 0 for a in pair]
     p = [mean(a) for a in pair]
     examples = [sqrt(a * (1 - a) / n) for a, n in zip(p, sizes, strict=True)]
@@ -143,6 +169,64 @@ def row(label: str, seeds: list[dict[str, Any]]) -> tuple[str, ...]:
         f"{mean(map(cost, seeds)):,.1f}",
         spread(accuracies, " %"),
     )
+
+
+def error_table(names: Mapping[str, str], paper: Mapping[str, float]) -> Table:
+    """Errors of kept runs, and a paper's test errors (%) where it prints them.
+
+    Means over seeds, with their standard deviation; training as in the last epoch.
+    """
+    columns = ("network", "training error", "test error", "test error, paper")
+    rows = []
+    for label, name in names.items():
+        ours = (train_accuracy(name), test_accuracy(name))
+        shown = (spread([100 * (1 - a) for a in seeds], " %") for seeds in ours)
+        known = f"{paper[label]} %" if label in paper else "only drawn"
+        rows.append((label, *shown, known))
+    return Table(columns, tuple(rows))
+
+
+def error_curves(
+    *panels: Mapping[str, Sequence[History]],
+    splits: Sequence[str] = ("train", "val"),
+    paper: Mapping[str, float] | None = None,
+    top: float = 90,
+    title: str | None = None,
+) -> list[Axes]:
+    """Errors over the epochs as in He et al. 2016, Fig. 6: a panel a group of networks.
+
+    Training is dashed and validation solid, the mean over seeds in the band of all.
+
+    Args:
+        *panels: {name: a history a seed}.
+        splits: which of the two are drawn.
+        paper: {name: test error in percent}, dotted.
+        top: of the axis, in percent.
+    """
+    figure, axes = plt.subplots(1, len(panels), sharey=True, squeeze=False)
+    for ax, networks in zip(axes[0], panels, strict=True):
+        ends = []
+        for label, seeds in networks.items():
+            color = DEPTHS.get(label) or plot.MODEL_COLORS[label]
+            for split in splits:
+                y = 100 * (1 - np.array([h[f"{split}_accuracy"] for h in seeds]))
+                x = range(1, y.shape[1] + 1)
+                ax.plot(x, y.mean(0), LINES[split][1], color=color)
+                ax.fill_between(x, y.min(0), y.max(0), color=color, alpha=0.15, lw=0)
+            ends.append((x[-1], y.mean(0)[-1], label, color))
+            if paper and label in paper:
+                ax.axhline(paper[label], ls=":", color=plot.PAPER)
+                ends.append((x[-1], paper[label], f"paper {paper[label]}", plot.PAPER))
+        ax.set(xlabel="epoch", ylim=(0, top))
+        ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        plot.headline(figure, title)
+        plot.label_ends(ax, ends)
+    first, several = axes[0, 0], len(splits) > 1
+    first.set_ylabel("error (%)" if several else f"{LINES[splits[0]][0]} error (%)")
+    for kind, style in (LINES[split] for split in splits if several):
+        first.plot([], [], style, color="black", label=kind)
+        first.legend()
+    return list(axes[0])
 
 
 def passed(name: str) -> tuple[list[float], list[float]]:

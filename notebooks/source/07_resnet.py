@@ -1,8 +1,8 @@
 # %% [markdown] slide="slide"
 # # ResNet: add the input, go deeper
 #
-# More layers should never hurt. We see a plain network of 56 layers fail on its own
-# training photos, where one of 20 does not. Then we repair it with one addition.
+# More layers should never hurt. We see a plain network of 56 layers do worse than one of
+# 20, on the photos it learns from. Then we repair it with one addition.
 #
 # *He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition. Conference on
 # Computer Vision and Pattern Recognition, 2016.*
@@ -13,20 +13,20 @@
 # After this lecture we can
 #
 # 1. explain what degradation is, and prove that it is not overfitting;
-# 2. write a residual block with each of its shortcuts, and count its parameters;
-# 3. build ResNet-20 to ResNet-152 from tables, and prove every size;
+# 2. write a residual block with its shortcuts, and count its parameters;
+# 3. build ResNet-20 to ResNet-152 from tables, and prove their sizes;
 # 4. measure what a shortcut does to gradients, to similar photos, and to a network that
 #    loses a block;
-# 5. find the same addition in the networks that came later.
+# 5. find the same addition in later networks.
 #
-# A run takes a quarter of a minute at scale `tiny`, and about three minutes at `small`
-# on a laptop. The text describes the outputs shown here, at scale `small`.
+# A run takes a quarter of a minute at scale `tiny`, about two minutes at `small` on a
+# laptop.
 
 # %% [markdown] slide="slide"
 # ## Question
 #
-# Two networks of **20** and of **56** layers see the same 45,000 photos, with the same
-# recipe and as many epochs. The deeper one has three times the parameters.
+# Two networks of **20** and of **56** layers learn from the same 45,000 photos, with the
+# same recipe. The deeper one has three times the parameters.
 #
 # **Which one is wrong more often, on the very photos it learns from?**
 #
@@ -40,12 +40,12 @@
 # %% slide="skip"
 from dataclasses import replace
 from functools import partial
+from statistics import mean
 
 import matplotlib.pyplot as plt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision import models
 
 from teaching import architectures, blocks, check, kept
 from utils import course, data, look, plot
@@ -59,21 +59,19 @@ photos = data.cifar10()
 # %% [markdown] slide="slide"
 # ## Deeper cannot be worse. Or can it?
 #
-# Take a trained network of 20 layers. Add layers that *copy* their input. The result is
-# deeper and puts out the same numbers. So the best network of 56 layers is at least as
-# good as the best of 20.
+# Take a trained network of 20 layers, and add layers that *copy* their input: the output
+# stays the same. So the best network of 56 layers is at least as good as the best of 20.
 
 # %% slide="-"
 blocks.copying_layers()
 
 # %% [markdown]
-# This argument of the paper is about what a deep network *can* compute. Does gradient
-# descent find it? That is the question of this lecture.
+# This is what a deep network *can* compute. Does gradient descent find it?
 
 # %% [markdown] slide="subslide"
-# Our networks begin with a 3 × 3 convolution. Three stages of 3 × 3 convolutions follow,
-# each with BatchNorm and ReLU: 6 in a stage for 20 layers, 18 for 56. A mean over each
-# map and one linear layer end them.
+# Our networks: a 3 × 3 convolution; three stages of 3 × 3 convolutions, each with
+# BatchNorm and ReLU; a mean over each map; a linear layer. With 6 convolutions in a stage
+# that is 1 + 3 · 6 + 1 = 20 layers, with 18 it is 56.
 
 # %% check=True
 print(f"{'':10}{'parameters':>12}{'multiply-adds':>15}")
@@ -81,51 +79,30 @@ for name in ("plain20", "plain56"):
     parameters, multiply_adds = look.totals(build(name), (3, 32, 32))
     print(f"{name:10}{parameters:12,}{multiply_adds:15,}")
 
-# %% [markdown]
-# 1 + 3 · 6 + 1 = 20 layers, or 1 + 3 · 18 + 1 = 56, as in the paper's Fig. 1.
-
 # %% [markdown] slide="slide"
 # ## Plain-56 learns its own photos worse
 #
-# We have trained both on all of CIFAR-10, three seeds each, with crops and flips as in
-# the paper. A run takes four epochs; the paper's takes 164. These are our **kept runs**:
-# the notebook reads them from files.
+# We have trained both on all of CIFAR-10, with crops and flips as in the paper. The
+# notebook reads these **kept runs** from files.
 
 # %% slide="-"
 KEPT = {"plain-20": "plain20-cifar10", "plain-56": "plain56-cifar10"}
 KEPT |= {"ResNet-20": "resnet20-cifar10", "ResNet-56": "resnet56-cifar10"}
-
-
-def error_curves(histories, title, split="train"):
-    """Error over the epochs: each network's mean over its seeds, and their band."""
-    column = f"{split}_accuracy"
-    errors = {k: [[1 - a for a in h[column]] for h in v] for k, v in histories.items()}
-    epochs = range(1, 1 + len(next(iter(errors.values()))[0]))
-    name = "training error (%)" if split == "train" else "validation error (%)"
-    ax = plot.band(epochs, errors, xlabel="epoch", ylabel=name, title=title)
-    ax.set_xscale("linear")
-    step = max(1, len(epochs) // 6)
-    ax.set_xticks(epochs[step - 1 :: step], epochs[step - 1 :: step])
-    return ax
+plain = {name: kept.runs(KEPT[name]) for name in ("plain-20", "plain-56")}
+residual = {name: kept.runs(KEPT[name]) for name in ("ResNet-20", "ResNet-56")}
 
 # %% slide="subslide"
-# alt: Training error over four epochs of the plain networks of 20 and 56 layers, kept
-# alt: runs with bands over three seeds. Plain-20 falls to 31 percent, plain-56 to 62.
-plain = {name: kept.runs(KEPT[name]) for name in ("plain-20", "plain-56")}
-error_curves(plain, "Plain-56 learns its own training set worse than plain-20");
+# alt: Training and validation error over the epochs of kept runs of the plain networks of
+# alt: 20 and 56 layers. Both errors of plain-56 stay far above those of plain-20.
+title = "Plain-56 learns its own training set worse than plain-20"
+kept.error_curves(plain, title=title);
 
 # %% slide="-"
-print("test photos right, plain-20 beside plain-56:", end=" ")
-print(kept.difference(KEPT["plain-56"], KEPT["plain-20"]))
+print("training photos right, plain-20 beside plain-56:", end=" ")
+print(kept.difference(KEPT["plain-56"], KEPT["plain-20"], "train"))
 print(kept.caption(KEPT["plain-56"]))
 
 # %% [markdown] slide="subslide"
-# After four epochs plain-20 is wrong on 31 % of its training photos, plain-56 on 62 %.
-#
-# **What these runs do not show.** After four epochs plain-56 is still learning. So our
-# runs show that it learns far more slowly. That it also *ends* worse is seen in the
-# paper's Fig. 1, after 64,000 steps, and there by a few points only.
-#
 # The paper calls a higher **training** error of the deeper network **degradation**:
 #
 # | | error on known photos | on new photos |
@@ -133,18 +110,20 @@ print(kept.caption(KEPT["plain-56"]))
 # | overfitting | low | high |
 # | degradation | **high** | high |
 #
-# So it is not overfitting: an overfitted network would be *right* on the photos it
-# learns from.
+# It is not overfitting: an overfitted network is *right* on the photos it learns from.
+#
+# **What these runs do not show.** After four epochs plain-56 is still learning: they show
+# that it is slow. In the paper's Fig. 1 it also *ends* worse, after 164 epochs.
 
 # %% [markdown] slide="slide"
-# ## In our own hands: 1,000 photos
+# ## In our own hands: 500 photos
 #
-# To look inside such networks we need some of our own. On a laptop we reduce everything
-# but the depth: half the channels, 1,000 photos, 16 × 16 pixels. Nothing is augmented,
-# so a network can learn its photos by heart.
+# To look inside such networks we train some, with everything reduced but the depth: half
+# the channels, 500 photos of 16 × 16 pixels, not augmented, so that a network can learn
+# them by heart.
 
 # %%
-n, side = course.pick(tiny=(64, 8), small=(1000, 16), full=(45_000, 32))
+n, side = course.pick(tiny=(64, 8), small=(500, 16), full=(45_000, 32))
 width = course.pick(tiny=0.25, small=0.5, full=1.0)
 few = photos.train.subset(n)
 small_images = F.adaptive_avg_pool2d(few.images.float(), side).round().byte()
@@ -170,24 +149,20 @@ for name, builder in {"plain-20": "plain20", "plain-56": "plain56"}.items():
 
 # %% slide="subslide"
 # alt: Training error over the epochs of our own plain-20 and plain-56. At scale small the
-# alt: deeper one stays at 80 percent, the other falls under 30.
+# alt: deeper one stays close to guessing, the other learns.
 ends = {name: 1 - of[0]["train_accuracy"][-1] for name, of in runs.items()}
-title = "Our own networks, at the end: " + ", ".join(
-    f"{name} is wrong on {error:.0%}" for name, error in ends.items()
-)
-error_curves(runs, title);
+title = ", ".join(f"{name} is wrong on {end:.0%}" for name, end in ends.items())
+kept.error_curves(runs, splits=("train",), title=f"In the last epoch {title}");
 
 # %% [markdown]
-# After 30 epochs, 960 steps, plain-20 is wrong on 16.6 % and plain-56 on 80.2 %.
-# Guessing is wrong on 90 %. So plain-56 has hardly begun: this single run shows that it
-# is slow, and nothing about where it would end.
+# Guessing is wrong on 90 %: after 480 steps plain-56 has hardly begun. This single run
+# shows that it is slow, and nothing about where it would end.
 
 # %% [markdown] slide="slide"
 # ## The good network exists: we build it
 #
-# We take the argument at its word and build a network of 56 layers: those of the
-# trained plain-20, and layers that copy. A kernel that copies is 1 in the middle, 0
-# around it, and 0 for other channels. **Predict** its training error.
+# We put layers that copy into the trained plain-20. A kernel that copies is 1 in the
+# middle, 0 around it, and 0 for other channels. **Predict** the training error.
 
 # %%
 shallow = nets["plain-20"]
@@ -203,19 +178,16 @@ known_loader = known.loader(500)
 table = {"plain-20, trained": shallow, "plain-56, by hand": by_hand}
 table["plain-56, trained"] = nets["plain-56"]
 for name, model in table.items():
-    print(f"{name}: {1 - evaluate(model, known_loader).accuracy:.1%} wrong, at rest")
+    print(f"{name}: {1 - evaluate(model, known_loader).accuracy:.1%} wrong")
 
 # %% [markdown]
-# The first two lines agree: 10.4 %. A plain network of 56 layers *can* be as good as
-# one of 20. Training did not find it in 960 steps. **Degradation is a failure of
-# training, not of what the network can compute.**
+# The first two lines agree. A plain network of 56 layers *can* be as good as one of 20;
+# training did not find it. **Degradation is a failure of training, not of what the
+# network can compute.**
 #
-# Why do the new layers copy, with a BatchNorm and a ReLU inside? A new BatchNorm has the
-# running mean 0 and variance 1: in evaluation mode it changes nothing. And their input
-# comes out of a ReLU: it is not negative, so the ReLUs inside change nothing.
-#
-# "At rest" means evaluation mode, with fixed weights. In training the error is counted
-# while the weights still move, so plain-20 had 16.6 % in its last epoch.
+# Why does a new block copy, with BatchNorm and ReLU inside? A new BatchNorm has the
+# running mean 0 and variance 1: in evaluation mode it changes nothing. And what comes in
+# is not negative, so ReLU changes nothing.
 
 # %% [markdown] slide="slide"
 # ## The idea: learn what to add
@@ -239,8 +211,9 @@ blocks.plain_and_residual()
 # %% [markdown] slide="slide"
 # ## Build: the block
 #
-# Two 3 × 3 convolutions, each with BatchNorm; the sum; then a ReLU. Where the shapes of
-# F(x) and x differ, a 1 × 1 convolution, a **projection**, brings x into shape.
+# Two 3 × 3 convolutions with BatchNorm; the sum; then a ReLU. Where the shapes of F(x)
+# and x differ, a 1 × 1 convolution, a **projection**, brings x into shape. F ends without
+# a ReLU: else it would never be negative, and a block could add but never subtract.
 
 # %% slide="-"
 architectures.residual_block()
@@ -266,21 +239,18 @@ class ResidualBlock(nn.Module):
         return F.relu(f + self.shortcut(x))
 
 # %% [markdown] slide="subslide"
-# The convolutions have no bias, since BatchNorm would subtract it. **Shape check.** 64
-# channels, 56 × 56 pixels. Count first: two convolutions of 64 × 64 × 9 weights, two
-# BatchNorms of 2 × 64.
+# The convolutions have no bias, since BatchNorm would subtract it. **Count first**: two
+# convolutions of 64 × 64 × 9 weights, two BatchNorms of 2 × 64.
 
 # %% check=True slide="-"
 look.shape_table(ResidualBlock(64, 64), (64, 56, 56))
 
 # %% [markdown]
-# 2 × 36,864 + 2 × 128 = 73,984. The shortcut has no weight and no multiplication. It
-# costs one addition for each value.
+# 2 × 36,864 + 2 × 128 = 73,984. The shortcut costs one addition for each value.
 
 # %% [markdown] slide="subslide"
-# **Is it the course's block?** `BasicBlock` in `utils/models/resnet.py` builds all
-# ResNets of this lecture. It offers more kinds of shortcut, and has other names inside.
-# We give both the same weights. And we set the weights of F to zero: what comes out?
+# `BasicBlock` in `utils/models/resnet.py` offers more kinds of shortcut. We give it our
+# block's weights. Then we set the weights of F to zero: what comes out?
 
 # %% check=True slide="-"
 ours, theirs = ResidualBlock(8, 16, stride=2), BasicBlock(8, 16, stride=2)
@@ -296,8 +266,8 @@ print("zero weights copy the input:", torch.equal(block(x), x))
 # %% [markdown] slide="slide"
 # ## Three shortcuts where shapes differ
 #
-# Between stages the channels double and the sides halve. Then F(x) and x cannot be
-# added. The paper tries three ways:
+# Between stages channels double and sides halve: F(x) and x cannot be added. The paper
+# tries three ways:
 
 # %% slide="-"
 blocks.three_shortcuts()
@@ -309,8 +279,7 @@ blocks.three_shortcuts()
 from torch.nn import functional
 
 # %% [markdown] slide="subslide"
-# ResNet-34 with each of them, and without any. **Guess**: how many percent more
-# parameters has option C than none?
+# ResNet-34 with each of them. **Guess**: how many percent of parameters does C add?
 
 # %% check=True slide="-"
 print(f"{'ResNet-34':10}{'parameters':>11}{'multiply-adds':>15}{'more parameters':>17}")
@@ -324,44 +293,9 @@ with torch.device("meta"):
         print(f"{option or 'plain':10}{count:11,}{multiply_adds:15,}{more:>17}")
 
 # %% [markdown]
-# C has 5.1 % more than none; A costs nothing. The paper's Table 3, top-1 error on ImageNet, one run each:
-# plain 28.54 %, A 25.03, B 24.52, C 24.19 %. A shortcut gains 3.5 points; its kind, less
-# than one. B became the standard for ImageNet, A for CIFAR-10.
-
-# %% [markdown] slide="slide"
-# ## BatchNorm within F, ReLU after the sum
-#
-# The paper's block, and two common mistakes: a block without BatchNorm, and one with a
-# ReLU at the end of F, before the sum. **Predict**: 16 blocks in a row. How does the
-# size of the values change?
-
-# %%
-def sizes(norm=True, relu_in_f=False, blocks=16):
-    """Root mean square of the values along a chain of new blocks with He's weights."""
-    x, result = torch.randn(32, 16, 8, 8).relu(), []
-    for _ in range(blocks):
-        block = BasicBlock(16, 16)
-        if not norm:
-            block.bn1, block.bn2 = nn.Identity(), nn.Identity()
-        change = block.residual(x).relu() if relu_in_f else block.residual(x)
-        x = (x + change).relu()
-        result.append(x.square().mean().sqrt().item())
-    return result
-
-# %% slide="subslide"
-kinds = {"paper": {}, "no BatchNorm": {"norm": False}}
-kinds["a ReLU at the end of F"] = {"relu_in_f": True}
-print(f"{'after block':22}" + "".join(f"{i:>10}" for i in (1, 4, 8, 16)))
-with torch.no_grad():
-    for name, kind in kinds.items():
-        size = sizes(**kind)
-        print(f"{name:22}" + "".join(f"{size[i - 1]:10.3g}" for i in (1, 4, 8, 16)))
-
-# %% [markdown]
-# After 16 of the paper's blocks the values are 3.7 in size. Without BatchNorm they are
-# 140, and grow faster with each further block. With a ReLU at the end of F they are
-# twice as large as the paper's: F is never negative, so a block can **add but never
-# subtract**.
+# 5.1 %. Top-1 error on ImageNet in the paper's Table 3: plain 28.54 %, A 25.03, B 24.52,
+# C 24.19. A shortcut gains 3.5 points; its kind, less than one. B became the standard for
+# ImageNet, A for CIFAR-10.
 
 # %% [markdown] slide="slide"
 # ## Assemble: 6 n + 2 layers
@@ -375,7 +309,7 @@ from collections.abc import Callable, Sequence
 
 # %% [markdown] slide="subslide"
 # Three stages of n basic blocks: 3 × 2 n convolutions, one in front, one linear layer.
-# Which sides do 32 × 32 pixels have in the stages?
+# Which sides do the maps have?
 
 # %%
 def cifar_resnet(n, width=1.0, shortcut="A"):
@@ -391,77 +325,63 @@ def cifar_resnet(n, width=1.0, shortcut="A"):
 look.shape_table(cifar_resnet(3), (3, 32, 32), depth=1)
 
 # %% [markdown] slide="subslide"
-# 32, 16 and 8.
-#
-# **Are these the paper's networks?** Table 6 gives their parameters in millions.
+# 32, 16 and 8. **Are these the paper's networks?** Table 6 gives their parameters.
 
 # %% check=True
 paper_counts = {20: 0.27, 32: 0.46, 44: 0.66, 56: 0.85, 110: 1.7}
 print("layers  parameters   paper  plain: the same?")
 for depth, millions in paper_counts.items():
     with torch.device("meta"):
-        residual, plain = (cifar_resnet((depth - 2) // 6, 1, s) for s in ("A", None))
-    count = sum(p.numel() for p in residual.parameters())
-    same = count == sum(p.numel() for p in plain.parameters())
+        both = [cifar_resnet((depth - 2) // 6, 1, shortcut) for shortcut in ("A", None)]
+    count, without = (sum(p.numel() for p in net.parameters()) for net in both)
     assert round(count / 1e6, 2 if millions < 1 else 1) == millions
-    assert same
-    print(f"{depth:6}{count:12,}{millions:7} M  {same}")
+    print(f"{depth:6}{count:12,}{millions:7} M  {count == without}")
 
 # %% [markdown]
-# Yes, all five. And a plain network has not one parameter less: the addition is the
-# only difference.
+# All five. And a plain network has not one parameter less: the addition is the only
+# difference.
 
 # %% [markdown] slide="slide"
 # ## Train: the same photos, now with x
 #
-# Same recipe, same seeds, one addition a block. **Predict** four lines: the two plain
-# networks from above, and now ResNet-20 and ResNet-56.
+# Same recipe, one addition a block. We draw it as the paper's Fig. 6, with its test
+# errors. **Predict** the right half.
 
 # %% slide="-"
-# alt: Training error over four epochs of four kept runs with bands over three seeds. Both
-# alt: residual networks fall to 25 percent, plain-20 to 31, plain-56 to 62.
-everything = {name: kept.runs(KEPT[name]) for name in KEPT}
-error_curves(everything, "With shortcuts, 56 layers learn as well as 20");
+# alt: Two panels of training and validation errors over the epochs. On the left plain-56
+# alt: stays far above plain-20; on the right ResNet-20 and ResNet-56 learn alike, and the
+# alt: paper's test errors of 8.75 and 6.97 percent are dotted lines below.
+PAPER = {"ResNet-20": 8.75, "ResNet-56": 6.97}
+title = "With shortcuts, 56 layers learn as well as 20"
+kept.error_curves(plain, residual, paper=PAPER, title=title);
 
 # %% [markdown] slide="subslide"
-# The addition alone makes the difference: 62 % wrong without it, 25 % with it. This
-# figure is drawn as the paper's Fig. 6, whose runs are forty times as long. **And our
-# own four networks?**
+# The addition alone makes the difference. **And our own four?**
 
 # %% slide="-"
 for name, count in {"ResNet-20": 3, "ResNet-56": 9}.items():
     torch.manual_seed(run.seed)
     nets[name] = cifar_resnet(count, width=width)
-    runs[name] = [learn(nets[name], run.seed)]
-final = {name: 1 - of[0]["train_accuracy"][-1] for name, of in runs.items()}
-for name, error in final.items():
-    print(f"{name}: {error:.1%} of the known photos wrong in the last epoch")
+    learn(nets[name], run.seed)
+for name, model in nets.items():
+    print(f"{name}: {1 - evaluate(model, known_loader).accuracy:.1%} wrong")
 
 # %% [markdown]
-# ResNet-20 is wrong on 0.1 % and ResNet-56 on none, where plain-20 still has 16.6 and
-# plain-56 80.2 %. One seed each: what these four show, the kept runs above show with
-# their spread.
+# ResNet-20 and ResNet-56 learn the photos by heart: one run each, as above.
 
 # %% [markdown] slide="slide"
 # ## Does going deeper pay?
 #
-# That a deep network learns is not yet a reason to build one. Is ResNet-56 *better* than
-# ResNet-20 on photos that neither has seen? The test error of our kept runs, beside the
-# paper's Table 6:
+# Is ResNet-56 *better* than ResNet-20 on photos that neither has seen?
 
 # %% slide="-"
-paper = {"ResNet-20": "8.75 %", "ResNet-56": "6.97 %"}
-print(f"{'test error':12}{'ours, 4 epochs':>16}{'paper, 164 epochs':>19}")
-for name, kept_name in KEPT.items():
-    errors = [1 - accuracy for accuracy in kept.test_accuracy(kept_name)]
-    ours = f"{sum(errors) / len(errors):.1%}"
-    print(f"{name:12}{ours:>16}{paper.get(name, 'in Fig. 6 only'):>19}")
-print("ResNet-56 against ResNet-20:", end=" ")
+print("test photos right, ResNet-56 beside ResNet-20:", end=" ")
 print(kept.difference(KEPT["ResNet-20"], KEPT["ResNet-56"]))
+kept.error_table(KEPT, PAPER)
 
 # %% [markdown] slide="subslide"
-# **In our runs we cannot tell**: the difference is smaller than its standard error.
-# After four epochs both are far from their end. In the paper, deeper pays, up to 110
+# **In our runs we cannot tell**: the difference is smaller than its standard error, and
+# after four epochs both are far from their end. In the paper deeper pays, up to 110
 # layers; each number is one run, but for 110 layers, the best of five:
 #
 # | ImageNet, top-1 error, Table 2 | plain | ResNet | CIFAR-10, Table 6 | error |
@@ -471,25 +391,23 @@ print(kept.difference(KEPT["ResNet-20"], KEPT["ResNet-56"]))
 # | | | | 110 layers | 6.43 |
 # | | | | 1,202 layers | **7.93** |
 #
-# ResNet-1202 is worse again, with a training error under 0.1 %. So its 7.93 % *is*
-# overfitting. The training error tells the two faults apart.
+# ResNet-1202 is worse again, with a training error under 0.1 %: *that* is overfitting.
 
 # %% slide="subslide"
-board = {"AlexNet": "alexnet", "VGG-11, BatchNorm": "vgg11_bn"}
-board |= {"GoogLeNet": "googlenet_bn", "ResNet-20": "resnet20", "ResNet-56": "resnet56"}
-kept.scoreboard({name: f"{builder}-cifar10" for name, builder in board.items()})
+board = {"AlexNet": "alexnet-cifar10", "VGG-11, BatchNorm": "vgg11_bn-cifar10"}
+board |= {"GoogLeNet": "googlenet_bn-cifar10"}
+board |= {name: KEPT[name] for name in residual}
+kept.scoreboard(board)
 
 # %% [markdown]
-# The scoreboard, two rows more: four epochs each, the other networks at reduced width.
-# ResNet-20 is right on the test set about as often as this VGG-11, with half the
-# parameters and four times the multiply-adds.
+# The scoreboard, two rows more; the other networks have a reduced width.
 
 # %% [markdown] slide="slide"
 # ## For ImageNet: a stem and four stages
 #
-# ImageNet's photos have 224 × 224 pixels. A *stem* divides the sides by four. Compute
-# them: convolution 7 × 7, stride 2, padding 3; pooling 3 × 3, stride 2, padding 1. Then
-# each stage but the first halves them.
+# A *stem* divides the sides of 224 × 224 pixels by four. Compute them: convolution 7 × 7,
+# stride 2, padding 3; pooling 3 × 3, stride 2, padding 1. Then each stage but the first
+# halves them.
 
 # %% mirror="utils.models.resnet:ResNet" slide="subslide"
 
@@ -500,21 +418,19 @@ with torch.device("meta"):
 look.shape_table(resnet18, (3, 224, 224), depth=1)
 
 # %% [markdown]
-# 224 → 112 → **56, 28, 14, 7**. When the sides halve, the channels double, so stages
-# cost about the same. A mean turns the last maps, 512 × 7 × 7, into 512
-# numbers: no large linear layers as in VGG.
+# 224 → 112 → **56, 28, 14, 7**. When sides halve, channels double, so stages cost about
+# the same. A mean turns the last maps into 512 numbers: no large linear layers as in VGG.
 
 # %% [markdown] slide="subslide"
-# ResNet-34 has blocks 3, 4, 6, 3 in place of 2, 2, 2, 2. Here it stands under the plain
-# network with the same layers, and under VGG-19 (lecture 04). **Count** the layers with
-# weights in the lowest row.
+# ResNet-34 has 3, 4, 6, 3 blocks in its stages. Here it stands below VGG-19 and a plain
+# network. **Count** its layers with weights.
 
 # %% slide="-"
 architectures.resnet34_beside_plain34_and_vgg19()
 
 # %% [markdown]
 # 1 + 2 × (3 + 4 + 6 + 3) + 1 = 34. It is thinner than VGG-19, and small maps come early:
-# 3.664 billion multiply-adds against 19.632.
+# 3.664 billion multiply-adds, not 19.632.
 
 # %% [markdown] slide="slide"
 # ## A bottleneck: four times the channels
@@ -546,9 +462,8 @@ for name, (block, channels, by_hand_count) in kinds.items():
     print(f"{name:17}{parameters:11,}{multiply_adds:16,}{each:11,}")
 
 # %% [markdown]
-# Four times the channels, one more layer, and 6 % *cheaper*. A basic block at 256 costs
-# 17 times as much. A projection from 256 to 256 channels would add 65,536 for each
-# place, nearly a second block. So the shortcut must be free.
+# Four times the channels, one more layer, and 6 % *cheaper*. A projection from 256 to 256
+# channels would add 65,536, nearly a second block: the shortcut must be free.
 
 # %% [markdown] slide="slide"
 # ## Every size of the family
@@ -570,11 +485,8 @@ for depth, numbers in family.items():
 
 # %% [markdown]
 # VGG-16 (lecture 04) needs 15.470 G: ResNet-152 is nine times as deep, and cheaper. The
-# paper counts a little less for the last three: it puts the stride on the first 1 × 1,
-# we on the 3 × 3, as is usual today.
-#
-# For 32 × 32 photos the ImageNet stem leaves 8 × 8 places. `stem="cifar"` has a 3 × 3
-# convolution with stride 1 in its place, and no pooling.
+# last three have their stride on the 3 × 3, as is usual today; the paper, on the first
+# 1 × 1. For 32 × 32 photos, `stem="cifar"` is a 3 × 3 convolution with stride 1.
 
 # %% [markdown] slide="slide"
 # ## Look inside: what happens to gradients?
@@ -594,13 +506,11 @@ def gradient_norms(model):
     return [conv.weight.grad.norm().item() for conv in convs]
 
 
-# %% slide="subslide"
-torch.manual_seed(run.seed)
-norms = {"ResNet-56": gradient_norms(cifar_resnet(9, width=width))}
-norms["plain-56"] = gradient_norms(build("plain56", width=width))
-for name, values in norms.items():
-    ratio = values[0] / values[-1]
-    print(f"{name}: first {values[0]:.2g}, last {values[-1]:.2g}, ratio {ratio:.3g}")
+norms = {"plain-56": [], "ResNet-56": []}
+for seed in range(course.pick(tiny=2, small=5, full=5)):
+    torch.manual_seed(seed)
+    norms["plain-56"].append(gradient_norms(build("plain56", width=width)))
+    norms["ResNet-56"].append(gradient_norms(cifar_resnet(9, width=width)))
 
 # %% tags=["hide-input"] slide="subslide"
 # alt: Length of the gradient at each of 55 convolutions on a logarithmic axis. In
@@ -615,29 +525,18 @@ ax = plot.band(range(1, 56), norms, log=True, title=title, **labels_of)
 ax.set(xscale="linear", xlim=(0, 56))
 ax.set_xticks(range(5, 56, 10), range(5, 56, 10));
 
-# %% [markdown]
-# **No.** Nothing vanishes. In plain-56 the gradient *grows* on its way back, about
-# 2,000-fold; in ResNet-56, 13-fold. Is that chance, or does it hold for other weights?
-
 # %%
-measured = (norms["plain-56"][1] / norms["plain-56"][18]) ** (1 / 17)
-print(f"plain-56, first stage: {measured:.2f}-fold from each layer to the one before")
-ratios = {"plain-56": [], "ResNet-56": []}
-for seed in range(course.pick(tiny=2, small=5, full=5)):
-    torch.manual_seed(seed)
-    pair = build("plain56", width=width), cifar_resnet(9, width=width)
-    for name, model in zip(ratios, pair, strict=True):
-        values = gradient_norms(model)
-        ratios[name].append(values[0] / values[-1])
+ratios = {name: [v[0] / v[-1] for v in seeds] for name, seeds in norms.items()}
 for name, values in ratios.items():
-    print(f"{name}: first / last {min(values):,.0f} to {max(values):,.0f}, over seeds")
+    low, high = min(values), max(values)
+    print(f"{name}: first layer over last {low:,.0f} to {high:,.0f}, over seeds")
+by_layer = mean((v[1] / v[18]) ** (1 / 17) for v in norms["plain-56"])
+print(f"plain-56, first stage: {by_layer:.2f}-fold from each layer to the one before")
 
 # %% [markdown] slide="subslide"
-# It holds: 666- to 2,370-fold over five other draws in plain-56, 3- to 11-fold in
-# ResNet-56. **Why does it grow?** A ReLU sets half of the values to zero. BatchNorm
-# stretches the rest back to deviation 1, and on the way back it stretches the gradient
-# by the same factor. In plain-56 that is 1.17 a layer, and there are 54 of them.
-# (For wide, fully connected layers theory gives √(π / (π − 1)) = 1.21.)
+# **No.** In plain-56 it *grows* on its way back, with each seed. A ReLU sets half of the
+# values to zero. BatchNorm stretches the rest back to deviation 1, and on the way back it
+# stretches the gradient by the same factor, at each of 54 layers.
 #
 # **Why less with shortcuts?** The derivative of a block is
 #
@@ -648,15 +547,15 @@ for name, values in ratios.items():
 # the same size.
 
 # %% [markdown] slide="slide"
-# ## A picture and its twin become strangers
+# ## A photo and its twin become strangers
 #
-# Where gradients grow, small differences grow, too. We follow
-# a photo and its *twin*, the same photo with 1 % of noise, through new networks. How
-# far apart are they, as a share of the distance between different photos?
+# Where gradients grow, small differences grow, too. We send a photo and its *twin*, the
+# same with 1 % of noise, through new networks. How far apart do they come, as a share of
+# the distance between different photos?
 
 # %%
 def twin_distance(model):
-    """After each block: distance to the twin, over that to another picture."""
+    """After each block: distance to the twin, over that to another photo."""
     twins = images + 0.01 * images.std() * torch.randn_like(images)
     model.to(run.device).train()
     x = torch.cat([images, twins])
@@ -677,9 +576,9 @@ for name, values in distances.items():
     print(f"{name}: {values[0]:.1%} after the first block, {values[-1]:.1%} at the end")
 
 # %% tags=["hide-input"] slide="subslide"
-# alt: Distance between a picture and its noisy twin over the depth, in percent of the
-# alt: distance between different pictures. In plain-56 it rises to two thirds, in
-# alt: ResNet-56 it stays small.
+# alt: Distance between a photo and its noisy twin over the depth, in percent of the
+# alt: distance between different photos. In plain-56 it rises steeply, in ResNet-56 it
+# alt: stays small.
 labels_of = {"xlabel": "block", "ylabel": "distance to the twin (%)"}
 title = "In plain-56 a photo and its twin part; in ResNet-56 they stay together"
 ax = plot.band(range(1, 28), distances, title=title, **labels_of)
@@ -687,73 +586,16 @@ ax.set(xscale="linear", xlim=(0, 28))
 ax.set_xticks(range(3, 28, 6), range(3, 28, 6));
 
 # %% [markdown]
-# At the end of plain-56 the twin is 67.5 % as far away as a *different* photo. In
-# ResNet-56 it is 8.6 %. Perhaps plain-56 starts so slowly because what it learns from one
-# photo says little about a similar one. That is no proof: these networks are new, and
-# the paper leaves the reason open.
-
-# %% [markdown] slide="slide"
-# ## Start every block as the identity
-#
-# F ends with a BatchNorm. If its factor γ begins at 0, F is 0. The new network is then
-# a shallow one, and it becomes deep as it learns (Goyal and others, 2017).
-
-# %% check=True
-block, x = BasicBlock(8, 8), torch.randn(4, 8, 6, 6).relu()
-print("γ = 1, block(x) is x:", torch.equal(block(x), x))
-nn.init.zeros_(block.bn2.weight)
-print("γ = 0, block(x) is x:", torch.equal(block(x), x))
-
-# %% [markdown]
-# Goyal and others use it to train with very large batches. It is no help for a plain
-# network: with γ = 0 its blocks put out zeros, and no gradient passes.
-
-# %% [markdown] slide="slide"
-# ## How much does a block change?
-#
-# Now the trained networks. We measure the size of F against that of x, block by block.
-# The paper expects that F is small, and that it is smaller in a deeper network (4.2).
-
-# %%
-def changes(model):
-    """Size of F(x) over the size of the shortcut, for each block."""
-    model.eval()
-    x, result = model.relu(model.bn1(model.conv1(images))), []
-    for block in [*model.layer1, *model.layer2, *model.layer3]:
-        result.append((block.residual(x).norm() / block.downsample(x).norm()).item())
-        x = block(x)
-    return result
-
-
-with torch.no_grad():
-    change = {name: changes(nets[name]) for name in ("ResNet-20", "ResNet-56")}
-
-# %% slide="subslide"
-# alt: The size of F over that of x along the depth of ResNet-20 and ResNet-56: mostly
-# alt: under one, and smaller in the deeper network.
-fig, ax = plt.subplots(figsize=(7, 3))
-for name, values in change.items():
-    place = [100 * (i + 0.5) / len(values) for i in range(len(values))]
-    ax.plot(place, values, "o-", label=name, color=plot.MODEL_COLORS[name])
-ax.set(xlabel="depth (% of the blocks)", ylabel="size of F / size of x", ylim=(0, None))
-ax.legend()
-plot.headline(fig, "In the deeper network each block changes less");
-
-# %%
-for name, values in change.items():
-    mean = sum(values) / len(values)
-    print(f"{name}: F is {mean:.2f} of x on average, {min(values):.2f} at least")
-
-# %% [markdown]
-# F is 0.76 of x on average in ResNet-20, which is not small, and 0.39 in ResNet-56. The
-# second half of the expectation holds in this pair (one network of each).
+# Perhaps plain-56 is slow because what it learns from one photo says little about a
+# similar one. That is no proof: the networks are new, and the paper leaves the reason
+# open.
 
 # %% [markdown] slide="slide"
 # ## Take a block away
 #
 # If a block only corrects its input, a trained network should work without it. We take
-# out each block in turn, train nothing, and test on the known photos. The first blocks
-# of stages 2 and 3 change the shape and stay. **Guess** for plain-20 and ResNet-56.
+# out each block in turn, and test on the known photos. The first blocks of stages 2 and 3
+# change the shape and stay. **Guess** for plain-20 and ResNet-56.
 
 # %%
 def accuracy_without(model):
@@ -773,12 +615,12 @@ whole = {name: evaluate(nets[name], known_loader).accuracy for name in trained}
 cut = {name: accuracy_without(nets[name]) for name in trained}
 
 # %% tags=["hide-input"] slide="subslide"
-# alt: Accuracy on the known pictures when one block is taken out, for each block. At
-# alt: scale small plain-20 falls close to chance whichever block is missing; ResNet-56
-# alt: loses little or nothing for most blocks.
+# alt: Accuracy on the known photos when one block is taken out, for each block. At scale
+# alt: small plain-20 falls close to chance whichever block is missing; ResNet-56 loses
+# alt: little or nothing for most blocks.
 fig, axes = plt.subplots(1, 3, figsize=(7, 3), sharey=True, width_ratios=(7, 7, 25))
 for ax, (name, values) in zip(axes, cut.items(), strict=True):
-    color = plot.MODEL_COLORS.get(name, plot.PALETTE["reddish purple"])
+    color = plot.MODEL_COLORS.get(name, plot.PALETTE["orange"])
     ax.bar(range(1, len(values) + 1), [100 * v for v in values], color=color)
     ax.axhline(100 * whole[name], ls="--", color="black", lw=1)
     ax.axhline(10, ls=":", color=plot.PAPER)
@@ -797,28 +639,23 @@ for name, values in cut.items():
     print(f"{name:10} whole {whole[name]:.0%}; one block less: {line}")
 
 # %% [markdown] slide="subslide"
-# Plain-20 falls from 90 % to 11 % (median), close to guessing. ResNet-20 keeps
-# 93 %. ResNet-56 stays at 100 %; only its first blocks matter, with 68 % left without
-# the first.
-#
-# A plain network has one path from input to output; without a block it is broken. A
-# residual network of n blocks has $2^n$ paths: at each block, through F or around it.
-# Without one block half of them are left, and they still agree on the class (Veit and
-# others, 2016).
+# Plain-20 falls to guessing, whichever block is gone; ResNet-56 keeps nearly all, but for
+# its first blocks. A plain network has one path from input to output. A residual network
+# of n blocks has $2^n$: at each block, through F or around it. Without one block half of
+# them are left, and they still agree on the class (Veit and others, 2016).
 
 # %% [markdown] slide="slide"
 # ## Pre-activation: a free road for x
 #
-# In 2016 the same authors moved BatchNorm and ReLU to the front of each convolution.
-# Look at the green road in both rows: what stands on it?
+# In 2016 the same authors moved BatchNorm and ReLU in front of each convolution. What
+# stands on the green road in both rows?
 
 # %% slide="-"
 blocks.before_and_after_the_sum()
 
 # %% [markdown]
-# Above, the ReLU after the sum stands on the road of every block. Below, nothing: x
-# reaches the end of the network as a plain sum, x + F₁ + F₂ + …, and the gradient of the
-# loss reaches x unchanged, plus what the F add.
+# Above, the ReLU after the sum of every block. Below, nothing: x reaches the end of the
+# network as a plain sum, x + F₁ + F₂ + …
 
 # %% slide="subslide"
 class PreActivation(nn.Module):
@@ -836,8 +673,8 @@ class PreActivation(nn.Module):
         return x + f
 
 # %% [markdown] slide="subslide"
-# A chain of 27 blocks of each kind, F set to zero, and an x with negative values, too.
-# **Predict** what share of its values comes out as it went in.
+# A chain of 27 blocks of each kind, F zero, and an x half negative. **Predict** what
+# share of its values comes out as it went in.
 
 # %% check=True slide="-"
 x = torch.linspace(-1, 1, 576).view(2, 8, 6, 6)
@@ -850,67 +687,29 @@ for kind in (partial(ResidualBlock, 8, 8), partial(PreActivation, 8)):
     print(f"{type(chain[0]).__name__:14} {same:.0%} of the values come out unchanged")
 
 # %% [markdown]
-# All of them with pre-activation. The ReLU of 2015 cuts off what is negative, about
-# half, in the first block. In the paper, 1,001 layers of the new kind reach 4.92 % error
-# on CIFAR-10, and 7.61 % of the old.
+# The ReLU of 2015 cuts off what is negative. In the paper, 1,001 layers of the new kind
+# reach 4.92 % error on CIFAR-10, and 7.61 % of the old.
 
 # %% [markdown] slide="slide"
 # ## Since 2016: the road for x
 #
-# The addition outlived the convolutions. **In which of the three** blocks is it no plus?
+# The addition outlived the convolutions. In **which one** of the three is it no plus?
 
 # %% slide="-"
 blocks.the_same_plus()
 
 # %% [markdown] slide="subslide"
+# In DenseNet's.
+#
 # | block | what it does with x | what is new |
 # |---|---|---|
 # | ResNet, 2015 | x + F(x) | |
-# | ResNeXt, 2017 | x + the sum of 32 narrow F | many narrow paths: one convolution with `groups=32` |
+# | ResNeXt, 2017 | x + the sum of 32 narrow F | one convolution with `groups=32` |
 # | DenseNet, 2017 | [x, F(x)] | appended in place of added: later layers see all earlier maps |
 # | transformer, 2017 | x + attention(x), then x + MLP(x) | attention in place of convolutions, LayerNorm in place of BatchNorm |
 #
-# In DenseNet: it appends. The transformer's block, with the norm in front as in pre-activation. Its x is a list
-# of tokens; for a photo, each token is a patch of 16 × 16 pixels.
-
-# %% slide="subslide"
-class TransformerBlock(nn.Module):
-    """Attention and an MLP, each added to its input: (N, tokens, width) -> same."""
-
-    def __init__(self, width, heads):
-        super().__init__()
-        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.attention = nn.MultiheadAttention(width, heads, batch_first=True)
-        wide = nn.Linear(width, 4 * width)
-        self.mlp = nn.Sequential(wide, nn.GELU(), nn.Linear(4 * width, width))
-
-    def forward(self, x):
-        y = self.norm1(x)
-        x = x + self.attention(y, y, y, need_weights=False)[0]
-        return x + self.mlp(self.norm2(x))
-
-# %% [markdown] slide="subslide"
-# **Is it a real one?** ViT-B/16, a transformer for photos, has twelve such blocks of
-# width 768. And like any residual block, it copies when what it adds is zero.
-
-# %% check=True slide="-"
-def size(network):
-    """How many parameters."""
-    return sum(p.numel() for p in network.parameters())
-
-
-with torch.device("meta"):
-    vit, block = models.vit_b_16(weights=None), TransformerBlock(768, 12)
-print(f"ours {size(block):,}, ViT-B/16's {size(vit.encoder.layers[0]):,} parameters")
-block = TransformerBlock(32, 4)
-for last in (block.attention.out_proj, block.mlp[-1]):
-    nn.init.zeros_(last.weight)
-    nn.init.zeros_(last.bias)
-tokens = torch.randn(2, 5, 32)
-print("copies its input:", torch.equal(block(tokens), tokens))
-
-# %% [markdown]
-# The same number, 7,087,872.
+# A transformer's x is a list of tokens; for a photo, patches of 16 × 16 pixels. Its norm
+# stands in front, as in pre-activation.
 
 # %% [markdown] slide="slide"
 # ## Answer
@@ -918,26 +717,22 @@ print("copies its input:", torch.equal(block(tokens), tokens))
 # 20 and 56 plain layers learn from 45,000 photos. Which is wrong more often on them?
 
 # %% tags=["hide-input"] slide="fragment"
-learned = {}  # training error in the last epoch of the kept runs, mean over seeds
-for name, histories in everything.items():
-    errors = [1 - history["train_accuracy"][-1] for history in histories]
-    learned[name] = sum(errors) / len(errors)
+learned = {name: 1 - mean(kept.train_accuracy(KEPT[name])) for name in KEPT}
 for depth in (20, 56):
-    plain, residual = learned[f"plain-{depth}"], learned[f"ResNet-{depth}"]
-    print(f"{depth} layers: plain {plain:.1%} wrong, with shortcuts {residual:.1%}")
-grown = {name: sum(values) / len(values) for name, values in ratios.items()}
-measured = "4 epochs of CIFAR-10, 3 seeds, training error: " + ", ".join(
-    f"{name} {error:.1%}" for name, error in learned.items()
-)
+    without, added = learned[f"plain-{depth}"], learned[f"ResNet-{depth}"]
+    print(f"{depth} layers: plain {without:.1%} wrong, with shortcuts {added:.1%}")
+measured = f"CIFAR-10, {kept.budget(KEPT['plain-56'])}, training error: "
+measured += ", ".join(f"{name} {error:.1%}" for name, error in learned.items())
+grown = {name: mean(values) for name, values in ratios.items()}
 counted = f"on its way back the gradient grows {grown['plain-56']:,.0f}-fold in"
 counted += f" plain-56, {grown['ResNet-56']:.0f}-fold in ResNet-56 (new networks,"
 counted += f" {n:,} {few.kind})"
 run.headline(course.pick(tiny=counted, small=measured, full=measured))
 
 # %% [markdown]
-# The deeper one, by 32 points after four epochs: 62.2 against 30.6 %. A network as good as plain-20 exists
-# among those of 56 layers: we built it. With shortcuts both depths learn alike. That
-# deeper is *better* on new photos is the paper's result; our runs are too short to tell.
+# The deeper one. A network of 56 layers as good as plain-20 exists: we built it. With
+# shortcuts both depths learn alike. That deeper is *better* on new photos is the paper's
+# result; our runs are too short to tell.
 
 # %% [markdown] slide="slide"
 # ## Exercises
@@ -1049,10 +844,9 @@ check("07.4", bottleneck_cost)
 # %% [markdown] slide="subslide"
 # ### 07.5 Investigate: at which depth does it begin?
 #
-# `pair(depth)` gives a plain and a residual network of that depth, with **the same
-# first weights**, so that they differ in the addition alone. Then train pairs of 8 and
-# 32 layers with `learn`. `compared` is a dict, depth → (history of the plain one, of
-# the residual one).
+# `pair(depth)` returns a plain and a residual network of that depth with **the same
+# first weights**. Train pairs of 8 and 32 layers with `learn`. `compared` is a dict,
+# depth → (history of the plain one, of the residual one).
 
 # %%
 def pair(depth: int, width: float = 0.25) -> tuple[nn.Module, nn.Module]:
@@ -1079,22 +873,37 @@ for depth in (8, 32):
 check("07.5", (pair, compared))
 
 # %% [markdown]
-# What does a shortcut bring at 8 layers, what at 32? Then give `learn` the argument
-# `optimizer="adam", lr=0.001`: does it rescue a plain network of 56 layers?
+# What does a shortcut bring at 8 layers, what at 32? On ImageNet the paper sees the change
+# between 18 and 34 layers.
 
 # %% [markdown] solution=True
-# 0.9 points at 8 layers, too little to call a difference in one run each; 63.6 at 32,
-# which is clear. On ImageNet the paper sees the change between 18 and 34 layers. Adam
-# divides each step by the gradient's recent size. If it does not rescue plain-56
-# either, the fault is in the gradient's *direction*, not in its length.
+# At 8 layers little: too little to call a difference, in one run each. At 32 it is clear.
+
+# %% [markdown]
+# **Explain:** the next cell measures the size of F beside that of x in our trained
+# networks (Fig. 7). **Guess** first: in which is it smaller, and why?
+
+# %%
+with torch.no_grad():
+    for name in ("ResNet-20", "ResNet-56"):
+        model, shares = nets[name].eval(), []
+        x = model.relu(model.bn1(model.conv1(images)))
+        for block in [*model.layer1, *model.layer2, *model.layer3]:
+            share = block.residual(x).norm() / block.downsample(x).norm()
+            shares.append(share.item())
+            x = block(x)
+        print(f"{name}: F is {mean(shares):.2f} of x, on average over the blocks")
+
+# %% [markdown] solution=True
+# In ResNet-56. It has three times as many blocks for the same task, so each of them has
+# to change less.
 
 # %% [markdown] slide="subslide"
 # ### 07.6 Modify: ResNet-34 and ResNet-50
 #
 # Train ResNet-34, basic blocks 3, 4, 6, 3, and ResNet-50, as many bottlenecks, on
-# CIFAR-10 for 2 epochs. The networks must suit 32 × 32 photos and ten classes. On a
-# laptop, take a quarter of the channels and 500 photos. `assigned` is a dict with the
-# keys 34 and 50, the networks its values.
+# CIFAR-10 for 2 epochs. They must suit 32 × 32 photos and ten classes. On a laptop, take
+# a quarter of the channels and 500 photos. `assigned` is a dict: 34 and 50 → network.
 
 # %%
 # solution
@@ -1114,8 +923,8 @@ check("07.6", assigned)
 # ### 07.7 Investigate: where does an epoch's time go?
 #
 # `epoch_profile(network, train_loader, val_loader, batches=10)` from
-# `experiments.profile` measures the seconds of an epoch's five parts. **Guess** first:
-# which is the longest, and would a faster loader help? Then measure ResNet-20 with
+# `experiments.profile` measures the seconds of an epoch's five parts. **Guess** the
+# longest first; would a faster loader help? Then measure ResNet-20 with
 # `photos.train.loader(128, shuffle=True)` and `photos.val.loader(512)`. `times` is what
 # it returns, `longest` the name of the longest part.
 
@@ -1145,38 +954,32 @@ check.progress("07")
 # %% [markdown] slide="slide"
 # ## Recap
 #
-# - Degradation: more plain layers, a higher *training* error. A network as good exists,
-#   for we built it; training misses it. Overfitting has a low training error.
-# - $H(x) = F(x) + x$; zero weights copy. Where shapes differ: pad (A, free), project
-#   there (B), or everywhere (C).
+# - Degradation: more plain layers, a higher *training* error. A network as good exists;
+#   training misses it. Overfitting has a low training error.
+# - $H(x) = F(x) + x$; zero weights copy. Where shapes differ: pad (A) or project (B).
 # - 6 n + 2 layers on CIFAR-10. A bottleneck, $4C \cdot C + 9 C^2 + C \cdot 4C = 17 C^2$ a
 #   place, has four times the channels for the price of a basic block, $18 C^2$.
-# - With BatchNorm the gradient does not vanish: it grows, by about 1.2 a layer. A
-#   shortcut holds that back: $(x + F)' = 1 + F'$.
-# - Pre-activation, DenseNet, ResNeXt and transformers keep the road for x. Our runs show
-#   that 56 layers learn with shortcuts; that deeper is *better*, the paper shows: 8.75 %
-#   error with 20 layers, 6.43 % with 110.
+# - With BatchNorm the gradient does not vanish: it grows. A shortcut holds that back:
+#   $(x + F)' = 1 + F'$.
+# - Pre-activation, ResNeXt, DenseNet and transformers keep the road for x.
+# - In the paper depth pays: 8.75 % error with 20 layers, 6.43 % with 110.
 
 # %% [markdown] slide="skip"
 # ## References
 #
 # - K. He, X. Zhang, S. Ren, J. Sun: *Deep Residual Learning for Image Recognition*,
 #   CVPR 2016. Fig. 1, 2, 5, 6, 7; Tables 1, 2, 3, 6; sections 3.3, 4.1, 4.2.
-# - K. He, X. Zhang, S. Ren, J. Sun: *Identity Mappings in Deep Residual Networks*, ECCV
-#   2016: BatchNorm and ReLU in front of F (pre-activation).
+# - The same: *Identity Mappings in Deep Residual Networks*, ECCV 2016: pre-activation.
 # - A. Veit, M. Wilber, S. Belongie: *Residual Networks Behave Like Ensembles of
 #   Relatively Shallow Networks*, NIPS 2016: taking blocks away.
-# - G. Yang, J. Pennington, V. Rao, J. Sohl-Dickstein, S. Schoenholz: *A Mean Field
-#   Theory of Batch Normalization*, ICLR 2019: the rate of the explosion.
-# - D. Balduzzi and others: *The Shattered Gradients Problem*, ICML 2017.
-# - P. Goyal and others: *Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour*,
-#   2017, section 5.1: the last γ at zero.
-# - CIFAR-10: A. Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*,
-#   2009. At scale `tiny`: drawings made by the course.
+# - G. Yang and others: *A Mean Field Theory of Batch Normalization*, ICLR 2019: why the
+#   gradient explodes. D. Balduzzi and others: *The Shattered Gradients Problem*, ICML
+#   2017.
 # - G. Huang and others: *Densely Connected Convolutional Networks*, CVPR 2017. S. Xie and
 #   others: *Aggregated Residual Transformations for Deep Neural Networks*, CVPR 2017. A.
-#   Vaswani and others: *Attention Is All You Need*, NIPS 2017. A. Dosovitskiy and others:
-#   *An Image Is Worth 16x16 Words*, ICLR 2021.
+#   Vaswani and others: *Attention Is All You Need*, NIPS 2017.
+# - CIFAR-10: A. Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*,
+#   2009. At scale `tiny`: drawings made by the course.
 
 # %% [markdown] slide="only" part="Deeper"
 # # ResNet: add the input, go deeper
@@ -1199,46 +1002,21 @@ labels = {"xlabel": "top-5 error in the ImageNet competition (%)"}
 plot.bars(winners, highlight="ResNet, 152 layers (2015)", **labels)
 
 # %% slide="only" name="plain-bands"
-NAMES = {"plain-20": "plain20-cifar10", "plain-56": "plain56-cifar10"}
-NAMES |= {"ResNet-20": "resnet20-cifar10", "ResNet-56": "resnet56-cifar10"}
-COLORS = {"plain-20": plot.PALETTE["orange"], "plain-56": plot.PALETTE["vermillion"]}
-plot.MODEL_COLORS.update(COLORS)
-
-
-def errors(names, split="train"):
-    """The error of each epoch, over the seeds of the kept runs."""
-    column = f"{split}_accuracy"
-    return {k: [[1 - a for a in h[column]] for h in kept.runs(NAMES[k])] for k in names}
-
-
-def error_bands(names, split="train"):
-    """Lines of the error, a band over the seeds."""
-    kind = "training" if split == "train" else "validation"
-    found = errors(names, split)
-    count = len(next(iter(found.values()))[0])
-    axes = {"xlabel": "epoch", "ylabel": f"{kind} error (%)"}
-    ax = plot.band(range(1, count + 1), found, **axes)
-    ax.set(ylim=(0, 90))
-    return ax
-
-
-error_bands(["plain-20", "plain-56"])
-
-# %% slide="only" name="four-bands"
-error_bands(list(NAMES))
+KEPT = {"plain-20": "plain20-cifar10", "plain-56": "plain56-cifar10"}
+KEPT |= {"ResNet-20": "resnet20-cifar10", "ResNet-56": "resnet56-cifar10"}
+histories = {name: kept.runs(run) for name, run in KEPT.items()}
+plain = {name: histories[name] for name in ("plain-20", "plain-56")}
+residual = {name: histories[name] for name in ("ResNet-20", "ResNet-56")}
+kept.error_curves(plain, splits=("train",))
 
 # %% slide="only" name="seen-and-unseen"
-import matplotlib.pyplot as plt
+kept.error_curves(plain)
 
-figure, sides = plt.subplots(1, 2, sharey=True, figsize=(7, 3))
-for side, split in zip(sides, ("train", "val"), strict=True):
-    for name, seeds in errors(["plain-20", "plain-56"], split).items():
-        mean = [100 * sum(v) / len(seeds) for v in zip(*seeds, strict=True)]
-        side.plot(range(1, len(mean) + 1), mean, "o-", color=COLORS[name])
-        side.annotate(name, (len(mean), mean[-1]), (-4, 8), textcoords="offset points", ha="right")
-    seen = "photos it learns from" if split == "train" else "photos it has never seen"
-    side.set(xlabel="epoch", title=seen, ylim=(0, 90), xticks=range(1, len(mean) + 1))
-sides[0].set_ylabel("error (%)")
+# %% slide="only" name="four-bands"
+kept.error_curves(plain, residual, paper={"ResNet-20": 8.75, "ResNet-56": 6.97})
+
+# %% slide="only" name="errors"
+kept.error_table(KEPT, {"ResNet-20": 8.75, "ResNet-56": 6.97})
 
 # %% slide="only" name="gradients"
 import torch
@@ -1294,18 +1072,9 @@ ax.set_xticks(list(table_6), list(table_6))
 ax.minorticks_off()
 
 # %% slide="only" name="scoreboard"
-rows = {"AlexNet": "alexnet", "VGG-11": "vgg11_bn", "ResNet-20": "resnet20"}
-rows |= {"ResNet-56": "resnet56"}
-board = {k: kept.records(f"{v}-cifar10") for k, v in rows.items()}
-
-
-def mean(name):
-    """Mean test accuracy of a kept run in percent."""
-    found = kept.test_accuracy(f"{rows[name]}-cifar10")
-    return f"{100 * sum(found) / len(found):.1f} %"
-
-
-plot.spread({k: kept.test_accuracy(f"{v}-cifar10") for k, v in rows.items()})
+rows = {"AlexNet": "alexnet-cifar10", "VGG-11": "vgg11_bn-cifar10"}
+rows |= {name: KEPT[name] for name in residual}
+plot.spread({name: kept.test_accuracy(run) for name, run in rows.items()})
 
 # %% [markdown] slide="only"
 # ## Last time: BatchNorm, in three questions
@@ -1359,11 +1128,11 @@ plot.spread({k: kept.test_accuracy(f"{v}-cifar10") for k, v in rows.items()})
 # %% [markdown] slide="only"
 # ## Plain-56 learns its own photos worse than plain-20
 #
-# ![Training error over four epochs, three seeds: plain-20 falls to about 30 percent, plain-56 only to about 62](run:plain-bands)
+# ![Training error over the epochs: plain-56 stays far above plain-20](run:plain-bands)
 #
-# Our kept runs: all 45,000 photos, 4 epochs, 3 seeds.
+# Our kept runs: all 45,000 photos, {{ kept.budget(KEPT["plain-56"]) }}.
 #
-# Note: 2 min. Say what a band is: lowest to highest of three seeds. Four epochs are few:
+# Note: 2 min. Say what a band is: lowest to highest of the seeds. Four epochs are few:
 # the paper's Fig. 1 shows the same after 64,000 steps, with a smaller gap.
 
 # %% [markdown] slide="only"
@@ -1373,7 +1142,7 @@ plot.spread({k: kept.test_accuracy(f"{v}-cifar10") for k, v in rows.items()})
 #
 # . . .
 #
-# ![Error on known and on unseen photos over the epochs: plain-56 is worse than plain-20 on both](run:seen-and-unseen)
+# ![Training error dashed, validation error solid: plain-56 is worse than plain-20 on both](run:seen-and-unseen)
 #
 # . . .
 #
@@ -1429,7 +1198,7 @@ plot.spread({k: kept.test_accuracy(f"{v}-cifar10") for k, v in rows.items()})
 # **Degradation is a failure of training, not of what the network can compute.**
 #
 # Note: 2 min. The sentence of the lecture: read it aloud, let them write it. The trained
-# number comes from 960 steps on 1,000 photos; more steps narrow the gap.
+# number comes from 480 steps on 500 photos; more steps narrow the gap.
 
 # %% [markdown] slide="only" part="The idea"
 # ## Copying is hard to learn, so give it away
@@ -1494,24 +1263,23 @@ plot.spread({k: kept.test_accuracy(f"{v}-cifar10") for k, v in rows.items()})
 # %% [markdown] slide="only"
 # ## With shortcuts, 56 layers learn
 #
-# ![Training error over four epochs, three seeds: both residual networks fall to about 25 percent, plain-20 to 30, plain-56 to 62](run:four-bands)
+# ![Left: plain-56 far above plain-20. Right: ResNet-20 and ResNet-56 side by side, and the paper's test errors of 8.75 and 6.97 percent](run:four-bands)
 #
-# Same recipe, same parameters, same seeds: one addition a block.
+# Same recipe, same parameters: one addition a block.
 #
-# Note: 2 min. Give them a moment to find the two lines that lie on each other. The gap of
+# Note: 2 min. Drawn as the paper's Fig. 6: training dashed, validation solid. The gap of
 # the plain networks is gone; ask whether ResNet-56 is better than ResNet-20.
 
 # %% [markdown] slide="only"
 # ## Does deeper pay? In our runs we cannot tell
 #
-# > **{{ mean("ResNet-20") }}** of the test photos right: ResNet-20
-#
-# > **{{ mean("ResNet-56") }}** of the test photos right: ResNet-56
+# ![](run:errors)
 #
 # . . .
 #
-# Difference: {{ "%.1f" % kept.difference("resnet20-cifar10", "resnet56-cifar10").points }}
-# points, standard error {{ "%.1f" % kept.difference("resnet20-cifar10", "resnet56-cifar10").error }}.
+# ResNet-56 beside ResNet-20, on test photos:
+# {{ "%+.1f" % kept.difference(KEPT["ResNet-20"], KEPT["ResNet-56"]).points }} ±
+# {{ "%.1f" % kept.difference(KEPT["ResNet-20"], KEPT["ResNet-56"]).error }} points.
 # Less than twice its error: no difference that we could claim.
 #
 # Note: 1.5 min. After four epochs. This is how a claim is tested in this course: difference,
@@ -1563,10 +1331,10 @@ plot.spread({k: kept.test_accuracy(f"{v}-cifar10") for k, v in rows.items()})
 # . . .
 #
 # A ReLU leaves half of the mean square; BatchNorm stretches what is left, forward and
-# back: about × 1.2 a layer.
+# back: × {{ said(r"first stage: ([\d.]+)-fold") }} a layer.
 #
-# Note: 1.5 min. Skip the reason when late. The formula is in the notebook: the square root
-# of π / (π − 1) is 1.21.
+# Note: 1.5 min. Skip the reason when late. Theory for wide, fully connected layers says
+# the square root of π / (π − 1), which is 1.21.
 
 # %% [markdown] slide="only"
 # ## Take one block away from a trained network
@@ -1709,9 +1477,9 @@ plot.spread({k: kept.test_accuracy(f"{v}-cifar10") for k, v in rows.items()})
 # %% [markdown] slide="only" part="What we know"
 # ## The scoreboard, two rows more
 #
-# ![Test accuracy of four kept runs after four epochs, a circle for each seed: AlexNet about 61 percent, VGG-11 75.7, ResNet-20 76.3, ResNet-56 76.6](run:scoreboard)
+# ![Test accuracy of four kept runs, a circle for each seed: AlexNet lowest, then VGG-11, ResNet-20 and ResNet-56](run:scoreboard)
 #
-# Four epochs each, three seeds; widths differ.
+# Same epochs each; AlexNet and VGG at reduced width.
 #
 # Note: 1.5 min. The same budget of epochs, not of minutes. Ask what would be a fair
 # comparison: equal parameters, equal minutes, or each at its best?
@@ -1767,4 +1535,4 @@ plot.spread({k: kept.test_accuracy(f"{v}-cifar10") for k, v in rows.items()})
 #
 # ## On the scoreboard
 #
-# ![](run:kept.scoreboard({name: f"{builder}-cifar10" for name, builder in board.items()}))
+# ![](run:kept.scoreboard(board))
