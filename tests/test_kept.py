@@ -26,7 +26,7 @@ def results(tmp_path, monkeypatch):
         record = {
             "command": f"python -m experiments.train --model {name} --name x --seed 1",
             "seed": seed,
-            "data": {"test": 10_000, "classes": ["cat", "dog"]},
+            "data": {"test": 10_000, "train": 10_000, "classes": ["cat", "dog"]},
             "model": {"parameters": 1234, "multiply_adds": 5678},
             "test_accuracy": accuracy,
             "processor_seconds": 90 + seed,
@@ -79,4 +79,21 @@ def test_accuracy_is_drawn_against_processor_minutes(results):
 def test_kept_runs_are_drawn_as_a_band(results):
     ax = plot.curves({"deep": kept.runs("deep")}, metric="accuracy")
     assert ax.get_ylabel() == "validation accuracy (%)"
+    plt.close("all")
+
+
+def test_errors_are_drawn_and_listed_beside_a_papers(results):
+    table = kept.error_table({"deep": "deep", "flat": "flat"}, {"flat": 8.75})
+    assert table.rows[0] == ("deep", "50.0 ± 0.0 %", "15.0 ± 5.0 %", "only drawn")
+    assert table.rows[1][-1] == "8.75 %"
+    assert kept.budget("deep") == "2 epochs, 3 seeds"
+    gain = kept.difference("deep", "flat", "train")
+    assert gain.points == 0
+    # 10,000 photos, and half of them are wrong in both runs.
+    assert gain.error == pytest.approx(2**0.5 * 0.5)
+    runs = {"ResNet-20": kept.runs("deep")}
+    left, right = kept.error_curves(runs, runs, paper={"ResNet-20": 8.75})
+    assert list(left.lines[0].get_ydata()) == [50, 50]
+    assert list(right.lines[1].get_ydata()) == pytest.approx([80, 60])
+    assert right.lines[2].get_ydata()[0] == 8.75
     plt.close("all")

@@ -186,8 +186,8 @@ for name, model in table.items():
 # network can compute.**
 #
 # Why does a new block copy, with BatchNorm and ReLU inside? A new BatchNorm has the
-# running mean 0 and variance 1: in evaluation mode it changes nothing. And what comes in
-# is not negative, so ReLU changes nothing.
+# running mean 0 and variance 1: in evaluation mode it changes nothing. And the block's
+# input comes out of a ReLU, so it is not negative: a further ReLU changes nothing.
 
 # %% [markdown] slide="slide"
 # ## The idea: learn what to add
@@ -239,14 +239,14 @@ class ResidualBlock(nn.Module):
         return F.relu(f + self.shortcut(x))
 
 # %% [markdown] slide="subslide"
-# The convolutions have no bias, since BatchNorm would subtract it. **Count first**: two
-# convolutions of 64 × 64 × 9 weights, two BatchNorms of 2 × 64.
+# The convolutions have no bias, since BatchNorm would subtract it. **Count** the
+# parameters of a block with 64 channels, by hand, before the next cell does it.
 
 # %% check=True slide="-"
 look.shape_table(ResidualBlock(64, 64), (64, 56, 56))
 
 # %% [markdown]
-# 2 × 36,864 + 2 × 128 = 73,984. The shortcut costs one addition for each value.
+# 2 × 64 × 64 × 9 + 2 × 2 × 64 = 73,984. The shortcut costs one addition for each value.
 
 # %% [markdown] slide="subslide"
 # `BasicBlock` in `utils/models/resnet.py` offers more kinds of shortcut. We give it our
@@ -367,7 +367,7 @@ for name, model in nets.items():
     print(f"{name}: {1 - evaluate(model, known_loader).accuracy:.1%} wrong")
 
 # %% [markdown]
-# ResNet-20 and ResNet-56 learn the photos by heart: one run each, as above.
+# ResNet-20 and ResNet-56 learn the photos by heart (one run each).
 
 # %% [markdown] slide="slide"
 # ## Does going deeper pay?
@@ -436,13 +436,8 @@ architectures.resnet34_beside_plain34_and_vgg19()
 # ## A bottleneck: four times the channels
 #
 # Deeper ResNets have 256 channels for the price of 64. A 1 × 1 convolution reduces, the
-# 3 × 3 works on few, a 1 × 1 restores. Multiply-adds for each of 56 × 56 places:
-#
-# | | | |
-# |---|---|---|
-# | basic, 64 | 2 × 64 × 64 × 9 | 73,728 |
-# | bottleneck, 256 | 256 × 64 + 64 × 64 × 9 + 64 × 256 | 69,632 |
-# | basic, 256 | 2 × 256 × 256 × 9 | 1,179,648 |
+# 3 × 3 works on few, a 1 × 1 restores. **Count** the multiply-adds for each of 56 × 56
+# places, above and below.
 
 # %% slide="-"
 blocks.basic_and_bottleneck()
@@ -451,9 +446,10 @@ blocks.basic_and_bottleneck()
 
 # %% check=True slide="subslide"
 places = 56 * 56
-kinds = {"basic, 64": (BasicBlock(64, 64), 64, 73_728)}
-kinds["bottleneck, 256"] = Bottleneck(256, 64), 256, 69_632
-kinds["basic, 256"] = BasicBlock(256, 256), 256, 1_179_648
+wide = 256 * 64 + 64 * 64 * 9 + 64 * 256
+kinds = {"basic, 64": (BasicBlock(64, 64), 64, 2 * 64 * 64 * 9)}
+kinds["bottleneck, 256"] = Bottleneck(256, 64), 256, wide
+kinds["basic, 256"] = BasicBlock(256, 256), 256, 2 * 256 * 256 * 9
 print(f"{'':17}{'parameters':>11}{'multiply-adds':>16}{'a place':>11}")
 for name, (block, channels, by_hand_count) in kinds.items():
     parameters, multiply_adds = look.totals(block, (channels, 56, 56))
@@ -484,9 +480,8 @@ for depth, numbers in family.items():
     print(f"{depth:6}{parameters:13,}{multiply_adds / 1e9:14.3f} G")
 
 # %% [markdown]
-# VGG-16 (lecture 04) needs 15.470 G: ResNet-152 is nine times as deep, and cheaper. The
-# last three have their stride on the 3 × 3, as is usual today; the paper, on the first
-# 1 × 1. For 32 × 32 photos, `stem="cifar"` is a 3 × 3 convolution with stride 1.
+# VGG-16 (lecture 04) needs 15.470 G: ResNet-152 is nine times as deep, and cheaper. For
+# 32 × 32 photos, `stem="cifar"` is a 3 × 3 convolution with stride 1.
 
 # %% [markdown] slide="slide"
 # ## Look inside: what happens to gradients?
@@ -587,15 +582,14 @@ ax.set_xticks(range(3, 28, 6), range(3, 28, 6));
 
 # %% [markdown]
 # Perhaps plain-56 is slow because what it learns from one photo says little about a
-# similar one. That is no proof: the networks are new, and the paper leaves the reason
-# open.
+# similar one. That is no proof: the paper leaves the reason open.
 
 # %% [markdown] slide="slide"
 # ## Take a block away
 #
 # If a block only corrects its input, a trained network should work without it. We take
-# out each block in turn, and test on the known photos. The first blocks of stages 2 and 3
-# change the shape and stay. **Guess** for plain-20 and ResNet-56.
+# out each block in turn, and test on the known photos. **Guess** for plain-20 and
+# ResNet-56.
 
 # %%
 def accuracy_without(model):
@@ -639,10 +633,10 @@ for name, values in cut.items():
     print(f"{name:10} whole {whole[name]:.0%}; one block less: {line}")
 
 # %% [markdown] slide="subslide"
-# Plain-20 falls to guessing, whichever block is gone; ResNet-56 keeps nearly all, but for
-# its first blocks. A plain network has one path from input to output. A residual network
-# of n blocks has $2^n$: at each block, through F or around it. Without one block half of
-# them are left, and they still agree on the class (Veit and others, 2016).
+# Plain-20 falls to guessing, whichever block is gone; ResNet-56 can lose most of its
+# blocks without harm. A plain network has one path from input to output. A residual
+# network of n blocks has $2^n$: at each block, through F or around it. Without one block
+# half of them are left, and they still agree on the class (Veit and others, 2016).
 
 # %% [markdown] slide="slide"
 # ## Pre-activation: a free road for x
@@ -705,11 +699,10 @@ blocks.the_same_plus()
 # |---|---|---|
 # | ResNet, 2015 | x + F(x) | |
 # | ResNeXt, 2017 | x + the sum of 32 narrow F | one convolution with `groups=32` |
-# | DenseNet, 2017 | [x, F(x)] | appended in place of added: later layers see all earlier maps |
-# | transformer, 2017 | x + attention(x), then x + MLP(x) | attention in place of convolutions, LayerNorm in place of BatchNorm |
+# | DenseNet, 2017 | [x, F(x)] | appended: later layers see all earlier maps |
+# | transformer, 2017 | x + attention(x), then x + MLP(x) | attention for convolutions, LayerNorm for BatchNorm |
 #
-# A transformer's x is a list of tokens; for a photo, patches of 16 × 16 pixels. Its norm
-# stands in front, as in pre-activation.
+# A transformer's x is a list of tokens; for a photo, patches of 16 × 16 pixels.
 
 # %% [markdown] slide="slide"
 # ## Answer
@@ -873,11 +866,11 @@ for depth in (8, 32):
 check("07.5", (pair, compared))
 
 # %% [markdown]
-# What does a shortcut bring at 8 layers, what at 32? On ImageNet the paper sees the change
-# between 18 and 34 layers.
+# What does a shortcut bring at 8 layers, what at 32?
 
 # %% [markdown] solution=True
 # At 8 layers little: too little to call a difference, in one run each. At 32 it is clear.
+# On ImageNet the paper sees the change between 18 and 34 layers.
 
 # %% [markdown]
 # **Explain:** the next cell measures the size of F beside that of x in our trained
@@ -958,10 +951,9 @@ check.progress("07")
 #   training misses it. Overfitting has a low training error.
 # - $H(x) = F(x) + x$; zero weights copy. Where shapes differ: pad (A) or project (B).
 # - 6 n + 2 layers on CIFAR-10. A bottleneck, $4C \cdot C + 9 C^2 + C \cdot 4C = 17 C^2$ a
-#   place, has four times the channels for the price of a basic block, $18 C^2$.
-# - With BatchNorm the gradient does not vanish: it grows. A shortcut holds that back:
+#   place, has four times the channels of a basic block, $18 C^2$.
+# - With BatchNorm the gradient grows on its way back. A shortcut holds that back:
 #   $(x + F)' = 1 + F'$.
-# - Pre-activation, ResNeXt, DenseNet and transformers keep the road for x.
 # - In the paper depth pays: 8.75 % error with 20 layers, 6.43 % with 110.
 
 # %% [markdown] slide="skip"
@@ -971,15 +963,15 @@ check.progress("07")
 #   CVPR 2016. Fig. 1, 2, 5, 6, 7; Tables 1, 2, 3, 6; sections 3.3, 4.1, 4.2.
 # - The same: *Identity Mappings in Deep Residual Networks*, ECCV 2016: pre-activation.
 # - A. Veit, M. Wilber, S. Belongie: *Residual Networks Behave Like Ensembles of
-#   Relatively Shallow Networks*, NIPS 2016: taking blocks away.
+#   Relatively Shallow Networks*, NIPS 2016.
 # - G. Yang and others: *A Mean Field Theory of Batch Normalization*, ICLR 2019: why the
-#   gradient explodes. D. Balduzzi and others: *The Shattered Gradients Problem*, ICML
+#   gradient grows.
+# - G. Huang and others: *Densely Connected Convolutional Networks*, CVPR 2017.
+# - S. Xie and others: *Aggregated Residual Transformations for Deep Neural Networks*, CVPR
 #   2017.
-# - G. Huang and others: *Densely Connected Convolutional Networks*, CVPR 2017. S. Xie and
-#   others: *Aggregated Residual Transformations for Deep Neural Networks*, CVPR 2017. A.
-#   Vaswani and others: *Attention Is All You Need*, NIPS 2017.
-# - CIFAR-10: A. Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*,
-#   2009. At scale `tiny`: drawings made by the course.
+# - A. Vaswani and others: *Attention Is All You Need*, NIPS 2017.
+# - A. Krizhevsky: *Learning Multiple Layers of Features from Tiny Images*, 2009
+#   (CIFAR-10). At scale `tiny`: drawings made by the course.
 
 # %% [markdown] slide="only" part="Deeper"
 # # ResNet: add the input, go deeper
