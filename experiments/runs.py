@@ -74,12 +74,12 @@ KERNELS = [
 SMALL = [
     run("two_layer_cnn", "--model two_layer_cnn --epochs 20", 4, "scoreboard", "00"),
     run("alexnet", ALEXNET, 19, "scoreboard", "02"),
-    run("alexnet-no-dropout", f"{ALEXNET} dropout=0", 19, "scoreboard", "02"),
+    run("alexnet-no-dropout", f"{ALEXNET} dropout=0", 19, "remedies", "02"),
     run(
         "alexnet-no-crops",
         f"{ALEXNET} --data cifar10 --augment flip",
         19,
-        "scoreboard",
+        "remedies",
         "02",
     ),
 ]
@@ -100,9 +100,9 @@ BOTH = "degradation scoreboard"
 # He et al. 2016, Fig. 6: the same recipe for all four, with the scoreboard's epochs.
 DEGRADATION = [
     run("resnet20", "--model resnet20 --epochs 20", 98, BOTH, "07"),
-    run("plain20", "--model plain20 --epochs 20", 87, "degradation", "07"),
+    run("plain20", "--model plain20 --epochs 20", 87, BOTH, "07"),
     run("resnet56", "--model resnet56 --epochs 20", 249, BOTH, "07"),
-    run("plain56", "--model plain56 --epochs 20", 223, "degradation", "07"),
+    run("plain56", "--model plain56 --epochs 20", 223, BOTH, "07"),
 ]
 
 GOOGLENET = [
@@ -110,7 +110,7 @@ GOOGLENET = [
         f"googlenet{name}",
         f"--model googlenet_bn --set width=0.125 aux={heads} --epochs 20",
         150,
-        "scoreboard",
+        "heads" if heads else "scoreboard",
         "05",
     )
     for name, heads in {"": False, "-heads": True}.items()

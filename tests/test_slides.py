@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from nbformat import v4
 
-from tools import deck, handout, release, slides
+from tools import browser, deck, handout, release, slides
 from tools.outputs import SourceError
 
 SLIDE = """
@@ -107,8 +107,8 @@ def test_a_handout_is_slides_with_notes_and_a_sheet(lesson, tmp_path, monkeypatc
     assert "<strong>12</strong>" not in asked
     # Without a browser, or where one fails, nothing is written.
     for program, told in (("", "no Chromium"), (sys.executable, "printed nothing")):
-        monkeypatch.setattr(handout, "BROWSERS", (program,))
-        monkeypatch.setattr(handout, "PLACES", ())
+        monkeypatch.setattr(browser, "BROWSERS", (program,))
+        monkeypatch.setattr(browser, "PLACES", ())
         monkeypatch.setenv("CHROMIUM", "")
         with pytest.raises(SourceError, match=told):
             handout.write(shown, tmp_path / "out")

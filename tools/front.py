@@ -34,7 +34,7 @@ INK, BLUE = "#010203", "#4794c8"  # the colour of text, of the page; one for bot
 COLOURED = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color")
 DRAWN = dict.fromkeys((*COLOURED, "ytick.color"), INK)
 DRAWN |= {"svg.fonttype": "path", "font.size": 12, "axes.titlecolor": INK}
-DRAWN |= {"figure.figsize": (4.6, 3.6)}  # narrow: it has to fit a phone
+DRAWN |= {"figure.figsize": (3.3, 3.4)}  # narrow: it has to fit a phone
 DRAWN |= {"axes.spines.top": False, "axes.spines.right": False}
 UNDATED = {"Date": None, "Creator": None}
 PACKED = ("notebooks", "utils", "teaching", "tools", "experiments", "results", "data")
@@ -76,52 +76,45 @@ def cards(chosen: list[Lecture]) -> str:
     return '```{raw} html\n<ul class="cards">' + "\n".join(items) + "</ul>\n```"
 
 
-def boards() -> dict[str, str]:
-    """What the figures call each kept run on CIFAR-10 -> its name, the best first."""
-    found = leaderboard.runs()
-    rows = [
-        row for of in ("scoreboard", "CIFAR-10") for row in leaderboard.rows(found, of)
-    ]
-    rows.sort(key=lambda row: -row.average("test_accuracy"))
-    names = [(row.network.partition(" (")[0], row.cells()["epochs"]) for row in rows]
-    pairs = zip(names, rows, strict=True)
-    return {f"{name}, {n} epochs": row.runs[0]["name"] for (name, n), row in pairs}
+def boards() -> dict[str, leaderboard.Row]:
+    """What the figures call each kept run on CIFAR-10 -> its seeds, the best first."""
+    rows = leaderboard.rows(leaderboard.runs(), "CIFAR-10")
+    short = [row.network.partition(" (")[0] for row in rows]
+    return {
+        row.network if short.count(name) > 1 else name: row
+        for name, row in zip(short, rows, strict=True)
+    }
 
 
 def scoreboard() -> str:
     """Test accuracy of each kept run on CIFAR-10: mean and range of its seeds."""
-    names = list(boards().items())[::-1]
-    with plt.rc_context(DRAWN):
-        figure, ax = plt.subplots(figsize=(4.2, 0.8 + 0.36 * len(names)))
-        told, ends = [], []
-        for y, (label, name) in enumerate(names):
-            values = [100 * accuracy for accuracy in kept.test_accuracy(name)]
-            spent = mean(kept.cost(run) for run in kept.records(name))
-            ax.plot([min(values), max(values)], [y, y], lw=3, color=BLUE)
-            ax.plot(mean(values), y, "o", color=BLUE)
-            words = f"{mean(values):.1f} % in {spent:,.0f} min"
-            ax.annotate(words, (max(values), y), (8, -4), textcoords="offset points")
-            told.append(f"{label}: {words}")
-            ends += values
-        ax.set_yticks(range(len(names)), [label for label, _ in names])
-        ax.set(xlabel="CIFAR-10 test photos right (%)", xlim=(min(ends) - 5, 125))
-        ax.set_xticks([x for x in range(0, 101, 20) if x > min(ends) - 5])
-        return svg(figure, f"Test accuracy of the kept runs. {', '.join(told[::-1])}.")
+    items = []
+    for label, row in boards().items():
+        values = [100 * accuracy for accuracy in row.values("test_accuracy")]
+        spent, count = mean(kept.cost(run) for run in row.runs), len(values)
+        epochs = len(row.epochs("seconds")) // count
+        place = f"--low:{min(values):.1f};--high:{max(values):.1f}"
+        items.append(
+            f"<li><strong>{html.escape(label)}</strong> <small>{epochs} epochs,"
+            f" {count} seed{'s' * (count > 1)}</small> <span>{mean(values):.1f} % in"
+            f' {spent:,.0f} min</span><i style="{place};--mean:{mean(values):.1f}"></i>'
+        )
+    body = "</li>\n".join(items)
+    return f'```{{raw}} html\n<ul class="board">{body}</li></ul>\n```'
 
 
 def by_minute() -> str:
     """Validation accuracy against processor minutes of the same runs, drawn."""
-    names = boards()
-    short = {label.partition(",")[0]: name for label, name in names.items()}
+    names = {label: row.runs[0]["name"] for label, row in boards().items()}
     with plt.rc_context(DRAWN):
-        ax = kept.by_minute(short if len(short) == len(names) else names)
+        ax = kept.by_minute(names)
         for text in ax.texts:
             text.set_color(INK)
         ends = ", ".join(f"{x:,.0f} minutes and {y:.0f} %" for x, y in ends_of(ax))
         alt = (
             "Validation accuracy over processor minutes, a line a network. They end at"
         )
-        return svg(ax.figure, f"{alt} {ends}, in the order of the figure above.")
+        return svg(ax.figure, f"{alt} {ends}, in the order of the list above.")
 
 
 def ends_of(ax: Axes) -> list[tuple[float, float]]:

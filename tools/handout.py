@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,18 +18,12 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader
 
 from tools import build, deck, room, slides
+from tools.browser import chromium
 from tools.deck import Deck
 from tools.drawn import Stage
 from tools.outputs import SourceError
 
 OUT = build.ROOT / "build" / "handout"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
-PLACES = (  # where no command leads to them
-    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-    "/Applications/Microsoft Edge.app/Contents/MacOS/Microsoft Edge",
-    r"C:\Program Files\Google\Chrome\Application\chrome.exe",
-    r"C:\Program Files (x86)\Microsoft\Edge\Application\msedge.exe",
-)
 SECONDS = 180
 PAGE = re.compile(rb"/Type */Page\b")
 TAKEN_HOME = "to take home"  # ends the heading of each deck's recap
@@ -89,22 +82,6 @@ def sheet(lesson: Deck) -> str:
     )
 
 
-def chromium() -> str:
-    """The program that prints.
-
-    Raises:
-        SourceError: there is none.
-    """
-    named = os.environ.get("CHROMIUM", "")
-    found = [shutil.which(name) for name in (named, *BROWSERS, *PLACES) if name]
-    if not any(found):
-        raise SourceError(
-            "no Chromium, Chrome or Edge found, which prints the PDFs: install one, or"
-            " say in the variable CHROMIUM where it is"
-        )
-    return next(filter(None, found))
-
-
 def printed(text: str, program: str) -> bytes:
     """A page as PDF.
 
@@ -138,6 +115,11 @@ def write(lesson: Deck, folder: Path = OUT, *, answers: bool = True) -> list[Pat
         SourceError: there is no Chromium, or the sheet is longer than its page.
     """
     program = chromium()
+    if not program:
+        raise SourceError(
+            "no Chromium, Chrome or Edge found, which prints the PDFs: install one, or"
+            " say in the variable CHROMIUM where it is"
+        )
     whole = pages(lesson, answers=answers)
     made = {name: printed(text, program) for name, text in whole.items()}
     count = len(PAGE.findall(made[f"{lesson.name}_sheet.pdf"]))

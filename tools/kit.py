@@ -55,7 +55,8 @@ section { break-inside: avoid; }
 PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="robots" content="noindex">
 <meta name="viewport" content="width=device-width"><title>{title}</title>
-<style>{css}</style></head><body><h1>{title}</h1>{body}</body></html>
+<style>{css}</style></head><body>
+<main><h1>{title}</h1>{body}</main></body></html>
 """
 
 

@@ -4,18 +4,20 @@
 modules, so the site carries them as one classic script, and networks and images as
 scripts that a playground fetches when it comes into sight.
 
-    python -m tools.play
+    python -m tools.play [PLAYGROUND ...]
 
 takes the pictures that stand there without scripts, from build/site; needs Chromium.
 """
 
 from __future__ import annotations
 
+import argparse
 import base64
 import html
 import json
 import re
 import shutil
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from typing import Any
 from nbformat import NotebookNode, v4
 
 from tools import export
+from tools.browser import chromium
 from tools.outputs import SourceError
 from utils.course import ROOT
 
@@ -157,16 +160,17 @@ def scripts(names: set[str]) -> list[str]:
     return [*map(holder, needed), script()] if names else []
 
 
-def take_pictures(site: Path) -> None:
-    """Take the picture of each playground of a site into `site/static`."""
+def take_pictures(site: Path, names: list[str]) -> None:
+    """Take the picture of these playgrounds of a site into `site/static`."""
     from PIL import Image
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as api:
-        path = shutil.which("chromium") or shutil.which("google-chrome")
-        browser = api.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        browser = api.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
         tab = browser.new_page(viewport={"width": 1100, "height": 1200})
         for place in places():
+            if place["play"] not in names:
+                continue
             (page,) = (site / "notebooks").glob(f"{place['lecture']}_*.html")
             tab.goto(page.as_uri())
             shown = tab.locator(f"[data-play={place['play']}]")
@@ -183,5 +187,23 @@ def take_pictures(site: Path) -> None:
         browser.close()
 
 
+def main() -> int:
+    """Take the pictures that are asked for."""
+    there = [place["play"] for place in places()]
+    parser = argparse.ArgumentParser(
+        description="Take the pictures that stand for the playgrounds where scripts are"
+        " off, into site/static: from a site that `make site` has made, in Chromium."
+    )
+    parser.add_argument("name", nargs="*", help=f"{', '.join(there)}; all by default")
+    parser.add_argument("--site", type=Path, default=ROOT / "build" / "site")
+    options = parser.parse_args()
+    if unknown := {*options.name} - {*there}:
+        parser.error(f"no playground is called {', '.join(sorted(unknown))}")
+    if not (options.site / "_static" / "play.js").is_file():
+        sys.exit(f"play: there is no site in {options.site}; make site makes one")
+    take_pictures(options.site.resolve(), options.name or there)
+    return 0
+
+
 if __name__ == "__main__":
-    take_pictures(ROOT / "build" / "site")
+    raise SystemExit(main())

@@ -13,6 +13,7 @@ another, and one version of Pillow draws the same pixels everywhere.
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import random
@@ -478,6 +479,11 @@ def draw_sheet(classes: tuple[str, ...], n: int, seed: int, size: int) -> tuple:
 
 def main() -> None:
     """Draw all the sheets, and write down what is on them."""
+    parser = argparse.ArgumentParser(
+        description="Draw the stand-ins of the real data sets into data/stand-ins,, in"
+        " place of those that are there. Seeds are fixed: the drawings stay the same."
+    )
+    parser.parse_args()
     data.SHEETS.mkdir(parents=True, exist_ok=True)
     written = {}
     for name, (classes, n, seed, size) in DRAWN.items():

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
 
-from tools.handout import BROWSERS
+from tools.browser import chromium
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator:
     """Chromium without a window."""
     api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
     with api.sync_playwright() as play:
         try:
-            found = play.chromium.launch(executable_path=path, args=["--no-sandbox"])
+            found = play.chromium.launch(
+                executable_path=chromium(), args=["--no-sandbox"]
+            )
         except api.Error as error:
             pytest.skip(f"needs Chromium: {str(error).splitlines()[0]}")
         yield found
