@@ -20,6 +20,7 @@ from pygments.token import STANDARD_TYPES
 PICTURE = re.compile(r'<img ((?:[^>"]|"[^"]*")*?)/?>')
 EMPTY_HEAD = re.compile(r"<th((?: [^>]*)?)>(?:<p></p>|\s*)</th>")
 FIRST = re.compile(r"(<tr[^>]*>\s*)<td([^>]*>.*?)</td>", re.S)
+TIMES = re.compile(r"(?<=\d) ?× ?(?=\d)")  # 3 × 3 and 3×3 are found alike
 TABLE = re.compile(r"<table\b.*?</table>", re.S)
 # Names that hide the words below them, and a heading without a level.
 UNFIT = (' aria-label="Toggle hidden content"', ' role="heading"')
@@ -158,7 +159,7 @@ class Sections(HTMLParser):
                 "href": f"{place}#{part['anchor']}",
                 "page": self.title,
                 "section": part["section"],
-                "text": re.sub(r"\s+", " ", part["text"]).strip(),
+                "text": TIMES.sub("×", re.sub(r"\s+", " ", part["text"])).strip(),
             }
             for part in self.parts
             if part["section"]
@@ -173,7 +174,7 @@ class Sections(HTMLParser):
             return
         hidden = tag in UNSAID or "headerlink" in (found.get("class") or "")
         self.open.append("hidden" if hidden and tag != "article" else tag)
-        if tag == "section" and found.get("id"):
+        if tag in ("section", "dt") and found.get("id"):  # a term of the glossary too
             self.parts.append({"anchor": found["id"], "section": "", "text": ""})
 
     def handle_endtag(self, tag: str) -> None:
@@ -186,7 +187,7 @@ class Sections(HTMLParser):
         if "article" not in self.open or "hidden" in self.open or not self.parts:
             return
         part = self.parts[-1]
-        if {"h1", "h2", "h3"} & set(self.open) and not part["text"].strip():
+        if {"h1", "h2", "h3", "dt"} & set(self.open) and not part["text"].strip():
             part["section"] += data
             self.title += data if "h1" in self.open else ""
         else:

@@ -103,16 +103,23 @@
       tick(section.id);
     }
 
-  // The search: every word has to stand in a section; its title counts most.
+  // The search: the sections that have every word, or else those with most of them; titles count most.
   const results = document.getElementById("search-results");
+  const SMALL = new Set("a an and are do does for how i in is it many much of on or the to what when where which why with".split(" "));
   const find = text => {
-    const words = text.toLowerCase().match(/[\p{L}\p{N}_]+/gu) || [];
+    const asked = text.toLowerCase().replace(/(\d) ?[x×] ?(?=\d)/g, "$1×").match(/[\p{L}\p{N}_×]+/gu) || [];
+    const large = asked.filter(word => !SMALL.has(word)), phrase = (large.length ? large : asked).join(" ");
+    const words = phrase.split(" ").filter(Boolean).map(word => word.length > 4 ? word.replace(/s$/, "") : word);
     if (!words.length || !window.SEARCH) return [];
-    return SEARCH.map(entry => {
-      const title = `${entry.section} ${entry.page}`.toLowerCase(), body = entry.text.toLowerCase();
-      const counts = words.map(word => 20 * title.includes(word) + Math.min(9, body.split(word).length - 1));
-      return { entry, score: counts.every(Boolean) ? counts.reduce((a, b) => a + b) : 0 };
-    }).filter(one => one.score).sort((a, b) => b.score - a.score).slice(0, 40).map(one => ({ ...one.entry, words }));
+    const scored = SEARCH.map(entry => {
+      const title = entry.section.toLowerCase(), page = entry.page.toLowerCase(), body = entry.text.toLowerCase();
+      const counts = words.map(word => 12 * title.includes(word) + 6 * page.includes(word) + Math.min(4, body.split(word).length - 1));
+      const near = 30 * (title.trim() === phrase) + 15 * title.includes(phrase) + 8 * body.includes(phrase);
+      const last = /^[A-Z]|^benchmarks|#(objectives|references|set-up)$/.test(entry.href);  // few look for these
+      return { entry, found: counts.filter(Boolean).length, score: (counts.reduce((a, b) => a + b) + near) / (last ? 4 : 1) };
+    });
+    const most = Math.max(...scored.map(one => one.found));
+    return scored.filter(one => most && one.found === most).sort((a, b) => b.score - a.score).slice(0, 40).map(one => ({ ...one.entry, words, whole: most === words.length }));
   };
   const excerpt = ({ text, words }) => {
     const at = Math.max(0, text.toLowerCase().indexOf(words.find(word => text.toLowerCase().includes(word))) - 80);
@@ -124,8 +131,9 @@
     const field = document.getElementById("words");
     const answer = () => {
       const found = find(field.value);
-      const told = found.length ? `${found.length}${found.length === 40 ? " or more" : ""} sections` : "Nothing found.";
-      results.replaceChildren(make("p", {}, field.value.trim() ? told : ""), make("ul", {}, ...found.map(one => make(
+      const told = `${found[0]?.whole === false ? "No section has all these words. Those with most of them: " : ""}${found.length}`
+        + `${found.length === 40 ? " or more" : ""} section${found.length === 1 ? "" : "s"}`;
+      results.replaceChildren(make("p", {}, found.length ? told : field.value.trim() && "Nothing found. Try one word, or look into the glossary."), make("ul", {}, ...found.map(one => make(
         "li", {}, make("a", { href: one.href }, one.section), make("p", {}, one.page), make("p", {}, ...excerpt(one))))));
     };
     field.value = new URLSearchParams(location.search).get("q") || "";
