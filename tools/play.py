@@ -24,7 +24,7 @@ from typing import Any
 
 from nbformat import NotebookNode, v4
 
-from tools import export
+from tools import answers, export
 from tools.browser import chromium
 from tools.outputs import SourceError
 from utils.course import ROOT
@@ -73,7 +73,7 @@ def write(static: Path) -> None:
 
 
 def places() -> list[dict[str, Any]]:
-    """Each playground: lecture, heading, title, question, alt, and what it needs."""
+    """Each playground: lecture, heading, title, question, answer, alt and needs."""
     return json.loads((FOLDER / "places.json").read_text(encoding="utf-8"))
 
 
@@ -114,13 +114,14 @@ def end_of_section(nb: NotebookNode, heading: str) -> int:
 
 
 def markdown(place: dict[str, Any], up: str) -> str:
-    """A playground as Markdown: heading, question, and what stands without scripts."""
+    """A playground as Markdown: heading, question, itself, and the folded answer."""
     element = still(place, f"{up}_static/play-{place['play']}.png")
     note = "The playground needs scripts, which are off in this browser."
     element = element.removesuffix("</div>")
     return (
         f"### Play: {place['title']}\n\n{place['question']}\n\n```{{raw}} html\n"
-        f"{element}\n<noscript><p>{note}</p></noscript></div>\n```"
+        f"{element}\n<noscript><p>{note}</p></noscript></div>\n```\n\n"
+        f"{answers.OPEN}\n\n{place['answer']}\n\n{answers.CLOSE}"
     )
 
 

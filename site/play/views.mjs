@@ -129,7 +129,7 @@ PLAYS.kernels = (place, say) => {
   return async () => {
     let images;
     [net, images] = await Promise.all([trained("alexnet-cifar10-first"), samples("cifar10")]);
-    list.append(...Array.from({ length: net.steps[1].out }, (_, k) => make("button", { type: "button", "aria-label": `Kernel ${k + 1}`, onclick: () => { kernel = k; show(); } }, colours(canvas(""), one(k), K))));
+    list.append(...Array.from({ length: net.steps[1].out }, (_, k) => make("button", { type: "button", "aria-label": `Kernel ${k + 1}`, onclick: () => { kernel = k; show(); } }, colours(make("canvas", { class: "map" }), one(k), K))));
     ready(net.classes, images);
   };
 };
