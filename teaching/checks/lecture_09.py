@@ -21,6 +21,9 @@ from teaching.checks import (
     labelled,
 )
 from utils.history import History
+from utils.images import Splits
+from utils.models.pretrained import Transfer, pretrained
+from utils.train import predict
 
 
 @exercise("09.1")
@@ -417,7 +420,7 @@ def _views(model: nn.Module, images: Tensor) -> tuple[Tensor, list[tuple[Tensor,
 
 @exercise("09.7")
 def more_pixels(answer: Any) -> str:
-    """Two runs' histories, their answers on the same photos, and McNemar's verdict."""
+    """Two runs of one network at two sizes, and McNemar's verdict on their answers."""
     if not isinstance(answer, (tuple, list)) or len(answer) != 2:
         raise Wrong(f"Give the runs and a word, not {describe(answer)}.")
     by_size, differ = answer
@@ -428,13 +431,6 @@ def more_pixels(answer: Any) -> str:
     small, large = (_own_run(size, by_size[size]) for size in (32, 64))
     if len(small) != len(large):
         raise Wrong("The two runs judge different numbers of photos.")
-    clock = ("seconds", "images_per_second")  # differs, where all else is the same
-    rows = (by_size[k][0].rows for k in (32, 64))
-    seen = [[{n: row[n] for n in row if n not in clock} for row in one] for one in rows]
-    if seen[0] == seen[1]:
-        raise Wrong(
-            "by_size holds one run twice.", "photos_at(size), with size 32 and then 64."
-        )
     b, c = (large & ~small).sum().item(), (small & ~large).sum().item()
     z = (b - c) / max(b + c, 1) ** 0.5
     verdict, other = ("yes", "no") if abs(z) > 2 else ("no", "yes")
@@ -443,20 +439,36 @@ def more_pixels(answer: Any) -> str:
 
 
 def _own_run(size: int, run: Any) -> Tensor:
-    """The answers of a run, if they are those that its history saw."""
-    if not isinstance(run, (tuple, list)) or len(run) != 2:
-        raise Wrong(f"by_size[{size}] is (history, right), not {describe(run)}.")
-    if run[0] is ... or run[1] is ...:
+    """Which validation photos (N,) it gets right, if it is the run asked for."""
+    if run is ...:
         raise Unanswered
-    history, right = run
-    if not isinstance(history, History) or not history.rows:
-        raise Wrong(f"by_size[{size}]: {describe(history)} is no history of fit.")
-    if not torch.is_tensor(right) or right.dtype != torch.bool or right.dim() != 1:
-        raise Wrong(f"by_size[{size}]: right holds True or False for each photo.")
+    told = f"by_size[{size}]"
+    if not isinstance(run, (tuple, list)) or len(run) != 3:
+        raise Wrong(f"{told} is what compete returns, not {describe(run)}.")
+    model, splits, history = run
+    kinds = (model, Transfer), (splits, Splits), (history, History)
+    if not all(isinstance(part, kind) for part, kind in kinds) or not history.rows:
+        raise Wrong(f"{told} is (model, splits, history), as compete returns them.")
+    if (side := splits.val.images.shape[-1]) != size:
+        cure = f'compete("vgg11_bn", photos_at({size}), source="cifar10")'
+        raise Wrong(f"{told} has photos of {side} pixels.", cure)
+    own, trained = _kernels(model), _kernels(pretrained("vgg11_bn", "cifar10")[0])
+    if own.shape != trained.shape:
+        raise Wrong(f"{told} is another network: vgg11_bn is asked for.")
+    if torch.cosine_similarity(own, trained, dim=0) < 0.1:  # 0 for unrelated weights
+        raise Wrong(f"{told} did not start from CIFAR-10's weights.", "scratch=False")
+    logits, labels = predict(model, splits.val.loader(100))
+    right = logits.argmax(dim=1) == labels
     share, best = right.double().mean().item(), history.best["val_accuracy"]
     if not math.isclose(share, best, abs_tol=1e-6):
         raise Wrong(
-            f"by_size[{size}]: {share:.1%} right, but its history says {best:.1%}.",
-            "answers(model, splits.val)[0], with the model that this history trained.",
+            f"{told}: {share:.1%} right, but its history says {best:.1%}.",
+            "The model, its photos and its history must come from one call of compete.",
         )
     return right
+
+
+def _kernels(net: nn.Module) -> Tensor:
+    """The weights of all convolutions, as one long vector."""
+    weights = (p.detach().cpu() for p in net.parameters() if p.dim() == 4)
+    return torch.cat([weight.flatten() for weight in weights])
