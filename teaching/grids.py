@@ -158,7 +158,12 @@ def convolution(
         f" {row}, column {column}."
     )
     return beside(
-        grid(image, label=_sizes("image", image), window=window, padding=padding),
+        grid(
+            image,
+            label=_sizes("image", image, padding),
+            window=window,
+            padding=padding,
+        ),
         "∗",
         grid(kernel, label=_sizes("kernel", kernel)),
         "=",
@@ -167,5 +172,6 @@ def convolution(
     )
 
 
-def _sizes(name: str, matrix: Tensor) -> str:
-    return f"{name} {matrix.shape[0]}×{matrix.shape[1]}"
+def _sizes(name: str, matrix: Tensor, padding: int = 0) -> str:
+    rings = f", padding {padding}" if padding else ""
+    return f"{name} {matrix.shape[0]}×{matrix.shape[1]}{rings}"

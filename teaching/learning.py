@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import OneCycleLR
 
-from utils.plot import HIGHLIGHT, PALETTE, PAPER, TRAIN, VALIDATION
+from utils.plot import HIGHLIGHT, PALETTE, PAPER, TRAIN, VALIDATION, headline
 
 Loss = Callable[..., Tensor]
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -23,13 +23,13 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "leaky ReLU": lambda x: torch.maximum(0.1 * x, x),
 }
 SIDE = 61  # points along each side of a landscape
-LEVELS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.6, 0.8, 1, 1.5, 2, 3, 4, 6)  # nats
+LEVELS = (0.1, 0.2, 0.3, 0.4, 0.6, 1, 1.5, 2.5, 4, 6)  # nats
 BATCH = 16  # examples of a step in `walks`
 SEED = 0  # of the batches in `walks`: the same for every way
 
 
-def activations() -> np.ndarray:
-    """Draw four activations, each with its slope dashed."""
+def activations(*, title: str | None = None) -> np.ndarray:
+    """Draw four activations, each with its slope dashed; the title is the finding."""
     x = torch.linspace(-4, 4, 401, requires_grad=True)
     fig, axes = plt.subplots(1, 4, figsize=(7, 2.3), sharex=True, sharey=True)
     for ax, (name, function) in zip(axes, ACTIVATIONS.items(), strict=True):
@@ -41,6 +41,7 @@ def activations() -> np.ndarray:
     axes[0].text(-3.8, 1.5, "activation")
     axes[0].text(-3.8, -0.8, "its slope", color=HIGHLIGHT)
     fig.supxlabel("input", fontsize=11)
+    headline(fig, title)
     return axes
 
 
@@ -69,27 +70,31 @@ def descents(
     start: float,
     rates: Sequence[float],
     steps: int,
+    title: str | None = None,
 ) -> np.ndarray:
     """Draw steps of gradient descent from one weight, a panel for each learning rate.
 
     Args:
         loss_at: the loss (nats) at a weight, differentiable.
-        weights: the part of the curve that is shown, (n,).
+        weights: the part of the curve that is shown, (n,); more where a step leaves it.
         start: the first weight.
         rates: the learning rates.
         steps: how many to take.
+        title: the finding.
     """
     fig, axes = plt.subplots(1, len(rates), figsize=(7, 2.8), sharey=True)
     low, high = float(weights.min()), float(weights.max())
     top = 1.1 * max(float(loss_at(w)) for w in weights)
     for ax, rate in zip(axes, rates, strict=True):
-        _curve(ax, loss_at, weights)
         path = _descend(loss_at, start, rate, steps)
+        right = max(high, *path)  # a large step leaves the part that is shown
+        _curve(ax, loss_at, torch.linspace(low, right, 2))
         ax.plot(path, [loss_at(w) for w in path], "o-", color=VALIDATION, ms=4, lw=1)
-        ax.set(xlim=(low - 0.5, high + 0.5), ylim=(0, top))
+        ax.set(xlim=(low - 0.5, right + 0.5), ylim=(0, top))
         ax.set_title(f"rate {rate:g}: {loss_at(path[-1]):.2f} nats", fontsize=10)
     axes[0].set_ylabel("loss (nats)")
     fig.supxlabel("weight w", fontsize=11)
+    headline(fig, title)
     return axes
 
 
@@ -111,7 +116,7 @@ def batch_arrows(loss_of: Loss, batches: Tensor, *, at: tuple[float, float]) -> 
     cosines = [float(F.cosine_similarity(g, whole, dim=0)) for g in parts]
     downhill = sum(cosine > 0 for cosine in cosines)
     ax.set_title(
-        f"{downhill} of {len(parts)} batches point downhill, each a little off"
+        f"{downhill} of {len(parts)} batches point downhill, none exactly alike"
     )
     ax.set(xlabel="weight w", ylabel="bias b")
     return ax
@@ -124,6 +129,7 @@ def walks(
     start: tuple[float, float],
     steps: int,
     one_cycle: str,
+    title: str | None = None,
 ) -> np.ndarray:
     """Draw how optimizers walk over one landscape from one point, a panel for each.
 
@@ -133,6 +139,7 @@ def walks(
         start: the two parameters at the beginning.
         steps: of each walk; all see the same batches.
         one_cycle: the way whose learning rate follows torch's `OneCycleLR`.
+        title: the finding.
     """
     fig, axes = plt.subplots(1, len(ways), figsize=(7, 3.2), sharex=True, sharey=True)
     for ax, (name, make) in zip(axes, ways.items(), strict=True):
@@ -143,6 +150,7 @@ def walks(
         ax.set_title(f"{name}: {loss_of(path[-1]):.3f}", fontsize=10)
     axes[0].set_ylabel("bias b")
     fig.supxlabel("weight w", fontsize=11)
+    headline(fig, title)
     return axes
 
 

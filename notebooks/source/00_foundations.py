@@ -1,9 +1,9 @@
 # %% [markdown] slide="slide"
 # # Foundations: a network that learns to read digits
 #
-# A network is a function with many adjustable numbers, and learning means changing
-# these numbers so that its mistakes get smaller. We compute every part by hand, build
-# LeNet-5 from the parts, train it, and look inside.
+# A network is a function with many adjustable numbers. Learning changes these numbers so
+# that its mistakes get smaller. We compute every part by hand, build LeNet-5 from the
+# parts, train it, and look inside.
 #
 # *LeCun, Bottou, Bengio, Haffner: Gradient-Based Learning Applied to Document
 # Recognition. Proceedings of the IEEE, 1998.*
@@ -18,8 +18,7 @@
 # 3. write a training step without help: scores, loss, gradient, update;
 # 4. build LeNet-5, account for each of its 61,706 parameters, and train it.
 #
-# A run takes half a minute at scale `tiny`, and two to six minutes at `small` on a
-# laptop.
+# A run takes half a minute at scale `tiny`, two to six minutes at `small` on a laptop.
 
 # %% [markdown] slide="slide"
 # ## Question
@@ -55,9 +54,9 @@ digits, photos = data.mnist(), data.cifar10()
 # %% [markdown] slide="slide"
 # ## The idea: a function from pixels to labels
 #
-# *Classification* means: an image goes in, and one of $K$ labels comes out. For a digit
-# of 28 × 28 pixels, 784 numbers go in. Here is every second row and column of one digit,
-# without its empty border. Which digit is it?
+# *Classification* means: an image goes in, and one of $K$ labels comes out. A digit of 28
+# × 28 pixels is 784 numbers. Here is every second row and column of one, without its empty
+# border. Which digit is it?
 
 # %%
 digits.train.images[0, 0, 4:26:2, 4:26:2]
@@ -67,17 +66,16 @@ digits.train.images[0, 0, 4:26:2, 4:26:2]
 # alt: slanted.
 label = digits.train.labels[0]
 alike = digits.train.images[digits.train.labels == label]
-title = f"The first is a {label}. No two people write it alike"
+title = f"The first is a {label}, as all of these are: no two are alike"
 pictures.image_grid(alike[:16], title=title);
 
 # %% [markdown] slide="subslide"
-# Nobody has written down a rule that covers all images of one digit. So we choose a
-# function with many adjustable numbers, the *parameters*, and let examples with known
-# labels set them.
+# Nobody has written a rule that covers all images of one digit. So we choose a function
+# with many adjustable numbers, the *parameters*, and let labelled examples set them.
 #
-# Could we compare a new image with the known ones, pixel by pixel? Let us move a digit
-# by three pixels (`roll`). For us it stays the same digit. The distance of two images is
-# the root of the sum of the squared differences of their pixels:
+# Could we compare images pixel by pixel instead? Their distance is the root of the sum of
+# the squared differences of their pixels. We move a digit by three pixels (`roll`); for us
+# it is still the same:
 
 # %%
 # alt: A digit, the same one three pixels further to the right, and the nearest image
@@ -93,7 +91,7 @@ pictures.image_grid(shown, titles, title=title);
 
 # %% [markdown] slide="subslide"
 # How far does this comparison take us? We give every image the label of its nearest
-# neighbour in pixels, once with digits, once with small photographs.
+# neighbour in pixels, first for digits, then for small photographs.
 
 # %%
 def nearest_accuracy(known, asked):
@@ -108,10 +106,9 @@ for images in (digits, photos):
     print(f"{images.train.name}: {right:.0%} right, where chance gives 10%")
 
 # %% [markdown]
-# Digits stand alone in the middle of their frame, so comparing pixels works well. In a
-# photograph an object can stand anywhere, in any colour and on any background, and
-# comparing pixels fails. We need functions that look for *local patterns, at every
-# position*.
+# Digits stand alone in the middle of their frame. In a photograph an object can stand
+# anywhere, in any colour, on any background: comparing pixels fails. We need functions that
+# look for *local patterns, at every position*.
 
 # %% [markdown] slide="subslide"
 # **LeNet-5 turns 784 pixels into ten scores.** Its convolutions find patterns, its
@@ -138,8 +135,8 @@ diagrams.network(
 # ## A convolution is a sliding weighted sum
 #
 # Lay a small table of weights, the *kernel*, on a window of the image. Multiply cell by
-# cell, and add up. Then move the window by one cell and do it again. The marked number
-# is 1 + 0 + 2 − 0 − 3 − 0 = 0 (the middle column is times 0). Check one more by hand.
+# cell, and add up. Then move the window by one cell and repeat. The marked number is
+# 1 + 0 + 2 − 0 − 3 − 0 = 0 (the middle column is times 0).
 
 # %% check=True
 image = torch.tensor([[1.0, 2, 0, 1], [0, 1, 3, 1], [2, 1, 0, 0], [1, 0, 1, 2]])
@@ -147,7 +144,7 @@ kernel = torch.tensor([[1.0, 0, -1], [1, 0, -1], [1, 0, -1]])
 diagrams.convolution(image, kernel, at=(0, 0))
 
 # %% [markdown] slide="subslide"
-# In code it is two loops. Torch computes the same numbers, thousands of times faster.
+# In code it is two loops. Torch computes the same numbers:
 
 # %% check=True
 def convolve(image, kernel):
@@ -166,13 +163,11 @@ by_torch
 
 # %% [markdown] slide="notes"
 # `conv2d` wants a batch of images with channels, `(N, C, H, W)`, and kernels
-# `(C_out, C_in, k, k)`: hence the two `None`. (In mathematics this operation is called
-# *cross-correlation*.)
+# `(C_out, C_in, k, k)`: hence the two `None`.
 
 # %% [markdown] slide="subslide"
-# What does a kernel find? Ours subtracts the right column from the left one, so it gives
-# 0 where nothing changes. Here are four kernels on one digit; grey is 0, white is
-# positive, black is negative.
+# What does a kernel find? Ours subtracts the right column from the left one, so it gives 0
+# where nothing changes. Here are four kernels; grey is 0, white positive, black negative.
 
 # %%
 # alt: A digit and what four kernels make of it: its left and right edges, its upper and
@@ -191,35 +186,35 @@ pictures.image_grid(shown, ["digit", *four], title=title);
 
 # %% [markdown]
 # The result of one kernel is called a *feature map*. Nine weights find an edge anywhere
-# in the image (those of "mean" blur it). A *linear layer*, where each output is a
-# weighted sum of all inputs, needs 784² = 614,656 weights from 784 pixels to as many
-# outputs, and must learn the same edge anew at every position.
+# (those of "mean" blur it). In a *linear layer* each output is a weighted sum of all
+# inputs: from 784 pixels to as many outputs that takes 784² = 614,656 weights, and each
+# position must learn the same edge anew.
 
 # %% [markdown] slide="slide"
 # ## A moved digit gives a moved map
 #
-# A convolution uses the same weights at every position. So it does not matter whether we
-# first move the image and then convolve, or convolve and then move. Are both maps equal?
+# A convolution uses the same weights at every position. Does it matter whether we first
+# move the image and then convolve, or the other way round?
 
 # %% check=True
 edges = torch.tensor([[four["left − right"]]]) * 1.0
 moved_first = F.conv2d(digit.roll(3, dims=2), edges)
 moved_last = F.conv2d(digit, edges).roll(3, dims=2)
 inside = slice(3, -3)  # away from the border, where `roll` brings the other side in
-print(torch.equal(moved_first[..., inside], moved_last[..., inside]))
+same = torch.equal(moved_first[..., inside], moved_last[..., inside])
+print("both maps are equal:", same)
 
 # %% [markdown]
-# Yes. This is called *equivariance*: when the input moves, the output moves with it.
-# *Invariance* means that the output stays the same. A classifier should be invariant,
-# since a moved 3 is still a 3; further down we measure how invariant LeNet-5 is.
+# It does not. This is *equivariance*: when the input moves, the output moves with it.
+# *Invariance* means that the output stays the same. A classifier should be invariant: a
+# moved 3 is still a 3.
 
 # %% [markdown] slide="slide"
 # ## A layer has a kernel for each channel pair
 #
-# A convolution layer with $C_{in}$ input channels and $C_{out}$ output channels holds
-# $C_{out}$ *filters*. Each filter has one kernel for each input channel, and one number
-# that is added at the end, the *bias*. Predict the parameters of a layer from 3 to 8
-# channels with 3 × 3 kernels before you read the output.
+# A convolution layer from $C_{in}$ to $C_{out}$ channels holds $C_{out}$ *filters*. A
+# filter has one kernel for each input channel, and one number that is added at the end, the
+# *bias*. How many parameters has a layer from 3 to 8 channels with 3 × 3 kernels?
 
 # %% check=True
 conv = nn.Conv2d(3, 8, kernel_size=3).requires_grad_(False)
@@ -238,47 +233,41 @@ print("parameters", sum(p.numel() for p in conv.parameters()))
 # ## Padding and stride set the output size
 #
 # *Padding* p puts p rings of zeros around the image. *Stride* s moves the window by s
-# cells at a time. Here p = 1 and s = 2. Which window gives the number at the lower
-# right?
+# cells at a time. Here p = 1, s = 2. Which window gives the number at the lower right?
 
 # %% check=True
 diagrams.convolution(image, kernel, at=(0, 1), stride=2, padding=1)
 
 # %% [markdown] slide="subslide"
-# It is the window whose upper left corner lies at row 2, column 2 of the padded image,
-# one step of 2 down and to the right. The padded image is 6 wide: after a second step the
-# window would end at 7.
+# The one whose corner lies at row 2, column 2 of the padded image (counted from 0).
 #
-# Let n be the side of the image and k the side of the kernel. With padding the side is n
-# + 2p. The window has one first position. From there it can move by up to n + 2p − k
-# cells, in steps of s. A step that does not fit is left out.
+# With padding, an image of side n has the side n + 2p. From its first position a window of
+# side k can move by n + 2p − k cells, in steps of s; a step that does not fit is left out.
 #
 # $$\text{output} = \left\lfloor \frac{n + 2p - k}{s} \right\rfloor + 1$$
 #
-# Cover the last two columns, and predict each line.
+# Cover what stands after the colons, and predict each line.
 
 # %% check=True
 def output_size(n, k, p=0, s=1):
     return (n + 2 * p - k) // s + 1
 
 
-print("image  kernel  padding  stride    formula  torch")
 for n, k, p, s in [(28, 5, 0, 1), (28, 5, 2, 1), (32, 3, 1, 2), (227, 11, 0, 4)]:
-    window = torch.zeros(1, 1, k, k)
-    by_torch = F.conv2d(torch.zeros(1, 1, n, n), window, padding=p, stride=s).shape[-1]
-    print(f"{n:5}  {k:6}  {p:7}  {s:6}    {output_size(n, k, p, s):7}  {by_torch:5}")
+    one, window = torch.zeros(1, 1, n, n), torch.zeros(1, 1, k, k)
+    by_torch = F.conv2d(one, window, padding=p, stride=s).shape[-1]
     assert output_size(n, k, p, s) == by_torch
+    print(f"n = {n}, k = {k}, p = {p}, s = {s}: {by_torch}")
 
 # %% [markdown]
-# The second line is the first layer of LeNet-5: padding by (k − 1) / 2 keeps the size. In
-# the third line (32 + 2 − 3) / 2 = 31 / 2 is rounded down, so the last column of zeros is
-# never used. The fourth line is the first layer of AlexNet, from 227 pixels to 55.
+# Line 2 is the first layer of LeNet-5: padding by (k − 1) / 2 keeps the size. In line 3
+# 31 / 2 is rounded down: the last column of zeros is never used. Line 4 is the first layer
+# of AlexNet (lecture 03).
 
 # %% [markdown] slide="subslide"
-# **Predict:** in the figure below, at stride 2, one column is left over. Does more
-# padding use it up? And which kernel keeps 8 × 8 at stride 1, with padding 2? Then
-# change the numbers, and run the cell again. This lecture's page on the website has
-# sliders for them.
+# **Predict:** in this figure, at stride 2, one column is left over. Does more padding use
+# it up? Which kernel keeps 8 × 8 at stride 1 with padding 2? Then change the numbers. (The
+# website has sliders for them.)
 
 # %%
 # alt: An image of 8 × 8 pixels in one ring of zeros. A window of 3 × 3 takes every
@@ -287,55 +276,53 @@ for n, k, p, s in [(28, 5, 0, 1), (28, 5, 2, 1), (32, 3, 1, 2), (227, 11, 0, 4)]
 kernels.windows(image=8, kernel=3, stride=2, padding=1);
 
 # %% [markdown]
-# More padding does not help: it adds 2p, an even number, and 8 − 3 is odd. An image of 7
-# or 9 pixels leaves nothing over. With padding 2 the kernel of 5 keeps the size.
+# More padding does not help: it adds 2p, an even number, and 8 − 3 is odd. With padding 2
+# the kernel of 5 keeps the size.
 
 # %% [markdown] slide="slide"
 # ## Pooling makes the position less exact
 #
-# Pooling replaces each window by one number: its maximum, or its mean. It has no
-# parameters, and its output size follows the same formula. With a 2 × 2 window and
-# stride 2, the sides halve.
+# Pooling replaces each window by its maximum, or its mean. It has no parameters, and its
+# output size follows the same formula. A 2 × 2 window with stride 2 halves the sides.
 
 # %% check=True
 shown = torch.tensor([[1.0, 3, 0, 2], [5, 1, 0, 0], [0, 2, 4, 4], [1, 1, 8, 0]])
-windows = shown.unfold(0, 2, 2).unfold(1, 2, 2)  # (2, 2, 2, 2): window, then cell
-maximum, mean = windows.amax(dim=(2, 3)), windows.mean(dim=(2, 3))
-assert torch.equal(maximum, F.max_pool2d(shown[None], 2)[0])
-assert torch.equal(mean, F.avg_pool2d(shown[None], 2)[0])
+maximum = F.max_pool2d(shown[None], kernel_size=2)[0]
+mean = F.avg_pool2d(shown[None], kernel_size=2)[0]
 before = diagrams.grid(shown, label="feature map", window=(0, 0, 2, 2))
 after = [diagrams.grid(m, window=(0, 0, 1, 1)) for m in (maximum, mean)]
 diagrams.beside(before, "maximum", after[0], "mean", after[1])
 
 # %% [markdown]
 # Exchange the 5 with any other number of its window: neither output changes. So a pattern
-# may move a little, and the next layer gets the same numbers. LeNet-5 takes means; later
-# networks take maxima.
+# may move a little, and the next layer gets the same numbers. LeNet-5 takes means, later
+# networks maxima.
 
 # %% [markdown] slide="slide"
 # ## Between two layers stands a non-linearity
 #
 # Two linear maps in a row are one linear map: $W_2 (W_1 x) = (W_2 W_1)\, x$. So more
-# linear layers alone bring nothing. A *non-linearity*, also called *activation*, between
-# them changes that. Here are four common ones, with their slopes. Which slope disappears
-# where?
+# linear layers alone bring nothing. A *non-linearity*, or *activation*, between them
+# changes that. Here are four with their slopes. Which slope disappears where?
 
 # %% tags=["hide-input"] slide="subslide"
 # alt: Four activations from -4 to 4, each with its slope dashed. The slopes of sigmoid
 # alt: and tanh fall to zero on both sides, that of ReLU is zero on the left, that of
 # alt: leaky ReLU nowhere.
-learning.activations();
+title = "Sigmoid and tanh lose their slope on both sides, ReLU on one"
+learning.activations(title=title);
 
 # %% [markdown]
-# The slope of the sigmoid is a quarter at most (at 0), and nearly 0 on both sides. That
-# of tanh, which LeNet-5 has, is 1 at 0 and falls faster. ReLU's is 0 on the left, 1 on the
-# right. Leaky ReLU's never disappears. Slopes matter because learning multiplies them.
+# The sigmoid's slope is at most a quarter. That of tanh, which LeNet-5 has, is 1 at 0 and
+# falls faster. ReLU's is 0 on the left; leaky ReLU's never disappears. Slopes matter
+# because learning multiplies them.
 
 # %% [markdown] slide="slide"
 # ## Softmax turns scores into probabilities
 #
-# The last layer gives one score for each class. The scores are called *logits*, $z$.
-# Softmax makes them positive, with the sum 1:
+# The last layer gives one score for each class. These scores are called *logits*, $z$.
+# Softmax makes them positive, with the sum 1. What should change when we add 1,000 to all
+# of them?
 #
 # $$p_i = \frac{e^{z_i}}{\sum_j e^{z_j}}$$
 
@@ -350,16 +337,16 @@ print(naive_softmax(z))
 print(naive_softmax(z + 1000), "but torch says", (z + 1000).softmax(dim=0))
 
 # %% [markdown]
-# If we add 1,000 to all logits, nothing should change, since $e^{1000}$ cancels. On a
-# computer it is infinite, and infinity divided by infinity is `nan`, *not a number*.
-# Torch subtracts the largest logit first; exercise 00.3 does the same.
+# Nothing, since $e^{1000}$ cancels. But on a computer it is infinite, and infinity divided
+# by infinity is `nan`, *not a number*. Torch subtracts the largest logit first, as in
+# exercise 00.3.
 
 # %% [markdown] slide="slide"
 # ## Cross-entropy: what a prediction costs
 #
-# The *loss* says with one number how wrong a prediction is. We take $-\ln p_y$, where
-# $p_y$ is the probability that the network gives to the right class $y$. It is called
-# *cross-entropy*. What do these four predictions cost, if the first class is right?
+# The *loss* says with one number how wrong a prediction is. We take *cross-entropy*, $-\ln
+# p_y$, where $p_y$ is the probability that the network gives to the right class $y$. What
+# do these four predictions cost, if the first class is right?
 
 # %% check=True
 for prediction in ([1.0, 0.0], [0.9, 0.1], [0.5, 0.5], [0.0, 1.0]):
@@ -367,9 +354,8 @@ for prediction in ([1.0, 0.0], [0.9, 0.1], [0.5, 0.5], [0.0, 1.0]):
     print(f"{prediction}: {cost.abs():.3f} nats")
 
 # %% [markdown]
-# A right prediction with full confidence costs nothing; a wrong one with full confidence
-# costs without limit. The unit of the natural logarithm is the *nat*. (`abs` only turns
-# −0 into 0.)
+# A right prediction with full confidence costs nothing; a wrong one costs without limit.
+# The unit of the natural logarithm is the *nat*. (`abs` turns −0 into 0.)
 
 # %% [markdown] slide="subslide"
 # `F.cross_entropy` takes **logits**, not probabilities: it applies the softmax itself.
@@ -386,18 +372,16 @@ uniform = F.cross_entropy(torch.zeros(1, 10), torch.tensor([3]))
 print(f"equal scores for ten classes: {uniform:.3f} = ln 10 = {math.log(10):.3f} nats")
 
 # %% [markdown]
-# Keep the last line in mind: a network that knows nothing about ten classes has a loss
-# of **2.303 nats**. If the loss of ten classes is far from that before the first step,
-# something is wrong.
+# Keep the last line in mind: a network that knows nothing about ten classes has a loss of
+# **2.303 nats**. If the loss is far from that before the first step, something is wrong.
 
 # %% [markdown] slide="slide"
 # ## Learning, with one weight
 #
-# Now we can say how wrong a network is. How does it become less wrong? We begin with the
-# smallest network there is: one weight $w$. It gets one number $x$, the ink in the
-# middle of a digit compared with the average digit, and says whether the digit is a 0 or
-# a 1. A 0 is empty in the middle. The scores are 0 for "zero" and $w x$ for "one": softmax
-# sees differences of scores alone, so one of two scores may be 0.
+# How does a network become less wrong? Our smallest one has a single weight $w$. Its input
+# $x$ is the ink in the middle of a digit, compared with the average digit. It says whether
+# the digit is a 0 (empty in the middle) or a 1. The scores are 0 for "zero" and $w x$ for
+# "one": softmax sees only differences, so one of two scores may be 0.
 
 # %%
 twos = digits.train.take((digits.train.labels < 2).nonzero()[:, 0][:256])
@@ -416,9 +400,8 @@ print(
 )
 
 # %% [markdown] slide="subslide"
-# One weight can be tried out: the next figure has 41 values and their losses. Suppose
-# that you stand at $w = -1$, and can see only a small piece of the curve around you.
-# Where would you go?
+# One weight can be tried out: here are 41 values and their losses. You stand at $w = -1$,
+# and see only a small piece of the curve around you. Where would you go?
 
 # %%
 # alt: The loss over the weight: high on the left, lowest at a positive weight, rising
@@ -429,22 +412,20 @@ title = f"Of 41 weights, {best:.1f} has the least loss"
 learning.loss_curve(loss_at, weights, start=-1.0, title=title);
 
 # %% [markdown]
-# To the right, because the curve falls there: look at the slope, and step downhill. A
-# network with 61,706 weights cannot be tried out (with two values each there are
-# $2^{61706}$ networks), but its slopes can be computed.
+# To the right, because the curve falls there: look at the slope, and step downhill. We
+# cannot try out the values of 61,706 weights, but we can compute their slopes.
 
 # %% [markdown] slide="slide"
 # ## The slope, three ways
 #
-# The *slope* at $w$ says by how much the loss changes when $w$ changes a little. We find
-# it in three ways.
+# The *slope* at $w$ says by how much the loss changes when $w$ changes a little.
 #
 # 1. From two neighbouring points.
 # 2. By the rules of calculus. Let $z = w x$ be the score and $p = 1 / (1 + e^{-z})$ the
-#    probability of "one". If the label $y$ is 1, the loss is $-\ln p = \ln(1 + e^{-z})$,
-#    with the slope $-e^{-z} / (1 + e^{-z}) = p - 1$ over $z$. If $y$ is 0, the loss is
-#    $-\ln(1 - p) = \ln(1 + e^{z})$, with the slope $p$. Both are $p - y$. And $z$ changes
-#    $x$ times as fast as $w$: the slope is **the mean of $(p - y)\,x$**.
+#    probability of "one". For the label $y = 1$ the loss is $-\ln p = \ln(1 + e^{-z})$,
+#    and its slope over $z$ is $-e^{-z} / (1 + e^{-z}) = p - 1$. For $y = 0$ it is
+#    $\ln(1 + e^{z})$, with the slope $p$. Both are $p - y$. And $z$ changes $x$ times as
+#    fast as $w$: the slope is **the mean of $(p - y)\,x$**.
 # 3. By torch, which records every operation and applies these rules: *autograd*.
 
 # %%
@@ -457,9 +438,8 @@ loss_at(w).backward()
 print(f"two points {two_points:.6f}, by rule {by_rule:.6f}, autograd {w.grad:.6f}")
 
 # %% [markdown]
-# Three times the same number. It is negative, so the loss falls when $w$ grows.
-# `backward()` has put it into `w.grad`. With many weights each has its slope; all of them
-# together are the *gradient*.
+# Three times the same number. It is negative: the loss falls when $w$ grows. `backward()`
+# has put it into `w.grad`. The slopes of all weights together are the *gradient*.
 
 # %% [markdown] slide="subslide"
 # **Gradient descent** moves the weight against its slope: $w \leftarrow w - \eta \cdot
@@ -481,20 +461,21 @@ for _ in range(3):
 # alt: Eight steps of gradient descent on the same curve, with three learning rates: the
 # alt: first hardly moves, the second comes near the lowest point, the third jumps far
 # alt: over it.
-learning.descents(loss_at, weights, start=-1.0, rates=(0.1, 2.0, 16.0), steps=8);
+title = "Rate 0.1 hardly moves in 8 steps, rate 40 jumps far over the valley"
+rates = (0.1, 2.0, 40.0)
+learning.descents(loss_at, weights, start=-1.0, rates=rates, steps=8, title=title);
 
 # %% [markdown]
-# With the smallest rate, eight steps bring little. With the largest, the first step jumps
-# over the valley, and the others come back from the far side. Here that ends well, since
-# the far side is flat; were it steep, each step would jump further than the one before.
-# The learning rate is the first thing to check when a network does not learn.
+# With rate 40 the first step lands far beyond the valley. Eight steps later the loss still
+# is higher than with rate 2. The learning rate is the first thing to check when a network
+# does not learn.
 
 # %% [markdown] slide="slide"
 # ## Two layers: slopes multiply
 #
-# How does a weight of the *first* layer change the loss? It changes its layer's output,
-# that changes the next layer's output, and that changes the loss. The *chain rule* says:
-# the slopes along this road are multiplied. One image, $x = 2$, label "one", two weights:
+# A weight of the *first* layer changes its layer's output, that changes the next layer's,
+# and that changes the loss. The *chain rule* says: the slopes along this road are
+# multiplied. One image, $x = 2$, label "one", two weights:
 #
 # $$x = 2 \;\to\; a = w_1 x \;\to\; h = \tanh(a) \;\to\; z = w_2 h \;\to\; \text{loss}
 # = -\ln p, \quad p = \frac{1}{1 + e^{-z}}$$
@@ -526,19 +507,17 @@ print(f"by hand  w1: {math.prod(slopes.values()):.6f}, w2: {(p - 1) * h_one:.6f}
 print(f"autograd w1: {first.grad:.6f}, w2: {second.grad:.6f}")
 
 # %% [markdown]
-# `backward()` walks this road from the loss back to each weight, once: "loss over z" is
-# computed once and used for both weights. That is *backpropagation*. Its cost grows with
-# the number of weights as that of the loss itself does. And it explains why slopes
+# `backward()` walks this road once, from the loss back to each weight: "loss over z" is
+# computed once and used for both. That is *backpropagation*. It also shows why slopes
 # matter: four sigmoids in a row multiply the gradient by at most 0.25⁴ = 1/256.
 
 # %% [markdown] slide="slide"
 # ## A batch gives an estimate
 #
-# The gradient over all 54,000 images costs a pass over all of them. A *batch* of 16
-# random images costs a fraction of that. Is its gradient good enough? To see it we take
-# two parameters, a weight and a bias: the loss is now a landscape, drawn from above by
-# lines of equal loss. The thick arrow is the step of all 256 digits, the thin ones are
-# those of 20 batches of 16:
+# The gradient of all 54,000 images costs a pass over all of them; a *batch* of 16 random
+# images costs a fraction. Is its gradient good enough? With two parameters, a weight and a
+# bias, we draw lines of equal loss. The thick arrow is the step of all 256 digits, the thin
+# ones are those of 20 batches of 16:
 
 # %%
 def loss_of(parameters, rows=slice(None)):
@@ -555,21 +534,19 @@ batches = torch.randint(256, (20, 16), generator=torch.Generator().manual_seed(0
 learning.batch_arrows(loss_of, batches, at=(1.0, -1.0));
 
 # %% [markdown]
-# Each batch errs, but they err around the right direction, and steps of batches are
-# cheap: 20 × 16 = 320 digits for twenty of them, 2 × 256 = 512 for two of the whole. This
-# is *stochastic* gradient descent, SGD. One pass over all images is called an *epoch*.
+# Each batch errs, but around the right direction, and its step is cheap. This is
+# *stochastic* gradient descent, SGD. One pass over all images is called an *epoch*.
 
 # %% [markdown] slide="slide"
 # ## Four ways to walk
 #
-# The valley is long and narrow: across it the slope is steep, along it nearly flat. Plain
-# SGD goes to and fro across. Three improvements are common, each one line of torch:
+# Across the valley the slope is steep, along it nearly flat. Plain SGD goes to and fro
+# across. Three improvements are common:
 #
 # - **Momentum** keeps a part of the last step: `SGD(..., momentum=0.9)`. What goes to and
 #   fro cancels, what goes the same way adds up.
 # - **Adam** divides each weight's step by the usual size of its gradient: `Adam(...)`.
-# - **One-cycle** lets the learning rate rise and then fall to nearly zero:
-#   `OneCycleLR(...)`. Large steps first, quiet ones at the end.
+# - **One-cycle** lets the learning rate rise, then fall to nearly zero: `OneCycleLR(...)`.
 
 # %% slide="subslide"
 # alt: The same landscape four times, with the ways of plain SGD, momentum, Adam, and SGD
@@ -581,19 +558,18 @@ ways = {
     "Adam": lambda p: Adam(p, lr=0.5),
     "one-cycle": lambda p: SGD(p, lr=4.0),
 }
-learning.walks(loss_of, ways, start=(-2.0, 3.0), steps=60, one_cycle="one-cycle");
+title = "All four reach the valley, each on its own way (loss at the end)"
+start = {"start": (-2.0, 3.0), "steps": 60, "one_cycle": "one-cycle"}
+learning.walks(loss_of, ways, **start, title=title);
 
 # %% [markdown]
-# All four start at the same point, see the same batches, and reach the valley, each with
-# a learning rate of its own. The title of each panel gives the loss at its end. Which one
-# is best depends on the landscape and on the rate, so this figure does not decide. In
-# this course we mostly take SGD with momentum and one-cycle.
+# Which one is best depends on the landscape and on the rate: this figure does not decide.
+# In this course we mostly take SGD with momentum and one-cycle.
 
 # %% [markdown] slide="slide"
 # ## Assemble: LeNet-5
 #
-# We have all its parts. Follow its feature maps before running it: from 28 × 28 to which
-# sizes?
+# We have all its parts. Follow its feature maps: from 28 × 28 to which sizes?
 
 # %% mirror="utils.models.lenet:LeNet5" slide="subslide"
 
@@ -605,8 +581,8 @@ look.shape_table(LeNet5(), (1, 28, 28))
 # 10 → 5. So 16 × 5 × 5 = 400 numbers enter the first linear layer.
 
 # %% [markdown] slide="subslide"
-# Every one of its parameters, by hand. A linear layer has a weight for each pair of input
-# and output, and a bias for each output.
+# Now every parameter by hand. A linear layer has a weight for each pair of input and
+# output, and a bias for each output. Which layer has most?
 
 # %% check=True
 by_hand = {
@@ -621,27 +597,20 @@ print(by_hand)
 print(f"{sum(by_hand.values()):,} in all; {by_hand['C5'] / 61706:.0%} of them in C5")
 
 # %% [markdown]
-# The two convolutions hold only 2,572 of them, one in twenty-four, but do most of the
-# work: 117,600 and 240,000 of 416,520 multiply-adds.
+# C5. The two convolutions hold only 2,572 of them, one in twenty-four, but make 357,600 of
+# the 416,520 multiply-adds.
 
 # %% [markdown] slide="slide"
 # ## The pipeline has six steps
 #
-# | | step | in torch |
-# |---|---|---|
-# | 1 | the examples | `Dataset` |
-# | 2 | batches of them | `DataLoader` |
-# | 3 | a function with parameters | `nn.Module` |
-# | 4 | how wrong it is | a loss |
-# | 5 | how parameters move | an optimizer |
-# | 6 | repeat, and measure | train and test loop |
-#
-# We write them out once; later one line, `fit`, does the same.
+# The examples (`Dataset`), batches of them (`DataLoader`), a function with parameters
+# (`nn.Module`), a loss, an optimizer, and two loops, to train and to test. We write them
+# out once; later one line, `fit`, does the same.
 
 # %% [markdown] slide="subslide"
 # **Steps 1 and 2.** A `Dataset` knows its length and gives example number `i`. The
-# `DataLoader` shuffles the examples and stacks them to batches. Pixels are scaled to mean
-# 0 and standard deviation 1.
+# `DataLoader` shuffles the examples and stacks them to batches. Pixels get mean 0 and
+# standard deviation 1.
 
 # %%
 class Digits(Dataset):
@@ -660,8 +629,7 @@ few = Digits(digits.train.subset(course.pick(tiny=600, small=6000, full=6000)))
 unseen = DataLoader(Digits(digits.val.subset(1000)), batch_size=250)
 
 # %% [markdown] slide="subslide"
-# **Steps 3, 4, 5.** The model, the loss, the optimizer. A function makes them anew from
-# a seed.
+# **Steps 3, 4, 5.** The model, the loss, the optimizer, made anew from a seed.
 
 # %%
 def start_afresh():
@@ -678,7 +646,7 @@ next(iter(start_afresh()[0]))[0].shape
 
 # %% [markdown] slide="subslide"
 # **Step 6, training.** For each batch: scores, loss, clear the old gradients, backward,
-# step. `train()` and `eval()` tell layers such as dropout (lecture 01) which pass it is.
+# step. `train()` and `eval()` tell layers such as dropout (lecture 01) which loop it is.
 
 # %%
 def train_one_epoch(loader, model, loss_function, optimizer):
@@ -695,8 +663,8 @@ def train_one_epoch(loader, model, loss_function, optimizer):
 
 # %% [markdown] slide="subslide"
 # **Step 6, testing.** No gradients, no step. Some labelled images are held back from
-# training, the *validation set*, and we measure on those. The *test set* waits until the
-# end, and is used once.
+# training: the *validation set*. We measure on those. The *test set* is used once, at the
+# end.
 
 # %%
 @torch.no_grad()
@@ -717,9 +685,9 @@ for _ in range(2):
 # %% [markdown] slide="slide"
 # ## Train
 #
-# From here on `fit` makes the six steps. It also stops when the loss is no longer a
-# number, keeps the weights of the best epoch, and can save and resume; it stands in
-# `utils/train.py`. Now it gets all training digits. The column `lr` shows one-cycle.
+# From here on `fit`, in `utils/train.py`, makes the six steps, keeps the weights of the best
+# epoch, and can save and resume. Now it gets all training digits. The column `lr` shows
+# one-cycle.
 
 # %% slide="subslide"
 batch_size = course.pick(tiny=32, small=128, full=128)
@@ -740,15 +708,15 @@ title = f"One pass over the digits, and {reached:.0%} of new digits are read rig
 plot.curves(history, title=title);
 
 # %% [markdown]
-# The training curve is a mean over the epoch, while the weights still move; the
-# validation curve is measured after it. So at first validation can look better.
+# The training curve is a mean over the epoch, while the weights still move; the validation
+# curve is measured after it. So at first validation can look better.
 
 # %% [markdown] slide="slide"
 # ## Look inside
 #
-# The first layer's six kernels: red is positive, blue is negative. Nobody drew them. Which
-# ones answer to an edge? To find out we show the layer an upright edge (left half dark,
-# right half bright), a level edge, and an even grey, and note the size of each answer.
+# These are the first layer's six kernels: red is positive, blue negative. Which ones answer
+# to an edge? We show them an upright edge (left half dark, right half bright), a level
+# edge, and an even grey, all equally strong, and note the size of each answer.
 
 # %%
 step = torch.tensor([-1.0, -1, 0, 1, 1]).expand(5, 5)  # dark at the left
@@ -762,16 +730,14 @@ for name, sizes in answers.items():
 # %% slide="subslide"
 # alt: Six kernels of five by five weights, each with a red and a blue region.
 edges = torch.maximum(answers["upright edge"], answers["level edge"])
-found = int((edges > answers["even grey"]).sum())
-title = f"{found} of 6 kernels answer more to an edge than to even grey"
+found = int((edges > 2 * answers["even grey"]).sum())
+title = f"{found} of 6 kernels answer to an edge more than twice as much as to grey"
 pictures.filters(lenet.c1[0], columns=6, title=title);
 
 # %% [markdown]
-# All three patterns are equally strong (25 pixels with a mean square of 0.8), so the
-# sizes can be compared. Kernel 3 answers most to the upright edge, kernels 1, 5 and 6 to
-# the level one, kernel 4 to both, kernel 2 to nothing much. The title's count alone says
-# little, since the larger of two answers often exceeds a third one by chance. But kernels
-# 1, 4, 5 and 6 answer to an edge more than twice as strongly as to grey.
+# The larger of two answers often exceeds a third by chance, so we count those more than
+# twice as large: kernels 1, 4, 5 and 6. Kernel 3 answers most to the upright edge, and half
+# as much to grey; kernel 2 answers weakly to all.
 
 # %% slide="subslide"
 # alt: Feature maps of one digit in four layers: strokes and edges in C1 and S2, coarse
@@ -782,12 +748,12 @@ title = f"From strokes to regions: a {labels.item()} in four layers"
 pictures.feature_maps(maps, title=title);
 
 # %% [markdown]
-# C1 still shows the digit, by its edges. In S4 each number stands for a region of the
-# image. Shown are at most eight channels; brighter is larger.
+# C1 still shows the digit, by its edges. In S4 each number stands for a region. At most
+# eight channels are shown; brighter is larger.
 
 # %% [markdown] slide="subslide"
 # **Where is it wrong with high confidence?** The *confidence* is the probability of the
-# class that the network chooses. These are the most confident mistakes on the validation
+# class that the network chooses. These are its most confident mistakes on the validation
 # set.
 
 # %%
@@ -805,10 +771,9 @@ pictures.image_grid(digits.val.images[worst], titles, columns=6, title=title);
 # %% [markdown] slide="slide"
 # ## How invariant is it?
 #
-# A moved digit gives a moved feature map (equivariance). Poolings make the map less
-# exact, and the linear layers at the end read *positions*. So what does LeNet-5 do with
-# a moved digit? Predict: by how many pixels can we move all digits until half of them
-# are misread?
+# Pooling makes the map of a moved digit less exact, but the linear layers at the end read
+# *positions*. Predict: by how many pixels can we move all digits until half of them are
+# misread?
 
 # %%
 # alt: Accuracy against the shift in pixels, for LeNet-5 and for the nearest neighbour
@@ -819,13 +784,13 @@ for shift in range(6):
     moved = replace(asked, images=asked.images.roll(shift, dims=3))
     rights["LeNet-5"].append(evaluate(lenet, moved.loader(500)).accuracy)
     rights["nearest neighbour"].append(nearest_accuracy(known, moved))
-title = f"Moved by two pixels: LeNet-5 reads {rights['LeNet-5'][2]:.0%} right"
+title = f"Moved by five pixels, LeNet-5 reads {rights['LeNet-5'][5]:.0%} right"
 plot.band(range(6), rights, xlabel="shift to the right (pixels)", title=title);
 
 # %% [markdown]
-# **At five pixels about half are misread.** A shift of two pixels costs LeNet-5 little,
-# and the comparison of pixels much. So LeNet-5 is invariant to small shifts only: it has
-# seen centred digits only. Lecture 02 moves the training images.
+# **At five pixels about half are misread.** Two pixels cost LeNet-5 little, and the
+# comparison of pixels much. It is invariant to small shifts only: it has seen only centred
+# digits. Lecture 02 moves the training images.
 
 # %% [markdown] slide="slide"
 # ## Against the paper
@@ -854,11 +819,9 @@ label = "misread digits of 10,000"
 plot.bars(errors, xlabel=label, highlight="LeNet-5, ours", title=title);
 
 # %% [markdown]
-# 90 and 95 do not differ by more than chance: a count of 90 errors has a standard error
-# of about √90 = 9.5. What else differs? The paper trains on 60,000 digits for 20 epochs;
-# we keep 6,000 of them for validation, and make 5 epochs. The paper's network has a
-# trained weight in each pooling and fewer kernels in C3 (60,000 parameters in all), and
-# another loss; we take cross-entropy, momentum and one-cycle.
+# 90 and 95 do not differ by more than chance: a count of 90 has a standard error of about
+# √90 = 9.5. And the recipes differ: the paper trains on 60,000 digits for 20 epochs, we on
+# 54,000 for 5; its network and its loss are not quite ours.
 
 # %% [markdown] slide="slide"
 # ## Photographs: a network of two layers
@@ -883,8 +846,8 @@ pictures.image_grid(first, names, title="32 × 32 pixels are few, but mostly eno
 look.shape_table(TwoLayerCNN(), (3, 32, 32))
 
 # %% [markdown] slide="subslide"
-# We train it with SGD, learning rate 0.001, momentum 0.9, 8 images a batch, for four
-# epochs. A published run of this exercise reports 33, 40, 44 and 47 % after each of them.
+# We train with SGD, learning rate 0.001, momentum 0.9, 8 images a batch, for four epochs.
+# A published run of this exercise reports 33, 40, 44 and 47 % after each of them.
 
 # %%
 def train_on_photos(model, name):
@@ -928,14 +891,13 @@ run.headline(
 # %% [markdown] slide="slide"
 # ## Exercises
 #
-# Replace each `...`, run the cell, then the check below it. A wrong answer gets a hint,
-# the second time a stronger one. *Predict* means: write it down before any cell runs it.
+# Replace each `...`, run the cell, then the check below it. A wrong answer gets a hint, the
+# second time a stronger one. *Predict* means: write it down before any cell runs it.
 
 # %% [markdown] slide="subslide"
 # ### 00.1 Predict: three sizes
 #
-# With pencil and formula, without running a layer: how many pixels wide is the output
-# of
+# With pencil and formula: how many pixels wide is the output of
 #
 # - (a) a 9 × 9 convolution with padding 4 and stride 2 on a 40 × 40 image,
 # - (b) a 3 × 3 pooling with stride 2 on a 13 × 13 feature map,
@@ -981,8 +943,8 @@ check("00.3", softmax)
 #
 # No optimizer. The function gets a network, a batch and a learning rate. It computes the
 # loss, then the gradients, and moves each parameter once: `p ← p − lr · gradient`. It
-# returns the loss as a number. Called twice in a row, it must make two correct steps.
-# (Inside `with torch.no_grad():` torch does not record what you do to `p`.)
+# returns the loss. Called twice, it must make two correct steps. (Inside `with
+# torch.no_grad():` torch does not record what you do to `p`.)
 
 # %%
 def training_step(model: nn.Module, images: Tensor, labels: Tensor, lr: float) -> float:
@@ -1013,8 +975,8 @@ check("00.4", training_step)
 # ### 00.5 Modify: a third layer
 #
 # Build a network of three `conv_pool` blocks with 8, 16 and 32 filters, then one linear
-# layer to ten logits, for images of 3 × 32 × 32. Predict first: has it more parameters
-# than the 11,642 of the network of two layers, or fewer?
+# layer to ten logits, for images of 3 × 32 × 32. Predict first: has it more parameters than
+# the network of two layers, or fewer?
 
 # %%
 class ThreeLayerCNN(nn.Module):
@@ -1044,7 +1006,7 @@ check("00.5", ThreeLayerCNN)
 # %% [markdown] slide="subslide"
 # ### 00.6 Investigate: the gradient that reaches C1
 #
-# Between the weights of C1 and the logits of LeNet-5 stand four non-linearities. Build
+# Between C1's weights and the logits of LeNet-5 stand four non-linearities. Build
 # `LeNet5(activation=activation)`, compute the cross-entropy of the batch, go backward,
 # and return the mean absolute gradient of the first convolution's weights.
 
@@ -1076,8 +1038,8 @@ check.progress("00")
 # %% [markdown] slide="slide"
 # ## Recap
 #
-# - A convolution moves one small kernel over the image. Its output has $\lfloor (n + 2p -
-#   k) / s \rfloor + 1$ cells a side; its layer has $C_{out}(C_{in} k^2 + 1)$ parameters.
+# - The output of a convolution has $\lfloor (n + 2p - k) / s \rfloor + 1$ cells a side; its
+#   layer has $C_{out}(C_{in} k^2 + 1)$ parameters.
 # - Softmax makes probabilities of logits, $p_i = e^{z_i} / \sum_j e^{z_j}$. The
 #   cross-entropy is $-\ln p_y$; of ten equal scores it is ln 10 = 2.303 nats.
 # - Learning goes against the gradient: $w \leftarrow w - \eta \, \partial L / \partial w$.
@@ -1094,14 +1056,13 @@ check.progress("00")
 #   Document Recognition*, Proceedings of the IEEE 86(11), 1998. Section II.B and Fig. 2
 #   (LeNet-5), Table I (C3), section III and Fig. 9 (results).
 # - D. Kingma, J. Ba: *Adam: A Method for Stochastic Optimization*, ICLR 2015.
-# - L. Smith, N. Topin: *Super-Convergence: Very Fast Training of Neural Networks Using
-#   Large Learning Rates*, 2018 (one-cycle).
+# - L. Smith, N. Topin: *Super-Convergence*, 2018 (one-cycle).
 # - MNIST: Y. LeCun, C. Cortes, C. Burges; made of NIST's Special Databases 1 and 3.
 #   Licence CC BY-SA 3.0.
-# - CIFAR-10: A. Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*,
-#   2009, chapter 3. The authors name no licence and ask to be cited.
-# - At scale `tiny`: the digits of scikit-learn (E. Alpaydin, C. Kaynak, UCI, CC BY
-#   4.0), and drawings made by the course itself.
+# - CIFAR-10: A. Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*, 2009,
+#   chapter 3. The authors name no licence and ask to be cited.
+# - At scale `tiny`: the digits of scikit-learn (E. Alpaydin, C. Kaynak, UCI, CC BY 4.0),
+#   and drawings of the course.
 
 # %% slide="only" name="alike"
 # alt: Sixteen handwritten digits with the same label: thin and thick, upright and slanted.
@@ -1124,11 +1085,12 @@ pictures.image_grid(alike[:16])
 # alt: A digit, the same one three pixels further to the right, and the nearest image
 # alt: with another label; in pixels the other one is nearer.
 first, moved = alike[0].float(), alike[0].float().roll(3, dims=2)
-others = digits.train.images[digits.train.labels != label].float()
-distances = (others - first).flatten(1).norm(dim=1) / 255
-names = ["a digit", f"moved: {(moved - first).norm() / 255:.1f} away"]
-names += [f"another digit: {distances.min():.1f} away"]
-shown = torch.stack([first, moved, others[distances.argmin()]]) / 255
+others = digits.train.take((digits.train.labels != label).nonzero()[:, 0])
+distances = (others.images.float() - first).flatten(1).norm(dim=1) / 255
+nearest = distances.argmin()
+names = [f"a {int(label)}", f"3 pixels right: distance {(moved - first).norm() / 255:.1f}"]
+names += [f"a {others.labels[nearest]}: distance {distances.min():.1f}"]
+shown = torch.stack([first, moved, others.images[nearest]]) / 255
 figure, axes = plt.subplots(1, 3, figsize=(7, 2.6))
 for ax, one, name in zip(axes, shown, names, strict=True):
     ax.imshow(one[0], cmap="gray")
@@ -1211,10 +1173,25 @@ def loss_at(w):
 weights = torch.linspace(-2, 10, 41)
 learning.loss_curve(loss_at, weights, start=-1.0, title="")
 
+# %% slide="only" name="slope"
+# alt: The loss over the weight, with a straight line that touches it at w = -1 and falls
+# alt: to the right.
+slope = ((torch.sigmoid(-x) - is_one) * x).mean().item()
+two_points = ((loss_at(-0.99) - loss_at(-1.01)) / 0.02).item()
+ax = learning.loss_curve(loss_at, weights[:21], start=-1.0, title="")
+ends = torch.tensor([-1.8, 0.4])
+ax.plot(ends, loss_at(-1) + slope * (ends + 1), color=plot.HIGHLIGHT, lw=3)
+ax.set_xlim(-2.2, 4.2)
+ax.figure.set_size_inches(7, 2.3)
+
 # %% slide="only" name="rates"
 # alt: Eight steps of gradient descent on the same curve, with three learning rates: the
 # alt: first hardly moves, the second comes near the lowest point, the third jumps over it.
-learning.descents(loss_at, weights, start=-1.0, rates=(0.1, 2.0, 16.0), steps=8)
+learning.descents(loss_at, weights, start=-1.0, rates=(0.1, 2.0, 40.0), steps=8)
+walked = [-1.0]
+for _ in range(3):
+    walked.append(walked[-1] - 2 * ((torch.sigmoid(walked[-1] * x) - is_one) * x).mean().item())
+walked = " → ".join(f"{loss_at(w):.3f}" for w in walked)
 
 # %% slide="only" name="batches"
 # alt: Lines of equal loss over weight and bias, an oblong valley; from one point on its
@@ -1267,11 +1244,11 @@ ax.set(xlabel="epoch", ylabel="digits read right (%)", xticks=epochs, ylim=(70, 
 #
 # ![](run:alike)
 #
-# Note: 1 min. Which digit is it? No two are alike, and nobody hesitates. That is the
+# Note: 1 min. Ask which digit it is. No two are alike, and nobody hesitates. That is the
 # problem of this course: we can do it, and cannot say how.
 
 # %% [markdown] slide="only"
-# ## A network of 1998, and 10,000 digits it has never seen
+# ## LeNet-5 of 1998 meets 10,000 digits it has never seen
 #
 # ### How many of the 10,000 does it misread: 10, 100 or 1,000?
 #
@@ -1280,7 +1257,7 @@ ax.set(xlabel="epoch", ylabel="digits read right (%)", xticks=epochs, ylim=(70, 
 # Write down your guess. We will know at the end of the hour.
 #
 # Note: 1.5 min. Vote by hand and write the counts on the board; the answer comes near the
-# end. Most say 1,000.
+# end. Most say 1,000: they think of it as guessing with some luck.
 
 # %% [markdown] slide="only"
 # ## For a computer, an image is a grid of numbers
@@ -1291,35 +1268,43 @@ ax.set(xlabel="epoch", ylabel="digits read right (%)", xticks=epochs, ylim=(70, 
 #
 # . . .
 #
-# Classification: 784 numbers go in, one of ten labels comes out.
+# A {{ int(label) }}. Shown is every second row and column of 28 × 28 = 784 pixels.
 #
-# Note: 1.5 min. Every second row and column of one digit. Let them find the strokes among
-# the zeros; it takes a while, and that is the point.
+# **Classification:** 784 numbers in, one of ten labels out.
+#
+# Note: 1.5 min. Let them find the strokes among the zeros; it takes a while, and that is
+# the point. Who is quick looked for the outline: say how.
 
 # %% [markdown] slide="only"
 # ## In pixels, another digit is nearer than the same one moved
 #
 # ![](run:moved)
 #
-# Note: 1.5 min. Ask first: could we compare pixel by pixel with known digits? Distance is
-# the root of the summed squared differences.
+# Note: 1.5 min. Ask first: could we compare pixel by pixel with known digits? Most say yes.
+# Distance is the root of the summed squared differences. A move changes nearly all pixels.
 
 # %% [markdown] slide="only"
 # ## Comparing pixels reads digits, and fails on photos
 #
-# > **{{ said(r"MNIST: (\d+)%") }} %** of digits right
+# ### Each image gets the label of its nearest among 4,000. How many are right?
 #
-# > **{{ said(r"CIFAR-10: (\d+)%") }} %** of small photos right, where chance gives 10
+# . . .
+#
+# > **{{ said(r"MNIST: (\d+)%") }} %** of digits: they stand in the middle
+#
+# > **{{ said(r"CIFAR-10: (\d+)%") }} %** of small photos, where chance gives 10
 #
 # . . .
 #
 # We need functions that look for **local patterns, at every position**.
 #
-# Note: 1.5 min. Each image gets the label of its nearest neighbour among 4,000. Ask why
-# digits are easier: they stand alone, in the middle.
+# Note: 1.5 min. Expect a low guess for digits, after the last slide. Ask why they are
+# easier: they stand alone, in the middle of the frame. Skip the guess when late.
 
 # %% [markdown] slide="only" part="Layers"
 # ## A convolution is a weighted sum that slides
+#
+# Nine products, added up; first 1 + 0 + 2 − 0 − 3 − 0 = 0, and three times 0.
 #
 # ![](draw:diagrams.convolution(image, kernel, at=(0, 0)))
 #
@@ -1352,18 +1337,29 @@ ax.set(xlabel="epoch", ylabel="digits read right (%)", xticks=epochs, ylim=(70, 
 #     return output
 # ```
 #
-# Note: 1.5 min. Read it aloud with them. Ask why the output is smaller: count the places
-# of a window of 3 on 4 pixels. torch's conv2d gives the same.
+# ### Why is the output smaller than the image?
+#
+# . . .
+#
+# A window of 3 has two places on 4 pixels: **4 − 3 + 1 = 2**.
+#
+# Note: 1.5 min. Read it aloud with them. Who says 1 counts the steps, not the places.
+# torch's conv2d gives the same. Skip the question when late: it comes again.
 
 # %% [markdown] slide="only"
 # ## Nine weights find edges, anywhere in the image
 #
 # ![](run:edges)
 #
-# A linear layer would learn the same edge anew at each of 784 places.
+# ### Which of the four kernels finds no edge?
 #
-# Note: 1.5 min. Cover the titles and let them match kernels and maps. Grey is zero, white
-# positive, black negative. The result is called a feature map.
+# . . .
+#
+# The mean: it blurs. Each result is a **feature map**.
+#
+# Note: 1.5 min. Grey is zero, white positive, black negative. Who names the last one: it
+# answers to edges on all sides. A weight for every pixel would have to learn the same edge
+# at each place anew.
 
 # %% [markdown] slide="only"
 # ## A moved digit gives a moved map
@@ -1374,8 +1370,9 @@ ax.set(xlabel="epoch", ylabel="digits read right (%)", xticks=epochs, ylim=(70, 
 #
 # **Equivariant:** the output moves along. *Invariant* would be: it stays the same.
 #
-# Note: 1.5 min. Ask which of the two a classifier should be at its end: a moved three is
-# still a three. Pooling and the linear layers bring some of it.
+# Note: 1.5 min. Ask which of the two a classifier should be at its end. Expect
+# “equivariant”, since it is the new word: but a moved three is still a three. Skip when
+# late.
 
 # %% [markdown] slide="only"
 # ## Each pair of channels has a kernel of its own
@@ -1390,11 +1387,16 @@ ax.set(xlabel="epoch", ylabel="digits read right (%)", xticks=epochs, ylim=(70, 
 #
 # $$\text{parameters} = C_{out}\,(C_{in}\,k^2 + 1)$$
 #
-# Note: 2 min. Expect 72 (one filter for all), 216 (no bias) and 80 (no input channels).
-# The size of the image does not appear: ask why.
+# Channels in $C_{in}$, channels out $C_{out}$, side of the kernel $k$. The 1 is the
+# **bias**, a number added to each output channel.
+#
+# Note: 2 min. Expect 72 (one kernel for each output), 216 (no bias) and 80 (no input
+# channels). The size of the image does not appear: ask why.
 
 # %% [markdown] slide="only"
 # ## Padding adds zeros, stride takes larger steps
+#
+# **Padding 1:** a ring of zeros. **Stride 2:** two cells at a time.
 #
 # ![](draw:diagrams.convolution(image, kernel, at=(0, 0), stride=2, padding=1))
 #
@@ -1406,35 +1408,39 @@ ax.set(xlabel="epoch", ylabel="digits read right (%)", xticks=epochs, ylim=(70, 
 #
 # ![](draw:diagrams.convolution(image, kernel, at=(1, 1), stride=2, padding=1))
 #
-# Note: 2 min. Padding 1, stride 2. Ask where the third window stands before the key, and
-# why the output has two rows.
+# Note: 2 min. Ask where the third window stands before the key, and why the output has two
+# rows. Expect three: a third step would leave the picture.
 
 # %% [markdown] slide="only"
 # ## The output's size: count the steps that fit
 #
 # $$\left\lfloor \frac{n + 2p - k}{s} \right\rfloor + 1$$
 #
+# Image n, kernel k, padding p, stride s; ⌊ ⌋ rounds down.
+#
 # ### n = 227, k = 11, p = 0, s = 4: how large is the output?
 #
 # . . .
 #
-# > **55** = 216 / 4 + 1: the first layer of AlexNet
+# > **55** = 216 / 4 + 1
 #
 # Note: 2 min. One first place, then as many steps as fit. Who says 54 forgot the first
-# place. With n = 28 and k = 5, ask which padding keeps 28.
+# place. It is the first layer of AlexNet, lecture 03. With n = 28 and k = 5, ask which
+# padding keeps 28.
 
 # %% [markdown] slide="only"
-# ## What no window reaches is lost
+# ## A step that does not fit leaves pixels unseen
 #
-# ![An image of 8 × 8 pixels in one ring of zeros; a window of 3 × 3 with stride 2 has four places across; the last column and row of zeros are hatched](draw:kernels.windows())
+# ![An image of 8 × 8 pixels; a window of 3 × 3 with stride 2 has three places across; the last column and row are hatched](draw:kernels.windows(padding=0))
 #
-# Would more padding use the last column?
+# ### Which padding leaves nothing over?
 #
 # . . .
 #
-# No: 2p is even, and 8 − 3 is odd.
+# None: 2p is even, and 8 − 3 is odd. With padding 1 a column of zeros is left.
 #
-# Note: 1.5 min. Ask which images leave nothing over at this stride: those of 7 or 9 pixels.
+# Note: 1.5 min. Expect “one”: try it, the image is seen whole, and a column of zeros is
+# left. Ask which images leave nothing over at this stride: odd ones. Skip when late.
 
 # %% [markdown] slide="only"
 # ## Pooling makes the position less exact
@@ -1447,61 +1453,61 @@ ax.set(xlabel="epoch", ylabel="digits read right (%)", xticks=epochs, ylim=(70, 
 #
 # None: neither the maximum nor the mean.
 #
-# Note: 1.5 min. No parameters, the same size formula. LeNet-5 takes means, later networks
-# maxima.
+# Note: 1.5 min. No parameters, the same size formula. Who says “the mean” thinks that its
+# place counts. LeNet-5 takes means, later networks maxima.
 
 # %% [markdown] slide="only"
 # ## Without a non-linearity, two layers are one
 #
 # ![Four activations, each with its slope dashed: those of sigmoid and tanh fall to zero on both sides, that of ReLU is zero on the left](draw:learning.activations())
 #
-# ### Which slope disappears where?
+# $W_2 (W_1 x) = (W_2 W_1)\, x$: so a non-linearity stands between them.
+#
+# ### Whose slope disappears on both sides?
 #
 # . . .
 #
-# Sigmoid's is at most 1/4, tanh's 1; both vanish outside. ReLU passes all or nothing.
+# Sigmoid's and tanh's; ReLU's on the left only.
 #
-# Note: 2 min. Two linear maps in a row are one linear map: write it down. Slopes matter,
-# since learning multiplies them, as we will see.
+# Note: 2 min. Two linear maps in a row are one linear map: write it down. Expect “ReLU's”,
+# since its zero is the easiest to see. Slopes matter: learning multiplies them.
 
 # %% [markdown] slide="only" part="The loss"
 # ## Softmax turns scores into probabilities
 #
 # $$p_i = \frac{e^{z_i}}{\sum_j e^{z_j}}$$
 #
-# | scores | 2.0 | 1.0 | 0.1 |
+# | scores z (logits) | 2.0 | 1.0 | 0.1 |
 # |---|---:|---:|---:|
-# | probabilities | 0.66 | 0.24 | 0.10 |
+# | probabilities p | 0.66 | 0.24 | 0.10 |
 #
 # ### What happens when we add 1,000 to all scores?
 #
 # . . .
 #
-# Nothing should. But $e^{1000}$ is infinite on a computer, and infinity over infinity is
-# `nan`. So subtract the largest first.
+# Nothing should. But on a computer $e^{1000}$ is infinite: subtract the largest score
+# first.
 #
-# Note: 2 min. The scores are called logits. Exercise 00.3 writes the softmax that
-# survives this.
+# Note: 2 min. Expect “they all become 1”: the factor cancels. Infinity over infinity is
+# nan, not a number. Exercise 00.3 writes the softmax that survives this.
 
 # %% [markdown] slide="only"
-# ## Cross-entropy: what a prediction costs
+# ## Cross-entropy: to be sure and wrong costs most
 #
-# The loss is −ln of the probability of the right class.
+# The loss is −ln of the probability of the right class; its unit is the *nat*.
 #
 # | right class gets | 1.0 | 0.9 | 0.5 | 0.0 |
 # |---|---:|---:|---:|---:|
 # | cost in nats | 0 | 0.105 | 0.693 | ∞ |
 #
-# . . .
-#
-# ### What does a network pay that knows nothing about ten classes?
+# ### What pays a network that knows nothing about ten classes?
 #
 # . . .
 #
 # > **2.303** nats = ln 10
 #
-# Note: 2 min. If training does not begin there, something is wrong: a check for the whole
-# course. torch's function takes logits, not probabilities.
+# Note: 2 min. Expect 0.9, a share of errors; it gives 0.1 to the right class. If training
+# does not begin there, something is wrong: a check for the whole course.
 
 # %% [markdown] slide="only" part="Learning"
 # ## Learning: see the slope, step downhill
@@ -1511,23 +1517,25 @@ ax.set(xlabel="epoch", ylabel="digits read right (%)", xticks=epochs, ylim=(70, 
 # ![](run:loss-curve)
 #
 # Note: 2 min. The smallest network: is it a zero or a one, from the ink in its middle?
-# With 61,706 weights nobody can try values out. The slope can be computed.
+# Expect “to 4”: but we see only what is around us. With 61,706 weights nobody can try
+# values out; the slope can be computed.
 
 # %% [markdown] slide="only"
 # ## Three ways to the slope, one number
 #
-# > **{{ said(r"two points (-[\d.]{6})") }}** two neighbouring points
-#
-# > **{{ said(r"by rule (-[\d.]{6})") }}** the rules of calculus
-#
-# > **{{ said(r"autograd (-[\d.]{6})") }}** `backward()`
+# ![](run:slope)
 #
 # . . .
 #
-# Negative: the loss falls when w grows. All slopes together are the **gradient**.
+# > **{{ f"{two_points:.3f}".replace("-", "−") }}** two neighbouring points
 #
-# Note: 1.5 min. torch records each operation and applies the rules. Ask which of the
-# three would work for a million weights, and why not the first.
+# > **{{ f"{slope:.3f}".replace("-", "−") }}** calculus: mean of (p − y) x
+#
+# > **{{ f"{slope:.3f}".replace("-", "−") }}** torch: `backward()`
+#
+# Note: 1.5 min. Negative: the loss falls when w grows. All slopes together are the
+# gradient. Ask which way would do for a million weights. Expect the first: it takes two
+# losses for each weight. Exercise: derive (p − y) x. Skip the derivation when late.
 
 # %% [markdown] slide="only"
 # ## Gradient descent: against the slope
@@ -1540,72 +1548,85 @@ ax.set(xlabel="epoch", ylabel="digits read right (%)", xticks=epochs, ylim=(70, 
 #     w.grad = None
 # ```
 #
+# ### What happens without the last line?
+#
 # . . .
 #
-# Loss: {{ said(r"w = -1.000, loss ([\d.]+)") }} → {{ said(r"w =  0.248, loss ([\d.]+)") }} → {{ said(r"w =  0.935, loss ([\d.]+)") }}
+# Gradients add up. With it, the loss falls: {{ walked }}
 #
-# Note: 2 min. Ask what happens without the last line: gradients add up. Ask why the steps
-# become shorter although the rate stays.
+# Note: 2 min. Expect “nothing”. Learning rate 2, from w = −1. Ask why the steps become
+# shorter although the rate stays: the curve gets flatter.
 
 # %% [markdown] slide="only"
 # ## Too small crawls, too large jumps over
 #
 # ![](run:rates)
 #
-# Note: 1.5 min. Cover the titles: which panel has the smallest rate? The learning rate is
-# the first thing to check when a network does not learn.
+# Eight steps each. Title: learning rate, and loss at the end.
+#
+# Note: 1.5 min. Ask which panel has the best rate before they read the titles. Expect the
+# last, since it moves most: look at its axis, it went beyond the picture and comes back.
+# The learning rate is the first thing to check when a network does not learn.
 
 # %% [markdown] slide="only"
 # ## Two layers: slopes along the road multiply
 #
 # ![](draw:blocks.chain_rule())
 #
-# Note: 3 min. By hand on the board. Ask for the slope over w₂: only (p − 1) · h, a shorter
-# road. What both roads share is computed once.
+# . . .
+#
+# `backward()` walks this road back once, for all weights: **backpropagation**.
+#
+# Note: 3 min. By hand on the board; p is the probability of the right label. Ask for the
+# slope over w₂. Expect all four factors: it is (p − 1) · h, a shorter road. What both roads
+# share is computed once.
 
 # %% [markdown] slide="only"
-# ## `backward()` walks back once, for all weights
+# ## Sigmoids in a row leave little of a gradient
 #
-# ### What is left of a gradient behind four sigmoids, at most?
+# The slope of a sigmoid is at most 1/4.
+#
+# ### What is left of a gradient behind four of them, at most?
 #
 # . . .
 #
 # > **1 / 256** = 0.25⁴
 #
-# . . .
-#
-# Backpropagation costs about twice as much as the loss itself, however many weights there
-# are.
-#
-# Note: 1.5 min. This is why early layers learned slowly before ReLU. Exercise 00.6
-# measures it in LeNet-5.
+# Note: 1.5 min. Who says 1/16 added instead of multiplying. This is why early layers
+# learned slowly before ReLU. Exercise 00.6 measures it in LeNet-5. Skip when late.
 
 # %% [markdown] slide="only"
-# ## A batch gives an estimate that is good enough
+# ## Each batch errs, around the right direction
 #
 # ![](run:batches)
 #
-# Thick: all 256 digits. Thin: 20 batches of 16.
+# Thick: step of all 256 digits. Thin: 20 **batches** of 16. One pass over all is an
+# **epoch**.
 #
-# Note: 2 min. Each batch errs, around the right direction, for a sixteenth of the price.
-# One pass over all examples is an epoch.
+# Note: 2 min. Lines of equal loss, over a weight and a bias. Ask what is gained: a step for
+# a sixteenth of the price. Expect worry about the arrow that goes astray: the next batch
+# errs another way.
 
 # %% [markdown] slide="only"
-# ## Four ways to walk the same valley
+# ## All four ways reach the valley; their paths differ
 #
 # ![](run:walks)
 #
-# Note: 2 min. Momentum keeps a part of the last step; Adam divides by the usual size of
-# the gradient; one-cycle lets the rate rise and fall. Which is best, nobody can say in
-# advance.
+# Momentum keeps part of the last step, Adam scales each weight's step, one-cycle lets the
+# rate rise and fall. Number: final loss.
+#
+# Note: 2 min. Ask which is best. Expect the smallest number: rates differ, so this picture
+# cannot say. This course mostly takes momentum with one-cycle. Skip when late.
 
 # %% [markdown] slide="only" part="LeNet-5"
 # ## LeNet-5 turns 784 pixels into ten scores
 #
 # ![](run:lenet)
 #
+# C: convolution, S: pooling, F: linear. After each C and F6 stands a tanh.
+#
 # Note: 2 min. Hide the shapes and let them follow the sides: 28, 28, 14, 10, 5. Ask how
-# many numbers enter C5: 16 × 5 × 5 = 400.
+# many numbers enter C5. Expect 16: it is 16 × 5 × 5 = 400.
 
 # %% [markdown] slide="only"
 # ## LeNet-5 reads what you draw
@@ -1614,14 +1635,17 @@ ax.set(xlabel="epoch", ylabel="digits read right (%)", xticks=epochs, ylim=(70, 
 #
 # ![](play:digit)
 #
+# . . .
+#
+# Always a digit: it knows ten classes, and one of them wins.
+#
 # Note: 2 min. Draw a digit, then ask what a letter will give, and draw it. Expect
-# “it will say no”: ten classes are all it has, so one of them wins. Skip the letter when
-# late.
+# “it will say no”. Skip the letter when late.
 
 # %% [markdown] slide="only"
-# ## 61,706 parameters: where are they?
+# ## Most of the 61,706 parameters are in one layer
 #
-# ### Which layer holds most of them?
+# ### In which: a convolution, or a linear layer?
 #
 # . . .
 #
@@ -1642,8 +1666,8 @@ ax.set(xlabel="epoch", ylabel="digits read right (%)", xticks=epochs, ylim=(70, 
 # | 5 | how parameters move | `torch.optim.SGD` |
 # | 6 | repeat, and measure | two loops |
 #
-# Note: 1.5 min. In the notebook every step is written out in full; later one line, fit,
-# does the same.
+# Note: 1.5 min. Cover the right column and ask for it. In the notebook every step is
+# written out in full; later one line, fit, does the same. Skip when late.
 
 # %% [markdown] slide="only"
 # ## A training step has five lines
@@ -1657,12 +1681,14 @@ ax.set(xlabel="epoch", ylabel="digits read right (%)", xticks=epochs, ylim=(70, 
 #     optimizer.step()
 # ```
 #
+# ### What breaks when `zero_grad` comes after `backward`?
+#
 # . . .
 #
-# Scores, loss, clear, gradient, update. The rest of the course changes the model.
+# Nothing is learned: the gradients are cleared before the step.
 #
-# Note: 2 min. Let somebody say what each line does. Swap two lines and ask what breaks:
-# zero_grad after backward trains nothing at all.
+# Note: 2 min. Let somebody say what each line does: scores, loss, clear, gradient, update.
+# Expect “nothing”: no error comes, and the loss stays.
 
 # %% [markdown] slide="only"
 # ## Three sets: to learn, to choose, to report
@@ -1673,16 +1699,22 @@ ax.set(xlabel="epoch", ylabel="digits read right (%)", xticks=epochs, ylim=(70, 
 # | validation | choosing epochs, rates, networks | every epoch |
 # | test | the number we report | **once** |
 #
-# Note: 1.5 min. Ask why once: who chooses by the test set reports a number that is too
-# good. Every curve of this course is training and validation.
+# Note: 1.5 min. Ask why once. Expect “else it is learned by heart”: no gradient comes from
+# it, but who chooses by it reports a number that is too good.
 
 # %% [markdown] slide="only" part="Result"
-# ## One pass over the digits is nearly enough
+# ## After one epoch it reads most of the new digits
 #
 # ![](run:training)
 #
-# Note: 1.5 min. The training curve is a mean over the epoch while the weights still move;
-# that is why it begins below the other. Ask which curve to trust.
+# ### Why is validation above training at first?
+#
+# . . .
+#
+# Training is a mean over the epoch, while the weights still move.
+#
+# Note: 1.5 min. Expect “the validation digits are easier”. Measured at the same moment,
+# training is above. Every curve of this course is training and validation.
 
 # %% [markdown] slide="only"
 # ## It misreads fewer than one in a hundred
@@ -1693,24 +1725,24 @@ ax.set(xlabel="epoch", ylabel="digits read right (%)", xticks=epochs, ylim=(70, 
 #
 # . . .
 #
-# Compare with your guess. The test set was used once.
+# Ours is not better: a count of 90 has a standard error of about 9.5.
 #
-# Note: 1.5 min. Look at the votes on the board. Do not claim that ours is better: the
-# difference is within chance, and the recipes differ.
+# Note: 1.5 min. Look at the votes on the board. Ask whether ours is better. Expect yes:
+# but the difference is within chance, and the recipes differ.
 
 # %% [markdown] slide="only"
-# ## Photographs are harder
+# ## Photographs are harder, and the recipe matters
 #
-# > **{{ said(r"([\d.]+)% of 10,000 test photos") }} %** two layers, our recipe
-#
-# > **{{ said(r"test photos; published: (\d+)") }} %** a published run, the same network
+# ![](run:32 × 32 pixels are few)
 #
 # . . .
 #
-# Better training gains 14 points; better networks are the rest of the course.
+# > **{{ said(r"([\d.]+)% of 10,000 test photos") }} %** two convolutions, trained by us
 #
-# Note: 1.5 min. CIFAR-10: ten classes of 32 × 32. Ask what the two runs may differ in:
-# optimizer, rate, normalised inputs.
+# > **{{ said(r"test photos; published: (\d+)") }} %** a published run, same network
+#
+# Note: 1.5 min. CIFAR-10: ten classes of 32 × 32, four epochs. Ask what the two runs may
+# differ in. Expect the network: it is the same. The bug clinic, lecture 10, finds it.
 
 # %% [markdown] slide="only"
 # ## Five sentences to take home
@@ -1725,7 +1757,7 @@ ax.set(xlabel="epoch", ylabel="digits read right (%)", xticks=epochs, ylim=(70, 
 # every lecture.
 
 # %% [markdown] slide="only"
-# ## For home: two exercises
+# ## For home: two exercises in the notebook
 #
 # - **00.4** Write a training step without help, checked against torch's SGD.
 # - **00.6** Measure the gradient that reaches the first layer, with sigmoid, tanh and

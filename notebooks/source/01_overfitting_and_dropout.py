@@ -18,8 +18,8 @@
 # 3. measure what five remedies bring, each with its error;
 # 4. write dropout and test it against torch's, and use the test set correctly.
 #
-# A run takes 15 seconds at scale `tiny`, and four to six minutes at `small` on a
-# laptop. The text speaks of the outputs shown here, at scale `small`.
+# A run takes 15 seconds at scale `tiny`, four to six minutes at `small` on a laptop. The
+# text speaks of the outputs shown here, at scale `small`.
 
 # %% [markdown] slide="slide"
 # ## Question
@@ -30,7 +30,7 @@
 # **How many of the digits that it has never seen does it read? And which remedy brings
 # most: early stopping, weight decay, dropout or convolution?**
 #
-# *Guess first: 60, 75, 90 or 99 %? And how many points for each remedy?*
+# *Guess: 60, 75, 90 or 99 %? And how many points for each remedy?*
 
 # %% [markdown] slide="skip"
 # ## Set-up
@@ -89,8 +89,8 @@ for name, images in {"known": known, "unseen": digits.val}.items():
 # %% [markdown] slide="slide"
 # ## A log that looks wrong
 #
-# In a published run, of which we have the log but not the code, a network learns MNIST
-# for 15 epochs. In percent:
+# In a published run, of which we have the log but not the code, a network learns MNIST for
+# 15 epochs. In percent:
 
 # %%
 published = {
@@ -114,10 +114,9 @@ overfitting.log(published["training"], published["test"], title=title);
 # %% [markdown] slide="slide"
 # ## Train: repeat the run
 #
-# To find the reason we repeat the run. The log does not name its network, learning rate
-# or batch size; we choose them so that the end agrees. Large batches make few steps in
-# an epoch, so the first epochs are slow, as in the log. `mlp` builds a *multilayer
-# perceptron*: linear layers with a ReLU between them.
+# We repeat the run. The log does not name its network, learning rate or batch size; we
+# choose them so that the end agrees. `mlp` builds a *multilayer perceptron*: linear layers
+# with a ReLU between them.
 
 # %%
 def mlp(*sizes):
@@ -128,8 +127,7 @@ def mlp(*sizes):
     return nn.Sequential(*layers[:-1])  # no ReLU after the logits
 
 # %% [markdown] slide="subslide"
-# We add one measurement: after each epoch we measure training digits **again**, while
-# the weights no longer change.
+# After each epoch we measure training digits **again**, while the weights no longer change.
 
 # %%
 torch.manual_seed(run.seed)
@@ -162,19 +160,19 @@ plot.curves(both, metric="accuracy", panels=True, title=title);
 
 # %% [markdown] slide="subslide"
 # It is possible. A log's training accuracy is the average **during** the epoch, the
-# validation accuracy is measured **after** it. Suppose accuracy rises evenly from 40 to
-# 60 % within one epoch: the log says 50 % for training and 60 % for validation, of a
-# network that is equally good on both. **Ask of every log when it was measured.**
+# validation accuracy is measured **after** it. If accuracy rises evenly from 40 to 60 %
+# within an epoch, the log says 50 % for training and 60 % for validation. **Ask of every
+# log when it was measured.**
 
 # %% [markdown] slide="slide"
 # ## Underfit, normal, overfit
 #
-# A network *underfits* if it is bad on both sets: it cannot follow the data. It
-# *overfits* if it has learned what is true of its training examples alone.
+# A network *underfits* if it is bad on both sets: it cannot follow the data. It *overfits*
+# if it has learned what is true of its training examples alone.
 #
-# To see both, we give a network only two numbers for each digit: how far it lies along
-# the two directions in which the pixels of all digits vary most (`eigh` finds them; you
-# need not follow it). From 200 examples it learns whether a digit is even or odd.
+# To see both, we give a network only two numbers for each digit: how far it lies along the
+# two directions in which the pixels of all digits vary most (`eigh` finds them; you need
+# not follow it). From 200 examples it learns whether a digit is even or odd.
 
 # %%
 pixels = digits.train.subset(5000).images.flatten(1) / 255
@@ -190,8 +188,8 @@ def in_plane(images):
 few, unseen = in_plane(digits.train.subset(200)), in_plane(digits.val.subset(2000))
 
 # %% [markdown] slide="subslide"
-# Three networks learn the same 200 points; the largest has 17,154 parameters. Which one
-# reads the unseen points best?
+# Three networks learn the same 200 points. Which one reads the unseen points best? (Circles
+# are even digits, triangles odd ones; on the black line both are equally likely.)
 
 # %%
 networks = {"no hidden layer": (2, 2), "8 hidden": (2, 8, 2)}
@@ -211,11 +209,9 @@ title = "A straight border underfits, islands around single points overfit"
 overfitting.borders(fits, few, title=title);
 
 # %% [markdown] slide="subslide"
-# The middle network: 73 %. (Circles are even digits, triangles odd ones; on the black
-# line both are equally likely.) A straight line cannot follow the data: 65 %. The largest
-# network draws islands around single points: 94 % known, 67 % unseen.
-#
-# Overfitting shows in the **validation loss**: it falls, turns and climbs.
+# The middle network: 73 %. A straight line cannot follow the data: 65 %. The largest
+# network draws islands around single points: 94 % known, 67 % unseen. Overfitting shows in
+# the **validation loss**, which falls, turns and climbs:
 
 # %%
 # alt: Training and validation loss of the three networks. The first two end flat, both
@@ -229,7 +225,7 @@ plot.curves(histories, metric="loss", panels=True, title=title);
 # ## Train on 1,000 digits
 #
 # Back to whole images, and to our question. The network has two hidden layers of 256
-# units: (784 + 1) × 256 + (256 + 1) × 256 + (256 + 1) × 10 = 269,322 parameters.
+# units.
 
 # %%
 def wide():
@@ -253,9 +249,9 @@ plot.curves(overfit, title=f"{title} the validation loss rises");
 
 # %% [markdown]
 # It reads 90 % of the unseen digits. After epoch 15 the validation loss rises, and the
-# accuracy stays. How can both be true? The probability that a network gives to its
-# answer is its **confidence**. It keeps growing, for wrong answers too, and the loss
-# counts this; the accuracy does not. "How sure is each network?" measures it.
+# accuracy stays. How can both be true? The probability that a network gives to its answer
+# is its **confidence**. It keeps growing, for wrong answers too; the loss counts this, the
+# accuracy does not. "How sure is each network?" measures it.
 
 # %% [markdown] slide="slide"
 # ## Why so wrong? Bias and variance
@@ -263,26 +259,23 @@ plot.curves(overfit, title=f"{title} the validation loss rises");
 # Trained on *another* 1,000 digits, the same network answers some unseen digits
 # differently. Let $f(x)$ be the ten outputs of one such network for the image $x$, $\bar
 # f(x)$ the mean over all of them, and $y$ the right answer (1 for the right class, 0 for
-# the others). Then the expected squared error (here in place of cross-entropy, because
-# it divides exactly) has two parts:
+# the others). The expected squared error (which, unlike cross-entropy, divides exactly) has
+# two parts:
 #
 # $$\underbrace{\mathbb{E}\,\lVert f - y \rVert^2}_{\text{error}} =
 # \underbrace{\lVert \bar f - y \rVert^2}_{\text{bias}^2} +
 # \underbrace{\mathbb{E}\,\lVert f - \bar f \rVert^2}_{\text{variance}}$$
 #
-# **Bias**: even the mean answer is wrong. **Variance**: the answer depends on which
-# digits the network happened to learn from. An underfit network has much bias: it cannot
-# follow the data. An overfit one has much variance: what is true of its own examples
-# alone changes with the examples.
+# **Bias**: even the mean answer is wrong, as when a network underfits. **Variance**: the
+# answer depends on which digits the network learned from, as when it overfits.
 
 # %% [markdown] slide="subslide"
-# With more units, does the bias fall and the variance grow without end? **Predict**:
-# what happens when the number of units reaches the number of digits, 1,000? And beyond?
+# With more units, does the bias fall and the variance grow without end? **Predict**: what
+# happens when there are as many units as digits, 1,000? And beyond?
 #
-# To measure it quickly we leave the first layer at random weights. The best weights of
-# the last layer can then be computed in one step, by *least squares*. With more units
-# than digits many solutions fit exactly, and `lstsq` takes the one with the smallest
-# weights. (Each run draws other digits and another first layer.)
+# To measure it quickly we leave the first layer at random weights; the best weights of the
+# last layer can then be computed in one step, by *least squares*. With more units than
+# digits many solutions fit exactly, and `lstsq` takes the one with the smallest weights.
 
 # %%
 known_digits = course.pick(tiny=100, small=1000, full=1000)
@@ -340,11 +333,10 @@ plot.band(widths, wrong, xlabel="units", ylabel=label, title=title);
 # %% [markdown]
 # Near 1,000 units the network can *just* fit all 1,000 digits. There is one solution, and
 # its weights are large. Beyond, there are many; the smallest is taken, and its norm falls
-# from 51.9 to 10.4. (The large norm at 300 units comes from one of the four draws, where
-# a unit is on for a single digit.) The peak stands at the **interpolation threshold**;
-# the two falls around it are *double descent* (Belkin et al. 2019). With clean labels
-# 3,000 units are better than any number before the peak. With wrong labels 300 units
-# remain the best. Is it bias or variance that peaks?
+# from 51.9 to 10.4. (The large norm at 300 units comes from one draw, where a unit is on
+# for a single digit.) The two falls around the peak are *double descent* (Belkin et al.
+# 2019). With clean labels 3,000 units are best; with wrong labels 300 remain the best. Is
+# it bias or variance that peaks?
 
 # %% slide="subslide"
 # alt: Bias squared falls steadily with the number of units and then stays; the variance
@@ -358,8 +350,8 @@ title = "The peak is variance; the bias falls, then stays"
 plot.band(widths, parts, xlabel="units", ylabel="squared error", title=title, log=True);
 
 # %% [markdown] slide="subslide"
-# The variance: **beyond the threshold it falls again.** And in a network whose layers
-# are all trained, by SGD with cross-entropy? One hidden layer of 4 to 256 units:
+# The variance: **beyond the peak it falls again.** And in a network whose layers are all
+# trained, by SGD with cross-entropy? One hidden layer of 4 to 256 units:
 
 # %%
 def trained_error(width, seed, share):
@@ -435,15 +427,14 @@ overfitting.by_size(sizes, errors, title=title);
 
 # %% [markdown]
 # From 1,000 to 10,000 digits the error falls by half. On logarithmic axes the points lie
-# nearly on a straight line, a *power law*: three times the data divide the error by
-# about 1.4.
+# nearly on a straight line: three times the data divide the error by about 1.4.
 
 # %% [markdown] slide="slide"
 # ## Remedy 2: early stopping
 #
 # **Early stopping** ends the run when the validation accuracy has not improved for some
 # epochs, the *patience*, and restores the best weights: `fit(..., patience=5)`. We draw
-# the whole runs, to see where it would pay: on clean labels, and with 20 % wrong ones.
+# the whole runs, on clean labels and with 20 % wrong ones. Where would it pay?
 
 # %%
 stopping = {}
@@ -470,10 +461,10 @@ title += f" {second:.1f} with wrong ones"
 plot.curves(stopping, metric="accuracy", title=title);
 
 # %% [markdown]
-# On clean labels early stopping saves time, not accuracy. **With wrong labels it saves
-# up to 8.5 points.** The usual explanation: a network learns first what most labels have
-# in common, and the wrong ones last. (The best epoch is chosen on the same digits, so a
-# part of the 8.5 points is luck; the next section measures such luck.)
+# With wrong labels: **it saves up to 8.5 points.** On clean labels it saves time only. The
+# usual explanation: a network learns first what most labels have in common, and the wrong
+# ones last. (The best epoch is chosen on the same digits, so part of the 8.5 points is
+# luck.)
 
 # %% [markdown] slide="slide"
 # ## May the test set choose the model?
@@ -518,14 +509,16 @@ tried = "networks tried (the best by exam is reported)"
 plot.band(counts, lines, xlabel=tried, ylabel="accuracy (%)", title=title);
 
 # %% [markdown]
-# With one network the exam is fair, but for chance. The best of 32 reports 3.0 points
-# too much. So **the validation set chooses, and the test set judges once**.
+# With one network the exam is fair, but for chance. The best of 32 reports 3.0 points too
+# much. So **the validation set chooses, and the test set judges once**.
 
 # %% [markdown] slide="slide"
 # ## Remedy 3: dropout
 #
 # In each training step, and for each example, dropout sets every unit to zero with
-# probability p. What remains is a *thinned* network.
+# probability p. What remains is a *thinned* network. The paper's argument: units that
+# always meet the same partners learn to correct each other's mistakes on the training
+# examples (*co-adaptation*); with dropout every unit must be useful alone.
 
 # %% slide="subslide"
 # alt: Two networks of five inputs, two hidden layers of five units and two outputs. In
@@ -534,26 +527,21 @@ title = "Dropout: another thinned network in every step"
 overfitting.thinned(title=title);
 
 # %% [markdown] slide="subslide"
-# The paper's argument: units that always meet the same partners learn to correct each
-# other's mistakes on the training examples (*co-adaptation*). With dropout every unit
-# must be useful alone.
-
-# %% [markdown] slide="subslide"
-# **The scale matters.** With p = 0.5 the next layer gets half its input in training; in
-# evaluation nothing is dropped. The paper therefore multiplies by 1 − p in evaluation;
-# torch divides by 1 − p in training. All inputs are 1: predict the mean in training and
-# in evaluation, with the mask alone and with each of the two rules.
+# **The scale matters.** With p = 0.5 the next layer gets half its input in training, all of
+# it in evaluation. The paper therefore multiplies by 1 − p in evaluation; torch divides by
+# 1 − p in training. All inputs are 1: predict the mean in training and in evaluation, with
+# the mask alone and with each of the two rules.
 
 # %%
 p, x = 0.5, torch.ones(100_000)
-keep = torch.rand_like(x) >= p
-print("                          training  evaluation")
-for name, train, evaluation in (
-    ("mask alone", x * keep, x),
-    ("paper: scale evaluation", x * keep, x * (1 - p)),
-    ("torch: scale training", x * keep / (1 - p), x),
-):
-    print(f"{name:26}{train.mean():8.2f}{evaluation.mean():12.2f}")
+mask = torch.rand_like(x) >= p
+rules = {
+    "mask alone": (x * mask, x),
+    "paper: scale evaluation": (x * mask, x * (1 - p)),
+    "torch: scale training": (x * mask / (1 - p), x),
+}
+for name, (training, evaluation) in rules.items():
+    print(f"{name}: training {training.mean():.2f}, evaluation {evaluation.mean():.2f}")
 
 # %% [markdown]
 # With the mask alone, evaluation doubles every layer's input. Each rule makes the means
@@ -602,10 +590,9 @@ def after_dropout(rate=0.5, draw=1):
     return figure
 
 # %% [markdown] slide="subslide"
-# Outlines in the figure: 24 values of a layer for one digit. Bars: after dropout. Dots:
-# means of 1,000 draws. **Predict:** at which rate are the kept values four times as
-# high? Where do the dots go? Then change `rate` and run the cell again. Another `draw`
-# drops other units.
+# Outlines: 24 values of a layer for one digit. Bars: after dropout. Dots: means of 1,000
+# draws. **Predict:** at which rate are the kept values four times as high? Where do the
+# dots go? Then change `rate` and run the cell again. Another `draw` drops other units.
 
 # %%
 # alt: Bars for 24 units. Some are gone, the others twice as high as their outlines; the
@@ -641,14 +628,13 @@ def wide_dropout():
 # %% [markdown] slide="slide"
 # ## Remedy 4: weight decay
 #
-# An older remedy adds $\frac{\lambda}{2} \lVert w \rVert^2$ to the loss. Its gradient
-# is $\lambda w$. So each step with learning rate η first brings every weight a little
-# nearer to 0:
+# An older remedy adds $\frac{\lambda}{2} \lVert w \rVert^2$ to the loss, with the gradient
+# $\lambda w$. So each step with learning rate η first brings every weight a little nearer
+# to 0:
 #
 # $$w \leftarrow (1 - \eta\lambda)\,w - \eta\,\frac{\partial L}{\partial w}$$
 #
-# Let η = 0.1, λ = 0.01 and the gradient of the loss be 0. What becomes of a weight of
-# 1?
+# Let η = 0.1, λ = 0.01 and the gradient of the loss be 0. What becomes of a weight of 1?
 
 # %% check=True
 w = torch.ones(1, requires_grad=True)
@@ -663,11 +649,10 @@ print(f"{w.item():.3f}")
 # %% [markdown] slide="slide"
 # ## Remedy 5: convolution
 #
-# A linear layer treats all pixels alike: shuffle the pixels of all images in the same
-# way, and its task is the same. A convolution assumes two things about images:
-# **neighbours belong together, and a stroke is the same stroke wherever it stands.**
-# LeNet-5 of lecture 00 is built on that. How many parameters does it have, against
-# 269,322?
+# A linear layer treats all pixels alike: shuffle the pixels of all images in the same way,
+# and its task is the same. A convolution assumes: **neighbours belong together, and a
+# stroke is the same stroke wherever it stands.** LeNet-5 is built on that. How many
+# parameters does it have, against 269,322?
 
 # %%
 def lenet():
@@ -718,10 +703,10 @@ title = f"Highest accuracy in the end: {best}; lowest loss: {lowest}"
 plot.curves(runs, title=title);
 
 # %% [markdown] slide="subslide"
-# By how much? All networks of one seed learn the same digits, so we subtract seed by
-# seed and digit by digit. The mean gain has a *standard error* $s_1$ over seeds and
-# $s_2$ over digits. We call it a gain if it exceeds $2 \sqrt{s_1^2 + s_2^2}$, which is
-# printed behind ±. Here all 6,000 validation digits count; the curves show 2,000.
+# By how much? We subtract seed by seed and digit by digit, since all networks of one seed
+# learn the same digits. The mean gain has a *standard error* $s_1$ over seeds and $s_2$
+# over digits. We call it a gain if it exceeds $2 \sqrt{s_1^2 + s_2^2}$, printed behind ±.
+# (All 6,000 validation digits count; the curves show 2,000.)
 
 # %%
 def hits(model, loader):
@@ -757,9 +742,9 @@ print("LeNet-5 minus dropout:", gain(right["LeNet-5"], right["dropout"]))
 # %% [markdown] slide="slide"
 # ## How sure is each network?
 #
-# A network is *calibrated* if it is right in 80 % of the answers in which its
-# confidence is 80 %. We put the validation digits into groups of like confidence.
-# **Predict**: does a network that overfits lie above or below the diagonal?
+# A network is *calibrated* if it is right in 80 % of the answers in which its confidence is
+# 80 %. We put the validation digits into groups of like confidence. **Predict**: does a
+# network that overfits lie above or below the diagonal?
 
 # %% slide="subslide"
 # alt: Share right against confidence for four networks. Weight decay follows the
@@ -775,13 +760,12 @@ print(", ".join(f"{k} {points:+.1f} points" for k, points in gaps.items()))
 # %% [markdown]
 # Below it: the answers are less often right than the network says. **This is what the
 # rising validation loss meant.** Weight decay, which brought no accuracy, repairs it
-# almost wholly. Dropout and convolution bring accuracy and stay overconfident.
+# almost wholly. Dropout and convolution stay overconfident.
 
 # %% [markdown] slide="slide"
 # ## Look inside: one network, or many?
 #
-# How good is one thinned network, and how good is the average of many? What would you
-# get if you forgot `eval()`?
+# How good is one thinned network, and how good is the average of many?
 
 # %%
 images, labels = (torch.cat(part) for part in zip(*watched, strict=True))
@@ -798,16 +782,15 @@ counts = [k for k in (1, 2, 5, 10, 20, 50, 100) if k <= passes]
 overfitting.averages(votes, labels.cpu(), counts, in_eval);
 
 # %% [markdown]
-# The average of about 50 thinned networks comes close to evaluation mode in one pass;
-# Fig. 11 of the paper shows the same. The left end is what you get if you **forget
-# `eval()`**, a common mistake.
+# The average of about 50 thinned networks comes close to evaluation mode in one pass, as
+# in Fig. 11 of the paper. The left end is what you get if you **forget `eval()`**, a common
+# mistake.
 
 # %% [markdown] slide="slide"
 # ## Against the paper
 #
 # In section 7.4 of the paper dropout brings no gain with 100 or 500 digits; with more the
-# gain grows, then it falls. Do we find the same? And how many digits is convolution
-# worth?
+# gain grows, then falls. Do we find the same? And how many digits is convolution worth?
 
 # %%
 more = {"dropout": (wide_dropout, seeds), "LeNet-5": (lenet, range(1))}
@@ -827,18 +810,13 @@ title += f" {ends['dropout'][2]:.1%}, LeNet-5 {ends['LeNet-5'][2]:.1%}"
 overfitting.by_size(sizes, errors, title=title);
 
 # %% [markdown] slide="subslide"
-# For dropout we find the same: no gain is shown at 100 digits, a gain at 300 and 1,000,
-# none at 3,000. At 10,000 it *costs* 0.8 points, probably because dropout learns more
-# slowly and all runs make 800 steps. So try dropout where training and validation
-# accuracy lie far apart, and let the validation set choose its rate.
+# For dropout we find the same: a gain at 300 and 1,000 digits, none shown at 100 and 3,000.
+# At 10,000 it *costs* 0.8 points, probably because dropout learns more slowly and all runs
+# make 800 steps. So try dropout where training and validation accuracy lie far apart, and
+# let the validation set choose its rate.
 #
-# **Convolution makes the fewest errors at every size from 1,000 on.** With 3,000 digits
-# it is nearly as good as the linear layers with 10,000. (LeNet-5 is one seed here; the
-# table above has three.)
-#
-# On all 60,000 digits the paper's Table 2 has 1.60 % of the test set read wrong without
-# dropout (two layers of 800 units, by Simard et al. 2003), and 1.25 % with it (three
-# wider ones, with ReLU): two networks that differ in more than dropout.
+# **Convolution makes the fewest errors at every size from 1,000 on.** With 3,000 digits it
+# is nearly as good as the linear layers with 10,000. (LeNet-5 is one seed here.)
 
 # %% [markdown] slide="slide"
 # ## The test set, once
@@ -888,9 +866,9 @@ counted += f" on {known_digits} digits"
 run.headline(course.pick(tiny=counted, small=measured, full=measured))
 
 # %% [markdown]
-# Of the four remedies convolution brings most: **the right assumption** excludes functions
-# that no reader of digits needs. Dropout follows; weight decay and early stopping show no
-# gain on clean labels. Only ten times the data brings more.
+# Of the four remedies convolution brings most: it excludes functions that no reader of
+# digits needs. Dropout follows; weight decay and early stopping show no gain on clean
+# labels. Only ten times the data brings more.
 
 # %% [markdown] slide="slide"
 # ## Exercises
@@ -918,10 +896,10 @@ check("01.1", values)
 # %% [markdown] slide="subslide"
 # ### 01.2 Write: early stopping
 #
-# The function gets the validation losses of all epochs that could be run, and the
-# patience. It returns two epochs, counted from 1: the one with the lowest loss, whose
-# weights are kept, and the last one that is run. Training stops when the best epoch is
-# `patience` epochs ago.
+# The function gets the validation losses of all epochs that could be run, and the patience.
+# It returns two epochs, counted from 1: the one with the lowest loss, whose weights are
+# kept, and the last one that is run. Training stops when the best epoch is `patience`
+# epochs ago.
 
 # %%
 def stop_early(losses: list[float], patience: int) -> tuple[int, int]:
@@ -945,13 +923,13 @@ check("01.2", stop_early)
 # %% [markdown] slide="subslide"
 # ### 01.3 Explain: a log
 #
-# A network with dropout has trained for 60 epochs. Nothing has changed for the last 20.
-# The log says: training 86 %, validation 91 %. Measured again in evaluation mode, the
-# training set gives 98 %.
+# A network with dropout has trained for 60 epochs. Nothing has changed for the last 20. The
+# log says: training 86 %, validation 91 %. Measured again in evaluation mode, the training
+# set gives 98 %.
 #
 # What makes the logged training figure low: `"moving weights"`, `"dropped units"`, `"an
-# easier validation set"` or `"too few epochs"`? And by how many points does the network
-# overfit (training minus validation, both measured alike)?
+# easier validation set"` or `"too few epochs"`? By how many points does the network overfit
+# (training minus validation, both measured alike)?
 
 # %%
 # solution
@@ -997,11 +975,11 @@ check("01.4", own)
 # %% [markdown] slide="subslide"
 # ### 01.5 Investigate: does dropout help against wrong labels?
 #
-# Train `wide_dropout()` on the 1,000 digits with 20 % wrong labels as in "Early
-# stopping", with `seed = 0`, and keep the history. `falls`: how many points of
-# validation accuracy does it lose from its best epoch to the last? `share`: of which
-# fraction of *its own training digits* does it predict the label, right or wrong, in the
-# end, in evaluation mode?
+# Train `wide_dropout()` on the 1,000 digits with 20 % wrong labels as in "Early stopping",
+# with `seed = 0`, and keep the history. `falls`: how many points of validation accuracy
+# does it lose from its best epoch to the last? `share`: of which fraction of *its own
+# training digits* does it predict the label, right or wrong, in the end, in evaluation
+# mode?
 
 # %%
 # solution
@@ -1033,12 +1011,11 @@ check.progress("01")
 # - Ask when, and in which mode, a figure was measured: a log's training accuracy is the
 #   average over an epoch.
 # - Error = bias² + variance. An underfit network has much bias, an overfit one much
-#   variance. The variance peaks where a network can only just fit its examples, not at
-#   the largest width.
+#   variance, which peaks where a network can only just fit its examples.
 # - Dropout: a mask, times 1 / (1 − p), in training only. Weight decay:
 #   w ← (1 − ηλ) w − η ∂L/∂w. Dropout raised the accuracy, weight decay the calibration.
-# - Convolution raised the accuracy most: it excludes functions that no reader of digits
-#   needs. Early stopping paid where labels were wrong. More data helped at every size.
+# - Convolution raised the accuracy most. Early stopping paid where labels were wrong. More
+#   data helped at every size.
 # - The test set judges once. The error of an accuracy is √(a (1 − a) / n); a difference
 #   counts beyond twice its error.
 
