@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
-from torch import Tensor
+from torch import Tensor, nn
 
 from teaching.tables import Table, spread
-from utils import course, plot
+from utils import course, look, plot
 from utils.course import CourseError
 from utils.history import History
 
@@ -110,19 +110,23 @@ class Difference(NamedTuple):
         )
 
 
-def difference(first: str, second: str, split: str = "test") -> Difference:
+def difference(
+    first: str | Sequence[float], second: str, split: str = "test"
+) -> Difference:
     """How much better the second run is on a set, with its standard error.
 
     Seeds count as independent, and so do the two networks' mistakes. They share
     images, on which both tend to err, so the error is rather too large than too small.
 
     Args:
-        first, second: the runs' names.
+        first: a run's name, or the accuracies that you measured on the same images.
+        second: a run's name.
         split: "test"; or "train", as counted in the last epoch.
     """
     right = test_accuracy if split == "test" else train_accuracy
-    pair = [right(name) for name in (first, second)]
-    sizes = [records(name)[0]["data"][split] for name in (first, second)]
+    pair = [right(one) if isinstance(one, str) else one for one in (first, second)]
+    names = (first if isinstance(first, str) else second, second)
+    sizes = [records(name)[0]["data"][split] for name in names]
     seeds = [stdev(a) / sqrt(len(a)) if len(a) > 1 else 0 for a in pair]
     p = [mean(a) for a in pair]
     examples = [sqrt(a * (1 - a) / n) for a, n in zip(p, sizes, strict=True)]
@@ -149,13 +153,31 @@ COLUMNS = ("network", "parameters", "multiply-adds", "epochs", "processor minute
 COLUMNS += ("test accuracy",)
 
 
-def scoreboard(names: Mapping[str, str]) -> Table:
+def scoreboard(
+    names: Mapping[str, str],
+    yours: Mapping[str, tuple[nn.Module, History, float]] | None = None,
+) -> Table:
     """A table of kept runs, {what the table calls it: the run's name}.
 
     The accuracy is the mean over seeds, in percent, with their standard deviation.
+
+    Args:
+        yours: first lines: {label: network, history and test accuracy of your own}.
     """
-    rows = tuple(row(label, records(name)) for label, name in names.items())
-    return Table(COLUMNS, rows)
+    rows = [row(label, [own(*run)]) for label, run in (yours or {}).items()]
+    rows += [row(label, records(name)) for label, name in names.items()]
+    return Table(COLUMNS, tuple(rows))
+
+
+def own(model: nn.Module, history: History, accuracy: float) -> dict[str, Any]:
+    """What a record would tell the scoreboard of a run on photos of 32 x 32."""
+    parameters, multiply_adds = look.totals(model, (3, 32, 32))
+    return {
+        "model": {"parameters": parameters, "multiply_adds": multiply_adds},
+        "history": {"rows": history.rows},
+        "processor_seconds": sum(history["processor_seconds"]),
+        "test_accuracy": accuracy,
+    }
 
 
 def row(label: str, seeds: list[dict[str, Any]]) -> tuple[str, ...]:

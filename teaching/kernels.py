@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import matplotlib.pyplot as plt
@@ -11,8 +10,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PatchCollection
 from matplotlib.patches import Rectangle
-from torch import Tensor, nn
-from torch.nn.functional import conv2d
+from torch import nn
 
 from utils.course import CourseError
 from utils.look import receptive_field as field_of
@@ -192,35 +190,3 @@ def receptive_field_by_gradient(
     [slopes] = torch.autograd.grad(middle.sum(), image)
     rows, columns = (slopes[0].sum(0) > 0).nonzero().T
     return int(rows.max() - rows.min()) + 1, int(columns.max() - columns.min()) + 1
-
-
-def paths(stacks: Mapping[str, Sequence[int]], *, title: str = "") -> None:
-    """Draw how many ways lead from each pixel to one value after some convolutions.
-
-    Args:
-        stacks: {what the figure calls it: the side of each layer's kernel}.
-        title: of the whole figure.
-    """
-    figure, axes = plt.subplots(1, len(stacks), figsize=(7, 2.4))
-    for ax, (name, sizes) in zip(axes, stacks.items(), strict=True):
-        counts = _paths(sizes, 7)
-        ax.imshow(counts.where(counts > 0, torch.nan), cmap="cividis", vmin=0)
-        for i, j in counts.nonzero().tolist():
-            color = "black" if counts[i, j] > counts.max() / 2 else "white"
-            middle = {"ha": "center", "va": "center", "fontsize": 8.5}
-            ax.text(j, i, f"{counts[i, j]:.0f}", color=color, **middle)
-        ax.set(xticks=[], yticks=[])
-        ax.set_title(name, loc="center", fontsize=11)
-        ax.grid(False)
-        ax.spines[:].set_visible(False)
-    headline(figure, title)
-
-
-def _paths(sizes: Sequence[int], side: int) -> Tensor:
-    """The gradient of the middle value by each pixel (side, side), all weights 1."""
-    image = torch.ones(1, 1, side, side, requires_grad=True)
-    x = image
-    for k in sizes:
-        x = conv2d(x, torch.ones(1, 1, k, k), padding=k // 2)
-    [slopes] = torch.autograd.grad(x[0, 0, side // 2, side // 2], image)
-    return slopes[0, 0]

@@ -2,8 +2,7 @@
 # # GoogLeNet: more layers, fewer numbers
 #
 # The winner of 2014 is deeper than every winner before it, and has far fewer
-# parameters. We build it from its table, compute its cost by hand, and find where the
-# parameters are saved.
+# parameters. We build it from its table and find where they are saved.
 #
 # *Szegedy, Liu, Jia, Sermanet, Reed, Anguelov, Erhan, Vanhoucke, Rabinovich: Going
 # Deeper with Convolutions. CVPR 2015.*
@@ -16,9 +15,8 @@
 # 1. compute the channels and the cost of an Inception module by hand;
 # 2. say what a 1 × 1 convolution is, and choose its width for a budget;
 # 3. assemble GoogLeNet from the paper's table, and find where it saves parameters;
-# 4. measure what the average at the end changes, against flattened maps;
-# 5. say what auxiliary heads do to the gradient, and when;
-# 6. draw a class activation map and test it.
+# 4. measure what the average at the end and the auxiliary heads change;
+# 5. draw a class activation map and test it.
 #
 # A run takes about ten seconds at scale `tiny`, and about two minutes at `small` on a
 # laptop. The text describes the outputs shown here, at scale `small`.
@@ -47,7 +45,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from teaching import architectures, check, diagrams, kept
+from teaching import architectures, blocks, check, kept
 from utils import course, data, look, pictures, plot
 from utils.models import alexnet_2012, googlenet_bn
 from utils.models.alexnet import LocalResponseNorm
@@ -64,8 +62,7 @@ seeds = range(course.pick(tiny=1, small=3, full=3))
 #
 # Is 1 × 1, 3 × 3 or 5 × 5 the right kernel? AlexNet's authors chose by hand; VGG uses 3
 # × 3 everywhere. An *Inception module* uses **all of them side by side** and stacks
-# their maps. Each path from input to output is a *branch*. Training decides what each
-# contributes; how many channels it gets is still chosen by hand.
+# their maps. Each path from input to output is a *branch*.
 
 # %% tags=["hide-input"]
 architectures.inception(naive=True)
@@ -77,14 +74,14 @@ architectures.inception(naive=True)
 # %% [markdown] slide="slide"
 # ## Build: the naive module
 #
-# First a convolution with its ReLU. `norm` puts a BatchNorm between the two. That layer
-# belongs to the next lecture; the paper's network does not use it.
+# First a convolution with its ReLU. `norm` puts a BatchNorm (next lecture) between the
+# two; the paper's network has none.
 
 # %% mirror="utils.models.googlenet:BasicConv"
 
 # %% [markdown] slide="subslide"
-# A module is described by six numbers of channels. `Widths` gives them names, so that
-# we cannot confuse them. The naive module needs three of them.
+# A module is described by six numbers of channels. `Widths` gives them names. The naive
+# module needs three of them.
 
 # %% mirror="utils.models.googlenet:Widths"
 from __future__ import annotations  # noqa: F404
@@ -104,8 +101,8 @@ look.shape_table(NaiveInception(192, w3a), (192, 28, 28))
 
 # %% [markdown]
 # 64 + 128 + 32 + **192** = 416 channels come out: the pooling passes on all of its
-# input. The 3 × 3 branch costs most, 173 million multiply-adds. The 5 × 5 branch has
-# only a quarter of its kernels, and still costs 120 million.
+# input. The 3 × 3 branch costs most, 173 million multiply-adds; the 5 × 5 branch, with a
+# quarter of its kernels, still 120 million.
 
 # %% [markdown] slide="subslide"
 # **What happens when modules follow each other?** Predict how many channels come out of
@@ -119,8 +116,8 @@ for name, new in outputs.items():
     channels += sum(new)
 
 # %% [markdown]
-# 416 + 128 + 192 + 96 = 832. The number can only grow, because the pooling branch
-# passes on every channel. Something must reduce the channels, and it should cost little.
+# 416 + 128 + 192 + 96 = 832. The number can only grow: the pooling branch passes on every
+# channel. Something must reduce the channels, and it should cost little.
 
 # %% [markdown] slide="slide"
 # ## What does a 1×1 convolution do?
@@ -140,8 +137,7 @@ print(f"equal at all {28 * 28} positions; {conv.weight.numel()} weights")
 
 # %% [markdown]
 # They do not. A 1 × 1 convolution **is a linear layer applied at each position**. It
-# mixes channels and does not use neighbouring positions. Its 16 outputs are weighted
-# sums of the 192 inputs. The ReLU after it adds a non-linearity.
+# mixes channels, and reads no neighbours. The ReLU after it adds a non-linearity.
 
 # %% [markdown] slide="slide"
 # ## Reduce first, then convolve
@@ -162,8 +158,8 @@ print(f"equal at all {28 * 28} positions; {conv.weight.numel()} weights")
 # this reduction keeps half of the channels.
 #
 # 1 × 1 convolutions before a large kernel are called *reductions*, and after the
-# pooling *projection*. In the code, `form` chooses between the network of 2014, `PAPER`,
-# and torchvision's.
+# pooling *projection*. `form` chooses between the network of 2014, `PAPER`, and
+# torchvision's.
 
 # %% mirror="utils.models.googlenet:Inception"
 
@@ -218,11 +214,13 @@ stem = GoogLeNetStem(3, 64, 192, PAPER)
 look.shape_table(stem, (3, 224, 224), depth=1)
 
 # %% [markdown] slide="subslide"
-# The first convolution and the two poolings halve: 224, 112, 56 and 28. A ReLU follows
-# each convolution.
+# The first convolution and the two poolings halve: 224, 112, 56 and 28.
 #
 # After modules 4a and 4d, two *auxiliary heads* branch off. Each is a small classifier
-# with a loss of its own. They are used **in training only**.
+# with a loss of its own, used **in training only**. Under each module stand its channels:
+
+# %% tags=["hide-input"] check=True
+blocks.googlenet()
 
 # %% mirror="utils.models.googlenet:Head"
 
@@ -231,26 +229,21 @@ head = Head(512, 128, 1024, 1000, PAPER)
 look.shape_table(head, (512, 14, 14))
 
 # %% [markdown]
-# Each head has 3.2 million parameters, and none of them remain after training. Two
-# thirds of them, 2,048 × 1,024, are in its first linear layer.
+# Each head has 3.2 million parameters, and none of them remain after training.
 
 # %% mirror="utils.models.googlenet:inception_stage utils.models.googlenet:STAGES"
 
 # %% [markdown] slide="slide"
 # ## Assemble: the whole network
 #
-# In training the forward pass stores the heads' logits in `aux_logits`, where the loss
-# finds them. In evaluation the heads are not computed.
+# In training the forward pass stores the heads' logits in `aux_logits` for the loss. In
+# evaluation it does not compute the heads.
 
 # %% mirror="utils.models.googlenet:GoogLeNet"
 
-# %% tags=["hide-input"] slide="subslide"
+# %% check=True
 with torch.device("meta"):
     net = googlenet()
-title = "GoogLeNet: a stem, nine modules with reductions, one linear layer"
-diagrams.from_model(net, (3, 224, 224), depth=2, title=title)
-
-# %% check=True
 parameters = sum(p.numel() for p in net.parameters())
 kinds = nn.Conv2d, nn.Linear
 layers = [name for name, part in net.named_modules() if isinstance(part, kinds)]
@@ -307,11 +300,9 @@ for name, sizes in ends.items():
 
 # %% [markdown] slide="subslide"
 # 1 million, 50 million and 226 million. Is the average only cheaper, or also worse? We
-# train both ends on the same small photos, with the same seeds. **Which network knows
-# its own training photos better, and which the validation photos?**
-#
-# Our network is an eighth as wide. It uses BatchNorm, one lecture early, because that
-# makes a short training faster (lecture 06). `stem="cifar"` is a stem for small photos.
+# train both ends on the same small photos. **Which network knows its own training photos
+# better, and which the validation photos?** Ours is an eighth as wide, and has BatchNorm,
+# one lecture early, since that makes a short training faster.
 
 # %%
 def halved(images):
@@ -358,17 +349,13 @@ for split in SPLITS.values():
 # %% [markdown] slide="subslide"
 # The last maps have 4 × 4 positions here, so the flattened end has 16 times the weights.
 # It fits its 1,000 training photos better by 12 to 16 points with each seed. On
-# validation photos the sign changes from seed to seed. So the additional weights widen
-# the gap between training photos and new ones, and we see no gain.
-#
-# The paper reports 0.6 points more top-1 accuracy with the average, less than our short
-# trainings can show.
+# validation photos the sign changes from seed to seed: we see no gain. The paper reports
+# 0.6 points more top-1 accuracy with the average, less than our short trainings can show.
 
 # %% [markdown] slide="subslide"
 # **The average has two more advantages.** First, the network accepts images of other
-# sizes: there is no layer that counts the positions. Second, the linear layer can be
-# written as a 1 × 1 convolution. Then we may classify every position first, and average
-# afterwards. **Do the logits change?**
+# sizes. Second, the linear layer can be written as a 1 × 1 convolution. Then we may
+# classify every position first, and average afterwards. **Do the logits change?**
 
 # %% check=True
 maps, fc = torch.randn(2, 1024, 7, 7), nn.Linear(1024, 1000)
@@ -444,31 +431,28 @@ for name, gain in gains.items():
     print(f"{name}:", *(f"{stage} × {value:.1f}  " for stage, value in words))
 
 # %% [markdown] slide="subslide"
-# It depends on the first weights. With He's weights the gradient keeps its size through
-# all layers, and the heads change it little: by factors of 1.0 to 1.1, the median of
-# three seeds. With torch's smaller weights it fades on its way back: in the stem it is
-# about a ten-thousandth of that in stage 5. The heads shorten this way, and the
-# gradient before them becomes more than 100 times larger. Stage 5 lies after the heads:
-# nothing changes there.
+# It depends on the first weights. With He's weights the gradient keeps its size, and the
+# heads change it by factors of 1.0 to 1.1, the median of three seeds. With torch's
+# smaller weights it fades: in the stem it is about a ten-thousandth of that in stage 5.
+# The heads shorten the way, and the gradient before them becomes more than 100 times
+# larger. Stage 5 lies after the heads: nothing changes there.
 #
-# This is the *first* gradient, not accuracy: we keep no long trainings with and without
-# heads, so we do not know which network ends better. Two of the authors later called the
-# heads a regulariser, and their first explanation "most likely misplaced" (Szegedy et
-# al. 2016).
+# This is the *first* gradient, not accuracy: we do not know which network ends better. Two
+# of the authors later called the heads a regulariser, and their first explanation "most
+# likely misplaced" (Szegedy et al. 2016).
 
 # %% [markdown] slide="slide"
 # ## A trained network
 #
-# From here on we use a network that was trained before: on 45,000 photos of 32 × 32, for
-# four passes, with three seeds. Its width is an eighth, and it has BatchNorm.
-# Validation is ahead of training: the training photos are cropped and mirrored at
-# random, and judged while the weights still improve.
+# From here on we use kept runs: 45,000 photos of 32 × 32, four epochs, three seeds, an
+# eighth of the width, BatchNorm. Validation is ahead of training: the training photos are
+# cropped and mirrored, and judged while the weights still improve.
 
 # %%
 # alt: Loss and accuracy over four epochs, of training and validation, with bands over
 # alt: three seeds.
 history = kept.runs("googlenet_bn-cifar10")
-plot.curves(history, title="After four passes the network is still getting better");
+plot.curves(history, title="After four epochs the network is still getting better");
 
 # %% slide="subslide"
 model, weights = pretrained("googlenet_bn", "cifar10")
@@ -480,8 +464,8 @@ print(f"the first seed here: {evaluate(model, val_set.loader(250)).accuracy:.1%}
 # %% [markdown] slide="slide"
 # ## Look inside: which branch carries what?
 #
-# Here are the first eight maps of each branch of module 3b, below the photo's three
-# colours. Which branch has the coarsest maps, and why?
+# The first eight maps of each branch of module 3b, below the photo's three colours. Which
+# branch has the coarsest maps, and why?
 
 # %% slide="subslide"
 # alt: A photo's red, green and blue, and below four rows of feature maps, one for each
@@ -496,8 +480,7 @@ title = f"Module 3b looks at a {photos.classes[labels[3]]} through four branches
 pictures.feature_maps(named, title=title);
 
 # %% [markdown]
-# That of the pooling: it takes the maximum of nine neighbours first. (The 1 × 1 branch
-# sees no neighbours; edges in its maps were found by the layers before it.)
+# That of the pooling: it takes the maximum of nine neighbours first.
 
 # %% [markdown] slide="slide"
 # ## Look inside: which positions count?
@@ -536,10 +519,9 @@ layer = torch.cat([torch.zeros_like(big), big])
 pictures.image_grid([*plain, *plain], [*names, *8 * [""]], heat=layer, title=title);
 
 # %% [markdown] slide="subslide"
-# These are eight confident, right answers, chosen by us, and objects stand in the middle
-# of most photos. **Does the map tell more than "look at the middle"?** We hide a quarter
-# of each photo: the one that its map finds most important, the least important one, or
-# the middle.
+# These are eight confident, right answers, and objects stand in the middle of most photos.
+# **Does the map tell more than "look at the middle"?** We hide a quarter of each photo:
+# the one that its map finds most important, the least important one, or the middle.
 
 # %%
 def hidden(scores):
@@ -561,15 +543,14 @@ for name, scores in quarters.items():
 
 # %% [markdown]
 # Hiding the most important quarter costs 35.2 points, the least important one 6.4: the
-# map marks positions that the network needs. But hiding the middle costs 32.4. So this
-# test does not settle whether the map tells more than "look at the middle".
+# map marks what the network needs. But hiding the middle costs 32.4. So this test does not
+# settle whether the map tells more than "look at the middle".
 
 # %% [markdown] slide="slide"
 # ## Against the paper
 #
-# The winning top-5 error of ILSVRC 2014, 6.67 %, needed **7 networks and 144 crops**
-# (parts of the image, judged one by one and averaged): 1,008 passes an image. Table 3 of
-# the paper, in percent:
+# The winning top-5 error of 2014, 6.67 %, needed **7 networks and 144 crops** (parts of
+# the image, judged one by one and averaged): 1,008 passes an image. The paper's Table 3:
 #
 # | crops | 1 network | 7 networks |
 # |---|---|---|
@@ -580,8 +561,9 @@ for name, scores in quarters.items():
 # When you compare networks, ask how many passes each of them had.
 
 # %% [markdown] slide="subslide"
-# Our scoreboard has one network and one pass a photo, after four epochs. Is GoogLeNet's
-# small number of parameters paid for with errors?
+# Our kept GoogLeNets have four epochs, so they stand beside AlexNets and VGG-11s of four
+# epochs, not beside those of 20 in lectures 03 and 04. Is GoogLeNet's small number of
+# parameters paid for with errors?
 
 # %%
 kept.scoreboard(
@@ -599,10 +581,10 @@ for name, other in {"AlexNet": "alexnet", "VGG-11": "vgg11_bn"}.items():
 
 # %% [markdown] slide="subslide"
 # Against AlexNet no: with nine times fewer parameters GoogLeNet is 11.3 ± 0.9 points
-# better, though a part of this may be due to BatchNorm, which this AlexNet lacks. Against
-# VGG-11 yes: it has six times as many parameters, and is 3.3 ± 0.8 points better.
-# GoogLeNet has the most multiply-adds of the three. Four passes are few. (The minutes
-# were taken while other programs ran: they do not compare.)
+# better, though it has BatchNorm, and AlexNet the dropout that slows it (lecture 03).
+# Against VGG-11 yes: it has six times as many parameters, and is 3.3 ± 0.8 points better.
+# GoogLeNet has the most multiply-adds: its stem for small photos keeps large maps, 8 × 8
+# at the end. (The minutes were taken while other programs ran: do not compare them.)
 
 # %% [markdown] slide="slide"
 # ## Answer
@@ -618,8 +600,8 @@ run.headline(
 )
 
 # %% [markdown]
-# The end of the network saves the parameters: an average and one linear layer replace
-# three linear layers. The modules' reductions save *operations*, which pay for depth.
+# The end saves the parameters: an average and one linear layer replace three linear
+# layers. The modules' reductions save *operations*, which pay for depth.
 
 # %% [markdown] slide="slide"
 # ## Exercises
@@ -793,8 +775,7 @@ check("05.6", (counted, wrong))
 
 # %% [markdown] solution=True
 # The printed parameters add up to about 6.8 million, 9 times fewer than AlexNet's. 12
-# would need 5 million. A later paper of the same authors names these 5 million, but not
-# what was counted.
+# would need 5 million, which a later paper of the same authors names.
 #
 # The 2.7K and 34 million of the first row fit another layer: 8 kernels of 7 × 7 for
 # each colour alone, then a 1 × 1 convolution to 64 channels. That has 3 × 8 × 49 + 24 ×
@@ -920,25 +901,25 @@ plot.bars(crops, xlabel="top-5 error (%)")
 #
 # . . .
 #
-# 2.4 million; in the first linear layer; He's, variance 2 / n.
+# 1: 9 × 512 × 512 = 2.4 million. 2: the first linear layer. 3: He's, variance 2 / n.
 #
-# Note: 2 min. A different row answers each. Keep the second answer on the board: today's
-# network has no such layer.
+# Note: 2 min. A different row answers each; n counts the inputs of one output. Keep the
+# second answer on the board: today's network has no such layer.
 
 # %% [markdown] slide="only"
-# ## 22 layers, and fewer parameters than AlexNet
+# ## GoogLeNet has 22 layers, and fewer parameters than AlexNet
 #
 # ### How many times fewer? And where are they saved?
 #
 # . . .
 #
-# Vote: in the modules, by small kernels, at the end.
+# Vote: in the first layers, in the middle, at the end.
 #
-# Note: 1.5 min. AlexNet has 8 layers and 61 million. Write the votes down. Most say: in
-# the modules.
+# Note: 1.5 min. AlexNet has 8 layers and 61 million parameters. Write the votes down.
+# Expect “in the middle, by small kernels”. The answer comes in half an hour.
 
 # %% [markdown] slide="only" part="The module"
-# ## Which kernel is right? Take all of them
+# ## An Inception module takes all kernels side by side
 #
 # ![](draw:architectures.inception(naive=True))
 #
@@ -946,7 +927,7 @@ plot.bars(crops, xlabel="top-5 error (%)")
 # branch contributes. All keep height and width; ask what padding the 5 × 5 needs: 2.
 
 # %% [markdown] slide="only"
-# ## How many channels come out of the naive module?
+# ## The naive module passes on all channels of its pooling
 #
 # ### 192 channels in; 64, 128 and 32 kernels. How many out?
 #
@@ -966,10 +947,10 @@ plot.bars(crops, xlabel="top-5 error (%)")
 #
 # ![](run:pile)
 #
-# The number can only grow. Something must reduce it, cheaply.
+# Five naive modules with the paper's kernels. Something must reduce the channels.
 #
-# Note: 1.5 min. The cost of a 3 × 3 grows with the channels that come in. The paper calls
-# it a computational blow-up.
+# Note: 1.5 min. The modules are called 3a, 3b, 4a, 4b, 4c. Ask why the number can only grow.
+# The cost of a 3 × 3 grows with the channels that come in.
 
 # %% [markdown] slide="only"
 # ## A 1 × 1 convolution is a linear layer at each place
@@ -988,9 +969,9 @@ plot.bars(crops, xlabel="top-5 error (%)")
 # after the pooling, one is a branch of its own.
 
 # %% [markdown] slide="only"
-# ## The 5 × 5 branch, by hand
+# ## A reduction makes the 5 × 5 branch ten times cheaper
 #
-# ### 192 channels to 16, then 5 × 5 with 32 kernels: what does a place cost?
+# ### 192 channels to 16, then 5 × 5 with 32 kernels: how many multiply-adds a place?
 #
 # . . .
 #
@@ -1004,7 +985,7 @@ plot.bars(crops, xlabel="top-5 error (%)")
 # for 221,184, only 58 percent. Ask why so little: 96 is half of 192.
 
 # %% [markdown] slide="only"
-# ## The whole module: 128 million in place of 303
+# ## The whole module takes 128 million in place of 303
 #
 # > **303 M** multiply-adds, naive, 416 channels out
 #
@@ -1018,9 +999,9 @@ plot.bars(crops, xlabel="top-5 error (%)")
 # module gets fewer channels.
 
 # %% [markdown] slide="only"
-# ## A module without one of its branches
+# ## A trained module may do without one of its branches
 #
-# ### Which branch can go without a new answer?
+# ### Which branch can go, and the answer stays?
 #
 # ![](play:inception)
 #
@@ -1033,8 +1014,10 @@ plot.bars(crops, xlabel="top-5 error (%)")
 #
 # ![](draw:blocks.googlenet())
 #
-# Note: 2 min. Count 22 layers on the longest path: 3 in the stem, 2 in each of 9 modules,
-# 1 linear. Ask where the sides halve.
+# 22 layers on the longest path: 3 in the stem, 2 in each of 9 modules, 1 linear.
+#
+# Note: 2 min. Let them count before you say it. Ask where the sides halve: in the stem and
+# at the two maximum poolings. Below each name stand its channels.
 
 # %% [markdown] slide="only"
 # ## A module is six numbers, the network a table
@@ -1059,17 +1042,17 @@ plot.bars(crops, xlabel="top-5 error (%)")
 # six numbers; this is one row of the paper's Table 1.
 
 # %% [markdown] slide="only"
-# ## Four branches, one `torch.cat`
+# ## The four branches are joined along the channels
 #
 # ```python
 # def forward(self, x):
 #     branches = [
-#         self.branch1(x),
-#         self.branch2(x),
-#         self.branch3(x),
-#         self.branch4(x),
+#         self.branch_1x1(x),
+#         self.branch_3x3(x),   # reduction, then 3 x 3
+#         self.branch_5x5(x),   # reduction, then 5 x 5
+#         self.branch_pool(x),  # pooling, then projection
 #     ]
-#     return torch.cat(branches, dim=1)
+#     return torch.cat(branches, dim=1)  # along the channels
 # ```
 #
 # Note: 1.5 min. Ask what dim=1 is: channels. What must agree between the branches: height
@@ -1086,24 +1069,27 @@ plot.bars(crops, xlabel="top-5 error (%)")
 #
 # . . .
 #
-# A ReLU follows each convolution. Without it, 1 × 1 and 3 × 3 were one linear map.
+# A ReLU follows each convolution. Without it, 1 × 1 and 3 × 3 would be one linear map.
 #
 # Note: 2 min. Let them use the formula for the first. A published version forgot the
 # ReLUs: exercise 05.4 merges its two convolutions into one.
 
 # %% [markdown] slide="only"
-# ## Two auxiliary heads help in training only
+# ## Two auxiliary heads add their loss, in training only
 #
 # $$\text{loss} = L_{end} + 0.3\, L_{4a} + 0.3\, L_{4d}$$
 #
-# Each head is a small classifier with 3.2 million parameters.
+# ### How many times larger do the two heads make the stem's gradient?
 #
 # . . .
 #
-# The paper: they "increase the gradient signal". None of them remain after training.
+# > **× {{ said(r"He's weights: stem × ([\d.]+)") }}** with He's first weights
 #
-# Note: 2 min. Ask why heads in the middle could help: a shorter road for the gradient. The
-# notebook measures it with two kinds of first weights.
+# > **× {{ said(r"torch's default weights: stem × ([\d.]+)") }}** with torch's smaller ones
+#
+# Note: 2.5 min. Each head is a small classifier, in training only. Ask why it could help: a
+# shorter way for the gradient. First gradients of an untrained network, medians of three
+# seeds: no accuracy. Expect “always helps”, as the paper says.
 
 # %% [markdown] slide="only" part="What it saves"
 # ## Parameters are saved at the end, not in the modules
@@ -1114,23 +1100,23 @@ plot.bars(crops, xlabel="top-5 error (%)")
 # parameters as AlexNet's. 58.6 million of linear layers became 1.0.
 
 # %% [markdown] slide="only"
-# ## 8.7 times fewer parameters than AlexNet
+# ## GoogLeNet has 8.7 times fewer parameters than AlexNet
 #
 # > **6,998,552** GoogLeNet
 #
-# > **60,965,224** AlexNet, two towers
+# > **60,965,224** AlexNet of 2012
 #
 # . . .
 #
-# The paper says 12 times. Count, before you quote.
+# The paper says 12 times. Its own table gives 9.
 #
 # Note: 1.5 min. Exercise 05.6 looks at the paper's own numbers in Table 1. Modules save
 # operations; the end saves parameters: two different things.
 
 # %% [markdown] slide="only"
-# ## A mean over each map, then one linear layer
+# ## A mean over each map leaves one small linear layer
 #
-# ### 1,024 maps of 7 × 7. How many parameters have the three ends?
+# ### 1,024 maps of 7 × 7, 1,000 classes: how many parameters with a mean first, and without?
 #
 # . . .
 #
@@ -1140,69 +1126,71 @@ plot.bars(crops, xlabel="top-5 error (%)")
 # image size fits.
 
 # %% [markdown] slide="only"
-# ## Mean and linear layer may be swapped
+# ## Each logit is the mean of a class activation map
 #
-# $$\text{logit} = w \cdot \frac{1}{49} \sum_{places} x = \frac{1}{49} \sum_{places} w \cdot x$$
+# ![](run:big.amax)
 #
-# . . .
+# Classify each place, then average: the logits stay the same.
 #
-# So each logit is the mean of a map that says how much each place adds: a **class
-# activation map**.
-#
-# Note: 2 min. Show the maps in the notebook. It hides the most important quarter of each
-# photo, then the middle, and counts what is still right: nearly the same. Ask why.
+# Note: 2.5 min. w · mean(x) = mean(w · x): a linear layer and a mean may be swapped. Hiding
+# the most important quarter costs 35 points, hiding the middle 32. Ask what that shows:
+# not that the map knows more than “look at the middle”.
 
 # %% [markdown] slide="only" part="Results"
-# ## 6.67 % needed 1,008 passes a photo
+# ## The winning 6.7 % needed 7 × 144 = 1,008 passes a photo
 #
 # ![](run:crops)
 #
-# Note: 2 min. Seven networks times 144 crops. A third of the error goes away without a
-# better network. Ask how many passes each network had whenever you compare two.
+# A *crop* is a part of the photo; all answers are averaged.
+#
+# Note: 2 min. A third of the error goes away without a better network. Ask how many passes
+# each network had whenever you compare two.
 
 # %% [markdown] slide="only"
-# ## On our scoreboard it lies between AlexNet and VGG
+# ## After four epochs it lies between AlexNet and VGG-11
 #
 # ![](run:board)
 #
-# Four epochs each; GoogLeNet has {{ f"{kept.records(names['GoogLeNet'])[0]['model']['parameters']:,}" }}
-# parameters, VGG-11 {{ f"{kept.records(names['VGG-11'])[0]['model']['parameters']:,}" }}.
+# Small copies for CIFAR-10: GoogLeNet {{ f"{kept.records(names['GoogLeNet'])[0]['model']['parameters']:,}" }}
+# parameters, VGG-11 {{ f"{kept.records(names['VGG-11'])[0]['model']['parameters']:,}" }}. A circle is a seed, the diamond the mean.
 #
-# Note: 2 min. Difference to VGG-11 with its error is in the notebook. Ask what would be
-# fair: equal parameters, or equal multiply-adds? It has a sixth, and more work.
+# Note: 2 min. Four epochs for all three, so not the 20 of the last two lectures. Ask what
+# would be fair: equal parameters, or equal multiply-adds? AlexNet has dropout and no
+# BatchNorm.
 
 # %% [markdown] slide="only"
-# ## VGG-11 minus GoogLeNet, and how surely
+# ## Few parameters do not mean little work
 #
-# > **{{ f"{kept.difference(names['GoogLeNet'], names['VGG-11']).points:+.1f}" }}** points, standard error {{ f"{kept.difference(names['GoogLeNet'], names['VGG-11']).error:.1f}" }}
+# > **{{ f"{kept.difference(names['VGG-11'], names['GoogLeNet']).points:+.1f}" }}** points against VGG-11, standard error {{ f"{kept.difference(names['VGG-11'], names['GoogLeNet']).error:.1f}" }}
 #
 # . . .
 #
-# > **{{ f"{kept.records(names['VGG-11'])[0]['model']['parameters'] / kept.records(names['GoogLeNet'])[0]['model']['parameters']:.1f} ×" }}** as many parameters
+# > **1/{{ f"{kept.records(names['VGG-11'])[0]['model']['parameters'] / kept.records(names['GoogLeNet'])[0]['model']['parameters']:.0f}" }}** of VGG-11's parameters
 #
-# > **{{ f"{kept.records(names['VGG-11'])[0]['model']['multiply_adds'] / kept.records(names['GoogLeNet'])[0]['model']['multiply_adds']:.1f} ×" }}** as many multiply-adds
+# > **{{ f"{kept.records(names['GoogLeNet'])[0]['model']['multiply_adds'] / kept.records(names['VGG-11'])[0]['model']['multiply_adds']:.1f} ×" }}** its multiply-adds
 #
-# Note: 1.5 min. More than twice its error: a difference, after four epochs. Few parameters
-# do not mean little work.
+# Note: 1.5 min. Small GoogLeNet. More than twice its error: a difference. On small photos its
+# stem keeps large maps, 8 × 8 at the end, so it works more. A reduction saves work against
+# the naive module, not against every network.
 
 # %% [markdown] slide="only"
-# ## Since 2014: what remained, and what did not
+# ## The reductions and the mean remained, the heads did not
 #
-# - 1 × 1 convolutions that reduce: ResNet's bottleneck, next but one.
-# - The mean before one linear layer: nearly every network since.
-# - Auxiliary heads: gone, since BatchNorm.
-# - Six numbers a module, chosen by hand: gone.
+# - ResNet (lecture 07) reduces with 1 × 1 convolutions, too.
+# - ResNet also ends with a mean and one linear layer.
+# - The authors' next networks have BatchNorm, and later call the heads a regulariser.
+# - Today nobody chooses six numbers a module by hand.
 #
 # Note: 1.5 min. Ask why the heads went: BatchNorm and shortcuts keep the gradient alive.
-# Next lecture.
+# Next lecture. Skip when late.
 
 # %% [markdown] slide="only"
 # ## Five sentences to take home
 #
-# - Inception: several kernels side by side, joined along channels.
-# - 1 × 1 mixes channels; before a large kernel it saves work.
-# - The end saves parameters, the modules save operations.
-# - A mean over each map accepts any image size.
+# - An Inception module joins several kernels along the channels.
+# - A 1 × 1 convolution before a large kernel saves work.
+# - The end saves parameters, reductions save operations.
+# - Each logit is the mean of a class activation map.
 # - Ask for the passes a photo before you compare errors.
 #
 # Note: 1.5 min. Cover it, and let five students say one each.
