@@ -132,7 +132,7 @@ def three_shortcuts() -> Diagram:
         "C: project everywhere": (
             "conv",
             "conv 1×1 in|every block",
-            "16,640 more a block",
+            "8,448; in later blocks 16,640",
         ),
     }
     body = ""
@@ -144,7 +144,7 @@ def three_shortcuts() -> Diagram:
         end = Box(left + 232, 190, 18, 18)
         body += box(start, "input", ["64×", "56²"])
         body += between(start, layers) + between(layers, end)
-        body += box(layers, "conv", ["2 × conv 3×3", "stride 2"])
+        body += box(layers, "conv", ["2 × conv 3×3", "stride 2, 1"])
         x = start.right + 8
         body += arrow((x, 190), (x, 80), (there.left - 2, 80), color=LINEAR)
         path = [(there.right + 2, 80), (end.x, 80), (end.x, 179)]
@@ -155,8 +155,8 @@ def three_shortcuts() -> Diagram:
     alt = (
         "Three blocks from 64×56×56 to 128×28×28. Shortcut A takes every second pixel"
         " and fills new channels with zeros, for 0 weights; B has a 1×1 convolution"
-        " with stride 2, 8,448 weights; C has one in every block, 16,640 more where not"
-        " needed."
+        " with stride 2, 8,448 weights; C has one in every block, with 16,640 weights in"
+        " the blocks that follow."
     )
     return Diagram(body, WIDTH, 275, alt)
 
@@ -203,12 +203,7 @@ def before_and_after_the_sum() -> Diagram:
     above, at = chain(95, first)
     below, there = chain(240, second)
     body = above + below + around(at[0], at[6]) + around(there[0], there[7])
-    body += left_text(
-        22, "2015: ReLU after the sum, so the sum's negative part is lost"
-    )
-    body += left_text(
-        168, "2016: all layers within F, so the shortcut is never changed"
-    )
+    body += left_text(22, "2015") + left_text(168, "2016")
     alt = (
         "Above, the first block: conv, BatchNorm, ReLU, conv, BatchNorm, sum, ReLU."
         " Below, pre-activation: BatchNorm, ReLU, conv, twice, then the sum, and"

@@ -429,8 +429,8 @@ look.shape_table(resnet18, (3, 224, 224), depth=1)
 architectures.resnet34_beside_plain34_and_vgg19()
 
 # %% [markdown]
-# 1 + 2 × (3 + 4 + 6 + 3) + 1 = 34. It is thinner than VGG-19, and small maps come early:
-# 3.664 billion multiply-adds, not 19.632.
+# 1 + 2 × (3 + 4 + 6 + 3) + 1 = 34. A box is as high as its maps: they become small early,
+# so ResNet-34 needs 3.664 billion multiply-adds, VGG-19 19.632.
 
 # %% [markdown] slide="slide"
 # ## A bottleneck: four times the channels
@@ -1050,7 +1050,7 @@ for name in ("plain-20", "ResNet-20", "ResNet-56"):
     whole = f"{name} +whole"
     left[f"{name}, whole"] = float(said(whole + r" (\d+)%")) / 100
     left[f"{name}, one block less"] = float(said(whole + r".*median (\d+)%")) / 100
-plot.bars(left, xlabel="accuracy on the known photos, median (%)")
+plot.bars(left, xlabel="accuracy on the photos it learned, median block (%)")
 
 # %% slide="only" name="table-6"
 table_6 = {20: 8.75, 32: 7.51, 44: 7.17, 56: 6.97, 110: 6.43, 1202: 7.93}
@@ -1084,16 +1084,16 @@ plot.spread({name: kept.test_accuracy(run) for name, run in rows.items()})
 # LayerNorm: draw a batch as a stack of cards.
 
 # %% [markdown] slide="only"
-# ## From 2012 to 2015, each winner was deeper
+# ## From 2012 to 2015 the best networks grew deeper
 #
-# ![Top-5 error of the ImageNet winners: AlexNet with 8 layers 15.3 percent, VGG with 19 7.3, GoogLeNet with 22 6.7, ResNet with 152 3.57](run:winners)
+# ![Top-5 error in the ImageNet competition: AlexNet with 8 layers 15.3 percent, VGG with 19 7.3, GoogLeNet with 22 6.7, ResNet with 152 3.57](run:winners)
 #
 # . . .
 #
 # From 22 layers to 152 in one year. What had stopped the others?
 #
-# Note: 2 min. Ask how they would go on after GoogLeNet. Most say: more layers. Then ask
-# what could go wrong with that; collect answers on the board.
+# Note: 2 min. Top-5: the right class is not among the five best of 1,000. Ask how they would
+# go on after GoogLeNet. Most say: more layers. Ask what could go wrong; collect answers.
 
 # %% [markdown] slide="only" part="Degradation"
 # ## Deeper cannot be worse. Or can it?
@@ -1122,15 +1122,17 @@ plot.spread({name: kept.test_accuracy(run) for name, run in rows.items()})
 #
 # ![Training error over the epochs: plain-56 stays far above plain-20](run:plain-bands)
 #
-# Our kept runs: all 45,000 photos, {{ kept.budget(KEPT["plain-56"]) }}.
+# Plain: layer after layer, no shortcut. 45,000 photos of CIFAR-10,
+# {{ kept.budget(KEPT["plain-56"]) }}.
 #
-# Note: 2 min. Say what a band is: lowest to highest of the seeds. Four epochs are few:
-# the paper's Fig. 1 shows the same after 64,000 steps, with a smaller gap.
+# Note: 2 min. Back to the votes. A pale band reaches from the lowest to the highest seed.
+# Four epochs are few: the paper's Fig. 1 shows the same after 64,000 steps, with a smaller
+# gap.
 
 # %% [markdown] slide="only"
-# ## Is plain-56 overfitting?
+# ## An overfitted network is right on its own photos
 #
-# ### What would the two errors look like, if it were?
+# ### Is plain-56 overfitting? What would its two errors look like?
 #
 # . . .
 #
@@ -1138,16 +1140,15 @@ plot.spread({name: kept.test_accuracy(run) for name, run in rows.items()})
 #
 # . . .
 #
-# **No.** Who overfits is right on the photos he learns from.
+# **No:** it is wrong on the photos it learns from.
 #
-# Note: 2 min. Expect "yes, too many parameters". That is the wrong answer of the day: an
-# overfitted network has a low training error and a high one on new photos.
+# Note: 2 min. Expect "yes, too many parameters". That is the wrong answer of the day.
+# Validation may lie lower: training photos are cropped, and counted while it still learns.
 
 # %% [markdown] slide="only"
-# ## Its name is degradation
+# ## Degradation: the training error rises with depth
 #
-# **Degradation:** with more plain layers the *training* error rises, though a network as
-# good exists.
+# It rises, though a network as good exists.
 #
 # . . .
 #
@@ -1160,37 +1161,25 @@ plot.spread({name: kept.test_accuracy(run) for name, run in rows.items()})
 # and dropout help the first, and nothing so far helps the second.
 
 # %% [markdown] slide="only"
-# ## The good plain-56 exists: we built it by hand
+# ## A good plain-56 exists; training does not find it
 #
-# A kernel with one 1 in its middle copies its input:
-#
-# ```python
-# nn.init.dirac_(block.conv1.weight)
-# nn.init.dirac_(block.conv2.weight)
-# ```
-#
-# . . .
+# A second, small experiment: 500 photos to learn by heart.
 #
 # > **{{ said(r"plain-20, trained: ([\d.]+)%") }} %** wrong: plain-20, trained
 #
-# > **{{ said(r"plain-56, by hand: ([\d.]+)%") }} %** wrong: plain-56, by hand
+# > **{{ said(r"plain-56, by hand: ([\d.]+)%") }} %** plain-20 and copying layers
 #
-# Note: 1.5 min. Ask first why the two numbers must agree. The ReLU inside does no harm:
-# what it gets is never negative.
-
-# %% [markdown] slide="only"
-# ## The search does not find it
+# . . .
 #
-# > **{{ said(r"plain-56, by hand: ([\d.]+)%") }} %** wrong: plain-56, by hand
-#
-# > **{{ said(r"plain-56, trained: ([\d.]+)%") }} %** wrong: plain-56, trained
+# > **{{ said(r"plain-56, trained: ([\d.]+)%") }} %** plain-56, trained
 #
 # . . .
 #
 # **Degradation is a failure of training, not of what the network can compute.**
 #
-# Note: 2 min. The sentence of the lecture: read it aloud, let them write it. The trained
-# number comes from 480 steps on 500 photos; more steps narrow the gap.
+# Note: 3 min. Ask first why the first two numbers must agree. A kernel copies with one 1 in
+# its middle. Then the sentence of the lecture: read it aloud, let them write it. More steps
+# narrow the gap.
 
 # %% [markdown] slide="only" part="The idea"
 # ## Copying is hard to learn, so give it away
@@ -1205,7 +1194,7 @@ plot.spread({name: kept.test_accuracy(run) for name, run in rows.items()})
 # change. "Residual" means: what is left to do.
 
 # %% [markdown] slide="only"
-# ## For a block to copy, its weights must be ...
+# ## A residual block copies at no cost
 #
 # ### What must the weights of F be, for the block to hand x on unchanged?
 #
@@ -1219,7 +1208,7 @@ plot.spread({name: kept.test_accuracy(run) for name, run in rows.items()})
 # zero: away from that kernel, but towards F = 0.
 #
 # Note: 2 min. Expect "one". That is the plain layer's answer: here x comes for free, so
-# F must add nothing.
+# F must add nothing. x is not negative, so the last ReLU leaves it.
 
 # %% [markdown] slide="only"
 # ## The whole idea is one plus sign
@@ -1247,7 +1236,7 @@ plot.spread({name: kept.test_accuracy(run) for name, run in rows.items()})
 #
 # . . .
 #
-# 2 × 64 × 64 × 9 + 2 × 128 = **73,984**: a plain block's, to the last one
+# 2 × 64 × 64 × 9, and 2 × 128 for BatchNorm: **73,984**, as in a plain block
 #
 # Note: 2 min. Two minutes on paper. Who gets 73,728 forgot the two BatchNorms; who gets
 # more gave the shortcut weights.
@@ -1287,32 +1276,22 @@ plot.spread({name: kept.test_accuracy(run) for name, run in rows.items()})
 # At 1,202 layers the training error is under 0.1 %: *that* is overfitting.
 #
 # Note: 2 min. The paper trained 64,000 steps. Ask what the last point is: now the training
-# error tells degradation and overfitting apart.
+# error tells degradation and overfitting apart. The axis is logarithmic.
 
 # %% [markdown] slide="only" part="Why it works"
-# ## The gradient has a road without layers
+# ## On its way back the gradient changes its size
 #
-# ![](draw:blocks.gradient_roads())
-#
-# The derivative of x + F(x) is 1 + F′(x): the 1 is never lost.
-#
-# Note: 2 min. Derive it on the board for one block, then multiply two: four roads. With n
-# blocks there are 2 to the n.
-
-# %% [markdown] slide="only"
-# ## Does the gradient of plain-56 vanish on its way?
-#
-# ### How large is it at the first layer, beside the last?
+# ### Does it vanish on its way back through plain-56?
 #
 # . . .
 #
 # ![Length of the gradient at 55 convolutions of new networks, logarithmic: in plain-56 it grows by a factor of over a thousand towards the first layer, in ResNet-56 by about ten](run:gradients)
 #
-# Note: 2 min. The usual story says yes. Expect "almost nothing". With BatchNorm it is the opposite: it explodes
-# towards the first layer. New networks, one batch.
+# Note: 2 min. The usual story says yes. Expect "almost nothing". With BatchNorm it is the
+# opposite: it grows towards the first layer. New networks, one batch, logarithmic axis.
 
 # %% [markdown] slide="only"
-# ## With BatchNorm it explodes, and shortcuts hold it back
+# ## A little at each of 54 layers makes a factor of thousands
 #
 # > **{{ f"{lengths['plain-56'][0] / lengths['plain-56'][-1]:,.0f}" }} ×** plain-56
 #
@@ -1322,26 +1301,36 @@ plot.spread({name: kept.test_accuracy(run) for name, run in rows.items()})
 #
 # . . .
 #
-# A ReLU leaves half of the mean square; BatchNorm stretches what is left, forward and
-# back: × {{ said(r"first stage: ([\d.]+)-fold") }} a layer.
+# A ReLU sets half of the values to zero; BatchNorm stretches what is left, forward and
+# back: × {{ "%.2f" % (lengths['plain-56'][0] / lengths['plain-56'][-1]) ** (1 / 54) }} a layer.
 #
-# Note: 1.5 min. Skip the reason when late. Theory for wide, fully connected layers says
-# the square root of π / (π − 1), which is 1.21.
+# Note: 1.5 min. Let them compute the power of 54. Skip the reason when late. Theory for wide, fully
+# connected layers says the square root of π / (π − 1), which is 1.21.
+
+# %% [markdown] slide="only"
+# ## Around F the gradient is times 1, not stretched
+#
+# ![](draw:blocks.gradient_roads())
+#
+# The derivative of x + F(x) is 1 + F′(x). Only the part through F is stretched.
+#
+# Note: 2 min. Derive it on the board for one block, then multiply two: four roads. The sum x
+# grows from block to block, BatchNorm keeps F at one size: so F′ counts less and less.
 
 # %% [markdown] slide="only"
 # ## Take one block away from a trained network
 #
-# ### How many photos does each still get right?
+# ### How many of its photos does each still get right?
 #
 # . . .
 #
-# ![Accuracy on the known photos, whole and with one block less: plain-20 falls close to chance, ResNet-56 keeps almost all](run:missing)
+# ![Accuracy on the photos they learned, whole and with one block less: plain-20 falls close to chance, ResNet-56 keeps almost all](run:missing)
 #
-# Note: 2 min. Ask for a guess first. A plain network is one road; in ResNet half of the
-# roads remain. Skip when late.
+# Note: 2 min. The networks of the small experiment. Ask for a guess first. A plain network is one road; in ResNet half of the
+# roads remain. Plain-56 is missing: it has learned nothing to lose. Skip when late.
 
 # %% [markdown] slide="only"
-# ## Leave out F, or leave out x
+# ## F and x: each can be taken out alone
 #
 # ### What harms more: to lose F, or to lose x?
 #
@@ -1379,7 +1368,7 @@ plot.spread({name: kept.test_accuracy(run) for name, run in rows.items()})
 # trains, and nothing warns. Right: `x.shape != out.shape`.
 #
 # Note: 2 min. The clinic's ward in lecture 10 has this patient. Ask how one would notice:
-# count the parameters.
+# count the parameters. Skip when late.
 
 # %% [markdown] slide="only"
 # ## A stage is a list of blocks
@@ -1397,20 +1386,21 @@ plot.spread({name: kept.test_accuracy(run) for name, run in rows.items()})
 # Only the first block changes channels and resolution.
 #
 # Note: 2 min. The course's own make_layers builds all stages at once; this is its inner
-# loop. Ask what stride the first stage has: 1.
+# loop. Ask what stride the first stage has: 1. On CIFAR-10, three such stages make 6 n + 2
+# layers. Skip when late.
 
 # %% [markdown] slide="only"
-# ## ResNet-34: thinner than VGG-19, and far deeper
+# ## ResNet-34: small maps early, and far deeper than VGG-19
 #
 # ![](draw:architectures.resnet34_beside_plain34_and_vgg19())
 #
-# Note: 2 min. Count together: one convolution, then 6, 8, 12 and 6, and one linear layer
-# are 34. Ask where the layers with stride 2 are.
+# Note: 2 min. A box is as high as its maps; the numbers are channels. Count together: one
+# convolution, then 6, 8, 12 and 6, and one linear layer are 34. Where is the stride 2?
 
 # %% [markdown] slide="only"
-# ## How many multiply-adds, beside VGG-19?
+# ## Depth is not cost
 #
-# ### VGG-19 needs {{ f"{cost['VGG-19']:.1f}" }} billion for a photo. And 34 residual layers?
+# ### VGG-19 needs {{ f"{cost['VGG-19']:.1f}" }} billion multiply-adds for a photo. And ResNet-34?
 #
 # . . .
 #
@@ -1440,67 +1430,56 @@ plot.spread({name: kept.test_accuracy(run) for name, run in rows.items()})
 #
 # ![Billions of multiply-adds for a photo: VGG-16 15.5, VGG-19 19.6, ResNet-34 3.7, ResNet-50 4.1, ResNet-152 11.5](run:costs)
 #
-# Note: 1 min. Nine times as deep as VGG-16, and cheaper. Remind them that depth is not
-# cost: cost is channels times channels times places.
+# Note: 1 min. Nine times as deep as VGG-16, and cheaper. Remind them that cost is
+# channels times channels times places.
 
 # %% [markdown] slide="only"
-# ## First the sum, or first the activation?
+# ## With nothing on the road of x, 1,001 layers train
 #
 # ![](draw:blocks.before_and_after_the_sum())
 #
-# Note: 2 min. Ask in which row x can reach the end unchanged: only below. With 1,001
-# layers the second form trains, the first hardly. Skip when late.
-
-# %% [markdown] slide="only"
-# ## On small photos: 6n + 2 layers
+# . . .
 #
-# | n | layers | parameters | test error, paper |
-# |---:|---:|---:|---:|
-# | 3 | 20 | 269,722 | 8.75 % |
-# | 5 | 32 | 464,154 | 7.51 % |
-# | 9 | 56 | 853,018 | 6.97 % |
-# | 18 | 110 | 1,727,962 | 6.43 % |
+# Error on CIFAR-10 with 1,001 layers: 7.61 % above, **4.92 %** below (the same authors).
 #
-# One convolution, three stages of n blocks, one linear layer.
-#
-# Note: 1 min. Let them check one row: 3 stages × 3 blocks × 2 convolutions, plus 2. The
-# notebook counts every parameter.
+# Note: 2 min. Ask in which row x can reach the end unchanged: only below, which is called
+# pre-activation. Skip when late.
 
 # %% [markdown] slide="only" part="What we know"
 # ## The scoreboard, two rows more
 #
 # ![Test accuracy of four kept runs, a circle for each seed: AlexNet lowest, then VGG-11, ResNet-20 and ResNet-56](run:scoreboard)
 #
-# Same epochs each; AlexNet and VGG at reduced width.
+# Circle: a seed. Diamond: their mean. AlexNet and VGG at reduced width.
 #
 # Note: 1.5 min. The same budget of epochs, not of minutes. Ask what would be a fair
 # comparison: equal parameters, equal minutes, or each at its best?
 
 # %% [markdown] slide="only"
-# ## What we can say, and how surely
+# ## Two claims are ours, two are the paper's
 #
-# | claim | our evidence |
+# | claim | evidence |
 # |---|---|
 # | plain-56 learns worse than plain-20 | 3 seeds, over 30 points apart |
 # | shortcuts repair it | 3 seeds, the same recipe |
 # | plain-56 *ends* worse | the paper's Fig. 1 alone |
-# | deeper is better on new photos | the paper's Table 6 alone |
+# | deeper is better, to 110 layers | the paper's Table 6 alone |
 #
 # Note: 2 min. Ask for each row: what would convince you otherwise? It is honest to say
 # what a short run does not show.
 
 # %% [markdown] slide="only"
-# ## Since 2016: the same plus sign everywhere
+# ## Since 2016 the road for x has stayed
 #
 # ![](draw:blocks.the_same_plus())
 #
-# Note: 1.5 min. Let them find the plus signs. Every large language model has two in each
-# block.
+# Note: 1.5 min. Let them find the plus signs, and the block that has none: DenseNet appends.
+# Every large language model has two in each block.
 
 # %% [markdown] slide="only"
 # ## Four sentences to take home
 #
-# - Degradation is a higher *training* error: a failure of the search.
+# - Degradation is a higher *training* error: a failure of training.
 # - H(x) = F(x) + x: zero weights copy, and the gradient keeps a road.
 # - Where shapes differ: pad (A) or project (B).
 # - A bottleneck: four times the channels for the same price.
@@ -1508,7 +1487,7 @@ plot.spread({name: kept.test_accuracy(run) for name, run in rows.items()})
 # Note: 2 min. Cover the slide, let four students say one each, then show it.
 
 # %% [markdown] slide="only"
-# ## For home: two exercises
+# ## For home: repair a block, and find where it begins
 #
 # - **07.2** Repair a block's `forward` that has four faults; the check runs it on blocks
 #   with and without projection.
