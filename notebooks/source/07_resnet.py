@@ -1337,7 +1337,8 @@ plot.spread({name: kept.test_accuracy(run) for name, run in rows.items()})
 # ![](play:shortcut)
 #
 # Note: 2 min. Vote first. Take F from block 2, make it whole again, then its shortcut.
-# Then the same in block 4. Expect “F, it has the weights”. Late: block 2 only.
+# Expect “F, it has the weights”. It is x in blocks 2, 3, 5 and 6; in the last one, F, for
+# only the linear layer follows. Late: block 2 only.
 
 # %% [markdown] slide="only" part="Build"
 # ## When the shape changes, three shortcuts
