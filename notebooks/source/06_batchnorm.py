@@ -1,9 +1,8 @@
 # %% [markdown] slide="slide"
 # # BatchNorm: every channel on one scale
 #
-# This layer sets each channel's mean to 0 and its variance to 1, with the numbers of
-# its own batch. We write it forward and backward, and measure what it brings and what
-# it costs.
+# This layer sets each channel's mean to 0 and its variance to 1, within the batch. We
+# write it forward and backward, and measure what it brings and what it costs.
 #
 # *Ioffe, Szegedy: Batch Normalization: Accelerating Deep Network Training by Reducing
 # Internal Covariate Shift. International Conference on Machine Learning, 2015.*
@@ -19,18 +18,17 @@
 # 4. say from measurements what BatchNorm changes for learning rates and small batches;
 # 5. choose between BatchNorm, LayerNorm and GroupNorm, and fold a BatchNorm away.
 #
-# A run takes about ten seconds at scale `tiny`, and about two minutes at `small`
-# on a laptop. The text describes the outputs shown here, at scale `small`.
+# A run takes about ten seconds at scale `tiny`, about two minutes at `small` on a
+# laptop. The text describes outputs at scale `small`.
 
 # %% [markdown] slide="slide"
 # ## Question
 #
-# VGG-11 at a quarter of its width has 578,410 parameters. With BatchNorm it has 1,376
-# more, 0.2 %. We trained both for two passes over 45,000 photos, at learning rates of
-# 0.03, 0.1, 0.3 and 1.
+# VGG-11 at a quarter of its width has 578,410 parameters; BatchNorm adds 1,376, 0.2 %. We
+# trained both for two passes over 45,000 photos, at learning rates of 0.03, 0.1, 0.3 and 1.
 #
-# **Up to which learning rate does each of the two networks learn?** We say that it learns
-# where all three seeds end far above 10 %, a guess.
+# **Up to which rate does each of them learn?** That is: all three seeds end far above
+# guessing, 10 %.
 #
 # *Guess first: one rate for each network.*
 
@@ -58,9 +56,8 @@ seeds = range(course.pick(tiny=1, small=3, full=3))
 # %% [markdown] slide="slide"
 # ## A network, and a wrong scale
 #
-# Our network has six convolutions with ReLU, a pooling after every second one, and one
-# linear layer. `norm` builds the layer of this lecture between convolution and ReLU.
-# Without it the network is a small VGG (lecture 04).
+# A small VGG (lecture 04): six convolutions with ReLU, a pooling after every second one,
+# one linear layer. `norm` puts the layer of this lecture before each ReLU.
 
 # %%
 def network(norm=None, seed=0):
@@ -82,9 +79,9 @@ title = "Photos of 16×16: six convolutions, three poolings, one linear layer"
 diagrams.from_model(network(), (3, 16, 16), title=title)
 
 # %% [markdown] slide="subslide"
-# Good first weights give every layer values of the same size (lecture 04). What if they
-# are wrong? Here are six convolutions without biases. We make all weights **half as
-# large**. By which factor is the output of each layer smaller? Write six numbers down.
+# Good first weights give every layer values of the same size (lecture 04). We make all
+# weights of six convolutions **half as large**. By which factor is the output of each
+# layer smaller? Write six numbers down.
 
 # %% check=True
 torch.manual_seed(0)
@@ -98,10 +95,8 @@ with torch.no_grad():
         print(f"layer {layer}: 1 / {full.std() / half.std():.0f}")
 
 # %% [markdown]
-# Each layer passes its factor on: 2 after the first layer, 64 after the sixth.
-#
-# **The remedy:** take the values of one channel in this batch. Subtract their mean and
-# divide by their standard deviation. Then the old scale is gone.
+# Each layer passes its factor on. **The remedy:** take the values of one channel in this
+# batch, subtract their mean, divide by their standard deviation. The old scale is gone:
 
 # %% check=True
 full = half = x
@@ -114,10 +109,9 @@ print(f"layer 6: 1 / {(full.std() / half.std()).item():.0f}")
 # %% [markdown] slide="slide"
 # ## What drifts while a network learns
 #
-# First weights set the scales once. But each training step changes all layers at the
-# same time. We train the network and watch one channel before the last ReLU: in every
-# step the 15th, 50th and 85th percentile of its values. **How do they move, without and
-# with the remedy?**
+# Each training step changes all layers at the same time. We watch one channel before the
+# last ReLU: in every step the 15th, 50th and 85th percentile of its values. **How do they
+# move, without and with the remedy?**
 
 # %%
 def shrunk(images):
@@ -152,10 +146,9 @@ title = "Without BatchNorm a channel's values drift; with it they stay in place"
 norms.drift(channel, title=title);
 
 # %% [markdown]
-# Without BatchNorm the last layers learn on inputs that change while they learn. The
-# paper calls this *internal covariate shift*. With BatchNorm mean and variance of the
-# channel stay nearly fixed: it sets them in every step. Whether this is *why* it helps,
-# we ask at the end.
+# Without BatchNorm the last layers learn on inputs that change meanwhile: *internal
+# covariate shift*. BatchNorm sets the channel's mean and variance in every step. Whether
+# this is *why* it helps, we ask at the end.
 
 # %% [markdown] slide="slide"
 # ## Four numbers by hand
@@ -178,25 +171,24 @@ print("normalised", *(f"{value:.3f}" for value in normalised))
 print("y         ", *(6 * normalised + 10).tolist())
 
 # %% [markdown]
-# The mean is 3 and the variance 9, so σ = 3. The 0 becomes x̂ = −1 and y = 6 · (−1) +
-# 10 = 4, and so on. The variance is the *biased* one, divided by m and not by m − 1. ε
-# keeps the root above 0 when a channel is constant.
+# The 0 becomes x̂ = −1 and y = 6 · (−1) + 10 = 4, and so on. The variance is the *biased*
+# one, divided by m. ε keeps the root above 0 when a channel is constant.
 #
-# γ and β are learned, one pair for each channel; they begin at 1 and 0. **Which γ and β
-# would give the batch back?**
+# γ and β are learned, one pair for each channel, from 1 and 0 on. **Which γ and β would
+# give the batch back?**
 
 # %% check=True
 print((3 * normalised + 3).tolist())
 
 # %% [markdown]
 # γ = σ = 3 and β = μ = 3. So the layer can undo its normalisation. But now two learned
-# numbers set the scale of a channel, and not all the layers before it.
+# numbers set a channel's scale, not all the layers before it.
 
 # %% [markdown] slide="slide"
 # ## One mean for each channel
 #
-# A convolution puts out (N, C, H, W). Which of these numbers share a mean? Here are six
-# photos, split into red, green and blue. **How many numbers go into one mean?**
+# A convolution puts out (N, C, H, W). Here are six photos of 32 × 32, split into red,
+# green and blue. **How many numbers go into one mean?**
 
 # %% tags=["hide-input"]
 # alt: Six photos in a grid of three rows, red, green and blue. A frame runs around the
@@ -208,15 +200,15 @@ x = torch.randn(6, 3, 32, 32)  # (N, C, H, W)
 print(x.mean((0, 2, 3)).shape, "from", x[:, 0].numel(), "values each")
 
 # %% [markdown]
-# 6 × 32 × 32 = 6,144 values go into each of three means. A kernel uses the same weights
-# at all positions, so all positions of a channel are normalised together (section 3.2).
+# 6 × 32 × 32 = 6,144, in each of three means. A kernel uses the same weights at all
+# positions, so all positions of a channel are normalised together (section 3.2).
 
 # %% [markdown] slide="slide"
 # ## Two modes: this batch, or the memory
 #
-# In training, mean and variance are those of the batch. A trained network should judge
-# one photo without looking at others. So in evaluation it uses *running statistics*,
-# which each batch in training moves a part of the way. Torch calls this part `momentum`:
+# A trained network should judge one photo without looking at others. So in evaluation it
+# uses *running statistics*, which each batch in training moves a part of the way. Torch
+# calls this part `momentum`:
 #
 # $$\text{new} = (1 - \text{momentum}) \cdot \text{old} + \text{momentum} \cdot
 # \text{of the batch}$$
@@ -227,8 +219,8 @@ print(x.mean((0, 2, 3)).shape, "from", x[:, 0].numel(), "values each")
 # %% [markdown] slide="slide"
 # ## Forward in one function
 #
-# All of it in one function, for (N, C) and for (N, C, H, W). `old.lerp_(new, 0.1)` moves
-# `old` a tenth of the way to `new`.
+# For (N, C) and for (N, C, H, W). `old.lerp_(new, 0.1)` moves `old` a tenth of the way to
+# `new`.
 
 # %% mirror="utils.models.batchnorm:batch_norm"
 
@@ -242,8 +234,7 @@ print(f"running mean     {memory[0].item():.2f} = 0.9 x 0 + 0.1 x 3")
 print(f"running variance {memory[1].item():.2f} = 0.9 x 1 + 0.1 x 36 / 3")
 
 # %% [markdown]
-# The running mean is 0.3 and the running variance 2.1. In torch's BatchNorm, momentum
-# is the weight of the *new* value; in SGD's momentum it is the weight of the old one.
+# In torch's BatchNorm, momentum is the weight of the *new* value; in SGD, of the old one.
 #
 # **Is it torch's layer?** We compare outputs and running statistics in both modes.
 
@@ -260,35 +251,34 @@ for training in (True, True, False):
     print("training  " if training else "evaluation", "equal")
 
 # %% [markdown]
-# Both agree in both modes. With momentum 0.1 the memory has moved by the share $1 -
-# 0.9^t$ after t batches: 90 % after 22. Exercise 06.5 has one that is too long.
+# With momentum 0.1 the memory has moved by $1 - 0.9^t$ after t batches: 90 % after 22.
+# Exercise 06.5 has one that is too long.
 
 # %% [markdown] slide="slide"
 # ## Backward by hand
 #
-# Autograd differentiates our function. Here we do it ourselves, because the result says
-# what BatchNorm does to learning. The gradient of the loss with respect to y comes in,
-# dy. We want dx, dγ and dβ.
+# We differentiate by hand, because the result says what BatchNorm does to learning. The
+# gradient of the loss with respect to y comes in, dy. We want dx, dγ and dβ.
 #
-# γ and β are easy: y = γ x̂ + β gives dβ = Σ dy and dγ = Σ dy x̂. And g = γ dy is the
-# gradient with respect to x̂. From x̂ back to x there are **three roads**: each $x_j$
-# stands in its own $\hat{x}_j$, in the mean, and in σ.
+# y = γ x̂ + β gives dβ = Σ dy and dγ = Σ dy x̂. And g = γ dy is the gradient with respect
+# to x̂. From x̂ back to x there are **three roads**: each $x_j$ stands in its own
+# $\hat{x}_j$, in the mean, and in σ.
 #
 # $$\frac{\partial \hat{x}_i}{\partial x_j} = \frac{1}{\sigma} \Big( \underbrace{[i = j]
 # \vphantom{\frac{1}{m}}}_{\text{itself}} - \underbrace{\frac{1}{m}}_{\text{mean}} -
 # \underbrace{\frac{\hat{x}_i \hat{x}_j}{m}}_{\sigma} \Big)$$
 #
-# $[i = j]$ is 1 for i = j and 0 otherwise. The mean has $\partial\mu / \partial x_j = 1
-# / m$, and σ has $\partial\sigma / \partial x_j = \hat{x}_j / m$. The loss depends on $x_j$
-# through all $\hat{x}_i$, so $dx_j = \sum_i g_i \, \partial \hat{x}_i / \partial x_j$. With
-# the bar for a mean over the batch this is
+# $[i = j]$ is 1 for i = j and 0 otherwise; $\partial\mu / \partial x_j = 1 / m$, and
+# $\partial\sigma / \partial x_j = \hat{x}_j / m$. The loss depends on $x_j$ through all
+# $\hat{x}_i$, so $dx_j = \sum_i g_i \, \partial \hat{x}_i / \partial x_j$. With the bar for a
+# mean over the batch this is
 #
 # $$dx_j = \frac{1}{\sigma} \left( g_j - \overline{g} - \hat{x}_j \, \overline{g \hat{x}}
 # \right)$$
 
 # %% [markdown] slide="subslide"
-# **On paper:** the batch is 0, 2, 2, 8 again, so σ = 3 and x̂ = −1, −⅓, −⅓, 5⁄3. Take γ
-# = 6 and let the loss be the first output alone: dy = 1, 0, 0, 0. What are the four dx?
+# **On paper:** again 0, 2, 2, 8, so σ = 3 and x̂ = −1, −⅓, −⅓, 5⁄3. Take γ = 6 and let
+# the loss be the first output alone: dy = 1, 0, 0, 0. What are the four dx?
 
 # %% check=True
 g = 6 * torch.tensor([1.0, 0, 0, 0])
@@ -297,8 +287,8 @@ print("mean of g", g.mean().item(), "  mean of g x̂", (g * normalised).mean().i
 print("dx", *(f"{value:.3f}" for value in dx))
 
 # %% [markdown]
-# dx = 1, −⅔, −⅔, ⅓. The first output depends on *all four* numbers: a photo gets
-# gradients from its neighbours in the batch. Now all channels at once:
+# The first output depends on *all four* numbers: a photo gets gradients from its
+# neighbours in the batch. Now all channels at once:
 
 # %% slide="subslide"
 def batch_norm_backward(dy, x, gamma, eps=1e-5):
@@ -323,22 +313,19 @@ for name, mine, other in zip(("dx", "dγ", "dβ"), by_hand, by_autograd, strict=
     print(name, "equals autograd's")
 
 # %% [markdown] slide="subslide"
-# **Which sums of dx are always 0?** In our example 1 − ⅔ − ⅔ + ⅓ = 0. The products with
-# x̂ add up to 0, too: −1 + 2⁄9 + 2⁄9 + 5⁄9. The formula gives both for every dy (up to ε),
-# because x̂ has mean 0 and mean square 1. So BatchNorm takes two parts out of every
-# gradient: the one that would shift a whole channel, and the one that would scale it.
-# Neither would change y.
+# **Which sums of dx are always 0?** In our example 1 − ⅔ − ⅔ + ⅓ = 0, and the products
+# with x̂: −1 + 2⁄9 + 2⁄9 + 5⁄9 = 0. It is so for every dy (up to ε), because x̂ has mean 0
+# and mean square 1. So BatchNorm takes two parts out of every gradient: the one that would
+# shift a whole channel, and the one that would scale it. Neither would change y.
 #
-# So a **bias before BatchNorm** gets the gradient 0: it shifts a whole channel. β does
-# its work. Networks with BatchNorm use `nn.Conv2d(..., bias=False)`, as ResNet does
-# (lecture 07).
+# So a **bias before BatchNorm** gets the gradient 0; β does its work. Networks with
+# BatchNorm use `nn.Conv2d(..., bias=False)`.
 
 # %% [markdown] slide="slide"
 # ## What it buys: higher learning rates
 #
-# Our question, with kept runs: VGG-11 at a quarter of its width, on all 45,000 training
-# photos of 32 × 32, for two passes, with three seeds for each rate. Before you look:
-# your two guesses.
+# Our question, with kept runs: VGG-11 at a quarter of its width, three seeds for each
+# rate. Your two guesses?
 
 # %% slide="subslide"
 # alt: Test accuracy against the learning rate from 0.03 to 1, mean and band over three
@@ -366,25 +353,22 @@ print("   ", kept.difference("rate-vgg11-0.1", "rate-vgg11_bn-0.3"))
 print(kept.caption("rate-vgg11_bn-0.1"))
 
 # %% [markdown] slide="subslide"
-# **With BatchNorm VGG-11 learns at all four rates:** 66 to 67 % from 0.03 to 0.3, and
-# 61 % at 1. Without it, it learns at 0.03 and 0.1, with 52 and 53 %. At 0.3 two of
-# three seeds stay at 10 %, and the third reaches 33 %. At 1 none learns.
+# **With BatchNorm VGG-11 learns at all four rates**, up to 1, the highest that we tried;
+# without it at 0.03 and 0.1. At 0.3 one of three seeds learns.
 #
-# So BatchNorm allows higher rates: up to 1, the highest that we tried, against 0.1. But
-# the high rate is not where the gain comes from: BatchNorm itself is about equally good
-# from 0.03 to 0.3, and at 0.1, where the *plain* network learns well, it is already 14.5
-# ± 1.0 points better. What it buys is accuracy after a short training, and a rate that
-# needs little care.
+# But the high rate is not where the gain comes from. BatchNorm is about equally good from
+# 0.03 to 0.3, and at 0.1, where the *plain* network learns, it is already far better. It
+# buys accuracy after a short training, and a rate that needs little care.
 #
-# The 1,376 parameters are γ and β of 688 channels. The running statistics are no
-# parameters: the optimizer does not change them.
+# Its 1,376 parameters are γ and β of 688 channels. The running statistics are none: the
+# optimizer does not change them.
 
 # %% [markdown] slide="slide"
 # ## What it buys: fewer passes
 #
-# Now yours: our small network on small photos, both kinds with the rate 0.03, the same
-# first weights and the same batches. **After how many passes is the network with
-# BatchNorm as good as the other one in the end?**
+# Now yours: our small network on small photos, both kinds at the rate 0.03, with the same
+# first weights and batches. **After how many passes is BatchNorm as good as the other in
+# the end?**
 
 # %%
 passes = course.pick(tiny=5, small=6, full=30)
@@ -411,14 +395,13 @@ for plain, normed in zip(*race.values(), strict=True):
     print(f"    with BatchNorm: passed in pass {needed[-1]}; in the end {end}")
 
 # %% [markdown] slide="-"
-# In the third of 6 passes, with each of the three seeds. In the end BatchNorm leads by
-# 5.3, 8.6 and 5.2 points.
+# In the third of 6, with each seed; and in the end it leads.
 
 # %% [markdown] slide="slide"
 # ## Ten times the weights, the same output
 #
-# BatchNorm divides by σ, and σ grows with the weights before it. So ten times the
-# weights give the same output. **What happens to the gradient?**
+# BatchNorm divides by σ, which grows with the weights. So ten times the weights give the
+# same output. **What happens to the gradient?**
 
 # %% check=True
 torch.manual_seed(0)
@@ -434,9 +417,8 @@ print("same output:", torch.allclose(*outputs))
 print(f"gradient / gradient: {(conv.weight.grad / tenfold.weight.grad).mean():.2f}")
 
 # %% [markdown]
-# It becomes ten times *smaller*. The weights are 10 times as large and their gradient a
-# tenth. For the same *relative* step the learning rate must be 10² = 100 times larger.
-# If that is right, two of these three trainings are the same.
+# It becomes ten times *smaller*. For the same *relative* step the learning rate must be
+# 10² = 100 times larger. If so, two of these three trainings are the same.
 
 # %% slide="subslide" check=True
 for factor, lr in ((1, 0.1), (10, 0.1), (10, 10.0)):
@@ -452,17 +434,15 @@ for factor, lr in ((1, 0.1), (10, 0.1), (10, 10.0)):
     print(f"weights × {factor:2}, rate {lr:4}: last loss {losses[-1].item():.6f}")
 
 # %% [markdown]
-# The first and the last line agree. What counts is the *effective rate*, **rate /
-# ‖w‖²**. This is one reason why high rates do less harm here. Because the scale of w
-# does not matter, the gradient is at a right angle to w. So each step makes w longer, a
-# long step more so, and the next steps are relatively smaller.
+# The first and the last are. What counts is the *effective rate*, **rate / ‖w‖²**: one
+# reason why high rates do less harm here. The scale of w does not matter, so the gradient
+# is at a right angle to w. Each step makes w longer, and the next ones relatively smaller.
 
 # %% [markdown] slide="slide"
 # ## What it costs: neighbours decide
 #
 # In training mode mean and variance come from the whole batch. We ask about the same
-# photo 30 times, each time together with 31 other photos. **How many of 50 photos
-# change their class?**
+# photo 30 times, each time with 31 others. **How many of 50 photos change their class?**
 
 # %%
 judged = nets["with BatchNorm"][0]
@@ -498,17 +478,16 @@ title = f"One photo (label: {photos.classes[labels[i]]}), with 30 sets of neighb
 norms.answers(val.images[i], answers[i], alone, photos.classes, title);
 
 # %% [markdown] slide="subslide"
-# 46 % of them. The figure shows the photo whose class changes most often: its
-# probability of being a cat lies anywhere between about 12 and 45 %, depending on its
-# neighbours. In evaluation mode there is one answer, and here a wrong one: our
-# small network recognises less than half of the photos.
+# Nearly half. The figure shows the one whose class changes most often. In evaluation mode
+# there is one answer, and here a wrong one: our small network recognises less than half of
+# the photos.
 
 # %% [markdown] slide="slide"
 # ## Forget eval(), and the accuracy is wrong
 #
-# It is a common mistake to measure accuracy in training mode. **Guess the order of five
-# accuracies.** One is in evaluation mode. Four are in training mode, with batches of
-# 128 at random, 8 at random, one photo, and 128 sorted by class.
+# A common mistake is to measure accuracy in training mode. **Guess the order of five
+# accuracies:** in evaluation mode, and in training mode with batches of 128 at random, 8
+# at random, one photo, and 128 sorted by class.
 
 # %%
 def in_training_mode(model, examples, batch_size, shuffle=True):
@@ -534,20 +513,20 @@ for text, examples, size, shuffle in (
     print(f"training mode, {text:22} {share:6.1%}   then eval(): {later:.1%}")
 
 # %% [markdown]
-# Large random batches hide the mistake: 45.8 instead of 45.3 %. With 8 photos it begins
-# to show: 42.7 %. Judged one by one, half of the accuracy is lost: 23.9 %. Batches
-# sorted by class lose what their photos have in common, and that is the class: 24.4 %.
+# Large random batches hide the mistake; with 8 photos it begins to show. Judged one by
+# one, half of the accuracy is lost. Batches sorted by class lose what their photos have in
+# common, and that is the class.
 
 # %% [markdown] slide="subslide"
 # The last column shows a second fault. In training mode each forward pass *changes the
-# running statistics*, also under `torch.no_grad()`. So the measurement has changed the
-# network, with validation data. `eval()` prevents this; our `evaluate` calls it.
+# running statistics*, also under `torch.no_grad()`: measuring has changed the network.
+# `eval()` prevents this; our `evaluate` calls it.
 
 # %% [markdown] slide="slide"
 # ## What it costs: small batches
 #
-# A batch of one with one value per channel has no variance, and torch refuses it. What
-# does BatchNorm make of a batch of *two*? **Predict the output for 3 and 5.**
+# What does BatchNorm make of a batch of *two*, with one value per channel? **Predict the
+# output for 3 and 5.**
 
 # %% check=True
 norm = nn.BatchNorm1d(1, eps=1e-12)
@@ -556,18 +535,16 @@ for pair in ([3.0, 5.0], [3.0, 3.001], [-100.0, 50_000.0]):
     print(pair, "->", [round(value, 2) for value in y.tolist()])
 
 # %% [markdown]
-# Always −1 and 1, whatever the two numbers are. Only their order is left. (ε is nearly 0
-# here. Torch's own, 1e-5, is larger than the variance of 3 and 3.001, and would make that
+# Always −1 and 1: only their order is left. (Torch's own ε, 1e-5, would make the second
 # pair smaller.) In a feature map of 4 × 4, a batch of two still has 32 values for each
-# channel. After a linear layer it has two.
+# channel; after a linear layer it has two.
 
 # %% [markdown] slide="slide"
 # ## What replaces it: other axes
 #
-# Two layers leave the other examples alone. *Layer normalisation* takes mean and
-# variance over all channels and positions of **one** example. *Group normalisation*
-# divides the channels into groups and does the same in each group; with one channel a
-# group it is called *instance normalisation*.
+# *Layer normalisation* takes mean and variance over all channels and positions of **one**
+# example. *Group normalisation* does so within groups of channels; with one channel a
+# group it is *instance normalisation*.
 
 # %% tags=["hide-input"]
 architectures.norm_axes()
@@ -589,14 +566,12 @@ for name, groups in {"LayerNorm": 1, "GroupNorm of 2": 2}.items():
     print(f"{name}: equal to torch's, {4 * groups} means")
 
 # %% [markdown]
-# There is no memory, and training and evaluation do the same. γ and β still belong to
-# channels.
+# There is no memory; training and evaluation do the same.
 
 # %% [markdown] slide="subslide"
-# **Which layer is best with batches of 2, 4 and 16?** All networks take the *same number
-# of steps* at the same rate, so smaller batches also see fewer digits. Compare within a
-# batch size. The network for digits has three convolutions, and a hidden linear layer of
-# 32 with the same norm.
+# **Which layer is best with batches of 2, 4 and 16?** The network for digits has three
+# convolutions, and a hidden linear layer of 32 with the same norm. All take the *same
+# number of steps*, so smaller batches see fewer digits: compare within a batch size.
 
 # %%
 digits = data.mnist()
@@ -654,11 +629,10 @@ for name, runs in small.items():
     print(f"{name:10}", *(f"{share:8.1%}" for share in shares))
 
 # %% [markdown] slide="subslide"
-# With batches of 16 BatchNorm is best, 96.4 % against 94.5 to 94.8 %. With batches of 2
-# it has lost its lead: 25.0 %, where GroupNorm reaches 53.3 and LayerNorm 57.7 %. The
-# bands at 2 are wide, so the order of GroupNorm and LayerNorm, and that of BatchNorm and
-# the network without a norm, is open. A likely reason is the hidden layer, where a batch
-# of two gives −1 and 1 only; we did not test it.
+# With batches of 16 BatchNorm is best; with batches of 2 GroupNorm and LayerNorm are.
+# Which of these two, and whether no norm beats BatchNorm there, is open: the bands are
+# wide. A likely reason is the hidden layer, which a batch of two turns into −1 and 1; we
+# did not test it.
 #
 # On ImageNet ResNet-50's error rises from 23.6 % with 32 images per GPU to 34.7 % with
 # 2. With GroupNorm it stays at 24.1 % (Wu and He 2018). Transformers use LayerNorm.
@@ -667,7 +641,7 @@ for name, runs in small.items():
 # ## Folded away, it costs nothing
 #
 # In evaluation mode mean and variance are constants. Then convolution and BatchNorm are
-# two linear functions, one after the other, and together they are one:
+# together one linear function:
 #
 # $$\gamma\,\frac{(w * x + b) - \mu}{s} + \beta \;=\; \underbrace{\frac{\gamma}{s}
 # w}_{w'} * x + \underbrace{\frac{\gamma}{s}(b - \mu) + \beta}_{b'} \qquad s =
@@ -702,20 +676,20 @@ with torch.inference_mode():
 print(f"{len(judged)} layers, folded {len(folded)}: the same logits")
 
 # %% [markdown]
-# Six layers are gone, and the answers are the same. Each of them read and wrote a whole
-# feature map once more. Only in evaluation mode is this possible.
+# Six layers are gone, each of which read and wrote a whole feature map. Only in evaluation
+# mode is this possible.
 
 # %% [markdown] slide="slide"
 # ## Why does it help? It is not settled
 #
-# The paper's reason is the drift of the inputs, *internal covariate shift*. Santurkar
-# et al. (2018) tested it: after each BatchNorm they added a random scale and shift, new
-# in every step. On CIFAR-10 their network was about as good as with BatchNorm alone. So
-# the drift cannot be the whole reason.
+# The paper's reason is the drift of the inputs. Santurkar and others (2018) tested it:
+# after each BatchNorm they added a random scale and shift, new in every step. On CIFAR-10
+# their network was about as good as with BatchNorm alone. So the drift cannot be the whole
+# reason.
 #
-# They propose another one: the loss becomes *smoother*. That is, the gradient changes
-# less from one point to the next, so it still holds at the end of a longer step. Our
-# runs show **that** BatchNorm lets the rate be higher, and not why.
+# They propose another: the loss becomes *smoother*. The gradient changes less from point
+# to point, so it still holds at the end of a longer step. Our runs show **that** BatchNorm
+# lets the rate be higher, and not why.
 
 # %% [markdown] slide="slide"
 # ## Against the paper
@@ -729,9 +703,8 @@ print(f"{len(judged)} layers, folded {len(folded)}: the same logits")
 # | BN-x5 | 0.0075 | 2.1 million | 73.0 % |
 # | BN-x30 | 0.045 | 2.7 million | 74.8 % |
 #
-# With BatchNorm alone the paper needs 31.0 / 13.3 = 2.3 times fewer steps. The famous
-# "14 times fewer" of its abstract is BN-x5, 31.0 / 2.1. It includes a rate five times
-# higher, and other changes (section 4.2.1).
+# BatchNorm alone needs 31.0 / 13.3 = 2.3 times fewer steps. The abstract's "14 times
+# fewer" is BN-x5, with a higher rate and other changes (section 4.2.1).
 
 # %%
 factors = [f"{passes / there:.1f}" for there in needed]
@@ -746,16 +719,14 @@ kept.scoreboard(
 )
 
 # %% [markdown] slide="subslide"
-# Passes are counted whole: BatchNorm is there between the second and the third of six, so
-# our race needs 2 to 3 times fewer. In the table the first two rows differ in BatchNorm
-# alone: 0.2 % more parameters, 52.6 against 67.1 % after two passes. The last two rows
-# had four passes.
+# Passes are counted whole, so our race needs 2 to 3 times fewer. The table's first two rows
+# differ in BatchNorm alone.
 
 # %% [markdown] slide="slide"
 # ## Answer
 #
-# Up to which learning rate does each network learn? And does your own run agree on the
-# test photos, used here for the first time?
+# Up to which rate does each network learn? And does your own run agree on the test photos,
+# used here for the first time?
 
 # %% slide="fragment"
 test_loader = shrunk(photos.test).loader(500)
@@ -774,10 +745,8 @@ run.headline(
 )
 
 # %% [markdown] slide="-"
-# Without BatchNorm VGG-11 learns up to a rate of 0.1; with it up to 1, the highest that
-# we tried. At 0.3 it reaches 66 %, and the plain network 18 % in the mean over its
-# seeds. In our own run on small photos BatchNorm is ahead on the test set with each
-# seed, 46.2 against 39.7 % in the mean.
+# Without BatchNorm VGG-11 learns up to a rate of 0.1; with it up to 1, the highest that we
+# tried. In our own run BatchNorm is ahead on the test set with each seed.
 
 # %% [markdown] slide="slide"
 # ## Exercises
@@ -806,9 +775,8 @@ check("06.1", values)
 # ### 06.2 Write: the backward pass of LayerNorm
 #
 # x and dy are (N, C): each example is normalised over its C features, then multiplied
-# by γ and shifted by β, both (C,). `layer_norm_backward` returns dx, dγ and dβ. Which
-# mean runs over which axis? And where does γ stand now? Return the three in this order,
-# without autograd.
+# by γ and shifted by β, both (C,). Return dx, dγ and dβ, without autograd. Which mean runs
+# over which axis? And where does γ stand now?
 
 # %%
 def layer_norm_backward(dy: Tensor, x: Tensor, gamma: Tensor, eps: float = 1e-5):
@@ -828,8 +796,8 @@ check("06.2", layer_norm_backward)
 # ### 06.3 Modify: fold into a linear layer
 #
 # `fold_linear` gets an `nn.Linear` and the `nn.BatchNorm1d` after it, both in
-# evaluation mode, and returns one `nn.Linear` for the two. The linear layer may have
-# been built with `bias=False`; the new one needs a bias.
+# evaluation mode, and returns one `nn.Linear` for the two. The old one may have no bias;
+# the new one needs a bias.
 
 # %%
 def fold_linear(linear: nn.Linear, norm: nn.BatchNorm1d) -> nn.Linear:
@@ -848,8 +816,8 @@ check("06.3", fold_linear)
 # %% [markdown] slide="subslide"
 # ### 06.4 Repair: a wrong accuracy
 #
-# This is how a network was judged. Three things are wrong or missing, and the docstring
-# below asks for a fourth. Write it right.
+# Three things are wrong or missing here, and the docstring below asks for a fourth. Write
+# it right.
 #
 # ```python
 # def accuracy(model, loader):
@@ -878,13 +846,13 @@ check("06.4", accuracy)
 # %% [markdown] slide="subslide"
 # ### 06.5 Investigate: a memory that is too long
 #
-# We train with momentum 0.001 in all BatchNorms. **Predict**: which accuracy does
-# evaluation mode show, after so few steps?
+# We train with momentum 0.001. **Predict**: which accuracy does evaluation mode show,
+# after so few steps?
 #
 # Then write `recalibrate`. It measures all running statistics anew, every batch of the
-# loader with the same weight (`momentum = None` does that). It trains nothing, and
-# returns the model in evaluation mode. Measure `before` on `late` itself and `after` on
-# a recalibrated copy, both on `val_loader`. The check measures them, too.
+# loader with the same weight (`momentum = None` does that), trains nothing, and returns
+# the model in evaluation mode. Measure `before` on `late` itself and `after` on a
+# recalibrated copy, both on `val_loader`.
 
 # %%
 late = network(lambda channels: nn.BatchNorm2d(channels, momentum=0.001))
@@ -914,8 +882,8 @@ after = evaluate(recalibrate(copy.deepcopy(late), some_photos), val_loader).accu
 check("06.5", (recalibrate, before, after, late, some_photos, val_loader))
 
 # %% [markdown]
-# **Explain:** why does the training loss of this run not show the fault? And when
-# should we recalibrate a network that was trained with momentum 0.1?
+# **Explain:** why does the training loss not show the fault? And when should we
+# recalibrate a network that was trained with momentum 0.1?
 
 # %% [markdown] solution=True
 # In training each batch is normalised by its own statistics. The running ones are not
@@ -932,30 +900,26 @@ check.progress("06")
 # %% [markdown] slide="slide"
 # ## Recap
 #
-# - μ and the *biased* σ² of a channel are taken over (N, H, W); x̂ = (x − μ) / √(σ² +
-#   ε) and y = γ x̂ + β.
-# - Backward: dx = (g − mean(g) − x̂ mean(g x̂)) / σ with g = γ dy. No shift and no
-#   scale of a channel gets a gradient.
-# - Running statistics serve in evaluation: new = 0.9 old + 0.1 batch, with the unbiased
+# - μ and the *biased* σ² of a channel are taken over (N, H, W); x̂ = (x − μ) / √(σ² + ε)
+#   and y = γ x̂ + β.
+# - Backward: dx = (g − mean(g) − x̂ mean(g x̂)) / σ with g = γ dy. No shift and no scale of
+#   a channel gets a gradient.
+# - In evaluation running statistics serve: new = 0.9 old + 0.1 batch, with the unbiased
 #   variance. Without `eval()` neighbours decide.
-# - VGG-11 with BatchNorm learned at rates from 0.03 to 1, without it up to 0.1. The
-#   effective rate is rate / ‖w‖².
-# - It needs batches that are not too small; LayerNorm and GroupNorm use one example
-#   alone. In evaluation it folds away: w′ = γ w / s, b′ = γ (b − μ) / s + β with s =
-#   √(σ² + ε).
+# - It lets the rate be higher; the effective rate is rate / ‖w‖².
+# - It needs batches that are not too small; LayerNorm and GroupNorm use one example. In
+#   evaluation it folds away: w′ = γ w / s, b′ = γ (b − μ) / s + β with s = √(σ² + ε).
 
 # %% [markdown] slide="skip"
 # ## References
 #
 # - S. Ioffe, C. Szegedy: *Batch Normalization: Accelerating Deep Network Training by
-#   Reducing Internal Covariate Shift*, ICML 2015. Section 3 with Algorithms 1 and 2,
-#   section 3.2 (convolutions), section 3.3 (scale of the weights), Fig. 1, section
-#   4.2.1 (other changes), Fig. 3 (steps to 72.2 %).
+#   Reducing Internal Covariate Shift*, ICML 2015. Algorithms 1 and 2, sections 3 and
+#   4.2.1, Fig. 3.
 # - J. L. Ba, J. R. Kiros, G. E. Hinton: *Layer Normalization*, 2016.
-# - Y. Wu, K. He: *Group Normalization*, ECCV 2018: error against batch size.
+# - Y. Wu, K. He: *Group Normalization*, ECCV 2018.
 # - S. Santurkar, D. Tsipras, A. Ilyas, A. Madry: *How Does Batch Normalization Help
-#   Optimization?*, NeurIPS 2018: the random scale and shift (section 2.1), the smoother
-#   loss (section 3).
+#   Optimization?*, NeurIPS 2018.
 # - T. van Laarhoven: *L2 Regularization versus Batch and Weight Normalization*, 2017.
 # - CIFAR-10: A. Krizhevsky: *Learning Multiple Layers of Features from Tiny Images*,
 #   2009. At scale `tiny`: drawings of the same ten classes. Digits: MNIST, Y. LeCun, C.

@@ -984,6 +984,8 @@ check.progress("07")
 # overfitting, write a residual block, and count what it costs.
 
 # %% slide="only" name="winners"
+import matplotlib.pyplot as plt
+
 from teaching import kept
 from utils import look, plot
 from utils.models import build
