@@ -155,8 +155,8 @@ def three_shortcuts() -> Diagram:
     alt = (
         "Three blocks from 64×56×56 to 128×28×28. Shortcut A takes every second pixel"
         " and fills new channels with zeros, for 0 weights; B has a 1×1 convolution"
-        " with stride 2, 8,448 weights; C has one in every block, with 16,640 weights in"
-        " the blocks that follow."
+        " with stride 2, 8,448 weights; C has one in every block, with 16,640 weights"
+        " in those that follow."
     )
     return Diagram(body, WIDTH, 275, alt)
 
