@@ -2,7 +2,7 @@
 import { run, tensor } from "./engine.mjs";
 import { PLAYS, answer, bars, button, canvas, make, maps, menu, moved, normalised, paint, row, samples, trained, where } from "./parts.mjs";
 
-const SIDE = 28;
+const SIDE = 28, fixed = value => value.toFixed(2).replace("-", "−");
 
 // As MNIST's makers did: the digit fits into 20 x 20, its centre of mass lies in the middle.
 function prepared(ink) {
@@ -60,9 +60,9 @@ PLAYS.digit = (place, say) => {
       const r = y + Math.floor(k / 5) - 2, c = x + (k % 5) - 2, value = r < 0 || c < 0 || r >= SIDE || c >= SIDE ? 0 : input.data[r * SIDE + c];
       terms.push(value * weights.weight[map * 25 + k]);
     }
-    const total = terms.reduce((a, b) => a + b) + weights.bias[map], cells = Array.from({ length: 5 }, (_, r) => make("tr", {}, ...terms.slice(5 * r, 5 * r + 5).map(value => make("td", {}, value.toFixed(2)))));
+    const total = terms.reduce((a, b) => a + b) + weights.bias[map], cells = Array.from({ length: 5 }, (_, r) => make("tr", {}, ...terms.slice(5 * r, 5 * r + 5).map(value => make("td", {}, fixed(value)))));
     sum.replaceChildren(make("p", {}, `Map ${map + 1}, row ${y + 1}, column ${x + 1}: 25 products of a pixel and a weight,`), make("table", {}, ...cells),
-      make("p", {}, `and the bias ${weights.bias[map].toFixed(2)} sum to ${total.toFixed(2)}; tanh makes it ${Math.tanh(total).toFixed(2)}.`));
+      make("p", {}, `and the bias ${fixed(weights.bias[map])} sum to ${fixed(total)}; tanh makes it ${fixed(Math.tanh(total))}.`));
     c1.forEach((one, i) => {
       paint(one, maps(result.values[net.at("c1.1")])[i], { most: 1 });
       if (i !== map) return;

@@ -141,7 +141,7 @@ PLAYS.gradcam = (place, say) => {
       context.fillRect((i % map.width) * step, Math.floor(i / map.width) * step, step, step);
     });
     const is = best(values);
-    say(`Answer: ${net.classes[is]}, ${percent(values[is])}. Red: the places that speak for ${net.classes[wanted]}${most ? "" : "; there is none here"}.`);
+    say(`Answer: ${net.classes[is]}, ${percent(values[is])}. Orange: the places that speak for ${net.classes[wanted]}${most ? "" : "; there is none here"}.`);
   };
   const { element, ready } = chooser(say, chosen => { pixels = chosen; show(); });
   place.append(row(element, make("div", {}, heat, tools), chart));

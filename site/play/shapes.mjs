@@ -18,16 +18,17 @@ PLAYS.sizes = place => {
       words.textContent = `A kernel of ${k} does not fit into ${n} + 2 · ${p} = ${whole} values: there is no output.`;
       return;
     }
-    const at = Math.min(now.at, out * out - 1), y = Math.floor(at / out), x = at % out, cell = 20, gap = 60, parts = [];
+    const at = Math.min(now.at, out * out - 1), y = Math.floor(at / out), x = at % out, cell = 20, gap = 60, top = 26, parts = [];
+    parts.push(`<text x="0" y="16">Input${p ? ", padding dashed" : ""}</text>`, `<text x="${Math.max(whole * cell + gap, 180)}" y="16">Output</text>`);
     for (let r = 0; r < whole; r++)
       for (let c = 0; c < whole; c++) {
         const pad = r < p || c < p || r >= n + p || c >= n + p, under = r >= y * s && r < y * s + k && c >= x * s && c < x * s + k;
-        parts.push(`<rect x="${c * cell}" y="${r * cell}" width="18" height="18" class="${pad ? "edge" : "value"}${under ? " under" : ""}"/>`);
+        parts.push(`<rect x="${c * cell}" y="${top + r * cell}" width="18" height="18" class="${pad ? "edge" : "value"}${under ? " under" : ""}"/>`);
       }
     for (let i = 0; i < out * out; i++)
-      parts.push(`<rect x="${whole * cell + gap + (i % out) * cell}" y="${Math.floor(i / out) * cell}" width="18" height="18" class="value${i === at ? " under" : ""}"/>`);
-    const width = (whole + out) * cell + gap, unseen = whole - k - (out - 1) * s;
-    picture.replaceChildren(drawing(`${whole} by ${whole} values with padding give ${out} by ${out}`, Math.max(width, 420), whole * cell, parts));
+      parts.push(`<rect x="${Math.max(whole * cell + gap, 180) + (i % out) * cell}" y="${top + Math.floor(i / out) * cell}" width="18" height="18" class="value${i === at ? " under" : ""}"/>`);
+    const width = Math.max(whole * cell + gap, 180) + out * cell, unseen = whole - k - (out - 1) * s;
+    picture.replaceChildren(drawing(`${whole} by ${whole} values with padding give ${out} by ${out}`, Math.max(width, 420), top + whole * cell, parts));
     words.textContent = `⌊(${n} + 2 · ${p} − ${k}) / ${s}⌋ + 1 = ${out}: the output is ${out} × ${out}. `
       + (unseen ? `The last ${unseen} of the ${whole} rows and columns are under no window.` : "Every row and column is under a window.");
   };

@@ -102,7 +102,7 @@ PLAYS.kernels = (place, say) => {
     paint(map, all[kernel]);
     map.getContext("2d").fillStyle = "#000";
     map.getContext("2d").fillRect(at.x, at.y, 1, 1);
-    hidden.style.visibility = shown ? "" : "hidden";
+    hidden.style.display = shown ? "" : "none";
     [...list.children].forEach((key, k) => key.setAttribute("aria-pressed", k === kernel));
     words.textContent = `75 pixels times 75 weights, and the bias: ${here.toFixed(2).replace("-", "−")}`;
     say(`Kernel ${kernel + 1}, row ${at.y + 1}, column ${at.x + 1}: more than at ${percent(below)} of all places.`);
