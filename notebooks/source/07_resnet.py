@@ -1055,6 +1055,8 @@ for name in ("plain-20", "ResNet-20", "ResNet-56"):
 plot.bars(left, xlabel="accuracy on the photos it learned, median block (%)")
 
 # %% slide="only" name="table-6"
+import matplotlib.pyplot as plt
+
 table_6 = {20: 8.75, 32: 7.51, 44: 7.17, 56: 6.97, 110: 6.43, 1202: 7.93}
 figure, ax = plt.subplots()
 ax.plot(table_6.keys(), table_6.values(), ":s", color=plot.PAPER)
