@@ -48,7 +48,8 @@ LISTED = """
 """
 PRINTED = """
 body { max-width: 46em; margin: 2em auto; padding: 0 1em; font: 12pt/1.45 sans-serif; }
-pre { padding: 0.6em; background: #f3f6f8; white-space: pre-wrap; overflow-wrap: anywhere; }
+pre { padding: 0.6em; background: #f3f6f8; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; }
 h2 { margin-top: 1.6em; }
 ul { padding-left: 1.2em; } .anchor-link { display: none; }
 section { break-inside: avoid; }
