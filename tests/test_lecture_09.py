@@ -100,7 +100,7 @@ MISTAKES = [
     ("09.6", lambda: lambda m, x: m(x).softmax(1), "images alone"),
     ("09.6", lambda: lambda m, x: m(x.flip(-1)).softmax(1), "mirror images alone"),
     ("09.7", ({32: 0.82, 64: 0.86}, "no"), "what compete returns"),
-    ("09.7", lambda: ({32: of_run(32), 64: of_run(64)}, "yes"), "0 alone, 0 alone"),
+    ("09.7", lambda: ({32: of_run(32), 64: of_run(64)}, "yes"), r"z is \+0.0"),
     ("09.7", lambda: ({32: of_run(32), 64: of_run(64, pixels=32)}, "no"), "of 32 pix"),
     ("09.7", lambda: ({32: of_run(32, told=0.9), 64: of_run(64)}, "no"), "says 90"),
     ("09.7", lambda: ({32: of_run(32, name="resnet20"), 64: of_run(64)}, "no"),
