@@ -6,10 +6,12 @@ import json
 
 import matplotlib.pyplot as plt
 import pytest
+import torch
 
 from teaching import kept
 from utils import plot
 from utils.course import CourseError
+from utils.history import History
 
 ROWS = [
     {"epoch": n, "train_loss": 1 / n, "train_accuracy": 0.5, "val_loss": 1 / n}
@@ -57,6 +59,7 @@ def test_a_difference_has_the_errors_of_seeds_and_of_test_examples(results):
     # Seeds: 5 points / sqrt(3); examples: 0.357 and 0.5 points.
     assert found.error == pytest.approx((25 / 3 + 0.1275 + 0.25) ** 0.5, abs=1e-3)
     assert "more than twice" in repr(found)
+    assert kept.difference([0.5], "deep") == found
 
 
 def test_the_scoreboard_shows_mean_spread_and_cost(results):
@@ -65,6 +68,10 @@ def test_the_scoreboard_shows_mean_spread_and_cost(results):
     assert table.rows[1][-1] == "50.0 %"
     assert "&lt;Flat&gt;" in table._repr_html_()
     assert len({len(line) for line in repr(table).split("\n")}) == 1
+    mine = History("mine", [row | {"processor_seconds": 60.0} for row in ROWS])
+    yours = {"yours": (torch.nn.Conv2d(3, 2, 1), mine, 0.25)}
+    first = kept.scoreboard({"Deep": "deep"}, yours).rows[0]
+    assert first == ("yours", "8", "6,144", "2", "2.0", "25.0 %")
 
 
 def test_accuracy_is_drawn_against_processor_minutes(results):

@@ -1136,7 +1136,7 @@ for i, ax in enumerate(axes):
 #
 # ![](run:views)
 #
-# Left the photo, then shifted, mirrored, both. Dropout: half of the units are 0.
+# Left the photo, then shifted views, two of them mirrored. Dropout: half of the units are 0.
 #
 # Note: 2 min. 61 million parameters, 1.2 million photos: without crops the paper's network
 # overfits substantially. Ask how many views 224 of 256 pixels give: (256 − 224 + 1)² × 2.

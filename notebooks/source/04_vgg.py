@@ -20,7 +20,7 @@
 # 5. choose first weights with which a network of twenty layers learns.
 #
 # A run takes a quarter of a minute at scale `tiny`, and about four minutes at `small`
-# on a laptop. All numbers in the text are from a run at `small`.
+# on a laptop. Numbers in the text are from `small`.
 
 # %% [markdown] slide="slide"
 # ## Question
@@ -29,9 +29,7 @@
 # them see the same pixels as one 7 × 7.
 #
 # **We train both forms on the same photos. Which one recognises more new photos, and by
-# how many points?**
-#
-# *A guess, before anything is computed: small kernels −2, 0, +2 or +10 points?*
+# how many points?** *Guess: small kernels −2, 0, +2 or +10 points?*
 
 # %% [markdown] slide="skip"
 # ## Set-up
@@ -99,16 +97,15 @@ tables.networks(pair, (3, 224, 224))
 # %% [markdown] slide="slide"
 # ## Three 3 × 3 see what one 7 × 7 sees
 #
-# The *receptive field* of a value is the square of pixels on which it depends. After
-# one 3 × 3 convolution it is 3 pixels wide. The second layer reads 3 neighbouring
-# values, and the outer two reach one pixel further: 5. With layer i of kernel $k_i$ and
-# stride $s_i$:
+# The *receptive field* of a value is the square of pixels on which it depends: 3 wide
+# after one 3 × 3 convolution, 5 after two, since the outer of 3 values reach one pixel
+# further. With layer i of kernel $k_i$ and stride $s_i$:
 #
 # $$\text{receptive field} = 1 + \sum_i (k_i - 1) \, s_1 s_2 \cdots s_{i-1}$$
 #
 # **Predict:** the figure shows three layers. How wide is it after four layers of 3 × 3?
-# And after three that have stride 2? Then change the numbers, and run the cell again.
-# This lecture's page on the website has sliders for them.
+# And after three with stride 2? Then change the numbers. This lecture's page on the
+# website has sliders for them.
 
 # %%
 # alt: Rows of dots from one value at the top to the pixels at the bottom. After three
@@ -123,8 +120,7 @@ kernels.receptive_field(layers=3, kernel=3, stride=1);
 # ## Fewer weights, and more ReLUs
 #
 # A k × k convolution with C channels in and out has $k^2 C^2$ weights. Three of 3 × 3
-# have **27 C²**, one of 7 × 7 has **49 C²**, 81 % more. The multiply-adds have the same
-# ratio, because each weight is used once at each position.
+# have **27 C²**, one of 7 × 7 has **49 C²**, 81 % more; so it is with the multiply-adds.
 #
 # The stack also has three ReLUs in place of one. Without them it would be one linear map,
 # a restricted 7 × 7 kernel; with them it computes what no single kernel can. So small
@@ -186,9 +182,9 @@ first = {name: nets[name][0] for name in forms}
 tables.networks(first, (3, 32, 32), training=training, validation=validation)
 
 # %% [markdown] slide="subslide"
-# In this table ± is the standard deviation over the seeds. **Are the differences more
-# than chance?** All networks judge the same photos, so we compare photo by photo. From
-# here on, ± after a difference is its *standard error*: it counts seeds and photos.
+# Here ± is the standard deviation over the seeds. **Are the differences more than
+# chance?** All networks judge the same photos, so we compare photo by photo. From here
+# on, ± after a difference is its *standard error*: it counts seeds and photos.
 
 # %%
 small_5 = kept.paired(right["one 5×5"], right["two 3×3"])
@@ -210,14 +206,13 @@ ax.set_xlabel("validation accuracy (%)");
 # standard error. Two 3 × 3 are ahead on their training photos, too (63.6 against 58.6
 # %), so this is not a matter of overfitting alone.
 #
-# Are they also cheaper here? Not quite: the first convolution of a block has half as many
-# input channels. The parameters are about equal in each pair, and the stacks need 27 and
-# 11 % more multiply-adds. **At about equal parameters, more layers of small kernels win**,
-# in a small network, with 4,000 photos and one learning rate.
+# They are not cheaper here: the parameters are about equal in each pair, and the stacks
+# need 27 and 11 % more multiply-adds. **At about equal parameters, more layers of small
+# kernels win**, in a small network, with 4,000 photos and one learning rate.
 
 # %% [markdown] slide="subslide"
-# **Is the gap still there in larger runs?** We kept some: the same blocks with twice the
-# channels, 45,000 photos with crops and flips, four passes, three seeds.
+# **Is the gap still there in larger runs?** These kept runs have twice the channels,
+# 45,000 photos with crops and flips, four epochs, three seeds.
 
 # %% slide="subslide"
 names = {"one 3×3": "kernels-3", "two 3×3": "kernels-3-3", "one 5×5": "kernels-5"}
@@ -244,7 +239,7 @@ kept.scoreboard(names)
 # %% [markdown]
 # In how many convolutions a block has. A is VGG-11, B VGG-13, D VGG-16 and E VGG-19,
 # named by their layers with weights. C has three 1 × 1 convolutions. A-LRN adds
-# AlexNet's normalisation, which brings nothing: 29.7 against 29.6 % top-1 error.
+# AlexNet's normalisation, which brought nothing.
 
 # %% [markdown] slide="subslide"
 # With the table, the whole network is ten lines:
@@ -301,9 +296,9 @@ tables.networks(six, (3, 224, 224))
 # %% [markdown] slide="slide"
 # ## Memory early, parameters late
 #
-# The output of each layer is kept for the backward pass. That is memory, for each
-# image. Parameters need memory once. **Which share of VGG-16's 138,357,544 parameters
-# is in a single layer: 10, 25, 50 or 75 %? And is that the layer that computes most?**
+# Each layer's output is kept for the backward pass: memory for each image. Parameters
+# need memory once. **Which share of VGG-16's 138,357,544 parameters is in a single layer:
+# 10, 25, 50 or 75 %? And is that the layer that computes most?**
 
 # %% slide="subslide"
 # alt: Three bar charts over the 16 layers of VGG-16. The activations are largest in the
@@ -325,18 +320,16 @@ print(f"its multiply-adds: {4096 * 512 * 7 * 7 / 15_470_264_320:.1%} of all")
 # %% [markdown] slide="slide"
 # ## Twenty layers: do they learn at all?
 #
-# A network can be built and still not train. A pre-activation is a sum of
-# $n_{in} = C_{in} k^2$ products of a weight and an input. With weights of mean 0 the
-# mean square of the sum is $n_{in} \cdot \mathrm{Var}(W)$ times that of the inputs.
-# About half of the values are negative, so after the ReLU half of the mean square is
-# left. The signal's size is the root of the mean square; each layer multiplies it by its
-# *gain*:
+# A pre-activation is a sum of $n_{in} = C_{in} k^2$ products of a weight and an input.
+# With weights of mean 0 the mean square of the sum is $n_{in} \cdot \mathrm{Var}(W)$
+# times that of the inputs. The ReLU sets half of the values to 0, so half of the mean
+# square is left. The signal's size is its root; each layer multiplies it by its *gain*:
 #
 # $$\text{gain of one layer} = \sqrt{\tfrac{1}{2}\, n_{in}\, \mathrm{Var}(W)}$$
 #
 # For 512 channels $n_{in}$ = 4,608. **Which variance has a gain of 1? And what do 16
-# layers make of the other variances?** The last one below is a common mistake: √(2 /
-# n_in) is He's *standard deviation*, taken for the variance.
+# layers make of the others?** The last rule is a common mistake: √(2 / n_in), He's
+# *standard deviation*, taken for the variance.
 
 # %% check=True slide="subslide"
 rules = {  # name -> Var(W), from n_in and n_out
@@ -390,13 +383,13 @@ ax.set(xscale="linear", xticks=range(1, 17, 3), xlim=(0.5, 16.5));
 
 # %% [markdown]
 # He's line stays within a factor of ten. The fixed variance of 0.01² sinks further than
-# in the table above: the early layers have fewer inputs, and so a smaller gain. torch
-# offers He's rule as `nn.init.kaiming_normal_(weight, nonlinearity="relu")`.
+# in the table: early layers have fewer inputs. torch offers He's rule as
+# `nn.init.kaiming_normal_(weight, nonlinearity="relu")`.
 
 # %% [markdown] slide="subslide"
-# **Does the rule decide whether a network learns?** We take a list of our own with four
-# convolutions in each of five blocks, so 20, without BatchNorm. It gets SGD and few
-# photos. A loss of 2.303 = ln 10 nats means that nothing is learned.
+# **Does the rule decide whether a network learns?** We take four convolutions in each of
+# five blocks, so 20, without BatchNorm, with SGD and few photos. A loss of 2.303 = ln 10
+# nats means that nothing is learned.
 
 # %%
 deep = [[channels] * 4 for channels in (64, 128, 256, 512, 512)]
@@ -429,12 +422,11 @@ plot.curves(starts, metric="loss", split="train", title=title);
 # %% [markdown]
 # From He's weights four of five seeds fall below 2.29 nats: they have begun to learn, no
 # more. From Xavier's and from N(0, 0.01²) **no seed moves at all**: after 20 layers the
-# signal is so small that the logits, and the gradients, are almost 0. (With more than an
-# eighth of VGG's channels the counts could differ.)
+# signal, and with it each gradient, is almost 0.
 #
-# The paper (Sec. 3.1) had no such rule in 2014. It trained A first, and copied some of its
-# layers into the deeper networks. He et al. found the rule in 2015: their 30 layers learn
-# from it, and not from Xavier's. BatchNorm (lecture 06) makes the choice less important.
+# The paper had no such rule in 2014. It trained A first, and copied some of its layers
+# into the deeper networks. He et al. found the rule in 2015: their 30 layers learn from
+# it, and not from Xavier's. BatchNorm (lecture 06) makes the choice less important.
 
 # %% [markdown] slide="slide"
 # ## Does depth pay?
@@ -471,10 +463,8 @@ print("kept runs, test, three minus two:", longer)
 # |---|---|---|
 # | one 5 × 5 against two 3 × 3 | "7 % higher" top-1 error | 4.6 ± 0.8 points fewer right |
 # | depth, A to E | top-5 error 10.4, 9.9, 9.4, 8.8, 9.0 % | two convolutions a block better than one |
-# | training | 74 epochs of 1.3 million photos | 315 steps of 64 photos |
 #
-# In the paper depth helps up to D. On our photos of 32 × 32 the last eight convolutions
-# of E would work on maps of 4 × 4 and 2 × 2, where most of a kernel lies on padding.
+# In the paper depth helps up to D.
 
 # %% [markdown] slide="subslide"
 # **The test set, once**, for the form with the best validation accuracy:
@@ -489,9 +479,7 @@ print(photos.test.kind)
 # ## Scoreboard
 #
 # Kept runs on 45,000 photos, 20 epochs each. VGG-11 has a quarter of its width, AlexNet
-# an eighth, so both do about the same work. AlexNet is there with and without dropout
-# (lecture 03), VGG-11 without and with BatchNorm. **Does VGG-11 recognise more than
-# AlexNet?**
+# an eighth, so both do about the same work. **Does VGG-11 recognise more than AlexNet?**
 
 # %%
 # alt: Training and validation accuracy by epoch in four panels: AlexNet, AlexNet without
@@ -514,15 +502,13 @@ print(kept.caption("vgg11"))
 kept.scoreboard(BOARD)
 
 # %% [markdown]
-# Yes, by about **4 points**, but only because of dropout, which costs this narrow AlexNet
-# more than that. Without it AlexNet, which has 1.6 times the parameters, is level with
-# VGG-11: their difference is below twice its error. BatchNorm adds about **5 points** and
-# makes the best of the four. (With one seed a run, as the caption says, the error counts
-# the test photos alone.)
+# Yes, by about **4 points**, but dropout costs this narrow AlexNet more than that. Without
+# dropout AlexNet, with 1.6 times the parameters, is level with VGG-11: their difference
+# is below twice its error. BatchNorm adds about **5 points**. (With one seed a run, as the
+# caption says, the error counts the test photos alone.)
 #
 # None reaches 90 %. VGG-11 with BatchNorm ends below 90 % of its *training* photos, too:
-# at a quarter of the width it needs more epochs, or more channels. Lectures 05 to 07 add
-# rows.
+# at a quarter of the width it needs more epochs, or more channels.
 
 # %% [markdown] slide="slide"
 # ## Answer
@@ -549,8 +535,7 @@ run.headline(course.pick(tiny=counted, small=measured, full=measured))
 # ## Exercises
 #
 # Replace each `...`, run the cell, then the check below it. A wrong answer gets a hint,
-# and the second time a stronger one. *Predict* means: write it down before any cell
-# runs it.
+# and the second time a stronger one. *Predict*: before any cell runs it.
 
 # %% [markdown] slide="subslide"
 # ### 04.1 Predict: small kernels for AlexNet's 11 × 11
@@ -570,10 +555,9 @@ check("04.1", answers)
 # %% [markdown] slide="subslide"
 # ### 04.2 Write: He's weights
 #
-# `he_weights(layer)` gives a convolution new weights from a normal distribution, so that
-# the scale of the **activations** is kept under ReLU (not that of the gradients, which
-# would count the outputs). It sets the biases to 0, and returns the layer. No function
-# of `nn.init` whose name begins with `kaiming`.
+# `he_weights(layer)` draws a convolution's weights from a normal distribution, so that the
+# scale of the **activations** is kept under ReLU (not that of the gradients, which would
+# count the outputs). It sets the biases to 0, and returns the layer. No `nn.init.kaiming…`.
 
 # %%
 def he_weights(layer: nn.Conv2d) -> nn.Conv2d:
@@ -592,9 +576,8 @@ check("04.2", he_weights)
 #
 # Both networks are for 32 × 32 colour photos of ten classes: (a) VGG A with **one**
 # linear layer; (b) VGG D with **three** (4096, 4096, 10) and dropout 0.5. Build both
-# with `vgg`, at full width, without BatchNorm; `help(vgg)` lists its arguments. On 32 ×
-# 32 photos five poolings leave 1 × 1 maps, so 512 numbers enter the linear layers:
-# `stem="cifar"`. Before you count: which share of (b) is linear?
+# with `vgg`, at full width, without BatchNorm; `help(vgg)` lists its arguments. Five
+# poolings leave 1 × 1 maps, so 512 numbers enter the linear layers: `stem="cifar"`.
 
 # %%
 # solution
@@ -607,8 +590,7 @@ check("04.3", (one_linear, three_linear))
 # %% [markdown] slide="subslide"
 # ### 04.4 Write: adaptive pooling
 #
-# `nn.AdaptiveAvgPool2d(7)` makes 7 × 7 values of maps of any size, so that VGG accepts
-# other images. Of n values in a row, window i of `out` windows takes those from
+# `nn.AdaptiveAvgPool2d(7)` makes 7 × 7 values of maps of any size. Of n values in a row, window i of `out` windows takes those from
 # ⌊i · n / out⌋ up to, not including, ⌈(i + 1) · n / out⌉. So 10 → 7 has windows of 2 and
 # of 3 values, which overlap.
 #
@@ -669,10 +651,9 @@ check("04.5", repaired)
 # %% [markdown] slide="subslide"
 # ### 04.6 Investigate: is it the ReLUs?
 #
-# In our test three 3 × 3 and one 7 × 7 have about as many weights. The stack has two
-# more ReLUs in each block. Do they make the difference? Write `few_relus`: the network
-# of `kernel_net`, with BatchNorm after each convolution, but with **one** ReLU in each
-# block, after its last convolution, for any list of kernels. `runs` is the list of what
+# Three 3 × 3 have about as many weights as one 7 × 7, and two more ReLUs in each block. Do
+# these make the difference? Write `few_relus`: `kernel_net` with BatchNorm after each
+# convolution, but **one** ReLU in each block, after its last, for any list of kernels. `runs` is the list of what
 # `trained([3, 3, 3], seed, few_relus)` returns for each of the `seeds`. Then compare
 # what they recognise with `right["three 3×3"]` and `right["one 7×7"]`.
 
@@ -711,9 +692,9 @@ check("04.6", (few_relus, runs))
 # %% [markdown] slide="subslide"
 # ### 04.7 Investigate: VGG-19 on CIFAR-10, two epochs
 #
-# Write VGG-19 as a list of your own, `my_list`, without looking at `CONFIGS`. Train it
-# on `few` for two epochs, at `width`, with one linear layer and Adam at 0.001: first
-# without BatchNorm, then with it. `two_runs` holds what `fit` returns, in this order.
+# Write VGG-19 as a list of your own, `my_list`. Train it on `few` for two epochs, at
+# `width`, with one linear layer and Adam at 0.001: without BatchNorm, then with it.
+# `two_runs` holds what `fit` returns, in this order.
 
 # %%
 # solution
@@ -731,8 +712,7 @@ for norm in (False, True):
 check("04.7", (my_list, two_runs))
 
 # %% [markdown]
-# **Explain:** why do two epochs say little about what VGG-19 can reach, and what do
-# they say instead?
+# **Explain:** what do two epochs say about VGG-19, and what not?
 
 # %% [markdown] solution=True
 # They say how long the loss stays near 2.303, where nothing is learned yet. With
@@ -748,26 +728,23 @@ check.progress("04")
 # 1. Receptive field: $1 + \sum_i (k_i - 1) \, s_1 \cdots s_{i-1}$. Three 3 × 3 reach as
 #    far as one 7 × 7, with $27 C^2$ weights in place of $49 C^2$, and three ReLUs.
 # 2. At about equal parameters the stacks recognise more than the large kernels.
-# 3. A table of channels makes each VGG. Activations need memory early; 74 % of VGG-16's
-#    138 million parameters are in one linear layer.
+# 3. A table of channels makes each VGG. 74 % of VGG-16's parameters are in one layer.
 # 4. $\mathrm{Var}(W) = 2 / n_{in}$, with $n_{in} = C_{in} k^2$, keeps the signal's scale
 #    under ReLU: each layer's gain is $\sqrt{n_{in} \mathrm{Var}(W) / 2}$.
-# 5. A difference counts above twice its standard error: two convolutions a block are
-#    better than one; three are better than two in the longer runs alone.
+# 5. A difference counts above twice its standard error. Two convolutions a block are
+#    better than one, three better than two in the longer runs alone.
 
 # %% [markdown] slide="skip"
 # ## References
 #
 # - K. Simonyan, A. Zisserman: [Very Deep Convolutional Networks for Large-Scale Image
-#   Recognition](https://arxiv.org/abs/1409.1556), ICLR 2015: Tables 1, 2, 3 and 7;
-#   Sec. 2.1, 2.3, 3.1, 4.1.
+#   Recognition](https://arxiv.org/abs/1409.1556), ICLR 2015: Tables 1 to 3, Sec. 2 to 4.
 # - K. He, X. Zhang, S. Ren, J. Sun: [Delving Deep into Rectifiers](
 #   https://arxiv.org/abs/1502.01852), ICCV 2015: Sec. 2.2 and Fig. 3, first weights.
 # - X. Glorot, Y. Bengio: [Understanding the difficulty of training deep feedforward neural
 #   networks](https://proceedings.mlr.press/v9/glorot10a.html), AISTATS 2010.
-# - Data: A. Krizhevsky, [CIFAR-10](https://www.cs.toronto.edu/~kriz/cifar.html), 2009;
-#   free for research and teaching with citation. At scale `tiny`, drawings of its
-#   classes.
+# - Data: A. Krizhevsky, [CIFAR-10](https://www.cs.toronto.edu/~kriz/cifar.html), 2009. At
+#   scale `tiny`, drawings of its classes.
 
 # %% slide="only" name="vgg16"
 # alt: VGG-16: five blocks of two or three 3×3 convolutions, a pooling after each halves

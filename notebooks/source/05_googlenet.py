@@ -19,7 +19,7 @@
 # 5. draw a class activation map and test it.
 #
 # A run takes about ten seconds at scale `tiny`, and about two minutes at `small` on a
-# laptop. The text describes the outputs shown here, at scale `small`.
+# laptop. Numbers in the text are from `small`.
 
 # %% [markdown] slide="slide"
 # ## Question
@@ -27,10 +27,8 @@
 # AlexNet has 60,965,224 parameters in 8 layers with weights. GoogLeNet has 22 such
 # layers, and several times fewer parameters.
 #
-# **How many times fewer, and where are they saved?**
-#
-# *Guess first: in the first layers, in the modules between, or at the end of the
-# network?*
+# **How many times fewer, and where are they saved?** *Guess: in the first layers, in the
+# modules between, or at the end?*
 
 # %% [markdown] slide="skip"
 # ## Set-up
@@ -68,8 +66,8 @@ seeds = range(course.pick(tiny=1, small=3, full=3))
 architectures.inception(naive=True)
 
 # %% [markdown]
-# The paper's Figure 2(a), the *naive* module. All branches keep height and width. Each
-# convolution ends in a ReLU, which is not drawn.
+# This is the *naive* module. All branches keep height and width. A ReLU after each
+# convolution is not drawn.
 
 # %% [markdown] slide="slide"
 # ## Build: the naive module
@@ -150,8 +148,7 @@ print(f"equal at all {28 * 28} positions; {conv.weight.numel()} weights")
 # | 5 × 5 | 25 × 192 × 32 = 153,600 | 25 × 16 × 32 = 12,800 |
 # | sum | 153,600 | 15,872 |
 #
-# The cost falls to a tenth. **Do the same for the 3 × 3 branch**, with its reduction to
-# 96.
+# A tenth. **Do the same for the 3 × 3 branch**, with its reduction to 96.
 
 # %% [markdown] slide="fragment"
 # 192 × 96 + 9 × 96 × 128 = 129,024 in place of 9 × 192 × 128 = 221,184. That is 58 %:
@@ -277,7 +274,7 @@ for name, a, b in zip(("convolutions", "linear"), in_alex, in_google, strict=Tru
     print(f"{name}: {a:,} against {b:,}")
 
 # %% [markdown]
-# The factor is **8.7**. (The paper says 12; exercise 05.6 looks at its numbers.)
+# The factor is **8.7**. (The paper says 12: exercise 05.6.)
 # GoogLeNet's convolutions have **2.6 times more** parameters than AlexNet's. All
 # savings are at the end: 1.0 million in one linear layer instead of 58.6 million in
 # three.
@@ -372,10 +369,9 @@ print(tuple(scores.shape), "one map for each class; its mean is the logit")
 # ## Do the heads help the gradient?
 #
 # The paper adds the losses of the heads, each with weight 0.3, to "increase the
-# gradient signal that gets propagated back". **Guess**: how many times larger is the
-# gradient in the stem with these losses? We try two kinds of first weights: He's, which
-# our modules use, and torch's default, with a sixth of their variance. The network has
-# no BatchNorm here.
+# gradient signal that gets propagated back". **How many times larger is the gradient in
+# the stem with them?** We try He's first weights, which our modules use, and torch's
+# default, with a sixth of their variance. There is no BatchNorm here.
 
 # %%
 stages = ("stem", "stage3", "stage4a", "stage4d", "stage5")
@@ -438,8 +434,8 @@ for name, gain in gains.items():
 # larger. Stage 5 lies after the heads: nothing changes there.
 #
 # This is the *first* gradient, not accuracy: we do not know which network ends better. Two
-# of the authors later called the heads a regulariser, and their first explanation "most
-# likely misplaced" (Szegedy et al. 2016).
+# of the authors later called their explanation "most likely misplaced", and the heads a
+# regulariser.
 
 # %% [markdown] slide="slide"
 # ## A trained network
@@ -558,7 +554,7 @@ for name, scores in quarters.items():
 # | 10 | 9.15 | 7.62 |
 # | 144 | 7.89 | 6.67 |
 #
-# When you compare networks, ask how many passes each of them had.
+# When you compare networks, ask how many passes each had.
 
 # %% [markdown] slide="subslide"
 # Our kept GoogLeNets have four epochs, so they stand beside AlexNets and VGG-11s of four
@@ -607,7 +603,7 @@ run.headline(
 # ## Exercises
 #
 # Replace each `...`, run the cell, then the check below it. A wrong answer gets a hint,
-# the second time a stronger one. *Predict* means: write it down before any cell runs it.
+# the second time a stronger one. *Predict*: before any cell runs it.
 
 # %% [markdown] slide="subslide"
 # ### 05.1 Predict: module 4b
@@ -703,8 +699,8 @@ def merge(first: nn.Conv2d, second: nn.Conv2d) -> nn.Conv2d:
 check("05.4", merge)
 
 # %% [markdown]
-# **Explain:** the pair has 192 × 16 + 16 × 128 weights, the merged one 192 × 128. What
-# would we lose if we merged a reduction of an Inception module with its large kernel?
+# **Explain:** what would we lose if we merged a reduction of an Inception module with its
+# large kernel?
 
 # %% [markdown] solution=True
 # A ReLU stands between the reduction and the large kernel. With it the pair is not a
@@ -729,15 +725,14 @@ check("05.5", class_map)
 # %% [markdown] slide="subslide"
 # ### 05.6 Investigate: the numbers of Table 1
 #
-# Beside the widths, Table 1 prints the parameters (in K) and the operations (in M) of
-# each row. Are they right? Write `counted`: the weights of a row **without biases**, in
-# units of K = 1,024, and its multiply-adds in millions. A row is a list of modules; all
-# of its convolutions put out maps of `side` × `side`.
+# Table 1 also prints the parameters (in K) and the operations (in M) of each row. Are they
+# right? Write `counted`: the weights of a row **without biases**, in units of K = 1,024,
+# and its multiply-adds in millions. A row is a list of modules; all of its convolutions
+# put out maps of `side` × `side`.
 #
 # Then `wrong` is the set of the names of all rows whose printed *operations* are off by
-# more than 1 million, such as `{"3a", "linear"}`. `rows` and `sides` below hold what
-# `counted` needs. Does any sum of the printed parameters give "12 times fewer" than
-# AlexNet?
+# more than 1 million, such as `{"3a", "linear"}`. Does any sum of the printed parameters
+# give "12 times fewer" than AlexNet?
 
 # %% slide="subslide"
 printed = {  # Table 1: parameters in K, operations in M
@@ -787,32 +782,28 @@ check.progress("05")
 # %% [markdown] slide="slide"
 # ## Recap
 #
-# - A module's channels and costs are the sums over its branches. Without reductions the
+# - A module's channels and costs are sums over its branches. Without reductions the
 #   channels only grow.
 # - A 1 × 1 convolution is a linear layer at each position. It decides what the next
 #   kernel costs: k × k × C_in × C_out at each position.
 # - GoogLeNet has 6,998,552 parameters, 8.7 times fewer than AlexNet. An average and one
 #   linear layer at the end save them: C × K weights instead of C × H × W × K.
-# - Heads make a gradient larger where the first weights let it fade. With He's weights
-#   it does not fade.
+# - Heads make a gradient larger where the first weights let it fade; He's do not.
 # - Each logit is the mean of a class activation map, Σ_c w_c A_c + b. Hiding what it
 #   marks tests the map.
 
 # %% [markdown] slide="skip"
 # ## References
 #
-# - C. Szegedy, W. Liu, Y. Jia, P. Sermanet, S. Reed, D. Anguelov, D. Erhan, V.
-#   Vanhoucke, A. Rabinovich: *Going Deeper with Convolutions*, CVPR 2015. Section 1 (12
-#   times fewer), Fig. 2 (modules), Table 1 and Fig. 3 (network, heads), Table 3 (crops
-#   and ensembles).
+# - C. Szegedy et al.: *Going Deeper with Convolutions*, CVPR 2015. Section 1 (12 times
+#   fewer), Fig. 2 (modules), Table 1 and Fig. 3 (network, heads), Table 3 (crops).
 # - M. Lin, Q. Chen, S. Yan: *Network in Network*, ICLR 2014: 1 × 1 convolutions, global
 #   average pooling.
-# - C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens, Z. Wojna: *Rethinking the Inception
-#   Architecture for Computer Vision*, CVPR 2016. Sections 1 (5 million) and 4 (heads).
-# - K. He, X. Zhang, S. Ren, J. Sun: *Delving Deep into Rectifiers*, ICCV 2015: the
-#   initial weights.
-# - B. Zhou, A. Khosla, A. Lapedriza, A. Oliva, A. Torralba: *Learning Deep Features for
-#   Discriminative Localization*, CVPR 2016: class activation maps.
+# - C. Szegedy et al.: *Rethinking the Inception Architecture for Computer Vision*, CVPR
+#   2016. Sections 1 (5 million) and 4 (heads).
+# - K. He et al.: *Delving Deep into Rectifiers*, ICCV 2015: first weights.
+# - B. Zhou et al.: *Learning Deep Features for Discriminative Localization*, CVPR 2016:
+#   class activation maps.
 # - CIFAR-10: A. Krizhevsky, 2009. At scale `tiny`: the course's own drawings.
 
 # %% slide="only" name="pile"
