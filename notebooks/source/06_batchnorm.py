@@ -12,10 +12,10 @@
 #
 # After this lecture we can
 #
-# 1. normalise a batch by hand, and say which values of a feature map share a mean;
+# 1. normalise a batch by hand, and say which values share a mean;
 # 2. write BatchNorm forward and backward, and check both against torch;
 # 3. explain what a network does that was left in training mode;
-# 4. say from measurements what BatchNorm changes for learning rates and small batches;
+# 4. say from measurements what it changes for learning rates and small batches;
 # 5. choose between BatchNorm, LayerNorm and GroupNorm, and fold a BatchNorm away.
 #
 # A run takes about ten seconds at scale `tiny`, about two minutes at `small` on a
@@ -181,8 +181,8 @@ print("y         ", *(6 * normalised + 10).tolist())
 print((3 * normalised + 3).tolist())
 
 # %% [markdown]
-# γ = σ = 3 and β = μ = 3. So the layer can undo its normalisation. But now two learned
-# numbers set a channel's scale, not all the layers before it.
+# γ = σ = 3 and β = μ = 3. So the layer can undo its normalisation; but now two learned
+# numbers set the scale, not all the layers before.
 
 # %% [markdown] slide="slide"
 # ## One mean for each channel
@@ -313,10 +313,10 @@ for name, mine, other in zip(("dx", "dγ", "dβ"), by_hand, by_autograd, strict=
     print(name, "equals autograd's")
 
 # %% [markdown] slide="subslide"
-# **Which sums of dx are always 0?** In our example 1 − ⅔ − ⅔ + ⅓ = 0, and the products
-# with x̂: −1 + 2⁄9 + 2⁄9 + 5⁄9 = 0. It is so for every dy (up to ε), because x̂ has mean 0
-# and mean square 1. So BatchNorm takes two parts out of every gradient: the one that would
-# shift a whole channel, and the one that would scale it. Neither would change y.
+# **Which sums are always 0?** That of dx, 1 − ⅔ − ⅔ + ⅓, and that of dx · x̂, −1 + 2⁄9 +
+# 2⁄9 + 5⁄9, for every dy (up to ε), because x̂ has mean 0 and mean square 1. So BatchNorm
+# takes two parts out of every gradient: the one that would shift a whole channel, and the
+# one that would scale it. Neither would change y.
 #
 # So a **bias before BatchNorm** gets the gradient 0; β does its work. Networks with
 # BatchNorm use `nn.Conv2d(..., bias=False)`.
@@ -356,9 +356,9 @@ print(kept.caption("rate-vgg11_bn-0.1"))
 # **With BatchNorm VGG-11 learns at all four rates**, up to 1, the highest that we tried;
 # without it at 0.03 and 0.1. At 0.3 one of three seeds learns.
 #
-# But the high rate is not where the gain comes from. BatchNorm is about equally good from
-# 0.03 to 0.3, and at 0.1, where the *plain* network learns, it is already far better. It
-# buys accuracy after a short training, and a rate that needs little care.
+# But the gain does not come from the high rate: at 0.1, where the *plain* network learns,
+# BatchNorm is already far better. It buys accuracy after a short training, and a rate that
+# needs little care.
 #
 # Its 1,376 parameters are γ and β of 688 channels. The running statistics are none: the
 # optimizer does not change them.
@@ -434,9 +434,9 @@ for factor, lr in ((1, 0.1), (10, 0.1), (10, 10.0)):
     print(f"weights × {factor:2}, rate {lr:4}: last loss {losses[-1].item():.6f}")
 
 # %% [markdown]
-# The first and the last are. What counts is the *effective rate*, **rate / ‖w‖²**: one
-# reason why high rates do less harm here. The scale of w does not matter, so the gradient
-# is at a right angle to w. Each step makes w longer, and the next ones relatively smaller.
+# The first and the last are. What counts is the *effective rate*, **rate / ‖w‖²**. Each
+# step makes w longer, and so the next ones relatively smaller: one reason why high rates
+# do less harm here.
 
 # %% [markdown] slide="slide"
 # ## What it costs: neighbours decide
@@ -478,9 +478,8 @@ title = f"One photo (label: {photos.classes[labels[i]]}), with 30 sets of neighb
 norms.answers(val.images[i], answers[i], alone, photos.classes, title);
 
 # %% [markdown] slide="subslide"
-# Nearly half. The figure shows the one whose class changes most often. In evaluation mode
-# there is one answer, and here a wrong one: our small network recognises less than half of
-# the photos.
+# Nearly half. The figure shows the one that changes most often. In evaluation mode there is
+# one answer (here a wrong one: our small network recognises less than half of the photos).
 
 # %% [markdown] slide="slide"
 # ## Forget eval(), and the accuracy is wrong
@@ -629,10 +628,9 @@ for name, runs in small.items():
     print(f"{name:10}", *(f"{share:8.1%}" for share in shares))
 
 # %% [markdown] slide="subslide"
-# With batches of 16 BatchNorm is best; with batches of 2 GroupNorm and LayerNorm are.
-# Which of these two, and whether no norm beats BatchNorm there, is open: the bands are
-# wide. A likely reason is the hidden layer, which a batch of two turns into −1 and 1; we
-# did not test it.
+# With batches of 16 BatchNorm is best; with batches of 2 GroupNorm and LayerNorm are (which
+# of the two is open: the bands are wide). A likely reason, which we did not test, is the
+# hidden layer, which a batch of two turns into −1 and 1.
 #
 # On ImageNet ResNet-50's error rises from 23.6 % with 32 images per GPU to 34.7 % with
 # 2. With GroupNorm it stays at 24.1 % (Wu and He 2018). Transformers use LayerNorm.
@@ -682,19 +680,18 @@ print(f"{len(judged)} layers, folded {len(folded)}: the same logits")
 # %% [markdown] slide="slide"
 # ## Why does it help? It is not settled
 #
-# The paper's reason is the drift of the inputs. Santurkar and others (2018) tested it:
-# after each BatchNorm they added a random scale and shift, new in every step. On CIFAR-10
-# their network was about as good as with BatchNorm alone. So the drift cannot be the whole
-# reason.
+# The paper's reason is the drift of the inputs. Santurkar and others (2018) added a random
+# scale and shift after each BatchNorm, new in every step: on CIFAR-10 their network was
+# about as good as before. So the drift cannot be the whole reason.
 #
 # They propose another: the loss becomes *smoother*. The gradient changes less from point
-# to point, so it still holds at the end of a longer step. Our runs show **that** BatchNorm
-# lets the rate be higher, and not why.
+# to point, so steps may be longer. Our runs show **that** BatchNorm lets the rate be
+# higher, and not why.
 
 # %% [markdown] slide="slide"
 # ## Against the paper
 #
-# Its Figure 3: Inception on ImageNet, steps until the plain network's best accuracy.
+# Inception on ImageNet, steps until the plain network's best accuracy (Figure 3):
 #
 # | network | learning rate | steps to 72.2 % | best accuracy |
 # |---|---|---|---|
@@ -713,8 +710,8 @@ kept.scoreboard(
     {
         "VGG-11, rate 0.1": "rate-vgg11-0.1",
         "VGG-11 with BatchNorm, rate 0.1": "rate-vgg11_bn-0.1",
-        "VGG-11 with BatchNorm, longer": "vgg11_bn-cifar10",
-        "AlexNet": "alexnet-cifar10",
+        "VGG-11 with BatchNorm, longer": "vgg11_bn",
+        "AlexNet, longer": "alexnet",
     }
 )
 
@@ -908,7 +905,7 @@ check.progress("06")
 #   variance. Without `eval()` neighbours decide.
 # - It lets the rate be higher; the effective rate is rate / ‖w‖².
 # - It needs batches that are not too small; LayerNorm and GroupNorm use one example. In
-#   evaluation it folds away: w′ = γ w / s, b′ = γ (b − μ) / s + β with s = √(σ² + ε).
+#   evaluation it folds into the convolution before it.
 
 # %% [markdown] slide="skip"
 # ## References
@@ -1127,7 +1124,7 @@ blocks.Diagram(words + above + below, WIDE, 245, told)
 # ```
 #
 # Note: 2 min. Ask for the shape of mean: (1, C, 1, 1). What eps is for: a channel that is
-# constant. The notebook's version also keeps the memory, and equals torch's.
+# constant. The notebook's version also keeps the memory, and equals torch's. Skip when late.
 
 # %% [markdown] slide="only"
 # ## Two modes: this batch, or the memory
@@ -1194,7 +1191,8 @@ blocks.Diagram(words + above + below, WIDE, 245, told)
 #
 # It is the sum of dx, which has mean 0: 1 − ⅔ − ⅔ + ⅓.
 #
-# Note: 1.5 min. The four dx of the last slide, whatever the loss is. β does its work. ResNet has no bias in any convolution.
+# Note: 1.5 min. Expect "1, as every bias". The four dx of the last slide, whatever the loss
+# is: β does its work. ResNet has no bias in any convolution. Late: say it without the vote.
 
 # %% [markdown] slide="only" part="What it buys"
 # ## With BatchNorm VGG-11 learns at every rate
@@ -1229,8 +1227,8 @@ blocks.Diagram(words + above + below, WIDE, 245, told)
 # Ten convolutions with ReLU, first weights × 0.5, 1 and 2. Right, the three lines lie on
 # one another.
 #
-# Note: 2 min. A stack made for this slide, not trained. Left: five powers
-# of ten apart. Right: which line is which?
+# Note: 2 min. A stack made for this slide, not trained. Left: five powers of ten apart. Right:
+# which line is which? Skip when late.
 
 # %% [markdown] slide="only"
 # ## Ten times the weights: what happens to the gradient?
@@ -1318,7 +1316,7 @@ blocks.Diagram(words + above + below, WIDE, 245, told)
 #
 # Note: 2 min. By hand: w = 2, μ = 3, σ = 2, γ = 6, β = 5 gives w′ = 6 and b′ = −4. A bias
 # of the convolution, as the notebook has it, is scaled too. Ask why this fails in training
-# mode.
+# mode. Skip when late.
 
 # %% [markdown] slide="only" part="What we know"
 # ## In the paper: BatchNorm alone saves a factor of 2.3
@@ -1333,7 +1331,7 @@ blocks.Diagram(words + above + below, WIDE, 245, told)
 # The “14 times fewer steps” of its abstract are the third row.
 #
 # Note: 2 min. Ask which two rows compare BatchNorm alone. The third has a higher rate and
-# other changes (section 4.2.1); 31.0 / 2.1 is 14.8, the paper says 14.
+# other changes (section 4.2.1); 31.0 / 2.1 is 14.8, the paper says 14. Skip when late.
 
 # %% [markdown] slide="only"
 # ## Why does it help? It is not settled

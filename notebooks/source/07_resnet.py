@@ -25,12 +25,10 @@
 # %% [markdown] slide="slide"
 # ## Question
 #
-# Two networks of **20** and of **56** layers learn from the same 45,000 photos, with the
-# same recipe. The deeper one has three times the parameters.
+# Two networks of **20** and of **56** layers learn from the same 45,000 photos. **Which one
+# is wrong more often, on the very photos it learns from?**
 #
-# **Which one is wrong more often, on the very photos it learns from?**
-#
-# *A guess, before anything is computed: the first, the second, or both the same?*
+# *Guess first: the one of 20, the one of 56, or both the same?*
 
 # %% [markdown] slide="skip"
 # ## Set-up
@@ -301,7 +299,7 @@ with torch.device("meta"):
 # %% [markdown] slide="slide"
 # ## Assemble: 6 n + 2 layers
 #
-# Stages are chains of blocks; the first block changes channels and resolution.
+# A stage is a chain of blocks; the first one changes channels and resolution.
 
 # %% mirror="utils.models.resnet:Block utils.models.resnet:make_layers"
 from collections.abc import Callable, Sequence
@@ -309,8 +307,8 @@ from collections.abc import Callable, Sequence
 # %% mirror="utils.models.resnet:CifarResNet" slide="subslide"
 
 # %% [markdown] slide="subslide"
-# Three stages of n basic blocks: 3 × 2 n convolutions, one in front, one linear layer.
-# Which sides do the maps have?
+# Three stages of n blocks: 3 × 2 n convolutions, one in front, one linear layer. Which
+# sides do the maps have?
 
 # %%
 def cifar_resnet(n, width=1.0, shortcut="A"):
@@ -339,8 +337,7 @@ for depth, millions in paper_counts.items():
     print(f"{depth:6}{count:12,}{millions:7} M  {count == without}")
 
 # %% [markdown]
-# All five. And a plain network has not one parameter less: the addition is the only
-# difference.
+# All five. And a plain network has as many: the addition is the only difference.
 
 # %% [markdown] slide="slide"
 # ## Train: the same photos, now with x
@@ -406,9 +403,9 @@ kept.scoreboard(board)
 # %% [markdown] slide="slide"
 # ## For ImageNet: a stem and four stages
 #
-# A *stem* divides the sides of 224 × 224 pixels by four. Compute them: convolution 7 × 7,
-# stride 2, padding 3; pooling 3 × 3, stride 2, padding 1. Then each stage but the first
-# halves them.
+# A *stem* divides the sides of 224 × 224 pixels by four: convolution 7 × 7, stride 2,
+# padding 3; pooling 3 × 3, stride 2, padding 1. Then each stage but the first halves them.
+# **Compute** all sides.
 
 # %% mirror="utils.models.resnet:ResNet" slide="subslide"
 
@@ -430,8 +427,8 @@ look.shape_table(resnet18, (3, 224, 224), depth=1)
 architectures.resnet34_beside_plain34_and_vgg19()
 
 # %% [markdown]
-# 1 + 2 × (3 + 4 + 6 + 3) + 1 = 34. A box is as high as its maps: they become small early,
-# so ResNet-34 needs 3.664 billion multiply-adds, VGG-19 19.632.
+# 1 + 2 × (3 + 4 + 6 + 3) + 1 = 34. Maps (the height of a box) become small early: 3.664
+# billion multiply-adds, where VGG-19 needs 19.632.
 
 # %% [markdown] slide="slide"
 # ## A bottleneck: four times the channels
@@ -649,8 +646,7 @@ for name, values in cut.items():
 blocks.before_and_after_the_sum()
 
 # %% [markdown]
-# Above, the ReLU after the sum of every block. Below, nothing: x reaches the end of the
-# network as a plain sum, x + F₁ + F₂ + …
+# Above, a ReLU after every sum. Below, nothing: the network's end gets x + F₁ + F₂ + …
 
 # %% slide="subslide"
 class PreActivation(nn.Module):
@@ -786,8 +782,8 @@ check("07.2", OwnBlock)
 # %% [markdown] slide="subslide"
 # ### 07.3 Repair: when to project
 #
-# A common mistake: this rule, with `is not`, projects always. Write it so that it
-# projects where the shapes differ, and only there.
+# A common mistake: this rule always projects. Write it so that it projects where the shapes
+# differ, and only there.
 #
 # ```python
 # if x.size() is not out.size():
@@ -875,7 +871,7 @@ check("07.5", (pair, compared))
 
 # %% [markdown]
 # **Explain:** the next cell measures the size of F beside that of x in our trained
-# networks (Fig. 7). **Guess** first: in which is it smaller, and why?
+# networks (Fig. 7). In which is it smaller, and why?
 
 # %%
 with torch.no_grad():
@@ -1101,7 +1097,7 @@ plot.spread({name: kept.test_accuracy(run) for name, run in rows.items()})
 # From 22 layers to 152 in one year. What had stopped the others?
 #
 # Note: 2 min. Top-5: the right class is not among the five best of 1,000. Ask how they would
-# go on after GoogLeNet. Most say: more layers. Ask what could go wrong; collect answers.
+# go on after GoogLeNet. Most say: more layers. Ask what could go wrong. Skip when late.
 
 # %% [markdown] slide="only" part="Degradation"
 # ## Deeper cannot be worse. Or can it?
@@ -1232,8 +1228,8 @@ plot.spread({name: kept.test_accuracy(run) for name, run in rows.items()})
 #
 # `y + x`: no weight, no multiplication, one addition for each value.
 #
-# Note: 1.5 min. Ask them to find the line that makes it a ResNet. Ask why the last ReLU
-# stands after the sum: else a block could only add, never subtract.
+# Note: 1.5 min. Ask them to find the line that makes it a ResNet. Ask why F has no ReLU at
+# its end: else a block could only add, never subtract.
 
 # %% [markdown] slide="only"
 # ## A residual block: two convolutions and a shortcut
@@ -1310,8 +1306,8 @@ plot.spread({name: kept.test_accuracy(run) for name, run in rows.items()})
 # A ReLU sets half of the values to zero; BatchNorm stretches what is left, forward and
 # back: × {{ "%.2f" % (lengths['plain-56'][0] / lengths['plain-56'][-1]) ** (1 / 54) }} a layer.
 #
-# Note: 1.5 min. Let them compute the power of 54. Skip the reason when late. Theory for wide, fully
-# connected layers says the square root of π / (π − 1), which is 1.21.
+# Note: 1.5 min. Let them take the 54th power. Theory for wide, fully connected layers says the
+# square root of π / (π − 1), which is 1.21. Skip the reason when late.
 
 # %% [markdown] slide="only"
 # ## Around F the gradient is times 1, not stretched
@@ -1332,8 +1328,9 @@ plot.spread({name: kept.test_accuracy(run) for name, run in rows.items()})
 #
 # ![Accuracy on the photos they learned, whole and with one block less: plain-20 falls close to chance, ResNet-56 keeps almost all](run:missing)
 #
-# Note: 2 min. The networks of the small experiment. Ask for a guess first. A plain network is one road; in ResNet half of the
-# roads remain. Plain-56 is missing: it has learned nothing to lose. Skip when late.
+# Note: 2 min. The networks of the small experiment. Ask for a guess first. A plain network is
+# one road; in ResNet half of the roads remain. Plain-56 is missing: it has learned nothing
+# to lose. Skip when late.
 
 # %% [markdown] slide="only"
 # ## F and x: each can be taken out alone
@@ -1418,7 +1415,7 @@ plot.spread({name: kept.test_accuracy(run) for name, run in rows.items()})
 # Its stem brings 224 pixels to 56 before the first block. VGG convolves at 224 and 112.
 #
 # Note: 2 min. Most guess more than VGG. Write the guesses down before the answer. Ask
-# where VGG spends its own: on 224 and 112 pixels.
+# where VGG spends its own: on 224 and 112 pixels. Skip when late.
 
 # %% [markdown] slide="only"
 # ## Three layers for the price of two: the bottleneck
@@ -1438,7 +1435,7 @@ plot.spread({name: kept.test_accuracy(run) for name, run in rows.items()})
 # ![Billions of multiply-adds for a photo: VGG-16 15.5, VGG-19 19.6, ResNet-34 3.7, ResNet-50 4.1, ResNet-152 11.5](run:costs)
 #
 # Note: 1 min. Nine times as deep as VGG-16, and cheaper. Remind them that cost is
-# channels times channels times places.
+# channels times channels times places. Skip when late.
 
 # %% [markdown] slide="only"
 # ## With nothing on the road of x, 1,001 layers train
@@ -1460,7 +1457,7 @@ plot.spread({name: kept.test_accuracy(run) for name, run in rows.items()})
 # Circle: a seed. Diamond: their mean. AlexNet and VGG at reduced width.
 #
 # Note: 1.5 min. The same budget of epochs, not of minutes. Ask what would be a fair
-# comparison: equal parameters, equal minutes, or each at its best?
+# comparison: equal parameters, equal minutes, or each at its best? Skip when late.
 
 # %% [markdown] slide="only"
 # ## Two claims are ours, two are the paper's
