@@ -25,9 +25,9 @@
 #
 # We have **100 photos** of cats and dogs, and three ways to train one architecture:
 #
-# - **from scratch**: random weights, everything trains;
+# - **from scratch**: random weights, all train;
 # - **frozen**: weights from ImageNet; only a new last layer trains;
-# - **fine-tuned**: the same, and then everything trains, at a low rate.
+# - **fine-tuned**: the same, and then all train, at a low rate.
 #
 # **What share of unseen photos does each get right?**
 #
@@ -202,9 +202,8 @@ for i, name in enumerate(photos.classes):
 print(f"{len(photos.train):,} photos train, {len(unseen_photos):,} validate")
 
 # %% [markdown]
-# Its classes are not ours. But its most frequent answers for the cats are cats, and for the
-# dogs a hound. (Boston bull is a dog: some cats are taken for one.) What it needs for that
-# is one layer earlier: the features.
+# Its classes are not ours, but many answers are cats for the cats and dogs for the dogs.
+# What it needs for that is one layer earlier: the features.
 
 # %% [markdown] slide="slide"
 # ## Features once, then a head in seconds
@@ -345,43 +344,6 @@ print(f"one standard error is at most {100 * math.sqrt(0.25 / n):.1f} points")
 # **special** to its own task. For a far task, cut the network earlier. Yosinski and others
 # found the same in larger networks.
 
-# %% [markdown] slide="subslide"
-# **And SqueezeNet with ImageNet's weights?** We probe its eight blocks on our cats and
-# dogs. *How much do its weights bring, against random ones?*
-
-# %% slide="-"
-def untrained(network):
-    """The same architecture with random weights, as He et al. (2015) draw them."""
-    fresh = copy.deepcopy(network)
-    for layer in fresh.modules():
-        if isinstance(layer, (nn.Conv2d, nn.Linear)):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
-        elif hasattr(layer, "reset_parameters"):
-            layer.reset_parameters()
-    return fresh
-
-
-torch.manual_seed(run.seed)
-bodies = {"trained weights": model, "random weights": untrained(model)}
-of_body = {k: probe(body, photos.train, unseen_photos) for k, body in bodies.items()}
-
-# %% slide="subslide"
-# alt: Accuracy of a linear probe on cats and dogs over the blocks of the network, with
-# alt: trained and with random weights. At scale small the trained ones rise steadily with
-# alt: the depth, and the random ones do not rise at all.
-depth = range(1, 1 + len(of_body["trained weights"]))
-title = "With trained weights deeper features are better; with random ones they are not"
-labels_of["xlabel"] = "block"
-labels_of |= {"paper": 0.5, "paper_label": "chance"}
-ax = plot.band(depth, of_body, title=title, **labels_of)
-ax.set_xticks(depth);
-
-# %% [markdown]
-# Random weights are above chance, but their deeper blocks bring nothing. With ImageNet's
-# the last blocks are best: more than a hundred of its classes are cats and dogs.
-
 # %% [markdown] slide="slide"
 # ## Fine-tune: what is won, what forgotten
 #
@@ -515,6 +477,19 @@ for (way, n), table in right.items():
 #
 # The third way may train for longer: the same 100 photos, random weights, and 50 epochs.
 # **Predict**: how many of its own photos does it get right, how many unseen ones?
+
+# %% slide="-"
+def untrained(network):
+    """The same architecture with random weights, as He et al. (2015) draw them."""
+    fresh = copy.deepcopy(network)
+    for layer in fresh.modules():
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+        elif hasattr(layer, "reset_parameters"):
+            layer.reset_parameters()
+    return fresh
 
 # %% slide="-"
 long = course.pick(tiny=8, small=50, full=200)  # epochs
@@ -951,10 +926,8 @@ check.progress("08")
 #
 # - Freeze, then replace: 4,096 × 10 + 10 parameters train. `requires_grad` holds
 #   weights; only evaluation mode holds BatchNorm.
-# - Features once, $z = (x - \mu) / \sigma$ with the training photos' μ and σ, a linear
-#   layer with weight decay: a head in seconds.
-# - From general to special: up to the last block for a near task; for a far one the
-#   block before it is better.
+# - Features once, $z = (x - \mu) / \sigma$, a linear layer: a head in seconds.
+# - The last block suits a near task; for a far one cut earlier.
 # - Fine-tune the body at a lower rate. It forgets its old task all the same.
 # - A difference counts when it exceeds twice its standard error over seeds and photos.
 
