@@ -927,7 +927,8 @@ for i, ax in enumerate(axes):
 # ![](draw:architectures.two_towers())
 #
 # Note: 1 min. After the hour they can compute every size of this picture, say where its
-# parameters are, and compare two activations fairly.
+# parameters are, and compare two activations fairly. Ask who has heard the name, and
+# for what. Expect “the first deep network”: LeNet is 14 years older.
 
 # %% [markdown] slide="only"
 # ## Last time: more photos out of the same, in three questions
@@ -940,8 +941,9 @@ for i, ax in enumerate(axes):
 #
 # 1: it depends on the task; a 6 turned is a 9. 2: no. 3: nothing.
 #
-# Note: 2 min. A different row answers each. AlexNet uses both remedies, and this is where
-# they became famous.
+# Note: 2 min. A different row answers each. AlexNet uses both remedies, and this is
+# where they became famous. Expect “yes” for 2: who augments the validation set measures
+# another task. Skip the third when late.
 
 # %% [markdown] slide="only"
 # ## ImageNet's contest: in 2012 the error falls by 9.4 points
@@ -963,7 +965,8 @@ for i, ax in enumerate(axes):
 # | computing | a processor | processors | two GPUs |
 #
 # Note: 2 min. Ask which of the three was new: none of them alone. Without the photos 61
-# million parameters learn by heart; without GPUs six days become months.
+# million parameters learn by heart; without GPUs six days become months. Expect “the
+# network”: its parts are those of 1998.
 
 # %% [markdown] slide="only"
 # ## LeNet-5 and a small AlexNet learn from the same photos
@@ -985,7 +988,8 @@ for i, ax in enumerate(axes):
 # LeNet-5 has 61,706 parameters, AlexNet 60,965,224. Below a layer: channels × side × side.
 #
 # Note: 2 min. Find LeNet's parts: convolution, activation, pooling, linear layers. New:
-# ReLU, overlapping maxima, dropout. 1,700 times the work, counted in multiply-adds.
+# ReLU, overlapping maxima, dropout. 1,700 times the work, counted in multiply-adds. Ask
+# which part LeNet lacks. Expect “pooling”: it has the mean, and 2 × 2.
 
 # %% [markdown] slide="only"
 # ## By hand: from 227 pixels to 6
@@ -1001,7 +1005,8 @@ for i, ax in enumerate(axes):
 # > **55, then 27** and on to 13 and 6
 #
 # Note: 2.5 min. Two minutes on paper. With 224 pixels it is 54.25: the paper's 224 is a
-# misprint, or a padding that it does not mention.
+# misprint, or a padding that it does not mention. Expect 54 or 56: the + 1 was
+# forgotten, or the division rounded up.
 
 # %% [markdown] slide="only"
 # ## The five convolutions are eight lines
@@ -1018,7 +1023,9 @@ for i, ax in enumerate(axes):
 # ```
 #
 # Note: 2 min. Read it from top to bottom with the picture. Three linear layers follow,
-# with dropout before the first two. `norm` and `groups` come in a moment. Skip when late.
+# with dropout before the first two. `norm` and `groups` come in a moment. Skip when
+# late. Ask why padding is 2 for 5 × 5. Expect “to be safe”: it keeps the sides, since
+# 27 + 4 − 5 + 1 is 27.
 
 # %% [markdown] slide="only"
 # ## A first kernel answers to colours and edges, not to objects
@@ -1040,8 +1047,9 @@ for i, ax in enumerate(axes):
 #
 # ![](run:share)
 #
-# Note: 2 min. Expect half and half. A kernel's weight is used at each place of its map, a
-# linear layer's once. The first linear layer alone has 37.8 of 61 million.
+# Note: 2 min. Expect half and half. A kernel's weight is used at each place of its map,
+# a linear layer's once. The first linear layer alone has 37.8 of 61 million. Skip the
+# vote on the work when late.
 
 # %% [markdown] slide="only"
 # ## Each of two GPUs, with 3 GB, computes half of the channels
@@ -1062,8 +1070,10 @@ for i, ax in enumerate(axes):
 #
 # ![](run:groups)
 #
-# Note: 2 min. Each kernel reads 48 channels: half the weights, half the work. In the whole
-# network: 1.4 of 62 million parameters, but 36 percent of the work.
+# Note: 2 min. Each kernel reads 48 channels: half the weights, half the work. In the
+# whole network: 1.4 of 62 million parameters, but 36 percent of the work. Ask what a
+# kernel of the upper group reads. Expect “all 96 channels”: that is groups=1. Skip the
+# whole network when late.
 
 # %% [markdown] slide="only" part="Activations"
 # ## The paper: ReLU learns six times faster than tanh
@@ -1076,8 +1086,9 @@ for i, ax in enumerate(axes):
 # - Each has its own best learning rate.
 # - Each is trained from several seeds.
 #
-# Note: 2 min. Collect on the board. The paper's Figure 1 is one run of each. n counts the
-# inputs of one output. With weights that suit neither, a comparison says nothing.
+# Note: 2 min. Collect on the board. The paper's Figure 1 is one run of each. n counts
+# the inputs of one output. With weights that suit neither, a comparison says nothing.
+# Expect “the same learning rate for both”: that favours the one it fits.
 
 # %% [markdown] slide="only"
 # ## With fitting weights and rates, ReLU has no lead here
@@ -1097,9 +1108,11 @@ for i, ax in enumerate(axes):
 #
 # Slopes: ReLU 0 or 1, tanh at most 1, sigmoid at most ¼.
 #
-# Note: 2 min. Each layer multiplies by slopes and weights. ReLU loses half of the sum of
-# squares, and He's rule doubles the variance to make up for it. What speaks for ReLU is
-# depth, and that it is cheap. Let them read off sigmoid's last value.
+# Note: 2 min. Each layer multiplies by slopes and weights. ReLU loses half of the sum
+# of squares, and He's rule doubles the variance to make up for it. What speaks for ReLU
+# is depth, and that it is cheap. Let them read off sigmoid's last value. Ask why ReLU
+# with half of its slopes at 0 loses nothing. Expect “its slope is 1”: only for half of
+# the units. Skip the weights when late.
 
 # %% [markdown] slide="only" part="Tricks"
 # ## Local response normalisation divides by the neighbours
@@ -1127,9 +1140,10 @@ for i, ax in enumerate(axes):
 #
 # On 10,000 test photos chance alone is worth 0.4 points.
 #
-# Note: 2 min. Top-1 error, one run of each. Chance: √(0.8 · 0.2 / 10,000) at 80 percent. The
-# lead over the second team was 9.8 points of top-5 error. Ask what the list leaves out:
-# the network itself, deep and learned from the pixels of 1.2 million photos.
+# Note: 2 min. Top-1 error, one run of each. Chance: √(0.8 · 0.2 / 10,000) at 80
+# percent. The lead over the second team was 9.8 points of top-5 error. Ask what the
+# list leaves out: the network itself, deep and learned from the pixels of 1.2 million
+# photos. Expect “dropout” for the largest: the list has no such row. Skip when late.
 
 # %% [markdown] slide="only"
 # ## Against overfitting: other views, and dropout
@@ -1138,9 +1152,10 @@ for i, ax in enumerate(axes):
 #
 # Left the photo, then shifted views, two of them mirrored. Dropout: half of the units are 0.
 #
-# Note: 2 min. 61 million parameters, 1.2 million photos: without crops the paper's network
-# overfits substantially. Ask how many views 224 of 256 pixels give: (256 − 224 + 1)² × 2.
-# Expect 32 × 32 × 2. Our small photos get a black border first.
+# Note: 2 min. 61 million parameters, 1.2 million photos: without crops the paper's
+# network overfits substantially. Ask how many views 224 of 256 pixels give: (256 − 224
+# + 1)² × 2. Expect 32 × 32 × 2. Our small photos get a black border first. Skip the
+# count when late.
 
 # %% [markdown] slide="only" part="Results"
 # ## AlexNet is far ahead of LeNet-5 on the same photos
@@ -1156,8 +1171,9 @@ for i, ax in enumerate(axes):
 # 45,000 photos of CIFAR-10, 10,000 test photos; {{ kept.budget("alexnet") }}.
 #
 # Note: 2 min. Compare with the votes. An eighth of AlexNet's width; the same views for
-# both; the standard error is below one point. Ask what differs: size, activation, pooling,
-# dropout, all at once.
+# both; the standard error is below one point. Ask what differs: size, activation,
+# pooling, dropout, all at once. Expect “because it is deeper”: this comparison does not
+# say which part it is.
 
 # %% [markdown] slide="only"
 # ## No overfitting: each remedy costs points here
@@ -1186,8 +1202,9 @@ for i, ax in enumerate(axes):
 #
 # 1: 16.4 %; the 15.3 used other photos, too. 2: 227 pixels do, or padding 2. 3: 2,178.
 #
-# Note: 1.5 min. Exercise 03.2. Let them find what is wrong in each line first. (256 − 224 +
-# 1)² × 2 = 2,178. Skip the third when late.
+# Note: 1.5 min. Exercise 03.2. Let them find what is wrong in each line first. (256 −
+# 224 + 1)² × 2 = 2,178. Skip the third when late. Expect 225 pixels for the second, and
+# 32 for the third: the first place was not counted.
 
 # %% [markdown] slide="only"
 # ## Five sentences to take home
@@ -1198,7 +1215,8 @@ for i, ax in enumerate(axes):
 # - Compare activations with weights and rates that fit each.
 # - Look at the gap before you choose a remedy.
 #
-# Note: 1.5 min. Cover it, and let five students say one each.
+# Note: 1.5 min. Cover it, and let five students say one each. Expect that the third
+# comes out the wrong way round. Skip it when late: it is on the sheet.
 
 # %% [markdown] slide="only"
 # ## For home: two exercises
@@ -1207,6 +1225,7 @@ for i, ax in enumerate(axes):
 # - **03.3** Write a grouped convolution without the argument `groups`.
 #
 # Note: 1 min. Ten and twenty minutes. Next time: what if every convolution were 3 × 3?
+# Ask who starts today. Expect “6 × 6” for 03.1: those maps belong to 227 pixels.
 
 # %% [markdown] slide="sheet"
 # ![](run:network)

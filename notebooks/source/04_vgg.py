@@ -878,8 +878,10 @@ plot.bars({k: sum(v) / len(v) for k, v in reached.items()}, xlabel="test accurac
 #
 # ![](run:vgg16)
 #
-# Note: 1 min. After the hour they can count the weights of any stack of kernels, say what
-# it sees, and choose first weights with which twenty layers learn.
+# Note: 1 min. After the hour they can count the weights of any stack of kernels, say
+# what it sees, and choose first weights with which twenty layers learn. Ask what the
+# arrow's width and height mean: channels and sides. Expect “depth”: depth is the number
+# of boxes.
 
 # %% [markdown] slide="only"
 # ## Last time: AlexNet, in three questions
@@ -892,8 +894,9 @@ plot.bars({k: sum(v) / len(v) for k, v in reached.items()}, xlabel="test accurac
 #
 # 1: 55. 2: the linear layers. 3: He's for ReLU, Xavier's for tanh.
 #
-# Note: 2 min. A different row answers each. For the first, ask for the formula, too. Who
-# says “ReLU is faster” for 3: in our test it was not; the weights had to fit.
+# Note: 2 min. A different row answers each. For the first, ask for the formula, too.
+# Who says “ReLU is faster” for 3: in our test it was not; the weights had to fit.
+# Expect 54 for the first: the + 1. Skip the third when late.
 
 # %% [markdown] slide="only"
 # ## VGG repeats one part where AlexNet chose five
@@ -915,8 +918,9 @@ plot.bars({k: sum(v) / len(v) for k, v in reached.items()}, xlabel="test accurac
 # Vote: two small ones, the large one, no difference. We measure it on CIFAR-10: 45,000
 # photos of 32 × 32, ten classes.
 #
-# Note: 1.5 min. Let them give reasons: more weights, or more ReLUs? Write the votes down:
-# the answer comes in ten minutes, as a measurement.
+# Note: 1.5 min. Let them give reasons: more weights, or more ReLUs? Write the votes
+# down: the answer comes in ten minutes, as a measurement. Expect “the large one, it
+# sees more”: both see 5 × 5 pixels.
 
 # %% [markdown] slide="only" part="Small kernels"
 # ## Three 3 × 3 see what one 7 × 7 sees
@@ -945,7 +949,8 @@ plot.bars({k: sum(v) / len(v) for k, v in reached.items()}, xlabel="test accurac
 # ![](run:seven-or-three)
 #
 # Note: 2 min. Ask for both differences: fewer weights, and two ReLUs more. Which one
-# matters is a question that needs an experiment: exercise 04.6.
+# matters is a question that needs an experiment: exercise 04.6. Expect “less work, so
+# worse”: that is what we measure next but one.
 
 # %% [markdown] slide="only"
 # ## From 512 to 512 channels, kernels are expensive
@@ -971,15 +976,17 @@ plot.bars({k: sum(v) / len(v) for k, v in reached.items()}, xlabel="test accurac
 #
 # Note: 3 min. Compare with the votes. Four epochs, three seeds, a circle each; ± is the
 # standard error. Parameters are about equal in each pair, the stacks do more work. The
-# paper's own test on ImageNet, one run each: 7 percent more error with one 5 × 5.
+# paper's own test on ImageNet, one run each: 7 percent more error with one 5 × 5. Ask
+# which pair is fair. Expect one 3 × 3 against one 5 × 5: they see different pixels.
 
 # %% [markdown] slide="only" part="Build"
 # ## Five blocks, and each pooling halves the sides
 #
 # ![](run:vgg16)
 #
-# Note: 2 min. Let them fill in the sides from the left: 224, 112, 56, 28, 14, 7. When the
-# sides halve, the channels double, up to 512.
+# Note: 2 min. Let them fill in the sides from the left: 224, 112, 56, 28, 14, 7. When
+# the sides halve, the channels double, up to 512. Expect 223: without padding the sides
+# would shrink. Skip when late, the title showed it.
 
 # %% [markdown] slide="only"
 # ## A network is a list of numbers
@@ -999,8 +1006,9 @@ plot.bars({k: sum(v) / len(v) for k, v in reached.items()}, xlabel="test accurac
 #
 # > **16** = 2 + 2 + 3 + 3 + 3 + 3
 #
-# Note: 2 min. Read one line aloud as a network. Table 1 of the paper is this list; C has
-# 1 × 1 kernels in places, and is left out here.
+# Note: 2 min. Read one line aloud as a network. Table 1 of the paper is this list; C
+# has 1 × 1 kernels in places, and is left out here. Expect 13: the linear layers were
+# forgotten.
 
 # %% [markdown] slide="only"
 # ## Eight lines build the convolutions of any of them
@@ -1033,7 +1041,8 @@ plot.bars({k: sum(v) / len(v) for k, v in reached.items()}, xlabel="test accurac
 # > **{{ said(r"its multiply-adds: ([\d.]+%) of all") }}** of the multiply-adds are done there
 #
 # Note: 2 min. Take the vote first. 25,088 values enter it. Ask how one could get rid of
-# it: a mean over each map, as GoogLeNet and ResNet do.
+# it: a mean over each map, as GoogLeNet and ResNet do. Expect 60: most trust the
+# convolutions with more, since there are 13 of them.
 
 # %% [markdown] slide="only"
 # ## Memory early, parameters late, work in between
@@ -1042,8 +1051,9 @@ plot.bars({k: sum(v) / len(v) for k, v in reached.items()}, xlabel="test accurac
 #
 # Activations are kept for the backward pass: that is memory. M: millions, G: billions.
 #
-# Note: 2 min. About half of the activations are in the first two layers. Ask what a batch
-# of 64 needs: 64 times as much, but the parameters once.
+# Note: 2 min. About half of the activations are in the first two layers. Ask what a
+# batch of 64 needs: 64 times as much, but the parameters once. Expect “the parameters
+# need most memory”: in training with a batch the activations do. Skip when late.
 
 # %% [markdown] slide="only"
 # ## On 32 × 32 photos, five poolings leave 1 × 1
@@ -1058,8 +1068,8 @@ plot.bars({k: sum(v) / len(v) for k, v in reached.items()}, xlabel="test accurac
 #
 # So our networks for CIFAR-10 need no large linear layer.
 #
-# Note: 1.5 min. 32, 16, 8, 4, 2, 1. A published list leaves a pooling out and keeps 4 × 4
-# maps: exercise 04.5.
+# Note: 1.5 min. 32, 16, 8, 4, 2, 1. A published list leaves a pooling out and keeps 4 ×
+# 4 maps: exercise 04.5. Expect 25,088: that is for 224 pixels. Skip the list when late.
 
 # %% [markdown] slide="only" part="First weights"
 # ## Each layer multiplies the signal's size by its gain
@@ -1109,9 +1119,10 @@ plot.bars({k: sum(v) / len(v) for k, v in reached.items()}, xlabel="test accurac
 #
 # For 512 channels and 3 × 3, n = 4,608.
 #
-# Note: 1.5 min. Xavier's rule was made for tanh, which halves nothing. A common mistake: √(2
-# / n) is He's standard deviation, not the variance. torch: kaiming_normal_ with
-# nonlinearity="relu". Skip the torch name when late.
+# Note: 1.5 min. Xavier's rule was made for tanh, which halves nothing. A common
+# mistake: √(2 / n) is He's standard deviation, not the variance. torch: kaiming_normal_
+# with nonlinearity="relu". Skip the torch name when late. Ask which of the three VGG's
+# authors had. Expect He's: it came a year later.
 
 # %% [markdown] slide="only"
 # ## Only He's weights keep the signal through VGG-19
@@ -1120,8 +1131,9 @@ plot.bars({k: sum(v) / len(v) for k, v in reached.items()}, xlabel="test accurac
 #
 # Standard deviation after each of the 16 convolutions, untrained, on noise.
 #
-# Note: 2 min. Ask which line will learn. He's rises at the poolings: the largest of four
-# values exceeds a typical one.
+# Note: 2 min. Ask which line will learn. He's rises at the poolings: the largest of
+# four values exceeds a typical one. Expect Xavier's as good enough: after 16 layers a
+# thousandth is left.
 
 # %% [markdown] slide="only"
 # ## The paper had no such rule, so it copied layers
@@ -1135,7 +1147,8 @@ plot.bars({k: sum(v) / len(v) for k, v in reached.items()}, xlabel="test accurac
 # In 2015 He's rule made 30 layers learn from the start; BatchNorm made the choice less
 # important.
 #
-# Note: 1.5 min. Ask what the random layers in between do at the start.
+# Note: 1.5 min. Ask what the random layers in between do at the start. Expect “the
+# copied layers stay fixed”: they train on. Skip when late.
 
 # %% [markdown] slide="only" part="Result"
 # ## In the paper, the error falls up to 16 layers
@@ -1144,8 +1157,9 @@ plot.bars({k: sum(v) / len(v) for k, v in reached.items()}, xlabel="test accurac
 #
 # One run each: D and E, 0.2 points apart, are not decided.
 #
-# Note: 2 min. Top-5 error on ImageNet. C and D have the same depth, 1 × 1 against 3 × 3. Ask
-# what one would need to decide E against D: several seeds of each.
+# Note: 2 min. Top-5 error on ImageNet. C and D have the same depth, 1 × 1 against 3 ×
+# 3. Ask what one would need to decide E against D: several seeds of each. Expect “E is
+# worse than D”: one run each cannot say it.
 
 # %% [markdown] slide="only"
 # ## On the same photos, BatchNorm lifts VGG-11
@@ -1155,7 +1169,9 @@ plot.bars({k: sum(v) / len(v) for k, v in reached.items()}, xlabel="test accurac
 # CIFAR-10, {{ kept.budget("vgg11") }} each.
 #
 # Note: 2 min. VGG-11 at a quarter of its width, AlexNet at an eighth: about equal
-# multiply-adds. Ask which network overfits: hardly any, the last by two or three points.
+# multiply-adds. Ask which network overfits: hardly any, the last by two or three
+# points. Expect “VGG-11 overfits less because it is smaller”: it has about as much work
+# and two thirds of the parameters.
 
 # %% [markdown] slide="only"
 # ## VGG-11 beats AlexNet only where dropout holds it back
@@ -1178,6 +1194,7 @@ plot.bars({k: sum(v) / len(v) for k, v in reached.items()}, xlabel="test accurac
 # - One run decides nothing about 0.2 points.
 #
 # Note: 2 min. Cover it, and let five students say one each. The cheat sheet has them.
+# Expect 3L for the first: each layer after the first adds two. Skip the last when late.
 
 # %% [markdown] slide="only"
 # ## For home: two exercises
@@ -1185,8 +1202,9 @@ plot.bars({k: sum(v) / len(v) for k, v in reached.items()}, xlabel="test accurac
 # - **04.1** Small kernels for AlexNet's 11 × 11: weights and receptive field.
 # - **04.2** Write He's weights for one layer; the check measures their spread.
 #
-# Note: 1 min. The first takes ten minutes. The last two exercises train, and take half an
-# hour. Next time: four kernel sizes side by side.
+# Note: 1 min. The first takes ten minutes. The last two exercises train, and take half
+# an hour. Next time: four kernel sizes side by side. Ask for a guess at 04.1 now.
+# Expect 4: 11 / 3.
 
 # %% [markdown] slide="sheet"
 # ![](run:vgg16)

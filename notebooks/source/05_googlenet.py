@@ -881,7 +881,8 @@ plot.bars(crops, xlabel="top-5 error (%)")
 # ![](draw:blocks.googlenet())
 #
 # Note: 1 min. After the hour they can count a module's multiply-adds, say what a 1 × 1
-# convolution does, and read a whole network from one table.
+# convolution does, and read a whole network from one table. Ask why the L is large.
+# Expect “a slip”: it honours LeNet.
 
 # %% [markdown] slide="only"
 # ## Last time: VGG, in three questions
@@ -895,7 +896,8 @@ plot.bars(crops, xlabel="top-5 error (%)")
 # 1: 9 × 512 × 512 = 2.4 million. 2: the first linear layer. 3: He's, variance 2 / n.
 #
 # Note: 2 min. A different row answers each; n counts the inputs of one output. Keep the
-# second answer on the board: today's network has no such layer.
+# second answer on the board: today's network has no such layer. Expect 4,608 for the
+# first: that is one output channel. Skip the third when late.
 
 # %% [markdown] slide="only"
 # ## GoogLeNet has 22 layers, and fewer parameters than AlexNet
@@ -916,6 +918,7 @@ plot.bars(crops, xlabel="top-5 error (%)")
 #
 # Note: 2 min. AlexNet chose by hand, VGG always 3 × 3. Here training decides what each
 # branch contributes. All keep height and width; ask what padding the 5 × 5 needs: 2.
+# Expect “the best kernel is chosen”: no, all four outputs are joined.
 
 # %% [markdown] slide="only"
 # ## The naive module passes on all channels of its pooling
@@ -940,24 +943,27 @@ plot.bars(crops, xlabel="top-5 error (%)")
 #
 # Five naive modules with the paper's kernels. Something must reduce the channels.
 #
-# Note: 1.5 min. The modules are called 3a, 3b, 4a, 4b, 4c. Ask why the number can only grow.
-# The cost of a 3 × 3 grows with the channels that come in.
+# Note: 1.5 min. The modules are called 3a, 3b, 4a, 4b, 4c. Ask why the number can only
+# grow. The cost of a 3 × 3 grows with the channels that come in. Expect “training can
+# drop channels”: the pooling branch has no weights to learn.
 
 # %% [markdown] slide="only"
 # ## A 1 × 1 convolution is a linear layer at each place
 #
 # ![](run:one-by-one)
 #
-# Note: 2 min. Ask what it can see: one place, all channels. It mixes channels and reads no
-# neighbours. The notebook copies its weights into a linear layer and gets the same.
+# Note: 2 min. Ask what it can see: one place, all channels. It mixes channels and reads
+# no neighbours. The notebook copies its weights into a linear layer and gets the same.
+# Expect “one pixel, so no use”: it reads all channels of it.
 
 # %% [markdown] slide="only"
 # ## Reduce first, then convolve
 #
 # ![](draw:architectures.inception())
 #
-# Note: 2 min. Let them find the four 1 × 1: two reduce before a large kernel, one projects
-# after the pooling, one is a branch of its own.
+# Note: 2 min. Let them find the four 1 × 1: two reduce before a large kernel, one
+# projects after the pooling, one is a branch of its own. Expect the 1 × 1 after the
+# pooling as a reduction before it: order matters there. Skip when late.
 
 # %% [markdown] slide="only"
 # ## A reduction makes the 5 × 5 branch ten times cheaper
@@ -972,8 +978,9 @@ plot.bars(crops, xlabel="top-5 error (%)")
 # | 5 × 5 | 25 × 192 × 32 = 153,600 | 25 × 16 × 32 = 12,800 |
 # | sum | 153,600 | **15,872** |
 #
-# Note: 3 min. Two minutes on paper. A tenth. Then the 3 × 3 branch, reduced to 96: 129,024
-# for 221,184, only 58 percent. Ask why so little: 96 is half of 192.
+# Note: 3 min. Two minutes on paper. A tenth. Then the 3 × 3 branch, reduced to 96:
+# 129,024 for 221,184, only 58 percent. Ask why so little: 96 is half of 192. Expect 25
+# × 32 × 192 + 16: a reduction is not an extra bias. Skip the 3 × 3 when late.
 
 # %% [markdown] slide="only"
 # ## The whole module takes 128 million in place of 303
@@ -987,7 +994,8 @@ plot.bars(crops, xlabel="top-5 error (%)")
 # The ReLU after each reduction adds a non-linearity, too.
 #
 # Note: 1 min. Module 3a on 28 × 28 places. The saving is more than a half, and the next
-# module gets fewer channels.
+# module gets fewer channels. Ask where the rest of the saving goes: to the next module,
+# which reads fewer channels. Expect a tenth, as before: that was one branch.
 
 # %% [markdown] slide="only"
 # ## A trained module may do without one of its branches
@@ -998,7 +1006,8 @@ plot.bars(crops, xlabel="top-5 error (%)")
 #
 # Note: 2 min. It was trained with all four. Let them bet on a branch of module 3a, then
 # take it away. Try another photo and a later module before you say a rule. Late: one
-# module only.
+# module only. Expect “1 × 1, it is the smallest”: what training gave a branch counts,
+# not its size.
 
 # %% [markdown] slide="only" part="The network"
 # ## Nine modules in three stages
@@ -1007,8 +1016,9 @@ plot.bars(crops, xlabel="top-5 error (%)")
 #
 # 22 layers on the longest path: 3 in the stem, 2 in each of 9 modules, 1 linear.
 #
-# Note: 2 min. Let them count before you say it. Ask where the sides halve: in the stem and
-# at the two maximum poolings. Below each name stand its channels.
+# Note: 2 min. Let them count before you say it. Ask where the sides halve: in the stem
+# and at the two maximum poolings. Below each name stand its channels. Expect 11 or 58
+# layers: modules counted as one layer, or side by side as one after the other.
 
 # %% [markdown] slide="only"
 # ## A module is six numbers, the network a table
@@ -1046,8 +1056,9 @@ plot.bars(crops, xlabel="top-5 error (%)")
 #     return torch.cat(branches, dim=1)  # along the channels
 # ```
 #
-# Note: 1.5 min. Ask what dim=1 is: channels. What must agree between the branches: height
-# and width. What happens with dim=0: the photos multiply.
+# Note: 1.5 min. Ask what dim=1 is: channels. What must agree between the branches:
+# height and width. What happens with dim=0: the photos multiply. Expect dim=3: that
+# would put the maps side by side. Skip when late.
 
 # %% [markdown] slide="only"
 # ## The stem brings 224 pixels to 28
@@ -1063,7 +1074,8 @@ plot.bars(crops, xlabel="top-5 error (%)")
 # A ReLU follows each convolution. Without it, 1 × 1 and 3 × 3 would be one linear map.
 #
 # Note: 2 min. Let them use the formula for the first. A published version forgot the
-# ReLUs: exercise 05.4 merges its two convolutions into one.
+# ReLUs: exercise 05.4 merges its two convolutions into one. Expect 111 for the first:
+# padding 3 was forgotten. Skip when late.
 
 # %% [markdown] slide="only"
 # ## Two auxiliary heads add their loss, in training only
@@ -1088,7 +1100,9 @@ plot.bars(crops, xlabel="top-5 error (%)")
 # ![](run:where)
 #
 # Note: 2 min. Compare with the vote. GoogLeNet's convolutions have 2.6 times as many
-# parameters as AlexNet's. 58.6 million of linear layers became 1.0.
+# parameters as AlexNet's. 58.6 million of linear layers became 1.0. Expect surprise:
+# most votes were for the modules, which have more parameters than AlexNet's
+# convolutions.
 
 # %% [markdown] slide="only"
 # ## GoogLeNet has 8.7 times fewer parameters than AlexNet
@@ -1102,7 +1116,8 @@ plot.bars(crops, xlabel="top-5 error (%)")
 # The paper says 12 times. Its own table gives 9.
 #
 # Note: 1.5 min. Exercise 05.6 looks at the paper's own numbers in Table 1. Modules save
-# operations; the end saves parameters: two different things.
+# operations; the end saves parameters: two different things. Expect “12, it is
+# printed”: a printed number can be counted again. Skip when late.
 
 # %% [markdown] slide="only"
 # ## A mean over each map leaves one small linear layer
@@ -1113,8 +1128,9 @@ plot.bars(crops, xlabel="top-5 error (%)")
 #
 # ![](run:ends)
 #
-# Note: 2 min. Global average pooling. Ask what is lost: the place. And what is gained: any
-# image size fits.
+# Note: 2 min. Global average pooling. Ask what is lost: the place. And what is gained:
+# any image size fits. Expect “the mean is worse”: the notebook trains both ends, and
+# sees no gain by flattening.
 
 # %% [markdown] slide="only"
 # ## Each logit is the mean of a class activation map
@@ -1123,9 +1139,10 @@ plot.bars(crops, xlabel="top-5 error (%)")
 #
 # Classify each place, then average: the logits stay the same.
 #
-# Note: 2.5 min. w · mean(x) = mean(w · x): a linear layer and a mean may be swapped. Hiding
-# the most important quarter costs 35 points, hiding the middle 32. Ask what that shows:
-# not that the map knows more than “look at the middle”.
+# Note: 2.5 min. w · mean(x) = mean(w · x): a linear layer and a mean may be swapped.
+# Hiding the most important quarter costs 35 points, hiding the middle 32. Ask what that
+# shows: not that the map knows more than “look at the middle”. Expect “it proves that
+# the network looks at the object”.
 
 # %% [markdown] slide="only" part="Results"
 # ## The winning 6.7 % needed 7 × 144 = 1,008 passes a photo
@@ -1134,8 +1151,9 @@ plot.bars(crops, xlabel="top-5 error (%)")
 #
 # A *crop* is a part of the photo; all answers are averaged.
 #
-# Note: 2 min. A third of the error goes away without a better network. Ask how many passes
-# each network had whenever you compare two.
+# Note: 2 min. A third of the error goes away without a better network. Ask how many
+# passes each network had whenever you compare two. Expect “seven times better”: seven
+# networks bring less than two points.
 
 # %% [markdown] slide="only"
 # ## After four epochs it lies between AlexNet and VGG-11
@@ -1145,9 +1163,10 @@ plot.bars(crops, xlabel="top-5 error (%)")
 # Small copies for CIFAR-10: GoogLeNet {{ f"{kept.records(names['GoogLeNet'])[0]['model']['parameters']:,}" }}
 # parameters, VGG-11 {{ f"{kept.records(names['VGG-11'])[0]['model']['parameters']:,}" }}. A circle is a seed, the diamond the mean.
 #
-# Note: 2 min. Four epochs for all three, so not the 20 of the last two lectures. Ask what
-# would be fair: equal parameters, or equal multiply-adds? AlexNet has dropout and no
-# BatchNorm.
+# Note: 2 min. Four epochs for all three, so not the 20 of the last two lectures. Ask
+# what would be fair: equal parameters, or equal multiply-adds? AlexNet has dropout and
+# no BatchNorm. Expect “GoogLeNet is worse than VGG”: with a sixth of the parameters,
+# after four epochs.
 
 # %% [markdown] slide="only"
 # ## Few parameters do not mean little work
@@ -1160,9 +1179,10 @@ plot.bars(crops, xlabel="top-5 error (%)")
 #
 # > **{{ f"{kept.records(names['GoogLeNet'])[0]['model']['multiply_adds'] / kept.records(names['VGG-11'])[0]['model']['multiply_adds']:.1f} ×" }}** its multiply-adds
 #
-# Note: 1.5 min. Small GoogLeNet. More than twice its error: a difference. On small photos its
-# stem keeps large maps, 8 × 8 at the end, so it works more. A reduction saves work against
-# the naive module, not against every network.
+# Note: 1.5 min. Small GoogLeNet. More than twice its error: a difference. On small
+# photos its stem keeps large maps, 8 × 8 at the end, so it works more. A reduction
+# saves work against the naive module, not against every network. Expect “fewer
+# parameters, so faster”. Skip the multiply-adds when late.
 
 # %% [markdown] slide="only"
 # ## The reductions and the mean remained, the heads did not
@@ -1172,8 +1192,9 @@ plot.bars(crops, xlabel="top-5 error (%)")
 # - The authors' next networks have BatchNorm, and later call the heads a regulariser.
 # - Today nobody chooses six numbers a module by hand.
 #
-# Note: 1.5 min. Ask why the heads went: BatchNorm and shortcuts keep the gradient alive.
-# Next lecture. Skip when late.
+# Note: 1.5 min. Ask why the heads went: BatchNorm and shortcuts keep the gradient
+# alive. Next lecture. Skip when late. Expect “because they did not work”: nobody needed
+# them any more.
 
 # %% [markdown] slide="only"
 # ## Five sentences to take home
@@ -1184,7 +1205,8 @@ plot.bars(crops, xlabel="top-5 error (%)")
 # - Each logit is the mean of a class activation map.
 # - Ask for the passes a photo before you compare errors.
 #
-# Note: 1.5 min. Cover it, and let five students say one each.
+# Note: 1.5 min. Cover it, and let five students say one each. Expect parameters and
+# operations the wrong way round in the third.
 
 # %% [markdown] slide="only"
 # ## For home: two exercises
@@ -1192,8 +1214,9 @@ plot.bars(crops, xlabel="top-5 error (%)")
 # - **05.1** Module 4b on paper: channels, parameters, multiply-adds.
 # - **05.2** Write an Inception module; the check compares it with the course's.
 #
-# Note: 1 min. The first takes ten minutes, the second twenty. 05.5 draws class activation
-# maps, for those who want pictures.
+# Note: 1 min. The first takes ten minutes, the second twenty. 05.5 draws class
+# activation maps, for those who want pictures. Ask for the channels of 4b now. Expect
+# 160 + 112 + 224 + 24 + 64 + 64: the reductions do not come out.
 
 # %% [markdown] slide="sheet"
 # ![](draw:architectures.inception())
