@@ -15,6 +15,7 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from tools import deck, play
 from tools.deck import PICTURE, Deck, Slide
 from tools.drawn import Shown, Stage
+from tools.finish import EMPTY_HEAD
 from tools.outputs import SourceError
 
 TEMPLATE = Path(__file__).parent / "slides" / "room"
@@ -104,6 +105,7 @@ def shown(lesson: Deck, css: str, scripts: list[str]) -> str:
 def written(slide: Slide, stage: Stage, clock: str) -> dict:
     """One slide for a template; it has a clock where there are notes to speak."""
     inside = f"{heading(slide, stage)}{body(slide, stage)}"
+    inside = EMPTY_HEAD.sub(r"<td\1></td>", inside)  # which says nothing if read aloud
     notes = rendered(f"{clock}\n\n{slide.note}") if slide.note else ""
     return {
         "body": inside,
