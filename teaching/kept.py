@@ -212,7 +212,7 @@ def error_curves(
     *panels: Mapping[str, Sequence[History]],
     splits: Sequence[str] = ("train", "val"),
     paper: Mapping[str, float] | None = None,
-    top: float = 90,
+    top: float = 100,
     title: str | None = None,
 ) -> list[Axes]:
     """Errors over the epochs as in He et al. 2016, Fig. 6: a panel a group of networks.

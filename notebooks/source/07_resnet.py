@@ -19,7 +19,7 @@
 #    loses a block;
 # 5. find the same addition in later networks.
 #
-# A run takes a quarter of a minute at scale `tiny`, about two minutes at `small` on a
+# A run takes a quarter of a minute at scale `tiny`, about one minute at `small` on a
 # laptop.
 
 # %% [markdown] slide="slide"
@@ -631,10 +631,10 @@ for name, values in cut.items():
     print(f"{name:10} whole {whole[name]:.0%}; one block less: {line}")
 
 # %% [markdown] slide="subslide"
-# Plain-20 falls to guessing, whichever block is gone; ResNet-56 can lose most of its
-# blocks without harm. A plain network has one path from input to output. A residual
-# network of n blocks has $2^n$: at each block, through F or around it. Without one block
-# half of them are left, and they still agree on the class (Veit and others, 2016).
+# Plain-20 falls to guessing, whichever block is gone. From ResNet-56 most blocks can be
+# taken, one at a time, without harm. A plain network has one path from input to output. A
+# residual network of n blocks has $2^n$: at each block, through F or around it. Without one
+# block half of them are left, and they still agree on the class (Veit and others, 2016).
 
 # %% [markdown] slide="slide"
 # ## Pre-activation: a free road for x
@@ -866,8 +866,8 @@ check("07.5", (pair, compared))
 # What does a shortcut bring at 8 layers, what at 32?
 
 # %% [markdown] solution=True
-# At 8 layers little: too little to call a difference, in one run each. At 32 it is clear.
-# On ImageNet the paper sees the change between 18 and 34 layers.
+# A few points at 8 layers; at 32, most of the error (one run each). On ImageNet the paper
+# sees the change between 18 and 34 layers.
 
 # %% [markdown]
 # **Explain:** the next cell measures the size of F beside that of x in our trained
