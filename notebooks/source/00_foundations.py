@@ -241,8 +241,8 @@ diagrams.convolution(image, kernel, at=(0, 1), stride=2, padding=1)
 # %% [markdown] slide="subslide"
 # The one whose corner lies at row 2, column 2 of the padded image (counted from 0).
 #
-# With padding, an image of side n has the side n + 2p. From its first position a window of
-# side k can move by n + 2p − k cells, in steps of s; a step that does not fit is left out.
+# With padding, the side n becomes n + 2p. From its first position a window of side k can
+# move by n + 2p − k cells, in steps of s; a step that does not fit is left out.
 #
 # $$\text{output} = \left\lfloor \frac{n + 2p - k}{s} \right\rfloor + 1$$
 #
@@ -313,9 +313,9 @@ title = "Sigmoid and tanh lose their slope on both sides, ReLU on one"
 learning.activations(title=title);
 
 # %% [markdown]
-# The sigmoid's slope is at most a quarter. That of tanh, which LeNet-5 has, is 1 at 0 and
-# falls faster. ReLU's is 0 on the left; leaky ReLU's never disappears. Slopes matter
-# because learning multiplies them.
+# Sigmoid's and tanh's on both sides, ReLU's on the left, leaky ReLU's nowhere. The
+# sigmoid's slope is at most a quarter; that of tanh, which LeNet-5 has, is 1 at 0. Slopes
+# matter because learning multiplies them.
 
 # %% [markdown] slide="slide"
 # ## Softmax turns scores into probabilities
@@ -474,8 +474,8 @@ learning.descents(loss_at, weights, start=-1.0, rates=rates, steps=8, title=titl
 # ## Two layers: slopes multiply
 #
 # A weight of the *first* layer changes its layer's output, that changes the next layer's,
-# and that changes the loss. The *chain rule* says: the slopes along this road are
-# multiplied. One image, $x = 2$, label "one", two weights:
+# and that changes the loss. The *chain rule*: the slopes along this road are multiplied.
+# One image, $x = 2$, label "one", two weights:
 #
 # $$x = 2 \;\to\; a = w_1 x \;\to\; h = \tanh(a) \;\to\; z = w_2 h \;\to\; \text{loss}
 # = -\ln p, \quad p = \frac{1}{1 + e^{-z}}$$
@@ -515,9 +515,9 @@ print(f"autograd w1: {first.grad:.6f}, w2: {second.grad:.6f}")
 # ## A batch gives an estimate
 #
 # The gradient of all 54,000 images costs a pass over all of them; a *batch* of 16 random
-# images costs a fraction. Is its gradient good enough? With two parameters, a weight and a
-# bias, we draw lines of equal loss. The thick arrow is the step of all 256 digits, the thin
-# ones are those of 20 batches of 16:
+# images costs a fraction. Is its gradient good enough? Here is the loss over a weight and a
+# bias, as lines of equal loss. The thick arrow is the step of our 256 digits, the thin ones
+# are those of 20 batches of 16:
 
 # %%
 def loss_of(parameters, rows=slice(None)):
@@ -540,11 +540,11 @@ learning.batch_arrows(loss_of, batches, at=(1.0, -1.0));
 # %% [markdown] slide="slide"
 # ## Four ways to walk
 #
-# Across the valley the slope is steep, along it nearly flat. Plain SGD goes to and fro
-# across. Three improvements are common:
+# The lines form a valley: across it the slope is steep, along it nearly flat. Plain SGD
+# goes to and fro across. Three improvements are common:
 #
 # - **Momentum** keeps a part of the last step: `SGD(..., momentum=0.9)`. What goes to and
-#   fro cancels, what goes the same way adds up.
+#   fro cancels.
 # - **Adam** divides each weight's step by the usual size of its gradient: `Adam(...)`.
 # - **One-cycle** lets the learning rate rise, then fall to nearly zero: `OneCycleLR(...)`.
 
@@ -597,8 +597,8 @@ print(by_hand)
 print(f"{sum(by_hand.values()):,} in all; {by_hand['C5'] / 61706:.0%} of them in C5")
 
 # %% [markdown]
-# C5. The two convolutions hold only 2,572 of them, one in twenty-four, but make 357,600 of
-# the 416,520 multiply-adds.
+# C5. The two convolutions hold only 2,572 parameters, one in twenty-four, but make 357,600
+# of the 416,520 multiply-adds.
 
 # %% [markdown] slide="slide"
 # ## The pipeline has six steps
@@ -715,8 +715,8 @@ plot.curves(history, title=title);
 # ## Look inside
 #
 # These are the first layer's six kernels: red is positive, blue negative. Which ones answer
-# to an edge? We show them an upright edge (left half dark, right half bright), a level
-# edge, and an even grey, all equally strong, and note the size of each answer.
+# to an edge? We show them an upright edge, a level edge and an even grey, all equally
+# strong, and note the size of each answer.
 
 # %%
 step = torch.tensor([-1.0, -1, 0, 1, 1]).expand(5, 5)  # dark at the left
@@ -821,7 +821,7 @@ plot.bars(errors, xlabel=label, highlight="LeNet-5, ours", title=title);
 # %% [markdown]
 # 90 and 95 do not differ by more than chance: a count of 90 has a standard error of about
 # √90 = 9.5. And the recipes differ: the paper trains on 60,000 digits for 20 epochs, we on
-# 54,000 for 5; its network and its loss are not quite ours.
+# 54,000 for 5.
 
 # %% [markdown] slide="slide"
 # ## Photographs: a network of two layers
@@ -897,7 +897,7 @@ run.headline(
 # %% [markdown] slide="subslide"
 # ### 00.1 Predict: three sizes
 #
-# With pencil and formula: how many pixels wide is the output of
+# With pencil and formula: how wide is the output of
 #
 # - (a) a 9 × 9 convolution with padding 4 and stride 2 on a 40 × 40 image,
 # - (b) a 3 × 3 pooling with stride 2 on a 13 × 13 feature map,

@@ -76,15 +76,9 @@ for name, images in {"known": known, "unseen": digits.val}.items():
 # **twice**.
 
 # %% [markdown] slide="subslide"
-# We divide the data into three sets:
-#
-# | set | what it does | how often |
-# |---|---|---|
-# | training | changes the weights | every step |
-# | validation | chooses: when to stop, which network, which remedy | every epoch |
-# | test | judges what was chosen | once, at the end |
-#
-# The *generalisation gap* is training minus validation accuracy.
+# As in lecture 00, training digits change the weights, validation digits choose (when to
+# stop, which remedy), and test digits judge once, at the end. The *generalisation gap* is
+# training minus validation accuracy.
 
 # %% [markdown] slide="slide"
 # ## A log that looks wrong
@@ -160,8 +154,8 @@ plot.curves(both, metric="accuracy", panels=True, title=title);
 
 # %% [markdown] slide="subslide"
 # It is possible. A log's training accuracy is the average **during** the epoch, the
-# validation accuracy is measured **after** it. If accuracy rises evenly from 40 to 60 %
-# within an epoch, the log says 50 and 60 %. **Ask of every log when it was measured.**
+# validation accuracy is measured **after** it. If accuracy rises from 40 to 60 % within an
+# epoch, the log says 50 and 60 %. **Ask of every log when it was measured.**
 
 # %% [markdown] slide="slide"
 # ## Underfit, normal, overfit
@@ -170,8 +164,8 @@ plot.curves(both, metric="accuracy", panels=True, title=title);
 # if it has learned what is true of its training examples alone.
 #
 # To see both, we give a network two numbers for each digit: how far it lies along the two
-# directions in which the pixels of all digits vary most (`eigh` finds them; you need not
-# follow it). From 200 examples it learns whether a digit is even or odd.
+# directions in which the pixels vary most (`eigh` finds them; you need not follow it). From
+# 200 examples it learns whether a digit is even or odd.
 
 # %%
 pixels = digits.train.subset(5000).images.flatten(1) / 255
@@ -271,8 +265,8 @@ plot.curves(overfit, title=f"{title} the validation loss rises");
 # happens at as many units as digits, 1,000? And beyond?
 #
 # For speed we leave the first layer at random weights and compute the best last layer in
-# one step, by *least squares*. With more units than digits many solutions fit exactly, and
-# `lstsq` takes the one with the smallest weights.
+# one step, by *least squares*. Where many solutions fit exactly, `lstsq` takes the one with
+# the smallest weights.
 
 # %%
 known_digits = course.pick(tiny=100, small=1000, full=1000)
@@ -459,7 +453,7 @@ plot.curves(stopping, metric="accuracy", title=title);
 # %% [markdown]
 # With wrong labels: **it saves up to 8.5 points.** The usual explanation: a network learns
 # first what most labels have in common, and the wrong ones last. (The best epoch is chosen
-# on the same digits, so part of the 8.5 points is luck.)
+# on the same digits: part of the 8.5 points is luck.)
 
 # %% [markdown] slide="slide"
 # ## May the test set choose the model?
@@ -523,9 +517,8 @@ overfitting.thinned(title=title);
 
 # %% [markdown] slide="subslide"
 # **The scale matters.** With p = 0.5 the next layer gets half its input in training, all of
-# it in evaluation. The paper therefore multiplies by 1 − p in evaluation; torch divides by
-# 1 − p in training. All inputs are 1: predict the means, with the mask alone and with each
-# of the two rules.
+# it in evaluation. So the paper multiplies by 1 − p in evaluation; torch divides by 1 − p
+# in training. All inputs are 1: predict the means, with the mask alone and with each rule.
 
 # %%
 p, x = 0.5, torch.ones(100_000)
@@ -585,9 +578,9 @@ def after_dropout(rate=0.5, draw=1):
     return figure
 
 # %% [markdown] slide="subslide"
-# Outlines: 24 values of a layer for one digit. Bars: after dropout. Dots: means of 1,000
-# draws. **Predict:** at which rate are the kept values four times as high? Where do the
-# dots go? Then change `rate` and `draw`.
+# In the figure, outlines are 24 values of a layer for one digit, bars the values after
+# dropout, dots the means of 1,000 draws. **Predict:** at which rate are the kept values four
+# times as high? Where do the dots go? Then change `rate` and `draw`.
 
 # %%
 # alt: Bars for 24 units. Some are gone, the others twice as high as their outlines; the
@@ -643,10 +636,9 @@ print(f"{w.item():.3f}")
 # %% [markdown] slide="slide"
 # ## Remedy 5: convolution
 #
-# A linear layer treats all pixels alike: shuffle the pixels of all images in the same way,
-# and its task is the same. A convolution assumes: **neighbours belong together, and a
-# stroke is the same stroke wherever it stands.** LeNet-5 is built on that. How many
-# parameters does it have, against 269,322?
+# Shuffle the pixels of all images in the same way: for a linear layer the task is the same.
+# A convolution assumes that **neighbours belong together, and that a stroke is the same
+# stroke wherever it stands.** How many parameters does LeNet-5 have, against 269,322?
 
 # %%
 def lenet():
@@ -699,8 +691,8 @@ plot.curves(runs, title=title);
 # %% [markdown] slide="subslide"
 # By how much? All networks of one seed learn the same digits, so we subtract seed by seed
 # and digit by digit. The mean gain has a *standard error* $s_1$ over seeds and $s_2$ over
-# digits. It counts if it exceeds $2 \sqrt{s_1^2 + s_2^2}$, printed behind ±. (All 6,000
-# validation digits count; the curves show 2,000.)
+# digits. It counts if it exceeds $2 \sqrt{s_1^2 + s_2^2}$, printed behind ±. (Here are all
+# 6,000 validation digits; the curves show 2,000.)
 
 # %%
 def hits(model, loader):
@@ -803,10 +795,10 @@ title += f" {ends['dropout'][2]:.1%}, LeNet-5 {ends['LeNet-5'][2]:.1%}"
 overfitting.by_size(sizes, errors, title=title);
 
 # %% [markdown] slide="subslide"
-# For dropout we find the same: a gain at 300 and 1,000 digits, none shown at 100 and 3,000.
-# At 10,000 it *costs* 0.8 points, probably because dropout learns more slowly and all runs
-# make 800 steps. So try dropout where training and validation accuracy lie far apart, and
-# let the validation set choose its rate.
+# Much the same for dropout: no gain is shown at 100 digits, a gain at 300 and 1,000, none
+# at 3,000. At 10,000 it *costs* 0.8 points, probably because dropout learns more slowly and
+# all runs make 800 steps. So try dropout where training and validation accuracy lie far
+# apart.
 #
 # **Convolution makes the fewest errors at every size from 1,000 on.** With 3,000 digits it
 # is nearly as good as the linear layers with 10,000. (LeNet-5 is one seed here.)
@@ -859,9 +851,9 @@ counted += f" on {known_digits} digits"
 run.headline(course.pick(tiny=counted, small=measured, full=measured))
 
 # %% [markdown]
-# Of the four remedies convolution brings most: it excludes functions that no reader of
-# digits needs. Dropout follows; weight decay and early stopping show no gain on clean
-# labels. Only ten times the data brings more.
+# Of the four remedies convolution brings most: what it assumes of images is true of digits.
+# Dropout follows; weight decay and early stopping show no gain on clean labels. Only ten
+# times the data brings more.
 
 # %% [markdown] slide="slide"
 # ## Exercises

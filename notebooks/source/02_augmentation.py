@@ -311,8 +311,9 @@ for name, model in learned.items():
 # %% [markdown]
 # On the changed digits the accuracy comes back for all three: moved digits rise from 46.8
 # to 96.0 %, mirrored ones from 50.0 to 95.3 %. A network can learn a false claim too. **The
-# first column decides**: mirrors cost 2.4 points on upright digits, turns 11.9. The 0.9
-# points for moves are within two standard errors (2,000 digits, one network each).
+# first column decides: a true claim leaves it as it is.** Mirrors cost 2.4 points on
+# upright digits, turns 11.9. The 0.9 points for moves are within two standard errors (2,000
+# digits, one network each).
 
 # %% [markdown] slide="subslide"
 # **Third, which upright digits does each network confuse?**
@@ -391,8 +392,8 @@ windows[0, 0, 0, 1]
 
 # %% [markdown] slide="subslide"
 # In a batch each example takes its own window: in `windows[torch.arange(n), :, top, left]`
-# three tensors of n numbers name an example, a row and a column, position by position, and
-# `:` keeps all channels. The flip draws one random number for each example.
+# three tensors of n numbers name an example, a row and a column, and `:` keeps all
+# channels. The flip draws one random number for each example.
 
 # %%
 def random_crop(images, generator, padding=4):
@@ -523,7 +524,7 @@ for i, n in enumerate(sizes):
 
 # %% [markdown] slide="subslide"
 # Is the gain more than chance? With standard deviations s₁ and s₂ over three seeds, its
-# standard error is about √((s₁² + s₂²) / 3), here about one point.
+# standard error is about √((s₁² + s₂²) / 3), here one point.
 #
 # - 500 photographs: +5.2 points, a gain.
 # - 8,000 photographs: −5.9 points. Here new views **cost** accuracy. Why?
@@ -617,11 +618,10 @@ print(f"the best prediction, 0.7 and 0.3, costs {best:.3f} nats")
 # images now; **only the validation curve can be compared with other runs**.
 
 # %% [markdown] slide="subslide"
-# **Three more that you will meet.** *Label smoothing* by 0.1 takes 0.1 from the label and
-# divides it evenly: 0.91 for the right class of ten, 0.01 for each other one.
-# *TrivialAugment* draws one of fourteen changes for each image, and its strength.
-# *Test-time augmentation* averages the answers for an image and for its views. What do they
-# bring with the fewest photographs?
+# **Three more.** *Label smoothing* by 0.1 takes 0.1 from the label and divides it evenly:
+# 0.91 for the right class of ten, 0.01 for each other one. *TrivialAugment* draws one of
+# fourteen changes for each image, and its strength. *Test-time augmentation* averages the
+# answers for an image and for its views. What do they bring with the fewest photographs?
 
 # %%
 trivial = v2.TrivialAugmentWide()
@@ -686,10 +686,11 @@ for name in [*recipes, *mixes]:
 # ± is twice the standard error of the paired gain over three seeds.
 #
 # - **TrivialAugment brings as much as crop and flip**, with nothing to tune. Two views in
-#   the test add about one point, for twice the time of an answer.
+#   the test add about one point.
 # - CutMix gains 2.3 points, mixup shows no gain. The papers train far larger networks for
-#   200 or 300 epochs; our runs are too short to show what mixing can bring.
-# - Label smoothing *costs* 2.2 points here, and we do not know why.
+#   200 or 300 epochs: our runs are too short to judge mixing.
+# - With label smoothing the network still learns all photographs by heart. It *costs* 2.2
+#   points here, and we do not know why.
 
 # %% [markdown] slide="slide"
 # ## The same in torchvision's v2
@@ -831,8 +832,8 @@ plot.bars(gains, xlabel="gain (points)", highlight=next(iter(gains)), title=titl
 
 # %% [markdown]
 # But ResNet-18 is wrong on one photograph in ten, ours on more than half. So compare
-# *shares of the errors*: crop and flip remove 5.9 of ResNet-18's 10.6 points of error, more
-# than half, and less than a tenth of ours. (ResNet-18's numbers are from the Cutout paper,
+# *shares of the errors*: crop and flip remove more than half of ResNet-18's 10.6 points of
+# error, and less than a tenth of ours. (ResNet-18's numbers are from the Cutout paper,
 # PreAct ResNet-18's from the mixup paper; AlexNet's says "over 1" point. They are of test
 # sets, ours of the validation set.)
 
@@ -976,8 +977,7 @@ check.progress("02")
 # - A crop is one of (2p + 1)² windows, with its own draw *for each example*.
 # - Augmentation helps where images have many exposures and are learned by heart. With few
 #   exposures it costs accuracy.
-# - Mixup: x̃ = λ xᵢ + (1 − λ) xⱼ, and the labels alike; CutMix pastes. TrivialAugment
-#   brought as much as crop and flip.
+# - Mixup: x̃ = λ xᵢ + (1 − λ) xⱼ, and the labels alike; CutMix pastes.
 # - On a batch `v2` draws once for all; in our runs the accuracy did not change.
 
 # %% [markdown] slide="skip"
