@@ -22,7 +22,7 @@
 # 5. write local response normalisation and a grouped convolution as torch has them.
 #
 # A run takes a quarter of a minute at scale `tiny`, and about four minutes at `small` on
-# a laptop. All numbers in the text are from a run at `small`.
+# a laptop. Numbers in the text are from `small`.
 
 # %% [markdown] slide="slide"
 # ## Question
@@ -621,8 +621,7 @@ run.headline(course.pick(tiny=counted, small=measured, full=measured))
 # ## Exercises
 #
 # Replace each `...`, run the cell, then the check below it. A wrong answer gets a hint,
-# and the second time a stronger one. *Predict* means: write it down before any cell
-# runs it.
+# and the second time a stronger one. *Predict*: before any cell runs it.
 
 # %% [markdown] slide="subslide"
 # ### 03.1 Predict: a smaller photograph

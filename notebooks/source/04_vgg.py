@@ -3,10 +3,10 @@
 #
 # One kind of layer, a 3 × 3 convolution, stacked eight to sixteen times. We test whether
 # small kernels are better than large ones, build the paper's six networks from one table,
-# and find out what a deep network needs before it learns.
+# and see what a deep network needs before it learns.
 #
 # *Simonyan, Zisserman: Very Deep Convolutional Networks for Large-Scale Image
-# Recognition. International Conference on Learning Representations (ICLR), 2015.*
+# Recognition. ICLR, 2015.*
 
 # %% [markdown] slide="slide"
 # ## Objectives
@@ -76,14 +76,12 @@ diagrams.network(
 )
 
 # %% [markdown] slide="notes"
-# Configuration D of the paper's Table 1. 13 convolutions and 3 linear layers have
-# weights. Each box stands for a block's convolutions, a ReLU after each, and the
-# pooling.
+# Each box is a block's convolutions, a ReLU after each, and the pooling. 13 convolutions
+# and 3 linear layers have weights.
 
 # %% [markdown] slide="subslide"
-# A convolution keeps the sides. A pooling halves them, and the next block has twice the
-# channels, up to 512. **Which grows most against AlexNet: layers, parameters, or
-# multiply-adds?** The `meta` device builds a network without values, in milliseconds.
+# A pooling halves the sides, and the next block has twice the channels, up to 512.
+# **Which grows most against AlexNet: layers, parameters, or multiply-adds?**
 
 # %% check=True
 with torch.device("meta"):
@@ -124,7 +122,7 @@ kernels.receptive_field(layers=3, kernel=3, stride=1);
 #
 # The stack also has three ReLUs in place of one. Without them it would be one linear map,
 # a restricted 7 × 7 kernel; with them it computes what no single kernel can. So small
-# kernels are cheaper. This does not show yet that they recognise more.
+# kernels are cheaper. Do they also recognise more?
 
 # %% [markdown] slide="slide"
 # ## Which kernels recognise more? The test
@@ -224,9 +222,9 @@ for few, many in (("one 5×5", "two 3×3"), ("one 7×7", "three 3×3")):
 kept.scoreboard(names)
 
 # %% [markdown]
-# Yes, in both pairs: two 3 × 3 are **7.3 ± 0.7 points** above one 5 × 5, and three are
-# **7.2 ± 0.6 points** above one 7 × 7, at 11 % more and 5 % fewer parameters, and 35 and
-# 19 % more multiply-adds.
+# Yes: two 3 × 3 are **7.3 ± 0.7 points** above one 5 × 5, and three are **7.2 ± 0.6
+# points** above one 7 × 7, at 11 % more and 5 % fewer parameters, and 35 and 19 % more
+# multiply-adds.
 
 # %% [markdown] slide="slide"
 # ## Build: ten lines and a table
@@ -269,8 +267,8 @@ look.shape_table(vgg16[10:17], (128, 56, 56))
 
 # %% [markdown]
 # 256 · (128 · 9 + 1) = 295,168. Three convolutions keep 56 × 56, and the pooling leaves
-# 28 × 28. The total is the **138 million** of the paper. The course's own `vgg` can do
-# more. With the same weights both must give the same logits:
+# 28 × 28. The total is the **138 million** of the paper. With the same weights the
+# course's own `vgg` must give the same logits:
 
 # %% check=True
 config = ((8,), (16,), (16, 16), (32, 32), (32, 32))  # A, with few channels
@@ -348,8 +346,8 @@ for name, variance in rules.items():
 # halves nothing: under ReLU it loses a factor of √2 in each layer.
 
 # %% [markdown] slide="subslide"
-# Now the whole VGG-19, untrained, on noise. We draw the weights by each rule and measure
-# the standard deviation after each of the 16 convolutions. **Which lines stay near 1?**
+# Now the whole VGG-19, untrained, on noise: the standard deviation after each of its 16
+# convolutions. **Which lines stay near 1?**
 
 # %%
 def draw(model, rule):
@@ -425,8 +423,8 @@ plot.curves(starts, metric="loss", split="train", title=title);
 # signal, and with it each gradient, is almost 0.
 #
 # The paper had no such rule in 2014. It trained A first, and copied some of its layers
-# into the deeper networks. He et al. found the rule in 2015: their 30 layers learn from
-# it, and not from Xavier's. BatchNorm (lecture 06) makes the choice less important.
+# into the deeper networks. He et al. found the rule in 2015. BatchNorm (lecture 06) makes
+# the choice less important.
 
 # %% [markdown] slide="slide"
 # ## Does depth pay?
@@ -679,8 +677,7 @@ print("one ReLU minus 7×7:   ", kept.paired(right["one 7×7"], hits))
 check("04.6", (few_relus, runs))
 
 # %% [markdown]
-# **Explain:** what do your two differences say about the ReLUs? What would you change to
-# be surer?
+# **Explain:** what do your two differences say about the ReLUs?
 
 # %% [markdown] solution=True
 # In our run one ReLU in each block is 2.2 ± 0.7 points better than the 7 × 7. So a stack
