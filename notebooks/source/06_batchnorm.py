@@ -19,7 +19,7 @@
 # 5. choose between BatchNorm, LayerNorm and GroupNorm, and fold a BatchNorm away.
 #
 # A run takes about ten seconds at scale `tiny`, about two minutes at `small` on a
-# laptop. The text describes outputs at scale `small`.
+# laptop.
 
 # %% [markdown] slide="slide"
 # ## Question
@@ -219,7 +219,7 @@ print(x.mean((0, 2, 3)).shape, "from", x[:, 0].numel(), "values each")
 # %% [markdown] slide="slide"
 # ## Forward in one function
 #
-# For (N, C) and for (N, C, H, W). `old.lerp_(new, 0.1)` moves `old` a tenth of the way to
+# It takes (N, C) and (N, C, H, W). `old.lerp_(new, 0.1)` moves `old` a tenth of the way to
 # `new`.
 
 # %% mirror="utils.models.batchnorm:batch_norm"
@@ -360,8 +360,8 @@ print(kept.caption("rate-vgg11_bn-0.1"))
 # BatchNorm is already far better. It buys accuracy after a short training, and a rate that
 # needs little care.
 #
-# Its 1,376 parameters are γ and β of 688 channels. The running statistics are none: the
-# optimizer does not change them.
+# Its 1,376 parameters are γ and β of 688 channels. The optimizer does not change the
+# running statistics.
 
 # %% [markdown] slide="slide"
 # ## What it buys: fewer passes
@@ -434,9 +434,9 @@ for factor, lr in ((1, 0.1), (10, 0.1), (10, 10.0)):
     print(f"weights × {factor:2}, rate {lr:4}: last loss {losses[-1].item():.6f}")
 
 # %% [markdown]
-# The first and the last are. What counts is the *effective rate*, **rate / ‖w‖²**. Each
-# step makes w longer, and so the next ones relatively smaller: one reason why high rates
-# do less harm here.
+# The first and the last are. What counts is the *effective rate*, **rate / ‖w‖²**. The
+# gradient is at a right angle to w, so each step makes w longer, and the next ones
+# relatively smaller: one reason why high rates do less harm here.
 
 # %% [markdown] slide="slide"
 # ## What it costs: neighbours decide
@@ -534,9 +534,8 @@ for pair in ([3.0, 5.0], [3.0, 3.001], [-100.0, 50_000.0]):
     print(pair, "->", [round(value, 2) for value in y.tolist()])
 
 # %% [markdown]
-# Always −1 and 1: only their order is left. (Torch's own ε, 1e-5, would make the second
-# pair smaller.) In a feature map of 4 × 4, a batch of two still has 32 values for each
-# channel; after a linear layer it has two.
+# Always −1 and 1: only their order is left. In a feature map of 4 × 4, a batch of two still
+# has 32 values for each channel; after a linear layer it has two.
 
 # %% [markdown] slide="slide"
 # ## What replaces it: other axes
