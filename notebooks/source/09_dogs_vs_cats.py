@@ -406,8 +406,8 @@ plot.bars(bars, xlabel=xlabel, reference=guess, title=title);
 # If both networks are often wrong about the same photos, $b + c$ is small. Then the
 # *paired* error, about $\sqrt{b + c}\,/\,n$, is smaller than the unpaired one.
 #
-# Our leaderboard has kept every answer, so we can count. A is the network from trained
-# weights, B the one from scratch. **Predict**: which of the four gains are real?
+# A is the network from trained weights, B the one from scratch. **Predict**: which of the
+# four gains are real?
 
 # %% slide="subslide"
 def mcnemar(first, second):
@@ -497,9 +497,8 @@ print(f"the probe: {result.accuracy:.1%} of {result.examples} validation photos 
 # %% [markdown] slide="slide"
 # ## Should a cat be turned by 90°?
 #
-# The recipe's other entry is `RandomRotation(90)`: any angle up to a quarter turn. An
-# augmentation claims that the label stays, and a turned cat is a cat. But who
-# photographs a cat so?
+# The recipe's other entry is `RandomRotation(90)`: any angle up to a quarter turn. A turned
+# cat is a cat. But who photographs a cat so?
 
 # %% name="turned"
 # alt: One photo turned by random angles between -90 and 90 degrees; the corners
@@ -794,15 +793,9 @@ plot.spread(scores, reference=references, title=title);
 # fewer channels, see 32 × 32 pixels and 1,800 photos, and train for 15 epochs.
 
 # %% [markdown] slide="subslide"
-# What differs from the published run, and in whose favour? (If the photos that gave its
-# numbers also chose its best epoch, they are too high.)
-#
-# | | published run | here, scale `small` | favours |
-# |---|---|---|---|
-# | photos to learn from | not said; Kaggle has 25,000 | 1,800 | published |
-# | pixels | 224 × 224 | 32, and 160 enlarged to 224 | published |
-# | weights at the start | not said | none, CIFAR-10's, ImageNet's | ? |
-# | judged by | perhaps 2,000 photos | 800, which chose nothing | ? |
+# The published run learned from larger photos, 224 × 224 pixels, and perhaps from all of
+# Kaggle's 25,000. Its starting weights and the number of its test photos are not known. If
+# the photos that gave its numbers also chose its best epoch, these numbers are too high.
 
 # %% [markdown] slide="slide"
 # ## Your own photo
@@ -1127,9 +1120,8 @@ check.progress("09")
 # %% [markdown] slide="skip"
 # ## References
 #
-# - J. Elson, J. Douceur, J. Howell, J. Saul: *Asirra: A CAPTCHA that Exploits
-#   Interest-Aligned Manual Image Categorization*, CCS 2007: the photos.
-#   Kaggle and Microsoft distribute them; `data/README.md` names their terms.
+# - The photos: Elson and others, *Asirra*, as above. Kaggle and Microsoft distribute them;
+#   `data/README.md` names their terms.
 # - Q. McNemar: *Note on the Sampling Error of the Difference between Correlated
 #   Proportions or Percentages*, Psychometrika 1947.
 # - R. Selvaraju and others: *Grad-CAM*, ICCV 2017, equations 1 and 2.
