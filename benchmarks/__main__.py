@@ -83,8 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.repeats,
         options.compile,
     )
-    if settings.clock == "cpu":
-        torch.set_num_threads(1)
+    threads = torch.get_num_threads()
     out = options.out or (None if settings.quick else report.RESULTS)
     typed = sys.argv[1:] if arguments is None else list(arguments)
     try:
@@ -92,7 +91,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if name == "report":
                 return report.main()
             command = " ".join(["python -m benchmarks", *typed])
-            measure(name, settings, out, command)
+            fitted = suites.fitted(name, settings)
+            torch.set_num_threads(1 if fitted.clock == "cpu" else threads)
+            measure(name, fitted, out, command)
     except CourseError as error:
         print(error, file=sys.stderr)
         return 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,10 @@ def table(group: Group) -> str:
     first = group.timings[0].name
     keys = list(dict.fromkeys(k for t in group.timings for k in t.facts))
     heads = ["arm", "seconds", "images/s", "worst / median", f"times {first}", *keys]
-    lines = [heads, ["---", *["---:"] * (len(heads) - 1)]]
-    lines += [row(group, timing, keys) for timing in group.timings]
+    rows = [row(group, timing, keys) for timing in group.timings]
+    filled = [any(cells) for cells in zip(*rows, strict=True)]
+    lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
+    lines = [list(compress(line, filled)) for line in lines]
     text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     verdicts = "".join(f"- {verdict(group, target)}\n" for target in group.targets)
     return f"{text}\n{verdicts}" if verdicts else text
@@ -51,12 +54,13 @@ def row(group: Group, timing: Timing, keys: list[str]) -> list[str]:
     if timing.skipped:
         return [timing.name, f"skipped: {timing.skipped}", *[""] * (3 + len(keys))]
     ratio = group.ratio(timing.name)
+    times = "busy" if ratio is None else f"{ratio:.2f}"
     return [
         timing.name,
         f"{timing.median:.3g}",
         f"{timing.rate:,.0f}" if timing.examples else "",
         f"{timing.spread:.2f}" if len(timing.seconds) > 1 else "",
-        "busy" if ratio is None else f"{ratio:.2f}",
+        times if timing.examples else "",
         *(str(timing.facts.get(key, "")) for key in keys),
     ]
 
@@ -97,8 +101,9 @@ def fill(text: str, records: dict[str, Record]) -> str:
             inside = section(records[name])
         else:
             suite, device = name.rsplit("-", 1)
-            command = f"python -m benchmarks {suite} --device {device}"
-            inside = f"Not measured yet: `{command}`.\n"
+            whose = "GPU" if device == "cuda" else "processor"
+            inside = f"No {whose}'s figures have been published yet:"
+            inside += f" `python -m benchmarks {suite} --device {device}` makes them.\n"
         return match[1] + inside + match[3]
 
     return MARKED.sub(made, text)

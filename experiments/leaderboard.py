@@ -11,10 +11,10 @@ import html
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean, median, stdev
 from typing import Any
 
 from experiments import record
@@ -23,7 +23,8 @@ from utils import course
 from utils.course import CourseError
 
 RESULTS = course.ROOT / "results"
-PAGES = ("README.md", "site/leaderboard.md")
+PAGES = ("README.md", "site/leaderboard.md", "benchmarks/README.md")
+GOALS = (0.8, 0.9, 0.92)  # validation accuracies
 FAMILIES = {"resnet": "ResNet", "plain": "Plain", "vgg": "VGG"}
 NAMES = {"alexnet": "AlexNet", "googlenet": "GoogLeNet", "lenet5": "LeNet-5"}
 NAMES |= {"two_layer_cnn": "Two-layer CNN", "squeezenet1_1": "SqueezeNet 1.1"}
@@ -41,6 +42,8 @@ BOARD = "scoreboard"  # what the plan calls its runs on all of CIFAR-10
 TEXT = ("network", "weights", "device")  # to the left; numbers stand to the right
 MARKED = re.compile(r"(<!-- results: (.+?) -->\n).*?(<!-- end of results -->)", re.S)
 Record = dict[str, Any]
+# After each epoch: the time so far, and the accuracy, a fraction.
+Course = tuple[Sequence[float], Sequence[float]]
 
 
 def runs(folder: str | Path = RESULTS) -> list[Record]:
@@ -97,6 +100,19 @@ class Row:
         spread = f" ± {stdev(values):.2f}" if len(values) > 1 else ""
         return f"{mean(values):.2f}{spread}"
 
+    def courses(self) -> list[Course]:
+        """Of each run, in processor minutes: its epochs are alike, each counts equally.
+
+        Of older records only a clock's minutes are known.
+        """
+        made = []
+        for run in self.runs:
+            rows, spent = run["history"]["rows"], run.get("processor_seconds")
+            each = (spent or run["seconds"]) / 60 / len(rows)
+            passed = [each * (n + 1) for n in range(len(rows))]
+            made.append((passed, [row.get("val_accuracy") or 0.0 for row in rows]))
+        return made
+
     @property
     def network(self) -> str:
         """The network, as its authors write it."""
@@ -137,6 +153,29 @@ class Row:
             "memory (GB)": f"{max(memory) / 1e9:.1f}" if memory else "",
             "device": machine["device"].replace("cpu", f"CPU{threads}") + processes,
         }
+
+    def minutes(self) -> dict[str, str]:
+        """Heading -> text, of the table that tells when a run reached an accuracy."""
+        cells, courses = self.cells(), self.courses()
+        told = {key: cells[key] for key in ("network", *OPTIONAL)}
+        when = {f"minutes to {100 * g:.0f} %": reached(courses, g) for g in GOALS}
+        return told | when
+
+
+def times(courses: Sequence[Course], goal: float) -> list[float]:
+    """When the runs that reached an accuracy were there first."""
+    paired = (zip(*course, strict=True) for course in courses)
+    first = (next((t for t, a in pairs if a >= goal), None) for pairs in paired)
+    return [t for t in first if t is not None]
+
+
+def reached(courses: Sequence[Course], goal: float) -> str:
+    """When runs reached an accuracy: their median, and how many did if not all."""
+    found = times(courses, goal)
+    if not found:
+        return "not reached"
+    part = f" ({len(found)} of {len(courses)} seeds)" * (len(found) < len(courses))
+    return f"{median(found):.2f}{part}"
 
 
 def title(model: str, options: dict[str, Any]) -> str:
@@ -183,6 +222,18 @@ def rows(found: Iterable[Record], table: str) -> list[Row]:
     return sorted(made, key=lambda row: -row.average("test_accuracy"))
 
 
+def quick(found: Sequence[Record]) -> list[Row]:
+    """The plan's runs that reach the first goal on all of CIFAR-10, soonest first.
+
+    Those of the speed-run without one of its tricks have tables of their own.
+    """
+    purposes = {purpose for run in PLAN for purpose in run.purposes} - {"tricks"}
+    made = {row.runs[0]["name"]: row for p in purposes for row in rows(found, p)}
+    soon = [(times(row.courses(), GOALS[0]), row) for row in made.values()]
+    fast = [(median(found), row) for found, row in soon if found]
+    return [row for _, row in sorted(fast, key=lambda pair: pair[0])]
+
+
 def subject(run: Record) -> tuple[str, str]:
     """Which network a run trained, and on what."""
     return run["model"]["name"], run["data"]["name"]
@@ -206,8 +257,12 @@ def scores(rows: Sequence[Row]) -> dict[str, list[float]]:
 class Table:
     """Rows as a table, in a notebook and as Markdown."""
 
-    def __init__(self, rows: Iterable[Row]) -> None:
-        cells = [{k: _line(t) for k, t in row.cells().items()} for row in rows]
+    def __init__(
+        self,
+        rows: Iterable[Row],
+        of: Callable[[Row], dict[str, str]] = Row.cells,
+    ) -> None:
+        cells = [{k: _line(t) for k, t in of(row).items()} for row in rows]
         if not cells:
             raise CourseError(
                 "No run is recorded for this table: python -m experiments.train --out"
@@ -260,7 +315,11 @@ def fill(text: str, found: list[Record]) -> str:
     """A page with its marked tables made anew: `<!-- results: CIFAR-10 -->`."""
 
     def table(match: re.Match) -> str:
-        return match[1] + Table(rows(found, match[2])).markdown() + match[3]
+        if match[2] == "minutes":
+            made = Table(quick(found), Row.minutes)
+        else:
+            made = Table(rows(found, match[2]))
+        return match[1] + made.markdown() + match[3]
 
     return MARKED.sub(table, text)
 

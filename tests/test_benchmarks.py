@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
-from torch import nn
 
 from benchmarks import __main__ as command
 from benchmarks import equal, measure, report
 from benchmarks.arms import airbench, bare, decks, ours, tensors
 from benchmarks.measure import Arm, Group, Target, Timing, Watch
 from benchmarks.networks import tiny
+from benchmarks.settings import Settings
 from benchmarks.suites import accuracy, notebooks
 from benchmarks.work import Work, synthetic
+from utils.data import Splits
 
 CPU = torch.device("cpu")
 
@@ -215,18 +217,16 @@ def test_the_seconds_of_a_notebook_are_those_of_its_cells():
     assert list(seconds.items()) == [("solutions/00_a", 9.0), ("00_a", 2.0)]
 
 
-def test_operations_are_counted_for_each_image(work):
-    class Linear(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.fc = nn.Linear(3 * 32 * 32, 10)
-
-        def forward(self, x):
-            return self.fc(x.flatten(1))
-
-    # forward, and the gradient of the weights; that of the images nobody asks for
-    found = accuracy.flops_per_image(replace(work, network=Linear))
-    assert found == 2 * 2 * 3 * 32 * 32 * 10
+def test_each_way_to_train_says_when_it_reached_an_accuracy(work):
+    images = Splits(work.train, work.test, work.test)
+    fit = partial(accuracy.by_us, precision="float32", loader=airbench.loader)
+    runs = {"decks": accuracy.by_decks, "fit": fit}
+    words = "--model two_layer_cnn --data cifar10 --epochs 2 --lr 0.05"
+    made = accuracy.compared(words, runs, images, Settings(CPU, "cpu"))
+    assert [(t.examples, len(t.seconds)) for t in made.timings] == [(512, 1)] * 2
+    assert {t.facts["minutes to 94 %"] for t in made.timings} == {"not reached"}
+    out = accuracy.compared(words, runs, images, Settings(CPU), skipped="hours")
+    assert report.table(out).splitlines()[-1] == "| fit | skipped: hours |"
 
 
 # The page

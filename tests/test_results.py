@@ -161,6 +161,25 @@ def test_a_table_of_the_plan_holds_its_runs_alone():
     assert {"degradation", "depth", "kernels", "rates", "scoreboard"} <= purposes
 
 
+def test_the_minutes_to_an_accuracy_are_medians_of_the_seeds_that_reached_it():
+    found = []
+    for name, ends in {
+        "resnet20": (0.85, 0.91, 0.95),
+        "vgg11": (0.7, 0.7, 0.8),
+    }.items():
+        for seed, end in enumerate(ends):
+            made = run(name, seed=seed, processor_seconds=1200.0)
+            for row, accuracy in zip(made["history"]["rows"], (0.5, 0.8), strict=False):
+                row["val_accuracy"] = min(accuracy, end)
+            made["history"]["rows"][-1]["val_accuracy"] = end
+            found.append(made)
+    rows = leaderboard.Table(leaderboard.quick(found), leaderboard.Row.minutes).rows
+    assert [tuple(row.values())[1:] for row in rows] == [
+        ("2.00", "20.00 (2 of 3 seeds)", "20.00 (1 of 3 seeds)"),
+        ("2.00 (1 of 3 seeds)", "not reached", "not reached"),
+    ]
+
+
 def test_what_differs_between_the_starts_is_a_column(tmp_path):
     cats = {"name": "Dogs vs. Cats", "real": True, "shape": [3, 64, 64]}
     frozen = {"weights": "imagenet", "frozen": True}

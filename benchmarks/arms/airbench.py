@@ -28,12 +28,12 @@ class EpochLoader:
     """
 
     def __init__(
-        self, data: ImageSet, batch_size: int, *, seed: int, device: str
+        self, data: ImageSet, batch_size: int, *, seed: int, device: str, padding: int
     ) -> None:
-        self.batch_size, self.epoch = batch_size, 0
+        self.batch_size, self.epoch, self.padding = batch_size, 0, padding
         self.generator = torch.Generator(device).manual_seed(seed)
         mean, std = (torch.tensor(t).view(1, -1, 1, 1) for t in (data.mean, data.std))
-        padded = F.pad(data.images, [PADDING] * 4).float().div_(255)
+        padded = F.pad(data.images, [padding] * 4).float().div_(255)
         padded = padded.sub_(mean).div_(std)
         self.padded = padded.to(device, memory_format=torch.channels_last)
         self.labels = data.labels.to(device)
@@ -59,10 +59,10 @@ class EpochLoader:
 
     def _crop(self) -> Tensor:
         """A crop of every image, each at its own place: (N, C, H, W)."""
-        shifts = 2 * PADDING + 1
+        shifts = 2 * self.padding + 1
         images = self.padded
         for axis in (2, 3):
-            side = images.shape[axis] - 2 * PADDING
+            side = images.shape[axis] - 2 * self.padding
             at = self._draw(shifts)
             shape = [side if d == axis else s for d, s in enumerate(images.shape)]
             cropped = images.new_empty(shape)
@@ -75,7 +75,12 @@ class EpochLoader:
 
 
 def loader(
-    data: ImageSet, batch_size: int, *, seed: int = 0, device: str = "cpu"
+    data: ImageSet,
+    batch_size: int,
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+    padding: int = PADDING,
 ) -> EpochLoader:
     """The loader with the arguments that the others take."""
-    return EpochLoader(data, batch_size, seed=seed, device=device)
+    return EpochLoader(data, batch_size, seed=seed, device=device, padding=padding)

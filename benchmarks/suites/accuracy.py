@@ -1,4 +1,4 @@
-"""How many seconds to a test accuracy, over seeds, and how much of the device's peak?
+"""How long to a test accuracy: processor minutes on a CPU, seconds on a GPU?
 
 The test set is looked at after every epoch here, since the question is when: no number
 of this suite is a result of the course.
@@ -6,86 +6,68 @@ of this suite is a result of the course.
 
 from __future__ import annotations
 
-import re
+import shlex
+from argparse import Namespace
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import accumulate
-from statistics import mean, median
-from time import perf_counter
+from statistics import mean
+from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import SGD
-from torch.optim.lr_scheduler import OneCycleLR
-from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.arms import decks, ours
-from benchmarks.measure import Arm, Group, Timing, Watch
-from benchmarks.networks import small
+from benchmarks.arms import airbench, decks
+from benchmarks.measure import CLOCKS, Arm, Group, Timing, Watch
 from benchmarks.settings import Settings
-from benchmarks.work import Work
+from experiments import request
+from experiments.leaderboard import Course, reached
+from experiments.runs import SPEED
+from experiments.views import SixViews
 from utils import data, recipe
 from utils.data import ImageSet, Splits
-from utils.models import resnet18
 from utils.train import fit
 
-# Dense peak in bfloat16 or float16, TFLOP/s, as NVIDIA's data sheets state it; the
-# longer name first.
-PEAKS = {"H100 PCIe": 756, "H100": 989, "H200": 989, "A100": 312, "L4": 121}
-PEAKS |= {"L40S": 362, "A10": 125, "V100": 125, "T4": 65}
-DECAY, SMOOTHING = 5e-4, 0.1
+RESNET = "--model resnet18 --data cifar10 --augment crop flip --epochs 16 --lr 0.2"
+RESNET += " --batch-size 512 --label-smoothing 0.1 --tune fused=True"
+QUICK = " --epochs 2 --batch-size 100"  # the last of two words counts
+GOALS = (0.9, 0.94)
+
+Run = Callable[[Namespace, nn.Module, Splits, str], Course]
 
 
-@dataclass(frozen=True)
-class Course:
-    """What one run went through: after each epoch the seconds so far, and accuracy."""
+class Judged(SixViews):
+    """Trained on one view of an image, judged by six where that one is unsure."""
 
-    seconds: list[float]
-    accuracies: list[float]
-
-    def seconds_to(self, target: float) -> float | None:
-        """Seconds until the accuracy was the target's first; None: never."""
-        both = zip(self.seconds, self.accuracies, strict=True)
-        return next((t for t, accuracy in both if accuracy >= target), None)
-
-
-Run = Callable[[Work, nn.Module, int], Course]
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (N, num_classes) of images (N, C, H, W)."""
+        return self.network(x) if self.training else super().forward(x)
 
 
 def groups(settings: Settings) -> Iterator[Group]:
-    """One group, always on the wall clock: it is seconds that are asked for."""
-    settings = replace(settings, clock="wall")
-    splits = data.cifar10(source="auto" if settings.quick else "real")
-    train = splits.train.subset(2000) if settings.quick else whole(splits)
-    test = splits.test.subset(500 if settings.quick else None)
-    network = small if settings.quick else partial(resnet18, 10, stem="cifar")
-    epochs, target = (2, 0.2) if settings.quick else (16, 0.94)
-    batch_size, lr = (64, 0.02) if settings.quick else (512, 0.2)
-    work = Work(
-        network,
-        train,
-        test,
-        settings.device,
-        batch_size=batch_size,
-        epochs=epochs,
-        lr=lr,
-    )
+    """ResNet-18, then the speed record's network; equal work within each."""
+    quick, cpu = settings.quick, settings.device.type == "cpu"
+    splits = data.cifar10(source="auto" if quick else "real")
+    train = splits.train.subset(2000) if quick else whole(splits)
+    test = splits.test.subset(500 if quick else None)
+    images = Splits(train, test, test)
+    half = "bfloat16" in recipe.native_formats(settings.device)
+    ours = partial(by_us, precision="bfloat16" if half else "auto")
     runs: dict[str, Run] = {
         "decks' loop": by_decks,
         "ours, float32": partial(by_us, precision="float32"),
-        "ours": by_us,
+        "ours": ours,
     }
-    found: dict[str, list[Course]] = defaultdict(list)
-    arms = [arm(name, run, work, found) for name, run in runs.items()]
-    timings = settings.compare(arms, repeats=5)
-    flops = flops_per_image(work)
-    timings = [facts(t, found[t.name], target, flops, settings) for t in timings]
-    name = "small" if settings.quick else "ResNet-18"
-    title = f"{name}, {epochs} epochs of {len(train):,} images: {train.name}"
-    yield Group(title, timings)
+    hours = "hours on a processor" if cpu and not quick else ""
+    words = f"{RESNET} {QUICK} --model two_layer_cnn --lr 0.02" if quick else RESNET
+    yield compared(words, runs, images, settings, hours)
+    whole_epochs = partial(airbench.loader, padding=2)  # the words' "shift"
+    runs = {"speed-run's design": partial(ours, loader=whole_epochs), "ours": ours}
+    words = f"{SPEED} {QUICK} --set width=0.25" if quick else f"{SPEED} --epochs 16"
+    yield compared(words, runs, images, settings)
 
 
 def whole(splits: Splits) -> ImageSet:
@@ -96,97 +78,97 @@ def whole(splits: Splits) -> ImageSet:
     return replace(splits.train, images=images, labels=labels)
 
 
-def arm(name: str, run: Run, work: Work, found: dict[str, list[Course]]) -> Arm:
-    """A whole training from the seed that is the number of the turn."""
+def compared(
+    words: str,
+    runs: dict[str, Run],
+    images: Splits,
+    settings: Settings,
+    skipped: str = "",
+) -> Group:
+    """The network and recipe of these words, trained in each of the ways."""
+    options = request.read_options(shlex.split(words))
+    options.device, clock = settings.device, settings.clock
+    parts = (images.train, images.val, images.test)
+    few = Splits(*(part.subset(4 * options.batch_size) for part in parts))
+    found: dict[str, list[Course]] = defaultdict(list)
 
-    def timed(watch: Watch, turn: int) -> int:
-        model = work.model(seed=turn)
-        with watch:
-            course = run(work, model, turn)
-        if turn:
-            found[name].append(course)
-        return work.examples
+    def arm(name: str, run: Run) -> Arm:
+        """A training seeded by its turn; the uncounted one is of a few batches."""
 
-    return Arm(name, timed)
+        def timed(watch: Watch, turn: int) -> int:
+            told, shown = Namespace(**vars(options)), images if turn else few
+            told.seed, told.epochs = turn, options.epochs if turn else 1
+            torch.manual_seed(turn)
+            with watch:
+                begin = watch.read()
+                model, _ = request.make_model(told, shown.train)
+                spent, accuracies = run(told, model.to(told.device), shown, clock)
+                before = watch.read() - begin - sum(spent)  # model, whitening, loaders
+            passed = [before + so_far for so_far in accumulate(spent)]
+            found[name] += [(passed, accuracies)] * bool(turn)
+            return told.epochs * len(shown.train)
+
+        return Arm(name, timed, skipped)
+
+    arms = [arm(name, run) for name, run in runs.items()]
+    timings = settings.compare(arms, repeats=1 if clock == "cpu" else 5)
+    title = f"{options.model}, {options.epochs} epochs of {len(images.train):,} images"
+    title += f" in batches of {options.batch_size}: {images.train.name}"
+    return Group(title, [facts(t, found[t.name], clock) for t in timings])
 
 
 def by_us(
-    work: Work, model: nn.Module, seed: int, *, precision: str = "auto"
+    options: Namespace,
+    model: nn.Module,
+    images: Splits,
+    clock: str,
+    *,
+    precision: str,
+    loader: Any = None,
 ) -> Course:
-    """`fit` with the number format that is native here."""
-    settings = {"momentum": work.momentum, "weight_decay": DECAY, "fused": True}
+    """`fit`, over the lectures' loader or another; seconds and accuracy by epoch."""
+    settings = request.make_recipe(options, model)
+    model, batches, unchanged = request.make_loaders(options, model, images)
+    if loader:
+        where = {"seed": options.seed, "device": str(options.device)}
+        batches = loader(images.train, options.batch_size, **where)
+    model = Judged(model, margin=1.0) if options.views else model
     with recipe.use_precision(precision):
-        history = fit(
-            model,
-            *ours.loaders(work, seed),
-            epochs=work.epochs,
-            lr=work.lr,
-            optimizer=partial(SGD, **settings),
-            schedule="onecycle",
-            loss_function=nn.CrossEntropyLoss(label_smoothing=SMOOTHING),
-            keep_best=False,
-            progress=False,
-        )
-    return Course(list(accumulate(history["seconds"])), list(history["val_accuracy"]))
+        quiet = {"keep_best": False, "progress": False}
+        history = fit(model, batches, unchanged, **settings, **quiet)
+    column = "processor_seconds" if clock == "cpu" else "seconds"
+    return list(history[column]), list(history["val_accuracy"])
 
 
-def by_decks(work: Work, model: nn.Module, seed: int) -> Course:
-    """The decks' loop with the same schedule, loss and decay."""
-    batches = decks.loader(work.train, work.batch_size, seed=seed)
-    unchanged = decks.loader(work.test, work.test_batch, augment=False, seed=seed)
-    settings = {"momentum": work.momentum, "weight_decay": DECAY}
-    optimizer = SGD(model.parameters(), lr=work.lr, **settings)
-    steps = work.epochs * len(batches)
-    scheduler = OneCycleLR(optimizer, work.lr, steps, cycle_momentum=False)
-    course, begin = Course([], []), perf_counter()
-    for _ in range(work.epochs):
-        decks.train_epoch(
-            model,
-            batches,
-            optimizer,
-            work.device,
-            scheduler=scheduler,
-            label_smoothing=SMOOTHING,
-        )
-        course.accuracies.append(decks.evaluate(model, unchanged, work.device))
-        course.seconds.append(perf_counter() - begin)
-    return course
+def by_decks(
+    options: Namespace, model: nn.Module, images: Splits, clock: str
+) -> Course:
+    """The decks' loop with the same schedule, loss and decay, in float32."""
+    size, seed = options.batch_size, options.seed
+    batches = decks.loader(images.train, size, seed=seed)
+    unchanged = decks.loader(images.test, size, augment=False, seed=seed)
+    settings = {"momentum": options.momentum, "weight_decay": options.weight_decay}
+    optimizer = SGD(model.parameters(), lr=options.lr, **settings)
+    steps = options.epochs * len(batches)
+    scheduler = recipe.SCHEDULES[options.schedule](optimizer, steps)
+    more = {"scheduler": scheduler, "label_smoothing": options.label_smoothing}
+    seconds, accuracies = [], []
+    for _ in range(options.epochs):
+        begin = CLOCKS[clock]()
+        decks.train_epoch(model, batches, optimizer, options.device, **more)
+        accuracies.append(decks.evaluate(model, unchanged, options.device))
+        seconds.append(CLOCKS[clock]() - begin)
+    return seconds, accuracies
 
 
-def facts(
-    timing: Timing,
-    courses: list[Course],
-    target: float,
-    flops: float,
-    settings: Settings,
-) -> Timing:
-    """The timing with accuracy, seconds to it, and what the device computed."""
-    times = [t for t in (c.seconds_to(target) for c in courses) if t is not None]
-    computed = flops * timing.rate / 1e12
-    more: dict[str, float | str] = {
-        "last accuracy (%)": round(100 * mean(c.accuracies[-1] for c in courses), 2),
-        f"reached {target:.0%}": f"{len(times)} of {len(courses)}",
-        f"seconds to {target:.0%}": round(median(times), 2) if times else "",
-        "TFLOP/s": round(computed, 3),
-    }
-    cuda = settings.device.type == "cuda"
-    most = peak(torch.cuda.get_device_name(settings.device)) if cuda else None
-    if most:
-        more["share of peak (%)"] = round(100 * computed / most, 1)
+def facts(timing: Timing, courses: list[Course], clock: str) -> Timing:
+    """The timing with the accuracy at the end, and how long it took to each goal."""
+    if not courses:  # skipped
+        return timing
+    unit, size = ("minutes", 60) if clock == "cpu" else ("seconds", 1)
+    last = 100 * mean(accuracies[-1] for _, accuracies in courses)
+    more: dict[str, float | str] = {"last accuracy (%)": f"{last:.2f}"}
+    scaled = [([t / size for t in passed], a) for passed, a in courses]
+    for goal in GOALS:
+        more[f"{unit} to {100 * goal:.0f} %"] = reached(scaled, goal)
     return replace(timing, facts=more)
-
-
-def flops_per_image(work: Work) -> float:
-    """Floating-point operations of a step, forward and backward, for each image."""
-    model, n = work.model(seed=0).train(), 8
-    images, labels = work.train.images[:n].float(), work.train.labels[:n]
-    with FlopCounterMode(display=False) as counter:
-        logits = model(images.to(work.device))
-        F.cross_entropy(logits, labels.to(work.device)).backward()
-    return counter.get_total_flops() / n
-
-
-def peak(name: str) -> float | None:
-    """The peak of a card by its name, TFLOP/s; None where we do not know it."""
-    found = [value for part, value in PEAKS.items() if re.search(rf"\b{part}\b", name)]
-    return found[0] if found else None
