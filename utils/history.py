@@ -36,9 +36,8 @@ class History:
     """The epochs of one run of `fit`.
 
     A row holds `epoch` (from 1), `train_loss`, `val_loss` (nats), `train_accuracy`,
-    `val_accuracy` (fractions), `lr` (that it began with), `seconds` (by the clock),
-    `processor_seconds` (of all cores) and, in training, `images_per_second`. Without a
-    validation set its two columns hold None.
+    `val_accuracy` (fractions), `lr` (at its start), `seconds`, `processor_seconds` and,
+    in training, `images_per_second`. Without validation its two columns hold None.
     """
 
     name: str = "model"  # in tables and figures
