@@ -202,8 +202,8 @@ for i, name in enumerate(photos.classes):
 print(f"{len(photos.train):,} photos train, {len(unseen_photos):,} validate")
 
 # %% [markdown]
-# Its classes are not ours, but many answers are cats for the cats and dogs for the dogs.
-# What it needs for that is one layer earlier: the features.
+# Its classes are not ours, but its most frequent answer is a cat for the cats, and a dog
+# for the dogs. What it needs for that is one layer earlier: the features.
 
 # %% [markdown] slide="slide"
 # ## Features once, then a head in seconds
@@ -476,7 +476,6 @@ for (way, n), table in right.items():
 # ## From scratch, with many more epochs
 #
 # The third way may train for longer: the same 100 photos, random weights, and 50 epochs.
-# **Predict**: how many of its own photos does it get right, how many unseen ones?
 
 # %% slide="-"
 def untrained(network):
@@ -490,6 +489,9 @@ def untrained(network):
         elif hasattr(layer, "reset_parameters"):
             layer.reset_parameters()
     return fresh
+
+# %% [markdown]
+# **Predict**: how many of its own photos does it get right, how many unseen ones?
 
 # %% slide="-"
 long = course.pick(tiny=8, small=50, full=200)  # epochs
