@@ -535,7 +535,7 @@ for label in list(KEPT)[1:]:
 print(kept.caption("alexnet"))
 
 # %% [markdown]
-# AlexNet is **about 17 points ahead** of LeNet-5. The two networks differ in size,
+# AlexNet is **about 16 points ahead** of LeNet-5. The two networks differ in size,
 # activation, pooling and dropout at once: this shows what all of it gains together, not
 # which part does.
 #
@@ -613,7 +613,7 @@ counted += f" weights, {lost:.0e} with sigmoid; trained on {kind} only for show"
 run.headline(course.pick(tiny=counted, small=measured, full=measured))
 
 # %% [markdown] slide="fragment"
-# The small AlexNet is about 17 points ahead, and about 5 more without dropout. The paper's
+# The small AlexNet is about 16 points ahead, and about 5 more without dropout. The paper's
 # six is not found: with weights and rates for each, tanh needs 0.8 times ReLU's epochs in
 # our small network.
 
@@ -795,7 +795,7 @@ check.progress("03")
 # 1. A window gives ⌊(n + 2p − k) / s⌋ + 1 values: 227 → 55 → 27 → 13 → 6. The linear
 #    layers hold 96 % of 61 million parameters; the convolutions do 92 % of the work.
 # 2. On the same 45,000 photos, in 20 epochs, AlexNet at an eighth of its width is about
-#    17 points ahead of LeNet-5 on the test photos.
+#    16 points ahead of LeNet-5 on the test photos.
 # 3. A gradient meets slopes and weights in each layer. ReLU keeps half of the sum of
 #    squares, so He's rule has Var(W) = 2 / n_in; tanh takes Xavier's, 2 / (n_in + n_out).
 #    Compare activations with weights and rates that fit each.
