@@ -1433,7 +1433,7 @@ ax.set(xlabel="epoch", ylabel="digits read right (%)", xticks=epochs, ylim=(70, 
 #
 # ![An image of 8 × 8 pixels; a window of 3 × 3 with stride 2 has three places across; the last column and row are hatched](draw:kernels.windows(padding=0))
 #
-# ### Which padding leaves nothing over?
+# Which padding leaves nothing over?
 #
 # . . .
 #

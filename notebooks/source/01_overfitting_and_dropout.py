@@ -1271,7 +1271,7 @@ look.shape_table(nn.Sequential(*layers[:-1]), (1, 28, 28))
 # %% [markdown] slide="only" part="Remedies"
 # ## Remedy 1: ten times the data halve the error
 #
-# ### 1,000 digits, then 10,000, in the same number of steps: how many points?
+# ### 1,000 digits, then 10,000, in equal steps: how many points?
 #
 # . . .
 #
@@ -1283,17 +1283,13 @@ look.shape_table(nn.Sequential(*layers[:-1]), (1, 28, 28))
 # %% [markdown] slide="only"
 # ## Remedy 2: stop when it gets worse
 #
-# ```python
-# fit(model, train, val, epochs=60, patience=5)
-# ```
-#
 # ### With clean labels, or with 20 % wrong ones: where does it pay?
 #
 # . . .
 #
 # ![](run:From best to last epoch)
 #
-# Note: 2 min. Patience: epochs without a better validation accuracy. Expect “both”. The
+# Note: 2 min. In code: fit(..., patience=5), epochs without a better accuracy. Expect “both”. The
 # network learns first what most labels agree on, and last the wrong ones. Ask who chooses
 # the epoch: the validation set.
 

@@ -1197,7 +1197,7 @@ show([each, eight[:, :, 7:39, 1:33]], ["one each", "one for all"])
 # %% [markdown] slide="only"
 # ## Beyond some strength a network gives way
 #
-# ### It knows shifted and mirrored photos. Shifted or turned: what fails first?
+# ### It has learned from shifted photos. Shifted or turned: what fails first?
 #
 # ![](play:augment)
 #
@@ -1347,7 +1347,7 @@ show([each, eight[:, :, 7:39, 1:33]], ["one each", "one for all"])
 # %% [markdown] slide="only"
 # ## 8,000 photos, shown four times each: they cost
 #
-# ### The second vote: each photo is shown only four times. What do views do?
+# ### The second vote: what do crops and mirrors do here?
 #
 # . . .
 #
