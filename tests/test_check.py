@@ -13,6 +13,8 @@ from pathlib import Path
 import nbformat
 import pytest
 import torch
+from nbclient import NotebookClient
+from nbformat import v4
 from torch import nn
 
 from teaching import checks as kit
@@ -26,6 +28,7 @@ from teaching.checks import (
     expect_number,
     expect_value,
 )
+from tools import class_report
 from utils.course import CourseError
 
 module = importlib.import_module("teaching.check")  # `teaching.check` is the function
@@ -82,26 +85,49 @@ def check(monkeypatch):
     return Checker()
 
 
-def test_hint_then_stronger_hint(check, capsys):
+@pytest.fixture
+def noted(monkeypatch):
+    """What a notebook would keep unseen."""
+    notes = []
+    monkeypatch.setattr(module, "_record", notes.append)
+    return notes
+
+
+def test_hint_then_stronger_hint(check, capsys, noted):
     for _ in range(3):
         check("98.1", 27)
     lines = capsys.readouterr().out.splitlines()
     code = kit.code_of("Count the first position too.")
     told = "✗ 98.1 27 pixels: Count the first position too."
-    assert lines[0] == f"{told} (hint {code})"
-    assert lines[1] == f"{told} (n - k) + 1. (try 2, hint {code})"
-    assert lines[2] == f"{told} (n - k) + 1. (try 3, hint {code})"
+    assert lines[0] == told
+    assert lines[1] == f"{told} (n - k) + 1. (try 2)"
+    assert lines[2] == f"{told} (n - k) + 1. (try 3)"
+    assert noted == [f"98.1 hints {code}"] * 3
 
 
-def test_a_tick_says_which_try_it_was(check, capsys):
+def test_a_tick_says_which_try_it_was(check, capsys, noted):
     texts = "1,234.5e-06 pixels is too small.", "Count the first position too."
     codes = " ".join(map(kit.code_of, texts))
     for answer in (27, 9, 27, ..., 28, 28):
         check("98.1", answer)
     lines = capsys.readouterr().out.splitlines()
     assert lines[3] == "○ 98.1 not answered yet"
-    assert lines[4] == f"✓ 98.1 32 - 5 + 1 = 28 (try 4, hints {codes})"
+    assert lines[4] == "✓ 98.1 32 - 5 + 1 = 28 (try 4)"
     assert lines[5] == lines[4]
+    assert noted[-1] == f"98.1 hints {codes}"
+
+
+def test_a_notebook_keeps_the_hints_unseen(check, tmp_path):
+    """Written by a kernel, and read by the class report."""
+    code = "from teaching import check\ncheck('07.1', (33_024, 0, 14))"
+    source = f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n{code}"
+    nb = v4.new_notebook(cells=[v4.new_code_cell(source)])
+    NotebookClient(nb, timeout=120).execute()
+    line, note = nb.cells[0].outputs
+    assert line.text.startswith("✗ 07.1 ")
+    assert "hint" not in line.text
+    assert class_report.RECORD.fullmatch(note.data["text/html"])[1] == "07.1"
+    assert not note.data["text/plain"]
 
 
 Unwritten = type("Unwritten", (nn.Module,), {"forward": lambda self, images: None})

@@ -17,8 +17,10 @@ from utils.course import CourseError
 ASKED = exercises("00")
 
 
-def cell(code, printed="", number=1, **noted):
+def cell(code, printed="", number=1, note="", **noted):
     out = [v4.new_output("stream", name="stdout", text=printed)] if printed else []
+    unseen = {"text/html": f"<!-- check {note} -->", "text/plain": ""}
+    out += [v4.new_output("display_data", unseen)] if note else []
     return v4.new_code_cell(code, outputs=out, execution_count=number, metadata=noted)
 
 
@@ -28,8 +30,8 @@ def hand_in(path, *cells, **metadata):
 
 
 ANSWERED = (
-    cell('check("00.1", s)', "✓ 00.1 (b) rounds. (try 3, hints 1a2b 3c4d)\n", 7),
-    cell('check("00.2", 7)', "✗ 00.2 7 is too small. (hint 5e6f)\n", 8),
+    cell('check("00.1", s)', "✓ 00.1 (b) rounds. (try 3)\n", 7, "00.1 hints 1a2b 3c4d"),
+    cell('check("00.2", 7)', "✗ 00.2 7 is too small.\n", 8, "00.2 hints 5e6f"),
     cell('check("00.3", softmax)', "○ 00.3 not answered yet\n", 9),
     cell('check.progress("00")', "1 of 7 exercises right:  ✓ 00.1  ✗ 00.2\n", 10),
 )
@@ -114,13 +116,17 @@ def test_bad_files_are_named_and_the_others_kept(folder, capsys, names):
         assert (name in secret) == names
 
 
-def test_common_mistakes_are_counted_and_lead_to_a_slide(folder, capsys):
+def test_common_mistakes_are_counted_and_lead_to_a_slide(folder, capsys, monkeypatch):
+    notes = []
+    monkeypatch.setitem(Checker.__call__.__globals__, "_record", notes.append)
     for student, answers in {"a": [33_024, 33_280], "b": [33_024], "c": [1]}.items():
         check = Checker()
         for number in answers:
             check("07.1", (number, 0, 14))
         last = capsys.readouterr().out.splitlines()[-1]
-        hand_in(folder / student / "07.ipynb", cell('check("07.1", answer)', last))
+        asked = cell('check("07.1", answer)', last, note=notes.pop() if notes else "")
+        notes.clear()
+        hand_in(folder / student / "07.ipynb", asked)
     table(folder)
     [line] = capsys.readouterr().out.splitlines()[1:]
     assert re.match(r"07\.1  2 of 3: .* gamma and beta\. Show slide 07-\d+ ag", line)

@@ -36,10 +36,10 @@ from utils.course import ROOT, CourseError
 OUTCOMES = {sign: outcome for outcome, sign in SIGNS.items()}
 CALL = re.compile(r'^check\(\s*["\'](\d\d\.\d+)["\']', re.M)
 LINE = re.compile(
-    r"^([✓✗○]) (\d\d\.\d+) (.*?)"
-    r"(?: \((?:try (\d{1,6})(?:, )?)?(?:hints? ([0-9a-f]{4}(?: [0-9a-f]{4})*))?\))?$",
+    r"^([✓✗○]) (\d\d\.\d+) (.*?)(?: \(try (\d{1,6})\))?$",
     re.M,
 )
+RECORD = re.compile(r"<!-- check (\d\d\.\d+) hints ((?:[0-9a-f]{4} )+)-->")
 COMMON = 10  # mistakes that are told, the most frequent ones
 FIXED = ("file", "student", "lecture", "right", "of", "executed", "handed out", "note")
 
@@ -158,12 +158,13 @@ def _read(nb: NotebookNode, handed: Handed) -> None:
     tries, hints, told = {}, {}, {}
     for cell in cells:
         asked = CALL.findall(cell.source)
-        for sign, name, text, number, codes in LINE.findall(_printed(cell)):
+        codes = dict(RECORD.findall(_recorded(cell)))
+        for sign, name, text, number in LINE.findall(_printed(cell)):
             if name in asked and name in outcomes:
                 outcomes[name] = OUTCOMES[sign]
                 tries[name] = int(number or sign != SIGNS["unanswered"])
-                hints[name] = codes.split()
-                if codes and OUTCOMES[sign] == "wrong":
+                hints[name] = codes.get(name, "").split()
+                if hints[name] and OUTCOMES[sign] == "wrong":
                     told[hints[name][-1]] = text
     handed.outcomes, handed.tries = outcomes, tries
     handed.hints, handed.told = hints, told
@@ -174,6 +175,11 @@ def _read(nb: NotebookNode, handed: Handed) -> None:
 def _printed(cell: NotebookNode) -> str:
     streams = [o.text for o in cell.outputs if o.get("name") == "stdout"]
     return "".join(streams)
+
+
+def _recorded(cell: NotebookNode) -> str:
+    """What the checks left in a cell's output beside what they print."""
+    return "".join(str(o.get("data", {}).get("text/html", "")) for o in cell.outputs)
 
 
 def _when(cell: NotebookNode) -> str:

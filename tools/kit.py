@@ -228,7 +228,7 @@ def slide_of(poll: Poll, lesson: Deck) -> int:
     return found[0]
 
 
-def poll_page(kit: Kit, title: str, lesson: Deck) -> str:
+def poll_page(kit: Kit, title: str, lesson: Deck, *, answers: bool) -> str:
     """The poll as slides in the look of the decks: question, hands, then the answer."""
     from tools import room, slides  # here: who only reads a kit may lack their packages
 
@@ -249,7 +249,9 @@ def poll_page(kit: Kit, title: str, lesson: Deck) -> str:
         parts = [f"## {poll.heading}", *context, f"### {question}", listed, ". . ."]
         parts += [f"> **{letter}** {poll.why}", f"Note: {note}"]
         cells.append(Slide("\n\n".join(parts), "Poll"))
-    return room.shown(Deck(kit.lecture, cells), *slides.parts(LISTED))
+    asked = Deck(kit.lecture, cells)
+    shown = asked if answers else deck.unanswered(asked)
+    return room.shown(shown, *slides.parts(LISTED))
 
 
 def exam_page(kit: Kit, title: str, *, answers: bool) -> str:
@@ -271,14 +273,23 @@ def _points(number: int) -> str:
     return f"**{number} {'point' if number == 1 else 'points'}:**"
 
 
-def files(source: Path) -> dict[str, str]:
-    """Name of each file of a lecture's kit -> what it holds; from the source's path."""
+def files(source: Path, *, answers: bool = True) -> dict[str, str]:
+    """Name of each file of a lecture's kit -> what it holds.
+
+    Args:
+        source: the lecture's path.
+        answers: without, for the class: poll and exam, and what is right nowhere.
+    """
     kit, lesson = read(source.stem, fill=True), deck.read(source)
     title, number = lesson.slides[0].heading, source.stem[:2]
-    return {
-        f"{number}_poll.html": poll_page(kit, title, lesson),
-        f"{number}_poll.gift": gift(kit),
+    made = {
+        f"{number}_poll.html": poll_page(kit, title, lesson, answers=answers),
         f"{number}_exam.html": exam_page(kit, title, answers=False),
+    }
+    if not answers:
+        return made
+    return made | {
+        f"{number}_poll.gift": gift(kit),
         f"{number}_exam_answers.html": exam_page(kit, title, answers=True),
     }
 
@@ -296,11 +307,11 @@ def links(stems: list[str]) -> str:
     return "\n".join(lines)
 
 
-def write(names: list[str], out: Path) -> list[Path]:
+def write(names: list[str], out: Path, *, answers: bool = True) -> list[Path]:
     """Write the kits of these lectures, all by default: all of them, or nothing."""
     made = {}
     for source in build.lectures(names):
-        made |= files(source)
+        made |= files(source, answers=answers)
     out.mkdir(parents=True, exist_ok=True)
     for name, text in made.items():
         (out / name).write_text(text, encoding="utf-8", newline="\n")
@@ -311,10 +322,14 @@ def main() -> int:
     """Write the kits that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("lecture", nargs="*", help="such as 04; all by default")
-    parser.add_argument("--out", type=Path, default=OUT, help="folder of the kits")
+    parser.add_argument("--no-answers", action="store_true", help="for the class")
+    parser.add_argument("--out", type=Path, help="folder of the kits")
     options = parser.parse_args()
+    answers = not options.no_answers
+    # Not beside the answers: who hands out the folder hands out no more than it says.
+    out = options.out or (OUT if answers else OUT.with_name("kit-class"))
     try:
-        print(*write(options.lecture, options.out), sep="\n")
+        print(*write(options.lecture, out, answers=answers), sep="\n")
     except SourceError as error:
         sys.exit(f"kit: {error}")
     return 0
