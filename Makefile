@@ -38,7 +38,7 @@ lab: .venv/run  ## open the notebooks in JupyterLab, on this machine only
 	$(BIN)/python -m jupyterlab --ip=127.0.0.1 $(AS_ROOT) notebooks
 
 present: SCALE = small
-present: .venv/present  ## one lecture as slides whose cells run (N=04, SCALE, DATA)
+present: .venv/present  ## one lecture's slides, whose code runs (N=04, SCALE, DATA)
 	$(BIN)/python -m tools.present --scale $(SCALE) $(IN_DATA) $(N)
 
 slides: .venv/present  ## write the slide decks, each one file for a room without network (N=lecture, ANSWERS=no)
@@ -47,8 +47,8 @@ slides: .venv/present  ## write the slide decks, each one file for a room withou
 release: .venv/run  ## pack the course for a class: no solutions, no notes
 	$(BIN)/python -m tools.release
 
-kit: .venv/dev  ## write poll questions and exams, for the room and for an LMS (N=lecture)
-	$(BIN)/python -m tools.kit $(N)
+kit: .venv/dev  ## write poll questions and exams, for the room and for an LMS (N=lecture, ANSWERS=no)
+	$(BIN)/python -m tools.kit $(NO_ANSWERS) $(N)
 
 session: .venv/present  ## write the deck of one session of the timetable (N=8, ANSWERS=no)
 	$(BIN)/python -m tools.slides $(NO_ANSWERS) --session "$(N)"

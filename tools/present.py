@@ -1,16 +1,18 @@
-"""Present a lecture: slides whose cells run, or the static deck where that fails.
+"""Present a lecture: its deck, whose code runs, or the deck alone where that fails.
 
 python -m tools.present 04
 
-The slides are a copy of the notebook in build/present: what is typed into them, or run,
-changes no committed file.
+A Jupyter server on this machine gives the browser the deck and a kernel. What is typed
+into a slide stays in that page.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -20,31 +22,26 @@ import time
 import urllib.error
 import urllib.request
 import webbrowser
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from pathlib import Path
 
-from nbformat.sign import NotebookNotary
+from nbformat import NotebookNode
 
-from tools import build, deck, outputs, run, slides
+from tools import build, deck, drawn, outputs, run, slides
+from tools.deck import Deck, Slide
+from tools.needs import Cell, Needs
 from tools.outputs import SourceError
 
 FOLDER = build.ROOT / "build" / "present"
 LIVE = build.ROOT / "tools" / "slides" / "live"
-# What jupyterlab-rise reads from the notebook: the deck's size, scaled to the screen.
-RISE = {
-    "width": 1280,
-    "height": 720,
-    "margin": 0,
-    "minScale": 0.1,
-    "center": False,
-    "transition": "none",
-    "slideNumber": "c/t",
-    "theme": "white",
-}
 START_SECONDS = 60
 LOG = "server.log"
+RARE = 3  # what more cells call tells nothing of what a cell shows
+CALL = re.compile(r"\b[a-z]\w*\.\w+(?=\()")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -60,13 +57,15 @@ def main(argv: list[str] | None = None) -> int:
     try:
         source = one(options.lecture)
         env = run.environment(options.data, scale)
-        static = slides.write(deck.read(source))
-        notebook = copied(source)
+        lesson = deck.read(source)
+        static = slides.write(lesson)
+        page = live(lesson, static)
     except SourceError as error:
         sys.exit(f"present: {error}")
+    env["CNN_COURSE_PRESENTED"] = str(build.target(source, solutions=False))
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     try:
-        with show(notebook, build.ROOT, env) as shown:
+        with show(page, build.ROOT, env) as shown:
             print(
                 f"Live: {shown.address}\nCtrl-C ends it. Should it fail: {static}",
                 flush=True,
@@ -94,27 +93,100 @@ def one(lecture: str) -> Path:
     return found[0]
 
 
-def copied(source: Path, folder: Path = FOLDER) -> Path:
-    """A copy of a lecture's notebook that knows how slides look.
+def live(lesson: Deck, static: Path, folder: Path = FOLDER) -> Path:
+    """Write the deck with what its slides run; returns the file.
 
-    Raises:
-        SourceError: the notebook is missing or broken.
+    Args:
+        lesson: the deck.
+        static: its page as it is shown without a kernel.
+        folder: where it goes, in `deck`, beside the settings of its kernel.
     """
-    nb = outputs.load(build.target(source, solutions=False))
-    if nb is None:
-        raise SourceError(f"{source.stem}.ipynb is missing: run tools.build")
-    nb.metadata.rise = RISE
-    nb.cells = [c for c in nb.cells if "remove-cell" not in c.metadata.get("tags", [])]
-    for cell in nb.cells:
-        if cell.cell_type == "markdown":
-            cell.source = build.LINK.sub(r"\1../../notebooks/\2", cell.source)
     startup = folder / "ipython" / "profile_default" / "startup"
-    startup.mkdir(parents=True, exist_ok=True)
-    shutil.copy(LIVE / "hidden_cells.py", startup)
-    shutil.copy(LIVE / "rise.css", folder)  # where jupyterlab-rise looks for it
-    outputs.write(nb, folder / f"{source.stem}.ipynb")
-    NotebookNotary().sign(nb)  # else JupyterLab shows none of its drawings
-    return folder / f"{source.stem}.ipynb"
+    (folder / "deck").mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder / "ipython", ignore_errors=True)
+    startup.mkdir(parents=True)
+    (startup / "needs.py").write_text("import tools.needs\n\ntools.needs.watch()\n")
+    source = build.ROOT / "notebooks" / "source" / f"{lesson.name}.py"
+    notebook = outputs.load(build.target(source, solutions=False))
+    data = json.dumps(what_runs(lesson, notebook)).replace("</", "<\\/")
+    style = (LIVE / "live.css").read_text(encoding="utf-8")
+    script = (LIVE / "live.js").read_text(encoding="utf-8")
+    added = f"<style>{style}</style>\n<script>const LIVE = {data};</script>\n"
+    before, end, after = static.read_text(encoding="utf-8").rpartition("</body>")
+    path = folder / "deck" / static.name
+    page = f"{before}{added}<script>{script}</script>\n{end}{after}"
+    path.write_text(page, encoding="utf-8", newline="\n")
+    return path
+
+
+def what_runs(lesson: Deck, notebook: NotebookNode) -> dict[str, list]:
+    """For the page: every cell with its section, and for each slide what it runs."""
+    cells, section, needs = {}, "", Needs(notebook)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown" and cell.source.startswith("## "):
+            section = cell.source.partition("\n")[0].removeprefix("## ")
+        elif cell.cell_type == "code" and not outputs.is_setup(cell):
+            cells[cell.id] = {"id": cell.id, "code": cell.source, "section": section}
+    here = {"id": "", "section": "On this slide"}
+    shown = []
+    for slide in lesson.slides:
+        found = [cells[i] | here | {"id": i} for i in cells_of(slide, lesson, notebook)]
+        # Code that leans on names of no cell is there to be read.
+        runs = [code for code in slide.code if not needs.unknown(Cell("", code))]
+        shown.append([here | {"code": code} for code in runs] + found)
+    return {"cells": list(cells.values()), "slides": shown}
+
+
+def cells_of(slide: Slide, lesson: Deck, notebook: NotebookNode) -> list[str]:
+    """What a slide runs: ids of the cells whose pictures and numbers it shows.
+
+    For a picture that the deck draws itself, it is the cell of the notebook that calls
+    the same function, and most like it.
+    """
+    code = outputs.code_cells(notebook)
+    known = {cell.id: cell for cell in code if not outputs.is_setup(cell)}
+    found = []
+    for picture in slide.pictures:
+        cell = lesson.cell(picture["what"]) if picture["kind"] == "run" else None
+        if cell and cell.id in known:
+            found.append(cell.id)
+        elif cell or picture["kind"] == "draw":
+            found.append(alike(cell.text if cell else picture["what"], known))
+    for pattern in said(slide.text):
+        printed = (id for id in known if re.search(pattern, words(known[id])))
+        found.append(next(printed, ""))
+    return [id for id in dict.fromkeys(found) if id]
+
+
+def alike(code: str, known: dict[str, NotebookNode]) -> str:
+    """The cell most like this code that calls a rare function of it; or none."""
+    shows = {
+        id: cell
+        for id, cell in known.items()
+        if cell.outputs and "course.start(" not in cell.source
+    }
+    calls = {id: set(CALL.findall(cell.source)) for id, cell in shows.items()}
+    often = Counter(call for found in calls.values() for call in found)
+    rare = {call for call in CALL.findall(code) if 0 < often[call] <= RARE}
+    share = {
+        id: SequenceMatcher(None, code, shows[id].source, autojunk=False).ratio()
+        for id in shows
+        if calls[id] & rare
+    }
+    return max(share, key=share.get, default="")
+
+
+def said(text: str) -> Iterator[str]:
+    """The patterns with which a slide finds numbers in what the notebook printed."""
+    for value in deck.VALUE.findall(text):
+        for node in ast.walk(ast.parse(value.strip(), mode="eval")):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "said":
+                yield ast.literal_eval(node.args[0])
+
+
+def words(cell: NotebookNode) -> str:
+    """What a cell printed in the run that is kept."""
+    return "\n".join(map(drawn.words, cell.outputs))
 
 
 class NotLiveError(RuntimeError):
@@ -131,51 +203,50 @@ class Show:
 
 
 @contextmanager
-def show(notebook: Path, root: Path, env: dict[str, str]) -> Iterator[Show]:
-    """Show a notebook as slides, on this machine only, until the block is left.
+def show(page: Path, root: Path, env: dict[str, str]) -> Iterator[Show]:
+    """Serve a page and kernels, on this machine only, until the block is left.
 
     Args:
-        notebook: what to show; its folder is written to.
-        root: the folder that the server may read, with the notebook somewhere in it.
+        page: the live deck, in a folder of its own.
+        root: the folder in which kernels start.
         env: environment variables of the kernel.
 
     Raises:
-        NotLiveError: RISE is missing, or JupyterLab does not start or show slides.
+        NotLiveError: there is no Jupyter server, or it does not start or answer.
     """
-    try:
-        import jupyterlab_rise  # noqa: F401 (is it there, and whole?)
-    except ImportError as error:
-        raise NotLiveError(f"{error}; `pip install jupyterlab-rise` helps") from error
-    folder, page = notebook.parent, f"rise/{notebook.relative_to(root).as_posix()}"
+    folder, place = page.parent.parent, f"static/{page.name}"
     temporary = tempfile.TemporaryDirectory(dir=folder, ignore_cleanup_errors=True)
     with temporary as runtime, open(Path(runtime) / LOG, "wb") as log:
         private = {
-            "CNN_COURSE_PRESENTED": str(notebook),
             "IPYTHONDIR": str(folder / "ipython"),
-            "JUPYTER_CONFIG_DIR": str(folder / "config"),  # no dark theme, no surprise
+            "JUPYTER_CONFIG_DIR": str(folder / "config"),
+            "JUPYTER_NO_CONFIG": "1",  # no extensions: it starts sooner
+            "JUPYTER_DATA_DIR": str(folder / "data"),  # this Python's kernel, no other
             "JUPYTER_RUNTIME_DIR": runtime,
+            "PYTHONPATH": os.pathsep.join([str(root), env.get("PYTHONPATH", "")]),
         }
         process = subprocess.Popen(command(page, root), env=env | private, stderr=log)
         try:
-            yield wait(process, Path(runtime), page)
+            yield wait(process, Path(runtime), place)
         finally:
             process.terminate()
             process.wait()
 
 
-def command(page: str, root: Path) -> list[str]:
+def command(page: Path, root: Path) -> list[str]:
     """What starts the server. It makes a token, which no option here takes away."""
     in_container = getattr(os, "geteuid", lambda: 1)() == 0
     return [
-        *(sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1"),
-        f"--LabApp.default_url=/{page}",
+        *(sys.executable, "-m", "jupyter_server", "--no-browser", "--ip=127.0.0.1"),
+        f"--ServerApp.default_url=/static/{page.name}",
+        f"--ServerApp.extra_static_paths={page.parent}",
         f"--ServerApp.root_dir={root}",
         "--ServerApp.answer_yes=True",  # Ctrl-C ends it without a question
         *(["--allow-root"] if in_container else []),
     ]
 
 
-def wait(process: subprocess.Popen, runtime: Path, page: str) -> Show:
+def wait(process: subprocess.Popen, runtime: Path, place: str) -> Show:
     """Wait until the server answers with the page.
 
     Raises:
@@ -185,13 +256,13 @@ def wait(process: subprocess.Popen, runtime: Path, page: str) -> Show:
     while not (opens := list(runtime.glob("jpserver-*-open.html"))):
         if process.poll() is not None:
             log = (runtime / LOG).read_text("utf-8", "replace").strip()
-            raise NotLiveError(f"JupyterLab ended: {log.rpartition(chr(10))[2]}")
+            raise NotLiveError(f"Jupyter's server ended: {log.rpartition(chr(10))[2]}")
         if time.monotonic() > end:
-            raise NotLiveError(f"JupyterLab did not start in {START_SECONDS} s")
+            raise NotLiveError(f"Jupyter's server did not start in {START_SECONDS} s")
         time.sleep(0.1)
     about = next(runtime.glob("jpserver-*[0-9].json")).read_text("utf-8")
     info = json.loads(about)
-    address = f"{info['url']}{page}?token={info['token']}"
+    address = f"{info['url']}{place}?token={info['token']}"
     # Whatever proxy this machine uses, it is not between here and here.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     while True:
@@ -202,7 +273,7 @@ def wait(process: subprocess.Popen, runtime: Path, page: str) -> Show:
             # Its files are written a moment before it listens.
             listens = isinstance(error, urllib.error.HTTPError)
             if listens or process.poll() is not None or time.monotonic() > end:
-                said = f"JupyterLab does not show slides ({error})"
+                said = f"Jupyter's server does not show slides ({error})"
                 raise NotLiveError(said) from error
         time.sleep(0.1)
 

@@ -1,4 +1,4 @@
-"""A lecture as slides whose cells run; and the static deck where that fails."""
+"""A deck whose code runs; and the deck alone where no server starts."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ import pytest
 from labserver import assert_private
 from utils.course import ROOT
 
-LECTURE = "04_vgg"
-COMMAND = [sys.executable, "-m", "tools.present", "04", "--no-browser"]
-CODE = ".slides section.present section.present .jp-CodeCell .cm-content:visible"
+LECTURE = "02_augmentation"
+COMMAND = [sys.executable, "-m", "tools.present", "02", "--no-browser"]
+FIRST = "seven = ["  # what the slide of a mirrored 7 runs
+# The slide that a playground, or a cell with this code, stands on.
+WITH_PLAY = "Reveal.getSlides().findIndex(s => s.querySelector('[data-play=augment]'))"
+WITH_CELL = f"LIVE.slides.findIndex(cells => cells[0]?.code.startsWith('{FIRST}'))"
 
 
 @pytest.fixture(scope="module")
 def show():
     """The address of a presentation."""
-    pytest.importorskip("jupyterlab_rise")
     env = os.environ | {"CNN_COURSE_SCALE": "tiny"}
     process = subprocess.Popen(
         COMMAND, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True
@@ -30,45 +32,106 @@ def show():
     assert line.startswith("Live: "), line
     yield line.split()[1]
     process.terminate()
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=60) == 0
+
+
+@pytest.fixture(scope="module")
+def page(show, browser):
+    """The live deck, of which nothing has been clicked."""
+    context = browser.new_context(viewport={"width": 1280, "height": 720})
+    page = context.new_page()
+    page.set_default_timeout(120_000)
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(show)
+    page.wait_for_selector(".reveal.ready")
+    yield page
+    context.close()
+    assert not errors
+
+
+def go(page, slide: str) -> None:
+    page.evaluate(f"Reveal.slide({slide})")
+
+
+def panel(page, state: str = ""):
+    """What the slide runs, once it is in a state."""
+    shown = f'.live[data-state="{state}"]' if state else ".live"
+    return page.locator(f".slides section.present {shown}:visible")
 
 
 def test_the_server_is_for_this_machine_and_its_user_alone(show):
     parts = urlsplit(show)
     [token] = parse_qs(parts.query)["token"]
-    assert parts.path == f"/rise/build/present/{LECTURE}.ipynb"
+    assert parts.path == f"/static/{LECTURE}.html"
     assert_private(f"http://{parts.netloc}/", parts.port, token)
 
 
-def test_a_cell_on_a_slide_runs_with_what_no_slide_shows(show, browser):
+def test_shift_enter_runs_a_slides_cell_without_a_click(page):
     committed = (ROOT / f"notebooks/{LECTURE}.ipynb").read_bytes()
-    page = browser.new_page(viewport={"width": 1280, "height": 720})
-    page.goto(show)
-    page.wait_for_selector(".reveal .slides section.present", timeout=60_000)
-    page.wait_for_timeout(1000)
-    for _ in range(30):
-        if page.locator(CODE).count():
-            break
-        page.keyboard.press("Space")
-        page.wait_for_timeout(300)
-    code = page.locator(CODE).first
-    assert code.evaluate("e => getComputedStyle(e).fontSize") == "22px"
-    code.click()
-    page.keyboard.press("ControlOrMeta+a")
-    page.keyboard.insert_text("print(math.factorial(5), run.scale, 'live')")
+    go(page, WITH_CELL)
+    assert not panel(page).count()  # the slide as it is shown without a kernel
     page.keyboard.press("Shift+Enter")
-    page.wait_for_selector("text=120 tiny live", timeout=60_000)
-    page.close()
+    assert FIRST in panel(page, "running").locator("textarea").input_value()
+    assert "running" in panel(page).locator(".state").inner_text()
+    assert not panel(page).locator(".outputs > *").count()
+    picture = panel(page, "done").locator(".outputs img")
+    picture.wait_for()
+    assert picture.evaluate("e => e.naturalWidth && e.clientHeight > 200")
+    bottom = picture.evaluate("e => e.getBoundingClientRect().bottom")
+    assert bottom <= 690, "the picture covers the footer"
+
+    code = panel(page).locator("textarea")
+    code.fill("print(len(digits.classes), run.scale)\nimage_that_is_none")
+    code.press("Shift+Enter")
+    outputs = panel(page, "failed").locator(".outputs")
+    outputs.filter(has_text="NameError: name 'image_that_is_none'").wait_for()
+    assert outputs.locator(".stdout").inner_text().strip() == "10 tiny"
     assert (ROOT / f"notebooks/{LECTURE}.ipynb").read_bytes() == committed
 
 
-def test_without_rise_the_static_deck_takes_its_place(tmp_path):
-    (tmp_path / "jupyterlab_rise.py").write_text("raise ImportError('no RISE here')")
+def test_a_run_is_stopped_and_a_dead_kernel_told(page):
+    """On the slide whose cell the test above ran."""
+    code = panel(page).locator("textarea")
+    code.fill("import time\nprint('begun')\ntime.sleep(600)")
+    code.press("Shift+Enter")
+    panel(page, "running").get_by_text("begun").wait_for()
+    panel(page).get_by_role("button", name="Stop").click()
+    panel(page, "failed").get_by_text("KeyboardInterrupt").wait_for()
+    code.fill("import os\nos._exit(1)")
+    code.press("Shift+Enter")
+    panel(page, "failed").get_by_text("Python stopped").wait_for()
+    code.fill("print(sum(range(5)))")
+    code.press("Shift+Enter")
+    panel(page, "done").get_by_text("10", exact=True).wait_for()
+
+
+def test_a_playground_moves_and_keys_turn_slides(page):
+    go(page, WITH_PLAY)
+    play = page.locator("section.present [data-play=augment]")
+    slider = play.locator("input[type=range]").first
+    before = play.inner_html()
+    slider.press("ArrowRight")
+    page.wait_for_function(
+        "before => document.querySelector('section.present [data-play]').innerHTML"
+        " != before",
+        arg=before,
+    )
+    slider.evaluate("e => e.blur()")
+    at = page.evaluate("Reveal.getIndices().h")
+    page.keyboard.press("ArrowLeft")
+    assert page.evaluate("Reveal.getIndices().h") == at - 1
+
+
+def test_without_a_server_the_deck_alone_is_shown(tmp_path):
+    ends = "import os, sys\n"
+    ends += "'jupyter_server' in sys.orig_argv and os._exit(os.write(2, b'no'))"
+    (tmp_path / "sitecustomize.py").write_text(ends)
     env = os.environ | {"PYTHONPATH": str(tmp_path)}
     done = subprocess.run(COMMAND, cwd=ROOT, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     [line] = done.stdout.splitlines()
-    assert line.startswith("Not live: no RISE here; `pip install jupyterlab-rise`")
+    assert line.startswith("Not live: Jupyter's server ended: no.")
     deck = re.search(r"\S+\.html", line)[0]
     assert f"{LECTURE}.html" in deck
     assert "Reveal.initialize" in (ROOT / deck).read_text(encoding="utf-8")
