@@ -900,7 +900,8 @@ def stop_early(losses: list[float], patience: int) -> tuple[int, int]:
     # end solution
 
 
-stop_early([0.9, 0.6, 0.5, 0.55, 0.45, 0.5, 0.6, 0.7], patience=2)
+losses = [0.9, 0.6, 0.5, 0.55, 0.45, 0.5, 0.6, 0.7]
+print("kept and last epoch:", stop_early(losses, patience=2))
 
 # %%
 check("01.2", stop_early)
