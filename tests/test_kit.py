@@ -104,12 +104,7 @@ def test_slides_tell_the_teacher_and_the_exam_alone_tells_no_answer(tmp_path):
 def test_the_class_gets_questions_alone(tmp_path):
     paths = {p.name: p for p in kit.write(["07"], tmp_path, answers=False)}
     assert set(paths) == {"07_poll.html", "07_exam.html"}
-    [source] = kit.build.lectures(["07"])
     poll = paths["07_poll.html"].read_text(encoding="utf-8")
-    made = kit.read(source.stem, fill=True)
-    for one in made.polls:
-        assert one.why not in poll
-        assert one.question.split()[-1][:-1] in poll
     assert not re.search(r"show slide 07|<strong>[A-D]</strong>", poll)
 
 

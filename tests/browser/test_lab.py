@@ -57,7 +57,7 @@ def lab(tmp_path_factory):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, course / name)
     with jupyterlab(course, home, "--expose-app-in-browser") as info:
-        yield info | {"course": course}
+        yield info
 
 
 @pytest.fixture(scope="module")
