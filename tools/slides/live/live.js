@@ -103,6 +103,7 @@ class Panel {
   open() {
     this.element.hidden = false;
     const inside = this.slide.querySelector(".slide"), scale = Reveal.getScale();
+    inside.classList.add("runs");  // its question goes up
     const top = inside.getBoundingClientRect().top;
     const places = [...inside.querySelectorAll("h1, h2, h3")].map(e => (e.getBoundingClientRect().bottom - top) / scale);
     this.element.style.top = `${Math.max(...places.filter(place => place < 330), 90) + 10}px`;
@@ -111,6 +112,7 @@ class Panel {
 
   close() {
     this.element.hidden = true;
+    this.slide.querySelector(".slide").classList.remove("runs");
     this.code.blur();
   }
 
