@@ -242,8 +242,9 @@ tables.networks(forms, shapes)
 # and on the learning rate. So we give each activation what fits it:
 #
 # - **tanh** is close to the identity near 0. A sum of n_in = C_in k² inputs keeps its
-#   size if Var(W) = 1 / n_in; the way back asks for 1 / n_out. Xavier's rule lies
-#   between: Var(W) = 2 / (n_in + n_out).
+#   size if Var(W) = 1 / n_in; the way back asks for 1 / n_out, n_out = C_out k².
+#   Xavier's rule lies between: Var(W) = 2 / (n_in + n_out). The sigmoid gets it, too,
+#   as was usual: it does not fit a slope of 1/4 at the most.
 # - **ReLU** sets half of the values to 0, so half of the sum of squares is lost. He's
 #   rule doubles the variance to make up for it: Var(W) = 2 / n_in.
 
@@ -403,7 +404,7 @@ for name in found:
 # *vanishing gradient*.
 
 # %% [markdown] slide="slide"
-# ## Two tricks that later networks dropped
+# ## Two small tricks: LRN and overlapping pooling
 #
 # *Local response normalisation* (LRN) divides each value by a measure of n neighbouring
 # channels at the same position, i − ⌊n/2⌋ to i + ⌊n/2⌋, as far as they exist:
@@ -475,10 +476,11 @@ plot.curves(remedies, metric="accuracy", panels=True, title=title);
 
 # %% [markdown]
 # Without remedies the network learns its 500 photos by heart: 100 % in training, and 71
-# points less on new photos. Crops and mirrors shrink this gap to 9 points; dropout with
-# them changes little here. **Less overfitting is not yet a better network:** on new
-# photos all three recognise between 28 and 36 %, and one seed each does not decide between
-# them. Dropout slows learning down, too: in the paper it takes about twice as many steps.
+# points less on new photos. Crops and mirrors shrink this gap to 9 points, a part of it
+# because training is then judged on cropped photos; dropout with them changes little.
+# **Less overfitting is not yet a better network:** on new photos all three curves end near
+# one another, and one seed each does not decide between them. Dropout slows learning down,
+# too: in the paper it takes about twice as many steps.
 
 # %% [markdown] slide="slide"
 # ## LeNet and AlexNet on the same photos
@@ -570,8 +572,8 @@ pictures.image_grid(asked.images[chosen], titles, title=title);
 
 # %% [markdown]
 # The second and the fourth channel answer mostly to horses, the third mostly to vehicles.
-# The first answers to brown animals, frogs and dogs. Nobody told a channel what to look
-# for: this is what "learned features" means.
+# The first answers mostly to frogs and dogs. None keeps to one class. Nobody told a
+# channel what to look for: this is what "learned features" means.
 
 # %% [markdown] slide="slide"
 # ## Against the paper: what each trick gains
@@ -585,14 +587,15 @@ pictures.image_grid(asked.images[chosen], titles, title=title);
 # | overlapping pooling | 0.4 |
 #
 # Each trick gains 0.4 to 2.6 points, in one run of each. The lead over the second team
-# was 9.8 points of top-5 error. What the list leaves out is the network itself: deep, and
-# learned from the pixels of 1.2 million images.
+# was 9.8 points of top-5 error. The list leaves out the network itself, deep and learned
+# from the pixels of 1.2 million images, and this lecture's ReLU, dropout and crops in
+# training, for which the paper gives no such number.
 
 # %% [markdown] slide="slide"
 # ## Scoreboard
 #
 # The first rows of a table that grows until lecture 09. A *processor minute* is a minute
-# of one processor's work. **What does AlexNet's lead cost in minutes?**
+# of one processor's work. **Which network does more multiply-adds, and how many times?**
 
 # %%
 kept.scoreboard(KEPT, yours={"LeNet-5 (yours)": (lenet, history, lenet_accuracy)})
@@ -613,9 +616,9 @@ counted += f" weights, {lost:.0e} with sigmoid; trained on {kind} only for show"
 run.headline(course.pick(tiny=counted, small=measured, full=measured))
 
 # %% [markdown] slide="fragment"
-# The small AlexNet is about 16 points ahead, and about 5 more without dropout. The paper's
-# six is not found: with weights and rates for each, tanh needs 0.8 times ReLU's epochs in
-# our small network.
+# The small AlexNet is about 16 points ahead, and about 5 more without dropout, for 16 times
+# the multiply-adds. The paper's six is not found: in our small network, with weights and
+# rates for each, ReLU is not faster. tanh needs 0.8 times its epochs.
 
 # %% [markdown] slide="slide"
 # ## Exercises
@@ -801,8 +804,8 @@ check.progress("03")
 #    Compare activations with weights and rates that fit each.
 # 4. `groups=g`: each kernel reads C_in / g channels, C_out (C_in / g · k² + 1)
 #    parameters. LRN divides by neighbouring channels; torch's α is n times the paper's.
-# 5. Views and dropout are against overfitting. A network that does not overfit learns
-#    better without them.
+# 5. Views and dropout are against overfitting. Our small AlexNet did not overfit on
+#    45,000 photos, and in 20 epochs it was better without them.
 
 # %% [markdown] slide="skip"
 # ## References

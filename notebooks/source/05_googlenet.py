@@ -430,8 +430,8 @@ for name, gain in gains.items():
 # It depends on the first weights. With He's weights the gradient keeps its size, and the
 # heads change it by factors of 1.0 to 1.1, the median of three seeds. With torch's
 # smaller weights it fades: in the stem it is about a ten-thousandth of that in stage 5.
-# The heads shorten the way, and the gradient before them becomes more than 100 times
-# larger. Stage 5 lies after the heads: nothing changes there.
+# The heads shorten the way: before the first head the gradient becomes more than 100
+# times larger, between the two heads 5 times. Stage 5 lies after both: no change.
 #
 # This is the *first* gradient, not accuracy: we do not know which network ends better. Two
 # of the authors later called their explanation "most likely misplaced", and the heads a
@@ -577,8 +577,9 @@ for name, other in {"AlexNet": "alexnet", "VGG-11": "vgg11_bn"}.items():
 
 # %% [markdown] slide="subslide"
 # Against AlexNet no: with nine times fewer parameters GoogLeNet is 11.3 ± 0.9 points
-# better, though it has BatchNorm, and AlexNet the dropout that slows it (lecture 03).
-# Against VGG-11 yes: it has six times as many parameters, and is 3.3 ± 0.8 points better.
+# better. But it has BatchNorm, and AlexNet the dropout that slows it (lecture 03): the
+# design alone is not tested. Against VGG-11 yes: VGG-11 has six times GoogLeNet's
+# parameters, and is 3.3 ± 0.8 points better.
 # GoogLeNet has the most multiply-adds: its stem for small photos keeps large maps, 8 × 8
 # at the end. (The minutes were taken while other programs ran: do not compare them.)
 
@@ -790,7 +791,7 @@ check.progress("05")
 #   linear layer at the end save them: C × K weights instead of C × H × W × K.
 # - Heads make a gradient larger where the first weights let it fade; He's do not.
 # - Each logit is the mean of a class activation map, Σ_c w_c A_c + b. Hiding what it
-#   marks tests the map.
+#   marks tests the map only beside hiding something else.
 
 # %% [markdown] slide="skip"
 # ## References
