@@ -466,8 +466,8 @@ rates = (0.1, 2.0, 40.0)
 learning.descents(loss_at, weights, start=-1.0, rates=rates, steps=8, title=title);
 
 # %% [markdown]
-# With rate 40 the first step lands far beyond the valley. Eight steps later the loss still
-# is higher than with rate 2. The learning rate is the first thing to check when a network
+# With rate 40 the first step lands far beyond the valley. At the end the loss still is
+# higher than with rate 2. The learning rate is the first thing to check when a network
 # does not learn.
 
 # %% [markdown] slide="slide"
@@ -771,9 +771,9 @@ pictures.image_grid(digits.val.images[worst], titles, columns=6, title=title);
 # %% [markdown] slide="slide"
 # ## How invariant is it?
 #
-# Pooling makes the map of a moved digit less exact, but the linear layers at the end read
-# *positions*. Predict: by how many pixels can we move all digits until half of them are
-# misread?
+# Pooling makes positions in a map less exact, so small moves change little. But the
+# linear layers at the end read *positions*. Predict: by how many pixels can we move all
+# digits until half of them are misread?
 
 # %%
 # alt: Accuracy against the shift in pixels, for LeNet-5 and for the nearest neighbour

@@ -168,11 +168,11 @@ print(f"4  loss {program.train(model, *few, epochs=40)[-1]:.2f} after 40 more")
 # %% [markdown]
 # All four answers are healthy. Each question is two or three lines of code, for your own
 # programs, too. From now on `clinic.ask` puts them to **this** program; six more follow,
-# each with its code. Question 4 is the strongest: a network that cannot learn one batch
+# in the order in which cases need them. Question 4 is the strongest: a network that cannot learn one batch
 # will not learn all of them.
 
 # %% [markdown] slide="slide"
-# ## Case 1: the loss stops half way
+# ## Case 1: the loss falls a little, then stops
 #
 # **Symptom.** Compare with the healthy run above.
 
@@ -188,9 +188,9 @@ cases[1].run()
 clinic.ask(cases[1], 1, 2, 3, 4)
 
 # %% [markdown]
-# Answer 4 is wrong: the network does not even learn one batch. So the fault is between
-# the input and the loss. **Find it**: in which range are the outputs, and what is the sum
-# of a row?
+# Answer 4 is wrong: the network does not even learn one batch. The fault may lie in the
+# network, the loss or the update. The outputs are cheap to look at. **Find it**: in which
+# range are they, and what is the sum of a row?
 
 # %%
 with torch.no_grad():
@@ -266,7 +266,7 @@ clinic.loss_curves(curves, title=title);
 # | at or above ln K from the start | rate too high, or inputs too large | a tenth of the rate, question 1 |
 # | flat at ln K | labels do not fit, or the network mixes images | view a batch (question 5, below) |
 # | jumps, again and again | order of the data | view a batch |
-# | falls, then stops above 0 | the loss cannot get lower | question 4 |
+# | falls, then stops above 0 | outputs are limited, as by a softmax too many | question 4 |
 # | falls, then rises without end | steps that grow | question 8, below |
 #
 # Several faults can cause one shape. So after the curve we ask questions.
@@ -305,8 +305,8 @@ cases[2].run()
 clinic.ask(cases[2], 1, 2, 3, 4)
 
 # %% [markdown]
-# Question 2: the first loss is over ten times ln 10, so this is no cross-entropy. **Find
-# it**: what do the ten outputs say about images of 1, of 4 and of 8?
+# Question 2: the first loss is over ten times ln 10. The inputs are right (question 1), so
+# the outputs or the loss are suspect. **Find it**: what do the ten outputs say about images of 1, of 4 and of 8?
 
 # %%
 with torch.no_grad():
@@ -351,7 +351,7 @@ pictures.image_grid(x[:8], y[:8].tolist(), vmin=-0.5, vmax=3, title=title);
 cases[3]
 
 # %% [markdown]
-# Most labels belong to other images: the labels were put into a new order, and the
+# None of these eight. Most labels belong to other images: the labels were put into a new order, and the
 # images were not. The same look shows batches of one class ("sorted by class").
 
 # %% [markdown] slide="subslide"
@@ -537,7 +537,7 @@ check("10.4", train_epoch)
 # %% [markdown] slide="slide"
 # ## Case 8: it learns, a little worse
 #
-# **Symptom**: none that one would look for.
+# **Symptom**: more mistakes and a higher loss, but a curve that looks normal.
 
 # %%
 cases[8].run()
@@ -715,7 +715,7 @@ cases[12]
 
 # %% [markdown] slide="subslide"
 # `reshape` takes numbers in order. After `transpose(0, 1)` this order begins with channel
-# 0 of **all** images, so a row mixes images. The shape is right, and no error is raised.
+# 0 of **all** images: a row of 784 numbers holds 16 maps of 49, from 16 images. The shape is right, and no error is raised.
 # `torch.flatten(x, 1)` never touches the first axis.
 
 # %% [markdown] slide="slide"
@@ -795,8 +795,7 @@ for i in (21, 22, 23, 24):
 # %% [markdown] slide="slide"
 # ## The memory grows
 #
-# **Symptom**: every number is the healthy program's; after some hours the computer has
-# no memory left.
+# **Symptom**: every number is the healthy program's, but each stored loss keeps memory.
 
 # %%
 print(f"healthy {program.run().reported:.1%}, here {cases[19].run().reported:.1%}")
@@ -815,8 +814,9 @@ size = sum(tensor.numel() * tensor.element_size() for tensor in kept) / 2**20
 print(f"{size:.0f} MB for {len(outputs)} digits, as long as `outputs` is kept")
 
 # %% [markdown]
-# In the loop `backward` frees most of this. A validation without `torch.no_grad()` frees
-# nothing: `total += loss` keeps the activations of **every** batch. Keep `loss.item()`.
+# In training the leak is slow, since `backward` frees most of this. A validation without
+# `torch.no_grad()` frees nothing: `total += loss` keeps the activations of **every**
+# batch, until no memory is left. Keep `loss.item()`.
 
 # %% [markdown] slide="subslide"
 # ### 10.9 Write: two questions of your own
@@ -888,7 +888,8 @@ reported = {one.name: one.run().reported for one in silent}
 clinic.found_by(found, reported, title=title);
 
 # %% [markdown] slide="subslide"
-# - The highest report belongs to one of the worst faults.
+# - The highest report belongs to one of the worst faults: it hides what the network
+#   cannot do.
 # - Questions 4 and 6 find most. They say **that** something is wrong, and not where.
 # - The others find fewer faults each, and nearly name the line. So begin with these.
 # - "Losses keep their graph" changes no number. It needs your question of 10.9.
@@ -896,7 +897,8 @@ clinic.found_by(found, reported, title=title);
 # %% [markdown] slide="slide"
 # ## Answer
 #
-# Five of 24 stop. We chose these faults, so this is no share for programs in general.
+# Five of 24 stop, and eleven of the others report more than half of the digits right. We
+# chose these faults, so this is no share for programs in general.
 # **A fault without an error is found by a question with a known answer**, and rarely by
 # the report.
 
