@@ -166,10 +166,10 @@ print(f"3  {sum(moved)} of {len(moved)} parameters have moved after one step")
 print(f"4  loss {program.train(model, *few, epochs=40)[-1]:.2f} after 40 more")
 
 # %% [markdown]
-# All four answers are healthy. Each question is two or three lines of code, for your own
-# programs, too. From now on `clinic.ask` puts them to **this** program; six more follow,
-# in the order in which cases need them. Question 4 is the strongest: a network that cannot learn one batch
-# will not learn all of them.
+# All four answers are healthy. Each question is two or three lines of code, for your
+# own programs, too. From now on `clinic.ask` puts them to **this** program; six more
+# follow, in the order in which cases need them. Question 4 is the strongest: a network
+# that cannot learn one batch will not learn all of them.
 
 # %% [markdown] slide="slide"
 # ## Case 1: the loss falls a little, then stops
@@ -305,8 +305,9 @@ cases[2].run()
 clinic.ask(cases[2], 1, 2, 3, 4)
 
 # %% [markdown]
-# Question 2: the first loss is over ten times ln 10. The inputs are right (question 1), so
-# the outputs or the loss are suspect. **Find it**: what do the ten outputs say about images of 1, of 4 and of 8?
+# Question 2: the first loss is over ten times ln 10. The inputs are right (question 1),
+# so the outputs or the loss are suspect. **Find it**: what do the ten outputs say about
+# images of 1, of 4 and of 8?
 
 # %%
 with torch.no_grad():
@@ -351,8 +352,9 @@ pictures.image_grid(x[:8], y[:8].tolist(), vmin=-0.5, vmax=3, title=title);
 cases[3]
 
 # %% [markdown]
-# None of these eight. Most labels belong to other images: the labels were put into a new order, and the
-# images were not. The same look shows batches of one class ("sorted by class").
+# None of these eight. Most labels belong to other images: the labels were put into a
+# new order, and the images were not. The same look shows batches of one class ("sorted
+# by class").
 
 # %% [markdown] slide="subslide"
 # ### 10.3 Repair: the shuffle
@@ -714,9 +716,10 @@ for name, one in {"healthy": program, "case 12": cases[12]}.items():
 cases[12]
 
 # %% [markdown] slide="subslide"
-# `reshape` takes numbers in order. After `transpose(0, 1)` this order begins with channel
-# 0 of **all** images: a row of 784 numbers holds 16 maps of 49, from 16 images. The shape is right, and no error is raised.
-# `torch.flatten(x, 1)` never touches the first axis.
+# `reshape` takes numbers in order. After `transpose(0, 1)` this order begins with
+# channel 0 of **all** images: a row of 784 numbers holds 16 maps of 49, from 16 images.
+# The shape is right, and no error is raised. `torch.flatten(x, 1)` never touches the
+# first axis.
 
 # %% [markdown] slide="slide"
 # ## It stops in the last step
