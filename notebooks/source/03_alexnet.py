@@ -1054,18 +1054,14 @@ for i, ax in enumerate(axes):
 # vote on the work when late.
 
 # %% [markdown] slide="only"
-# ## Each of two GPUs, with 3 GB, computes half of the channels
-#
-# ### Where do the halves exchange their values?
+# ## Two GPUs meet in convolution 3 and in the linear layers
 #
 # ![](draw:architectures.two_towers())
 #
-# . . .
-#
-# In convolution 3 and in the linear layers.
-#
-# Note: 2 min. 48 × 55²: 48 channels of 55 × 55. Poolings are not drawn. Convolutions 2, 4 and
-# 5 read their own half alone; follow the arrows that cross. Expect “at the end only”.
+# Note: 2 min. Each has 3 GB, and computes half of the channels. Before you show it, ask where
+# the halves exchange their values, and expect “at the end only”. 48 × 55²: 48 channels of
+# 55 × 55. Poolings are not drawn. Convolutions 2, 4 and 5 read their own half alone; follow
+# the arrows that cross.
 
 # %% [markdown] slide="only"
 # ## Two towers are one convolution in two groups
