@@ -355,7 +355,7 @@ def test_check_finds_edits_missing_stamps_and_orphans(root, capsys):
 
 OUTPUTS = [  # kind and content of an output, and what is said of it
     ("stream", {"name": "stderr", "text": "a\nWarning: b\n"}, "stderr: Warning: b"),
-    ("stream", {"text": "x" * 1_100_000}, "1.1 MB, over 1 MB"),
+    ("stream", {"text": "x" * 1_600_000}, "1.6 MB, over 1.5 MB"),
     ("error", {"ename": "NameError"}, "cell 3: failed with NameError"),
     ("execute_result", {"data": {"text/plain": "[<Line2D at 0>]"}}, "stray output"),
     ("display_data", {"data": {"text/html": '<img src="x">'}}, "HTML without alt"),

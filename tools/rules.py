@@ -12,7 +12,8 @@ from nbformat import NotebookNode
 from tools import outputs, percent
 from tools.percent import Cell
 
-MAX_LINES, MAX_COLUMNS, MAX_BYTES = 26, 88, 1_000_000
+MAX_LINES, MAX_COLUMNS = 26, 88
+MAX_BYTES = 1_500_000  # of a lecture whose photos are 250 pixels wide
 SLIDE_TYPES = {"slide", "subslide", "fragment", "skip", "notes", "-"}
 MISSPELT = re.compile(  # Imagenette is the name of a data set
     r"\b(GoogleNet|Googlenet|GoogLenet|Resnet|Imagenet|Alexnet|Lenet)(?!te\b|_)"
@@ -39,7 +40,7 @@ def of_notebook(nb: NotebookNode, path: Path) -> list[str]:
         found.append("no set-up cell: put `# %% setup` into its source")
     size = path.stat().st_size
     if size > MAX_BYTES:
-        found.append(f"{size / 1e6:.1f} MB, over 1 MB: draw fewer or smaller figures")
+        found.append(f"{size / 1e6:.1f} MB, over {MAX_BYTES / 1e6} MB: draw fewer or smaller figures")
     return found
 
 
