@@ -40,7 +40,8 @@ def of_notebook(nb: NotebookNode, path: Path) -> list[str]:
         found.append("no set-up cell: put `# %% setup` into its source")
     size = path.stat().st_size
     if size > MAX_BYTES:
-        found.append(f"{size / 1e6:.1f} MB, over {MAX_BYTES / 1e6} MB: draw fewer or smaller figures")
+        most = f"over {MAX_BYTES / 1e6} MB: draw fewer or smaller figures"
+        found.append(f"{size / 1e6:.1f} MB, {most}")
     return found
 
 
