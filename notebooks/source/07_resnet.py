@@ -379,10 +379,10 @@ print(kept.caption(KEPT["ResNet-56"]))
 kept.error_table(KEPT, PAPER)
 
 # %% [markdown] slide="subslide"
-# A difference counts where it is more than twice its standard error. This error counts the
-# test photos, and the seeds where there are several. In the paper, which trains eight times
-# as long, deeper pays up to 110 layers; each number is one run, but for 110 layers, the
-# best of five:
+# Yes: the difference is more than twice its standard error. (This error counts the test
+# photos, and the seeds where there are several.) In the paper, which trains eight times as
+# long, deeper pays up to 110 layers; each number is one run, but for 110 layers, the best of
+# five:
 #
 # | ImageNet, top-1 error, Table 2 | plain | ResNet | CIFAR-10, Table 6 | error |
 # |---|---|---|---|---|
