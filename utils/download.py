@@ -12,18 +12,21 @@ import re
 import shutil
 import tempfile
 import time
+import warnings
 import zipfile
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import pooch
 from torchvision import datasets
-from tqdm import tqdm
+from tqdm import TqdmWarning, tqdm
 
 from utils import course
 from utils.course import CourseError
 from utils.files import replacing
+
+warnings.filterwarnings("ignore", category=TqdmWarning)  # pooch's, for want of widgets
+import pooch  # noqa: E402
 
 CONNECT, ANSWER = 5, 20  # seconds to wait for a connection, and for the next bytes
 PATIENCE, SLOW = 15, 100_000  # after so many seconds, fewer bytes a second are too few

@@ -73,7 +73,7 @@ def test_the_speaker_sees_notes_with_minutes(browser, page, resnet):
     with page.context.expect_page() as opened:
         page.keyboard.press("s")
     notes = opened.value.locator(".speaker-controls-notes .value")
-    notes.filter(has_text=re.compile(r"Minute 0 of \d\d\.\s+Say")).wait_for()
+    notes.filter(has_text=re.compile(r"Minute 0 of [\d.]+\.\s+Say")).wait_for()
     page.keyboard.press("Space")
     notes.filter(has_text="Minute 1 of").wait_for()
     opened.value.close()

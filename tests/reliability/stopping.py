@@ -157,7 +157,7 @@ def state(folder: Path) -> dict[str, Any]:
 
 def timeless(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Rows of a history without their seconds."""
-    clock = ("seconds", "images_per_second")
+    clock = ("seconds", "processor_seconds", "images_per_second")
     return [{k: v for k, v in row.items() if k not in clock} for row in rows]
 
 
