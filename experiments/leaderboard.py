@@ -231,7 +231,8 @@ def quick(found: Sequence[Record]) -> list[Row]:
     made = {row.runs[0]["name"]: row for p in purposes for row in rows(found, p)}
     soon = [(times(row.courses(), GOALS[0]), row) for row in made.values()]
     fast = [(median(found), row) for found, row in soon if found]
-    return [row for _, row in sorted(fast, key=lambda pair: pair[0])]
+    fast.sort(key=lambda pair: (pair[0], pair[1].runs[0]["name"]))  # a set has no order
+    return [row for _, row in fast]
 
 
 def subject(run: Record) -> tuple[str, str]:
