@@ -91,12 +91,12 @@ def scoreboard() -> str:
     items = []
     for label, row in boards().items():
         values = [100 * accuracy for accuracy in row.values("test_accuracy")]
-        spent, count = mean(kept.cost(run) for run in row.runs), len(values)
-        epochs = len(row.epochs("seconds")) // count
+        spent = mean(kept.cost(run) for run in row.runs)
+        epochs = len(row.epochs("seconds")) // len(values)
         place = f"--low:{min(values):.1f};--high:{max(values):.1f}"
         items.append(
             f"<li><strong>{html.escape(label)}</strong> <small>{epochs} epochs,"
-            f" {count} seed{'s' * (count > 1)}</small> <span>{mean(values):.1f} % in"
+            f" {kept.counted(row.runs)}</small> <span>{mean(values):.1f} % in"
             f' {spent:,.0f} min</span><i style="{place};--mean:{mean(values):.1f}"></i>'
         )
     body = "</li>\n".join(items)

@@ -480,7 +480,7 @@ def draw_sheet(classes: tuple[str, ...], n: int, seed: int, size: int) -> tuple:
 def main() -> None:
     """Draw all the sheets, and write down what is on them."""
     parser = argparse.ArgumentParser(
-        description="Draw the stand-ins of the real data sets into data/stand-ins,, in"
+        description="Draw the stand-ins of the real data sets into data/stand-ins, in"
         " place of those that are there. Seeds are fixed: the drawings stay the same."
     )
     parser.parse_args()
