@@ -18,7 +18,7 @@
 # 3. write a training step without help: scores, loss, gradient, update;
 # 4. build LeNet-5, account for each of its 61,706 parameters, and train it.
 #
-# A run takes half a minute at scale `tiny`, two to six minutes at `small` on a laptop.
+# A run takes half a minute at scale `tiny`, about two minutes at `small` on a laptop.
 
 # %% [markdown] slide="slide"
 # ## Question

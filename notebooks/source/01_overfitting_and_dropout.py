@@ -18,7 +18,7 @@
 # 3. measure what five remedies bring, each with its error;
 # 4. write dropout and test it against torch's, and use the test set correctly.
 #
-# A run takes 15 seconds at scale `tiny`, four to six minutes at `small` on a laptop. The
+# A run takes 15 seconds at scale `tiny`, about five minutes at `small` on a laptop. The
 # text speaks of outputs at `small`.
 
 # %% [markdown] slide="slide"

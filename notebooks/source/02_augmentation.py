@@ -19,7 +19,7 @@
 # 4. mix two images and their labels, and compute the loss by hand; use TrivialAugment,
 #    label smoothing and test-time augmentation.
 #
-# A run takes 15 seconds at scale `tiny`, four to five minutes at `small` on a laptop. The
+# A run takes 15 seconds at scale `tiny`, about three minutes at `small` on a laptop. The
 # text speaks of outputs at `small`.
 
 # %% [markdown] slide="slide"

@@ -21,7 +21,7 @@
 # 4. explain how a gradient shrinks or survives over 3, 8 and 16 layers;
 # 5. write local response normalisation and a grouped convolution as torch has them.
 #
-# A run takes a quarter of a minute at scale `tiny`, and about four minutes at `small` on
+# A run takes a quarter of a minute at scale `tiny`, and about two minutes at `small` on
 # a laptop. Numbers in the text are from `small`.
 
 # %% [markdown] slide="slide"

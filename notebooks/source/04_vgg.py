@@ -19,7 +19,7 @@
 # 4. say where a network needs memory, parameters and time;
 # 5. choose first weights with which a network of twenty layers learns.
 #
-# A run takes a quarter of a minute at scale `tiny`, and about four minutes at `small`
+# A run takes a quarter of a minute at scale `tiny`, and about three minutes at `small`
 # on a laptop. Numbers in the text are from `small`.
 
 # %% [markdown] slide="slide"

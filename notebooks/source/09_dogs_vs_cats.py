@@ -18,7 +18,7 @@
 # 4. find out which places of a photo decide, where the network errs, and what its
 #    confidence is worth.
 #
-# At scale `small` a run takes about six minutes on one core. Your own project takes an
+# At scale `small` a run takes about four minutes on two cores. Your own project takes an
 # evening.
 
 # %% [markdown] slide="slide"
