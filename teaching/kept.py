@@ -193,18 +193,23 @@ def row(label: str, seeds: list[dict[str, Any]]) -> tuple[str, ...]:
     )
 
 
-def error_table(names: Mapping[str, str], paper: Mapping[str, float]) -> Table:
+def error_table(
+    names: Mapping[str, str], paper: Mapping[str, float] | None = None
+) -> Table:
     """Errors of kept runs, and a paper's test errors (%) where it prints them.
 
     Means over seeds, with their standard deviation; training as in the last epoch.
     """
-    columns = ("network", "training error", "test error", "test error, paper")
+    columns = ("network", "training error", "test error")
+    columns += ("test error, paper",) * (paper is not None)
     rows = []
     for label, name in names.items():
         ours = (train_accuracy(name), test_accuracy(name))
         shown = (spread([100 * (1 - a) for a in seeds], " %") for seeds in ours)
-        known = f"{paper[label]} %" if label in paper else "only drawn"
-        rows.append((label, *shown, known))
+        cells = (label, *shown)
+        if paper is not None:
+            cells += (f"{paper[label]} %" if label in paper else "only drawn",)
+        rows.append(cells)
     return Table(columns, tuple(rows))
 
 
