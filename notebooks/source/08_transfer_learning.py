@@ -5,18 +5,18 @@
 # last layer, and train our own classes with a hundred photos.
 #
 # *Yosinski, Clune, Bengio, Lipson: How Transferable Are Features in Deep Neural
-# Networks? Advances in Neural Information Processing Systems, 2014.*
+# Networks? NIPS 2014.*
 
 # %% [markdown] slide="slide"
 # ## Objectives
 #
 # After this lecture we can
 #
-# 1. choose a trained network by its parameters, multiply-adds and accuracy;
+# 1. choose a trained network by cost and accuracy;
 # 2. replace its last layer, freeze the rest, and prove what still changes;
-# 3. measure at which depth its features suit a new task, and what it forgets;
-# 4. say whether one way of training is better than another, with an error;
-# 5. save and load weights safely, and train on a folder of our own photos.
+# 3. measure which depth suits a new task, and what a network forgets;
+# 4. say, with an error, whether one way of training is better;
+# 5. save weights safely, and train on our own photos.
 #
 # About four minutes at scale `small` on a laptop; the text describes those outputs.
 
@@ -27,7 +27,7 @@
 #
 # - **from scratch**: random weights, all train;
 # - **frozen**: weights from ImageNet; only a new last layer trains;
-# - **fine-tuned**: the same, and then all train, at a low rate.
+# - **fine-tuned**: as frozen, and then all train at a low rate.
 #
 # **What share of unseen photos does each get right?**
 #
@@ -65,17 +65,16 @@ seeds = range(course.pick(tiny=2, small=3, full=3))
 # %% [markdown] slide="slide"
 # ## The idea: copy, replace, freeze, train
 #
-# The **source** network was trained by others on a large set, such as ImageNet. The
-# **target** network is ours. All but the last layer is *copied*: this **body** turns a
-# photo into features. The last layer, the **head**, is *new*, with one output for each of
-# our classes.
+# The **source** network was trained by others, on a large set such as ImageNet. The
+# **target** network is ours. We *copy* the **body**, which turns a photo into features.
+# The last layer, the **head**, is *new*: one output for each of our classes.
 
 # %% slide="-"
 architectures.transfer()
 
 # %% [markdown]
-# A part is *frozen* when its weights do not change, and *trained* when they do. One may
-# freeze a few blocks, as drawn here; we shall freeze **all** of the body, or train all.
+# *Frozen* weights do not change. The drawing freezes three blocks; we shall freeze
+# **all** of the body, or none.
 
 # %% [markdown] slide="slide"
 # ## A zoo of trained networks
@@ -87,8 +86,8 @@ architectures.transfer()
 print(zoo.table())
 
 # %% [markdown] slide="subslide"
-# "ResNet-50, V2" is the **same network**, trained with a longer recipe and more
-# augmentation. How many points did the recipe gain?
+# "ResNet-50, V2" is the **same network**, trained with a longer recipe. How many points
+# did the recipe gain?
 
 # %% slide="-"
 # alt: Top-1 accuracy on ImageNet against multiply-adds, logarithmic, for 18 networks; a
@@ -97,14 +96,13 @@ print(zoo.table())
 zoo.figure("At the same work, networks and recipes since 2019 (green, V2) are better");
 
 # %% [markdown]
-# Almost five points, from 76.1 to 80.9 %, with not one multiply-add more. (A disc's area
-# stands for the parameters.) Choose by what you are short of, memory (parameters) or time
-# (multiply-adds), and take the newest weights.
+# Almost five, from 76.1 to 80.9 %, without one multiply-add more. Choose by memory
+# (parameters, a disc's area) or time (multiply-adds), and take the newest weights.
 
 # %% [markdown] slide="slide"
 # ## Replace the head by hand
 #
-# We take AlexNet, freeze all of it, and replace its last layer, `classifier[6]`.
+# We freeze AlexNet, and replace its last layer, `classifier[6]`.
 
 # %% check=True slide="-"
 with torch.device("meta"):  # sizes without values: nothing to download
@@ -115,7 +113,7 @@ with torch.device("meta"):  # sizes without values: nothing to download
 print(net.classifier)
 
 # %% [markdown] slide="subslide"
-# **How many parameters have gradients now?** Count first.
+# **How many parameters have gradients now?**
 
 # %% check=True slide="-"
 def trainable(network):
@@ -126,13 +124,13 @@ def trainable(network):
 print(trainable(net), f"of {sum(p.numel() for p in net.parameters()):,}")
 
 # %% [markdown]
-# 4,096 × 10 + 10 = 40,970. A new layer begins with `requires_grad=True`, so it must
-# come *after* the loop that freezes.
+# 4,096 × 10 + 10 = 40,970. A new layer begins with `requires_grad=True`, so it comes
+# *after* the loop that freezes.
 
 # %% [markdown] slide="subslide"
-# In ResNet the last layer is called `fc`, in SqueezeNet it is a convolution. Our
-# `Transfer(network, classes)` cuts a copy at the right place: `body` gives features,
-# `head` is a new linear layer. `freeze()` freezes the body.
+# Each network names its last layer otherwise. Our `Transfer(network, classes)` finds it
+# in a copy: `body` gives features, `head` is a new linear layer. `freeze()` freezes the
+# body.
 
 # %% check=True slide="subslide"
 resnet, cifar = pretrained("resnet20", "cifar10")
@@ -142,11 +140,10 @@ print(trainable(with_transfer.freeze()))
 print("body:", tuple(with_transfer.body(torch.zeros(1, 3, 32, 32)).shape))
 
 # %% [markdown] slide="slide"
-# ## Freeze. Does BatchNorm still move?
+# ## Freeze: what still changes?
 #
-# `resnet` is a ResNet-20 that this course has trained on CIFAR-10. No parameter gets a
-# gradient. We train *nothing*: 200 of our photos pass through, ten at a time, in training
-# mode. **Guess**: which numbers change?
+# `resnet` is our ResNet-20, trained on CIFAR-10. No parameter gets a gradient. 200 of
+# our photos pass through, in training mode. **Guess**: which numbers change?
 
 # %% slide="-"
 side = course.pick(tiny=16, small=96, full=160)  # pixels
@@ -179,9 +176,8 @@ print(f"Transfer.freeze():     {what_moves(with_transfer.to(run.device))}")
 
 # %% [markdown]
 # No weight, but 57 statistics: mean, variance and a counter in each of 19 BatchNorms.
-# The "frozen" network is now worse on its old task. So frozen means **evaluation mode,
-# too**. A training loop calls `model.train()` in each epoch, so `Transfer` overrides
-# `train` (exercise 08.4).
+# They cost the old task almost ten points. So frozen means **evaluation mode, too**. A
+# training loop calls `model.train()` in each epoch, so `Transfer` overrides it.
 
 # %% [markdown] slide="slide"
 # ## The body of our experiment
@@ -202,13 +198,14 @@ for i, name in enumerate(photos.classes):
 print(f"{len(photos.train):,} photos train, {len(unseen_photos):,} validate")
 
 # %% [markdown]
-# Its classes are not ours, but its most frequent answer is a cat for the cats, and a dog
-# for the dogs. What it needs for that is one layer earlier: the features.
+# Its most frequent answer is a cat (tabby) for the cats, a dog (foxhound) for the dogs.
+# Its features, one layer earlier, may serve our classes, too.
 
 # %% [markdown] slide="slide"
 # ## Features once, then a head in seconds
 #
-# A frozen body gives a photo the same features in every epoch. We compute them **once**.
+# A frozen body gives a photo the same features in every epoch. We compute them
+# **once**, for training (`known`) and validation photos (`unseen`).
 
 # %% slide="-"
 cut = Transfer(model, len(photos.classes)).freeze()
@@ -219,14 +216,14 @@ print(f"features {tuple(known[0].shape)} and {tuple(unseen[0].shape)}")
 print(f"standard deviation of a feature: {spread.min():.1f} to {spread.max():.1f}")
 
 # %% [markdown] slide="subslide"
-# **Standardise them**, so that one learning rate and one weight decay suit all: from each
-# feature we subtract its mean over the *training* photos, and divide by its deviation:
+# **Standardise them**, so that one learning rate and one weight decay suit all. From
+# each feature $x$ subtract its mean μ over the *training* photos, and divide by its
+# standard deviation σ:
 #
 # $$z = \frac{x - \mu}{\sigma}, \qquad Wz + b = \frac{W}{\sigma}\,x + \Big(b -
 # \frac{W}{\sigma}\,\mu\Big)$$
 #
-# The second formula puts μ and σ into the layer after training: W/σ divides each column
-# of W by its feature's σ. Then it reads raw features.
+# The second formula puts μ and σ into the trained layer, so that it reads raw features.
 
 # %% slide="-"
 head_steps = course.pick(tiny=60, small=200, full=1000)
@@ -248,7 +245,8 @@ def train_head(features, labels, decay=0.3, seed=0):
     return head
 
 # %% [markdown] slide="subslide"
-# **Predict**: how many known and unseen photos are right, without and with weight decay?
+# **Predict**: how many known and unseen photos are right, without and with weight
+# decay?
 
 # %% slide="-"
 for decay in (0, 0.3):
@@ -258,16 +256,16 @@ for decay in (0, 0.3):
 had = {side: rights[1]}  # for exercise 08.7
 
 # %% [markdown]
-# Without weight decay the head **overfits** (lecture 01): 99.8 % of its own photos, 86.5 %
-# of the unseen ones. With it, 87.3 %. One share of 1,000 photos has a standard error of
-# about 1.1 points, so whether this is a gain is not decided.
+# Without weight decay the head **overfits** (lecture 01). With it 87.3 % of the unseen
+# photos are right, not 86.5 %. The standard error of such a share is about 1.1 points:
+# we cannot tell.
 
 # %% [markdown] slide="slide"
 # ## From general to special, layer by layer
 #
-# Which layers hold features that suit *any* task, and which are special to the source's?
-# We measure it with a **linear probe**: a linear layer, trained on the mean of each map of
-# one block, while the network stays as it is.
+# Which features suit *any* task, and which are special to the source's? A **linear
+# probe** measures it. The network stays as it is; a linear layer is trained on the mean
+# of each feature map of one block.
 
 # %% slide="-"
 def pooled(network, loader, layers):
@@ -291,11 +289,11 @@ def probe(network, train, val):
     return [evaluate(head, [(features, truth)]).accuracy for head, features in pairs]
 
 # %% [markdown] slide="subslide"
-# One body, our ResNet-20 from CIFAR-10, and three tasks: **its own** ten classes; a
-# **near** task, cats against dogs, which are two of its classes; and a **far** task,
-# handwritten digits. Each has 1,000 images to learn and 1,000 to judge.
+# Our ResNet-20 gets three tasks: **its own**, CIFAR-10; a **near** one, cats against
+# dogs, two of its classes; and a **far** one, handwritten digits. Read each curve
+# alone: chance is 50 % for cats and dogs, 10 % for the others.
 #
-# **Predict** three curves over the depth. Where does each have its highest point?
+# **Predict**: after which block is each curve at its highest point?
 
 # %% slide="-"
 n = course.pick(tiny=200, small=1000, full=2000)
@@ -335,22 +333,20 @@ for name, values in by_depth.items():
 print(f"one standard error is at most {100 * math.sqrt(0.25 / n):.1f} points")
 
 # %% [markdown]
-# Its own task and the near one are best after the last block. The digits are best after
-# block 8, 87.9 %, and fall to 76.7 % after block 9, many standard errors lower. (After
-# blocks 3 and 6 the number of maps doubles, which helps every probe. Chance is 50 % for
-# cats and dogs, 10 % for the others: do not compare two curves.)
+# Its own task gains up to the last block. The near one's last two blocks are too close
+# to tell apart. The digits fall in the last block from 87.9 to 76.7 %, many standard
+# errors.
 #
-# So what the first blocks hold is **general**: it serves all three tasks. The last one is
-# **special** to its own task. For a far task, cut the network earlier. Yosinski and others
-# found the same in larger networks.
+# So the first eight blocks are **general**: they serve all three tasks. The last one is
+# **special** to its own. For a far task, cut earlier. Yosinski and others found the
+# same in a larger network.
 
 # %% [markdown] slide="slide"
 # ## Fine-tune: what is won, what forgotten
 #
-# Now the body may move, too, at a **lower** learning rate than the head's, to keep what it
-# has learned. The head is trained first, so that its gradients are useful to the body
-# (Kumar and others, 2022). Features are computed anew in each step, so photos can be
-# augmented.
+# Now the body trains, too, at a **lower** rate than the head, to keep what it has
+# learned. The head is trained first: a random head's gradients would spoil the body
+# (Kumar and others, 2022).
 
 # %% slide="-"
 flips = [augment.HorizontalFlip()]
@@ -378,10 +374,10 @@ def with_head(trained, head):
     return network
 
 # %% [markdown] slide="subslide"
-# **Catastrophic forgetting** means: a network that learns a new task loses the *old* one.
-# We fine-tune ResNet-20 on cats and dogs, put its *old* head back on the *new* body, and
-# validate it on CIFAR-10. (The head's rate is 0.0003, or the body's where that is higher.)
-# **Predict**: which rate of the body is best for the new task, which for the old one?
+# **Catastrophic forgetting**: a network that learns a new task loses the *old* one. We
+# fine-tune ResNet-20 on cats and dogs, put its *old* head back on the *new* body, and
+# validate on CIFAR-10. **Predict**: which rate of the body is best for the new task,
+# which for the old?
 
 # %% slide="-"
 few = near.train.subset(course.pick(tiny=100, small=1000, full=None))
@@ -416,17 +412,16 @@ for rate, new, old in zip(rates, *learned.values(), strict=True):
     print(f"rate {rate:<6g}: new task {new:.1%}, old task {old:.1%}")
 
 # %% [markdown]
-# The old task falls at every rate. At the lowest, 80.7 %, most of the fall may come from
-# BatchNorm's statistics: they alone cost nearly ten points above. At 0.01 it is at 21.0 %:
-# *catastrophic forgetting*. On the new task the two lower rates end 2 points above the
-# frozen network's 84.7 %, which one run cannot decide, and the highest rate below it.
-# A frozen network forgets nothing.
+# The old task falls at every rate, by far more than its error, and at 0.01 to 21.0 %.
+# (At 0.0001 most of the fall may come from BatchNorm's statistics.) The new task gains
+# 2 points at the two lower rates, which one run cannot decide; 0.01 ends lowest. A
+# frozen network forgets nothing.
 
 # %% [markdown] slide="slide"
 # ## The experiment: 100 and 1,000 photos
 #
-# Back to SqueezeNet and our question. A seed draws the photos and their order. For each
-# network we keep **which** unseen photos it gets right.
+# Back to SqueezeNet. A seed draws the photos and their order. For each network we keep
+# **which** unseen photos it gets right.
 
 # %% slide="-"
 counts, passes = course.pick(  # numbers of photos, and epochs of fine-tuning
@@ -468,14 +463,10 @@ for (way, n), table in right.items():
     each = ", ".join(f"{value:.1%}" for value in table.mean(dim=1))
     print(f"{way:12}{n:8,}{table.mean():8.1%}   {each}")
 
-# %% [markdown]
-# These are two of our question's three shares. Is one way better than the other? We come
-# back to this. (With 100 photos fine-tuning takes only 32 steps at a low rate.)
-
 # %% [markdown] slide="slide"
 # ## From scratch, with many more epochs
 #
-# The third way may train for longer: the same 100 photos, random weights, and 50 epochs.
+# The third way may train longer: the same 100 photos, random weights, 50 epochs.
 
 # %% slide="-"
 def untrained(network):
@@ -491,7 +482,7 @@ def untrained(network):
     return fresh
 
 # %% [markdown]
-# **Predict**: how many of its own photos does it get right, how many unseen ones?
+# **Predict**: how many of its own photos are right, how many unseen ones?
 
 # %% slide="-"
 long = course.pick(tiny=8, small=50, full=200)  # epochs
@@ -522,27 +513,24 @@ print(f"{counts[0]} photos, {long} epochs, from scratch: {table.mean():.1%} ({ea
 print(f"the same photos, frozen: {right['frozen', counts[0]].mean():.1%}")
 
 # %% [markdown]
-# At the end it is right on most of its own photos, and in 59.5 % of the unseen ones: the
-# question's third share. (The curve watches 200 of them, for one seed. Half way its steps
-# are large. One-cycle ends at a rate of 0, so a flat end is no proof that longer training
-# would bring nothing.) The frozen network gets 82.3 % from the same photos, since it has
-# seen a million others.
+# At the end most of its own photos are right, but only 59.5 % of the unseen ones. The
+# validation curve (200 photos, one seed) ends flat. But one-cycle ends at a rate of 0,
+# so more epochs might still help.
 
 # %% [markdown] slide="slide"
-# ## When is a difference one?
+# ## When does a difference count?
 #
-# Two things are drawn by chance: the **seed** (photos, weights, order) and the **photos
-# that judge**. Each of the S seeds has one difference $d_s$. Each of the N judging photos
-# has one, too, $e_i$, a mean over the seeds: (1 + 0 + 0) / 3 for a photo that only the
-# second network gets right with one seed, and both with two. The standard error of the
-# mean difference counts both:
+# Chance draws the **seed** (photos, weights, order) and the **photos that judge**. As
+# in lecture 01, the standard error (± below) counts both:
 #
-# $$\text{error} = \sqrt{\frac{\mathrm{var}(d_1, \dots, d_S)}{S} +
-# \frac{\mathrm{var}(e_1, \dots, e_N)}{N}}$$
+# $$\text{error} = \sqrt{\frac{\mathrm{var}(d)}{S} + \frac{\mathrm{var}(e)}{N}}$$
 #
-# **The rule of this course:** a difference counts when it exceeds **twice** its standard
-# error. "All three seeds agree" is no test: by chance alone three signs agree one time
-# in four.
+# Each of S seeds has a difference $d$, its mean over the photos. Each of N photos has a
+# difference $e$, its mean over the seeds.
+#
+# **The rule of this course:** a difference counts when it exceeds **twice** its
+# standard error. "All three seeds agree" is no test: by chance they do one time in
+# four.
 
 # %% slide="-"
 def difference(a, b):
@@ -564,10 +552,9 @@ for name, pair in pairs.items():
     print(f"{name:40}{points:+6.1f} ± {error:.1f} points: {verdict}")
 
 # %% [markdown]
-# Transfer against scratch counts by far. With 1,000 photos fine-tuning is probably better
-# than frozen features, by 1.9 points (near the bound, so it deserves more seeds). With 100
-# photos we cannot tell. A common rule fits our runs: with few photos try frozen features
-# first, which cost seconds; with many, fine-tune.
+# With 1,000 photos fine-tuning is probably better; 1.9 points are near the bound, so
+# more seeds are due. With 100 photos, only 32 steps of fine-tuning, we cannot tell. So
+# try frozen features first, which cost seconds. With many photos, fine-tune.
 
 # %% [markdown] slide="slide"
 # ## Save the weights, not the network
@@ -585,10 +572,8 @@ megabytes = (folder / "tuned.pt").stat().st_size / 1e6
 print(f"{megabytes:.1f} MB for {len(tuned.state_dict())} tensors")
 
 # %% [markdown]
-# Where a GPU saved and there is none now, add `map_location="cpu"`.
-#
-# **Accident 1: the whole object.** `torch.save(model)` pickles it, and a pickle may run any
-# code when it is opened. What does the safe loader say?
+# **Accident 1: the whole object.** `torch.save(model)` pickles it, and a pickle may run
+# any code when opened. What does the safe loader say?
 
 # %% slide="-"
 torch.save(tuned, folder / "whole.pt")
@@ -599,11 +584,11 @@ except pickle.UnpicklingError as error:
     print(f"{type(error).__name__}:", *reasons[0].split()[:8], "...")
 
 # %% [markdown]
-# It refuses: save `state_dict()`, and keep the code that builds the network.
+# It refuses. Save `state_dict()`, and keep the code that builds the network.
 #
-# **Accident 2: `strict=False` hides an error.** After training on several GPUs each name
-# begins with `module.`. Loading fails. Somebody adds `strict=False`, and the error is
-# gone. What does the network get right?
+# **Accident 2: `strict=False` hides an error.** After training on several GPUs, names
+# begin with `module.`, and loading fails. With `strict=False` the error is gone. What
+# does the network get right?
 
 # %% slide="-"
 torch.save(nn.DataParallel(tuned).state_dict(), folder / "wrapped.pt")
@@ -621,11 +606,11 @@ victim.load_state_dict({n.removeprefix("module."): t for n, t in wrapped.items()
 print(f"repaired:     {evaluate(victim, unseen_loader).accuracy:.1%} right")
 
 # %% [markdown]
-# As by guessing: every name was wrong, so **nothing** was loaded. Read its report.
+# As by guessing: **nothing** was loaded. Read its report.
 #
-# **Accident 3: right weights, wrong photos.** These weights expect photos normalised as in
-# their training. We feed pixels from 0 to 1, and then with mean and deviation 0.5. How
-# much is lost?
+# **Accident 3: right weights, wrong photos.** These weights expect photos normalised as
+# in their training. How much is lost with pixels from 0 to 1, or with mean and
+# deviation 0.5?
 
 # %% slide="-"
 raw = unseen_photos.raw().loader(200)
@@ -638,13 +623,14 @@ for name, batches in {
     print(f"{name:17} {evaluate(restored, batches).accuracy:.1%} right")
 
 # %% [markdown]
-# No error, no warning. Save mean, deviation and classes **with** the weights.
+# Almost 30 points, or 6, without a warning. Save mean, deviation and classes **with** the
+# weights.
 
 # %% [markdown] slide="slide"
 # ## Bring your own photos
 #
-# One folder for each class, named after it. Set `path` to yours. Without one, this cell
-# makes a small folder from CIFAR-10. (± says **twice** the standard error here.)
+# Make one folder for each class, and set `path`. Without one, this cell takes photos
+# from CIFAR-10. (Here ± is **twice** the standard error.)
 
 # %% slide="-"
 path = None  # such as "~/Pictures/mushrooms"
@@ -683,8 +669,8 @@ title = f"{len(train)} photos of our own, and seconds of training"
 pictures.image_grid(val.images[:6], titles, columns=6, title=title);
 
 # %% [markdown]
-# Photos of one scene belong in one part: put `train`, `val` and `test` above the classes,
-# and divide them yourself.
+# Photos of one scene belong in one set: sort them yourself, into folders `train/cat`,
+# `val/cat`, `test/cat`.
 
 # %% [markdown] slide="slide"
 # ## The test set, once
@@ -701,20 +687,15 @@ tried = f"{len(photos.test):,} test {photos.test.kind}"
 print(f"{chosen}, {tried}: {tested:.1%} right, standard error {error:.1f} points")
 
 # %% [markdown] slide="subslide"
-# **Against the paper.** Yosinski and others, Table 1: a network that *begins* with
-# transferred layers and is fine-tuned beats one from scratch by 1.6 points on average.
-# Why is it so much more in our table?
+# **Against the paper.** In its Table 1 a transferred and fine-tuned network beats one
+# from scratch by 1.6 points on average. Why so much more here?
 
 # %% [markdown] slide="fragment"
-# Their target set has 645,000 photos, ours 100 to 1,000. With many photos a network learns
-# its own features, and with enough time scratch catches up (He, Girshick and Dollár,
-# 2019). Transfer helps most where photos are few. (With photos of 224 pixels, as in its
-# training, SqueezeNet reaches more: lecture 09.)
+# Their target set has 645,000 photos, ours 100. With many photos and enough time,
+# scratch catches up (He and others, 2019).
 
 # %% [markdown] slide="slide"
 # ## Answer
-#
-# 100 photos of cats and dogs: what share of unseen photos does each way get right?
 
 # %% slide="fragment"
 few, ways = counts[0], ("from scratch", "frozen", "fine-tuned")
@@ -726,8 +707,8 @@ run.headline(
 )
 
 # %% [markdown]
-# With 100 photos, frozen features are 23 points ahead of 50 epochs from scratch, with a
-# standard error of 1.4. Between frozen and fine-tuned we cannot tell.
+# With 100 photos, frozen features are 22.9 ± 1.4 points ahead of 50 epochs from
+# scratch. Between frozen and fine-tuned we cannot tell.
 
 # %% [markdown] slide="slide"
 # ## Exercises
@@ -738,13 +719,13 @@ run.headline(
 # ### 08.1 Predict: what is left to train
 #
 # AlexNet has 61,100,840 parameters; its last layer turns 4,096 features into 1,000
-# classes. We put a layer for **2** classes in its place.
+# classes. We swap it for one with **2** classes. How many parameters
 #
-# - (a) Frozen first, then swapped: how many parameters train?
-# - (b) Swapped first, then *all* parameters frozen: how many train?
-# - (c) How many has the network now, in all?
+# - (a) train, when all are frozen before the swap?
+# - (b) train, when all are frozen after it?
+# - (c) has the new network in all?
 #
-# Give three numbers, `left = (a, b, c)`.
+# Answer with `left = (a, b, c)`.
 
 # %%
 # solution
@@ -756,8 +737,8 @@ check("08.1", left)
 # %% [markdown] slide="subslide"
 # ### 08.2 Modify: a new last layer for VGG-16
 #
-# As above with AlexNet: all of VGG-16 frozen, but for a new last layer for `classes`
-# classes. Return the network. (It comes without values; nothing is downloaded.)
+# As with AlexNet: freeze all of VGG-16 but a new last layer for `classes` classes.
+# Return the network.
 
 # %%
 def swap(net: nn.Module, classes: int) -> nn.Module:
@@ -773,9 +754,8 @@ check("08.2", swap)
 # %% [markdown] slide="subslide"
 # ### 08.3 Write: the parameter groups
 #
-# For `torch.optim`: the head at `lr`, the body at a tenth of it, and no entry for
-# parameters that are frozen. Return a list of dictionaries with `"params"` and `"lr"`, one
-# group if no body trains; the network stays as it is.
+# Return a list of dictionaries for `torch.optim`, with `"params"` and `"lr"`: the head
+# at `lr`, the body at a tenth of it. Leave out frozen parameters and empty groups.
 
 # %%
 def groups(network: nn.Module, lr: float) -> list[dict]:
@@ -794,9 +774,8 @@ check("08.3", groups)
 # %% [markdown] slide="subslide"
 # ### 08.4 Repair: a frozen body that moves
 #
-# The statistics of this body change when the network is trained. Write `train`, so that
-# the body always stays in evaluation mode, and the rest does what it is told. As always,
-# it returns the network itself.
+# The statistics of this body change in training. Write `train`: the body always stays
+# in evaluation mode, the rest obeys `mode`. It returns the network itself.
 
 # %%
 class Frozen(nn.Module):
@@ -821,9 +800,8 @@ check("08.4", Frozen)
 # %% [markdown] slide="subslide"
 # ### 08.5 Investigate: which code loads?
 #
-# Three colleagues load `wrapped.pt` of accident 2. All three codes run without an
-# error. Find the one that works: measure, or read. Answer with its name, a text such as
-# `"code_x"`.
+# Three colleagues load `wrapped.pt` of accident 2, without an error. Which code works?
+# Answer with its name, such as `"code_x"`.
 
 # %%
 def code_a(network, table):
@@ -855,15 +833,15 @@ check("08.5", loads)
 # %% [markdown] slide="subslide"
 # ### 08.6 Explain: frozen, fine-tuned or scratch?
 #
-# Weights from ImageNet are at hand. What do you try first? Give four words, each
-# `"frozen"`, `"fine-tuned"` or `"scratch"`.
+# Weights from ImageNet are at hand. What do you try first: `"frozen"`, `"fine-tuned"`
+# or `"scratch"`?
 #
-# - (a) 60 photos of two breeds of dogs, an evening, a laptop;
+# - (a) 60 photos of two breeds of dogs, and a laptop;
 # - (b) 20,000 microscope images of cells, in colour, and a GPU;
 # - (c) 3 million radar images with 12 channels, five GPUs for a week;
 # - (d) 30,000 photos of mushrooms of 30 kinds, and a GPU.
 #
-# `decisions = ("...", "...", "...", "...")`, from (a) to (d).
+# Answer with `decisions = (a, b, c, d)`.
 
 # %%
 # solution
@@ -873,7 +851,7 @@ decisions = ("frozen", "fine-tuned", "scratch", "fine-tuned")
 check("08.6", decisions)
 
 # %% [markdown]
-# **Explain** in one sentence each: what speaks against the other two ways?
+# **Explain**: what speaks against the other two ways?
 
 # %% [markdown] solution=True
 # (a) 60 photos cannot train a body, and ImageNet has breeds of dogs. (b) Frozen
@@ -885,10 +863,10 @@ check("08.6", decisions)
 # %% [markdown] slide="subslide"
 # ### 08.7 Investigate: the size of the photos
 #
-# The body was trained at 224 pixels, we show smaller photos. Return the validation
-# accuracy, a fraction, of a frozen body and a new head with photos of `side` pixels and
-# all training photos. Then measure three sizes with it, the lecture's `side` among them:
-# `by_side = {side: accuracy, ...}`. The check runs your function at the smallest size.
+# The body was trained at 224 pixels; our photos are smaller. Return the validation
+# accuracy of a frozen body and a new head, with all training photos at `side` pixels.
+# Measure three sizes, the lecture's `side` among them:
+# `by_side = {side: accuracy, ...}`.
 
 # %%
 def frozen_accuracy(side: int) -> float:
@@ -926,27 +904,22 @@ check.progress("08")
 # %% [markdown] slide="slide"
 # ## Recap
 #
-# - Freeze, then replace: 4,096 × 10 + 10 parameters train. `requires_grad` holds
-#   weights; only evaluation mode holds BatchNorm.
+# - Freeze, then replace the head. BatchNorm needs evaluation mode, too.
 # - Features once, $z = (x - \mu) / \sigma$, a linear layer: a head in seconds.
 # - The last block suits a near task; for a far one cut earlier.
-# - Fine-tune the body at a lower rate. It forgets its old task all the same.
+# - Fine-tuned at a lower rate, the body still forgets its old task.
 # - A difference counts when it exceeds twice its standard error over seeds and photos.
 
 # %% [markdown] slide="skip"
 # ## References
 #
-# - J. Yosinski, J. Clune, Y. Bengio, H. Lipson: *How Transferable Are Features in Deep
-#   Neural Networks?*, NIPS 2014.
-# - K. He, R. Girshick, P. Dollár: *Rethinking ImageNet Pre-training*, ICCV 2019.
+# - K. He and others: *Rethinking ImageNet Pre-training*, ICCV 2019.
 # - G. Alain, Y. Bengio: *Understanding Intermediate Layers Using Linear Classifier
 #   Probes*, 2016.
-# - A. Kumar and others: *Fine-Tuning can Distort Pretrained Features and Underperform
-#   Out-of-Distribution*, ICLR 2022.
-# - F. Iandola and others: *SqueezeNet*, 2016. Weights: torchvision, trained on ImageNet
-#   (O. Russakovsky and others, 2015).
-# - Photos: J. Elson, J. Douceur, J. Howell, J. Saul: *Asirra*, 2007. CIFAR-10: A.
-#   Krizhevsky, 2009. At scale `tiny`: drawings made by the course, and its own weights.
+# - A. Kumar and others: *Fine-Tuning can Distort Pretrained Features*, ICLR 2022.
+# - F. Iandola and others: *SqueezeNet*, 2016. Weights: torchvision.
+# - Photos: J. Elson and others: *Asirra*, 2007. CIFAR-10: A. Krizhevsky, 2009. At scale
+#   `tiny`: the course's drawings and weights.
 
 # %% slide="only" name="ways"
 # alt: Cats and dogs right: with 100 photos from scratch about 60 percent, frozen 82,
