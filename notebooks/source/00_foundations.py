@@ -134,7 +134,7 @@ diagrams.network(
 # ## A convolution is a sliding weighted sum
 #
 # Lay a small table of weights, the *kernel*, on a window of the image. Multiply cell by
-# cell, and add up. Then move the window by one cell and repeat. The marked number is
+# cell, and add up. Move the window by one cell and repeat. The marked number is
 # the left column minus the right one: 3 − 3 = 0.
 
 # %% check=True
@@ -300,7 +300,7 @@ diagrams.beside(before, "maximum", after[0], "mean", after[1])
 #
 # Two linear maps in a row are one: $W_2 (W_1 x) = (W_2 W_1)\, x$. So more linear layers
 # alone bring nothing. A *non-linearity*, or *activation*, between them changes that.
-# Here are four with their slopes. How large is the sigmoid's at most?
+# Here are four with their slopes. How large is the sigmoid's slope at most?
 
 # %% tags=["hide-input"] slide="subslide"
 # alt: Four activations from -4 to 4, each with its slope dashed. The slopes of sigmoid
@@ -470,7 +470,7 @@ learning.descents(loss_at, weights, start=-1.0, rates=rates, steps=8, title=titl
 #
 # A weight of the *first* layer changes its layer's output, then the next layer's, then
 # the loss. The *chain rule* multiplies the slopes along this road. One image, $x = 2$,
-# label "one", two weights:
+# label "one", two weights, $p$ as before:
 #
 # $$a = w_1 x \;\to\; h = \tanh(a) \;\to\; z = w_2 h \;\to\; \text{loss} = -\ln p$$
 #
@@ -724,7 +724,7 @@ title = f"{found} of 6 kernels answer to an edge more than twice as much as to g
 pictures.filters(lenet.c1[0], columns=6, title=title);
 
 # %% [markdown]
-# Kernels 1, 4, 5 and 6; kernel 3 nearly does.
+# Kernels 1, 4, 5 and 6 do; kernel 3 nearly.
 
 # %% slide="subslide"
 # alt: Feature maps of one digit in four layers: strokes and edges in C1 and S2, coarse
@@ -740,7 +740,7 @@ pictures.feature_maps(maps, title=title);
 
 # %% [markdown] slide="subslide"
 # **Where is it wrong with high confidence?** *Confidence* is the probability of the
-# chosen class. Here are the most confident mistakes.
+# chosen class. The most confident mistakes:
 
 # %%
 # alt: Misread digits, each with its label, what LeNet-5 read, and its confidence.
@@ -773,8 +773,8 @@ title = f"Moved by five pixels, LeNet-5 reads {rights['LeNet-5'][5]:.0%} right"
 plot.band(range(6), rights, xlabel="shift to the right (pixels)", title=title);
 
 # %% [markdown]
-# **At five pixels about half are misread.** It is invariant to small shifts only: it
-# has seen only centred digits. Lecture 02 moves the training images.
+# **At five pixels about half are misread.** LeNet-5 is invariant to small shifts
+# only: it has seen only centred digits. Lecture 02 moves the training images.
 
 # %% [markdown] slide="slide"
 # ## Against the paper
