@@ -1,9 +1,8 @@
 # %% [markdown] slide="slide"
 # # Foundations: a network that learns to read digits
 #
-# A network is a function with many adjustable numbers. Learning changes these numbers so
-# that its mistakes get smaller. We compute every part by hand, build LeNet-5 from the
-# parts, train it, and look inside.
+# A network is a function with many adjustable numbers. Learning changes them so that
+# its mistakes get smaller. We compute every part by hand, build LeNet-5, and train it.
 #
 # *LeCun, Bottou, Bengio, Haffner: Gradient-Based Learning Applied to Document
 # Recognition. Proceedings of the IEEE, 1998.*
@@ -23,12 +22,12 @@
 # %% [markdown] slide="slide"
 # ## Question
 #
-# LeNet-5 has 61,706 adjustable numbers. We show it 54,000 handwritten digits, a few
-# times each.
+# LeNet-5 has 61,706 adjustable numbers. It sees 54,000 handwritten digits a few times
+# each.
 #
 # **Of 10,000 digits that it has never seen, how many does it misread?**
 #
-# *Write down a guess before anything is computed: 10, 100 or 1,000?*
+# *Write down your guess: 10, 100 or 1,000?*
 
 # %% [markdown] slide="skip"
 # ## Set-up
@@ -54,9 +53,9 @@ digits, photos = data.mnist(), data.cifar10()
 # %% [markdown] slide="slide"
 # ## The idea: a function from pixels to labels
 #
-# *Classification* means: an image goes in, and one of $K$ labels comes out. A digit of 28
-# × 28 pixels is 784 numbers. Here is every second row and column of one, without its empty
-# border. Which digit is it?
+# *Classification* means: an image goes in, one of $K$ labels comes out. A digit of 28 ×
+# 28 pixels is 784 numbers. Here is every second row and column of one, without its
+# empty border. Which digit is it?
 
 # %%
 digits.train.images[0, 0, 4:26:2, 4:26:2]
@@ -70,12 +69,12 @@ title = f"The first is a {label}, as all of these are: no two are alike"
 pictures.image_grid(alike[:16], title=title);
 
 # %% [markdown] slide="subslide"
-# Nobody has written a rule that covers all images of one digit. So we choose a function
-# with many adjustable numbers, the *parameters*, and let labelled examples set them.
+# Nobody has written a rule for all images of one digit. So labelled examples set the
+# adjustable numbers of our function, its *parameters*.
 #
-# Could we compare images pixel by pixel instead? Their distance is the root of the sum of
-# the squared differences of their pixels. We move a digit by three pixels (`roll`); for us
-# it is still the same:
+# Could we compare images by their pixels instead? Their distance is the root of the
+# summed squared differences. We move a copy of a digit by three pixels (`roll`). Is
+# another digit nearer than this copy?
 
 # %%
 # alt: A digit, the same one three pixels further to the right, and the nearest image
@@ -90,8 +89,8 @@ title = "In pixels, another digit is nearer than the same digit moved"
 pictures.image_grid(shown, titles, title=title);
 
 # %% [markdown] slide="subslide"
-# How far does this comparison take us? We give every image the label of its nearest
-# neighbour in pixels, first for digits, then for small photographs.
+# We give each image the label of its nearest neighbour: first digits, then small
+# photographs.
 
 # %%
 def nearest_accuracy(known, asked):
@@ -106,13 +105,13 @@ for images in (digits, photos):
     print(f"{images.train.name}: {right:.0%} right, where chance gives 10%")
 
 # %% [markdown]
-# Digits stand alone in the middle of their frame. In a photograph an object can stand
-# anywhere, in any colour, on any background: comparing pixels fails. We need functions that
-# look for *local patterns, at every position*.
+# Digits stand alone in the middle. In a photograph an object can stand anywhere, in any
+# colour, on any background. We need functions that look for *local patterns, at every
+# position*.
 
 # %% [markdown] slide="subslide"
-# **LeNet-5 turns 784 pixels into ten scores.** Its convolutions find patterns, its
-# poolings make their position less exact, its linear layers decide.
+# **LeNet-5 turns 784 pixels into ten scores.** Convolutions find patterns, poolings
+# make their position less exact, linear layers decide.
 
 # %% tags=["hide-input"]
 Stage = diagrams.Stage
@@ -135,8 +134,8 @@ diagrams.network(
 # ## A convolution is a sliding weighted sum
 #
 # Lay a small table of weights, the *kernel*, on a window of the image. Multiply cell by
-# cell, and add up. Then move the window by one cell and repeat. The marked number is
-# 1 + 0 + 2 − 0 − 3 − 0 = 0 (the middle column is times 0).
+# cell, and add up. Move the window by one cell and repeat. The marked number is
+# the left column minus the right one: 3 − 3 = 0.
 
 # %% check=True
 image = torch.tensor([[1.0, 2, 0, 1], [0, 1, 3, 1], [2, 1, 0, 0], [1, 0, 1, 2]])
@@ -162,12 +161,12 @@ assert torch.equal(convolve(image, kernel), by_torch)
 by_torch
 
 # %% [markdown] slide="notes"
-# `conv2d` wants a batch of images with channels, `(N, C, H, W)`, and kernels
-# `(C_out, C_in, k, k)`: hence the two `None`.
+# `conv2d` wants `(N, C, H, W)`: N images of C *channels*. Grey has one, colour three.
+# Each `None` adds an axis.
 
 # %% [markdown] slide="subslide"
-# What does a kernel find? Ours subtracts the right column from the left one, so it gives 0
-# where nothing changes. Here are four kernels; grey is 0, white positive, black negative.
+# What does a kernel find? Here are four. In their outputs grey is 0, white positive,
+# black negative.
 
 # %%
 # alt: A digit and what four kernels make of it: its left and right edges, its upper and
@@ -185,16 +184,15 @@ title = "Nine weights find upright edges, level edges, or outlines"
 pictures.image_grid(shown, ["digit", *four], title=title);
 
 # %% [markdown]
-# The result of one kernel is called a *feature map*. Nine weights find an edge anywhere
-# (those of "mean" blur it). In a *linear layer* each output is a weighted sum of all
-# inputs: from 784 pixels to as many outputs that takes 784² = 614,656 weights, and each
-# position must learn the same edge anew.
+# Such an output is a *feature map*. Nine weights find an edge at any position. In a
+# *linear layer* each output is a weighted sum of all inputs. For 784 outputs from 784
+# pixels that takes 784² = 614,656 weights, and each position learns the same edge anew.
 
 # %% [markdown] slide="slide"
-# ## A moved digit gives a moved map
+# ## Move first, or convolve first?
 #
-# A convolution uses the same weights at every position. Does it matter whether we first
-# move the image and then convolve, or the other way round?
+# We move a digit by three pixels and convolve it. The weights are the same at every
+# position: does the order matter?
 
 # %% check=True
 edges = torch.tensor([[four["left − right"]]]) * 1.0
@@ -205,7 +203,7 @@ same = torch.equal(moved_first[..., inside], moved_last[..., inside])
 print("both maps are equal:", same)
 
 # %% [markdown]
-# It does not. This is *equivariance*: when the input moves, the output moves with it.
+# No. This is *equivariance*: when the input moves, the output moves with it.
 # *Invariance* means that the output stays the same. A classifier should be invariant: a
 # moved 3 is still a 3.
 
@@ -213,8 +211,9 @@ print("both maps are equal:", same)
 # ## A layer has a kernel for each channel pair
 #
 # A convolution layer from $C_{in}$ to $C_{out}$ channels holds $C_{out}$ *filters*. A
-# filter has one kernel for each input channel, and one number that is added at the end, the
-# *bias*. How many parameters has a layer from 3 to 8 channels with 3 × 3 kernels?
+# filter has one kernel for each input channel. Their outputs are added, with one more
+# number, the *bias*. How many parameters has a layer from 3 to 8 channels with 3 × 3
+# kernels?
 
 # %% check=True
 conv = nn.Conv2d(3, 8, kernel_size=3).requires_grad_(False)
@@ -227,22 +226,22 @@ print("parameters", sum(p.numel() for p in conv.parameters()))
 # %% [markdown]
 # Eight filters, each with 3 kernels of 9 weights and a bias: 8 × (3 × 9 + 1) = 224.
 # $$\text{parameters} = C_{out}\,(C_{in}\,k^2 + 1)$$
-# The size of the image does not appear: every position shares the same weights.
+# The size of the image does not appear: all positions share the weights.
 
 # %% [markdown] slide="slide"
 # ## Padding and stride set the output size
 #
 # *Padding* p puts p rings of zeros around the image. *Stride* s moves the window by s
-# cells at a time. Here p = 1, s = 2. Which window gives the number at the lower right?
+# cells. Here p = 1, s = 2. Which window gives the number at the lower right?
 
 # %% check=True
 diagrams.convolution(image, kernel, at=(0, 1), stride=2, padding=1)
 
 # %% [markdown] slide="subslide"
-# The one whose corner lies at row 2, column 2 of the padded image (counted from 0).
+# The one that starts at row 2, column 2 of the padded image (counted from 0).
 #
-# With padding, the side n becomes n + 2p. From its first position a window of side k can
-# move by n + 2p − k cells, in steps of s; a step that does not fit is left out.
+# With padding, the side n becomes n + 2p. A window of side k can move by n + 2p − k
+# cells, in steps of s. Rounding down leaves out a step that does not fit:
 #
 # $$\text{output} = \left\lfloor \frac{n + 2p - k}{s} \right\rfloor + 1$$
 #
@@ -260,14 +259,12 @@ for n, k, p, s in [(28, 5, 0, 1), (28, 5, 2, 1), (32, 3, 1, 2), (227, 11, 0, 4)]
     print(f"n = {n}, k = {k}, p = {p}, s = {s}: {by_torch}")
 
 # %% [markdown]
-# Line 2 is the first layer of LeNet-5: padding by (k − 1) / 2 keeps the size. In line 3
-# 31 / 2 is rounded down: the last column of zeros is never used. Line 4 is the first layer
-# of AlexNet (lecture 03).
+# Line 2 is the first layer of LeNet-5: padding by (k − 1) / 2 keeps the size.
 
 # %% [markdown] slide="subslide"
-# **Predict:** in this figure, at stride 2, one column is left over. Does more padding use
-# it up? Which kernel keeps 8 × 8 at stride 1 with padding 2? Then change the numbers. (The
-# website has sliders for them.)
+# **Predict:** in the figure below, stride 2 leaves one column over. Does more padding
+# use it up? Which kernel keeps 8 × 8 at stride 1 with padding 2? Then change the
+# numbers.
 
 # %%
 # alt: An image of 8 × 8 pixels in one ring of zeros. A window of 3 × 3 takes every
@@ -276,14 +273,15 @@ for n, k, p, s in [(28, 5, 0, 1), (28, 5, 2, 1), (32, 3, 1, 2), (227, 11, 0, 4)]
 kernels.windows(image=8, kernel=3, stride=2, padding=1);
 
 # %% [markdown]
-# More padding does not help: it adds 2p, an even number, and 8 − 3 is odd. With padding 2
-# the kernel of 5 keeps the size.
+# More padding does not help: 8 + 2p − 3 is always odd. With padding 2 the kernel of 5
+# keeps the size.
 
 # %% [markdown] slide="slide"
 # ## Pooling makes the position less exact
 #
-# Pooling replaces each window by its maximum, or its mean. It has no parameters, and its
-# output size follows the same formula. A 2 × 2 window with stride 2 halves the sides.
+# Pooling replaces each window by its maximum, or its mean. It has no parameters, and
+# its output size follows the same formula. In the figure below, which outputs change
+# when the 5 moves within its window?
 
 # %% check=True
 shown = torch.tensor([[1.0, 3, 0, 2], [5, 1, 0, 0], [0, 2, 4, 4], [1, 1, 8, 0]])
@@ -294,16 +292,15 @@ after = [diagrams.grid(m, window=(0, 0, 1, 1)) for m in (maximum, mean)]
 diagrams.beside(before, "maximum", after[0], "mean", after[1])
 
 # %% [markdown]
-# Exchange the 5 with any other number of its window: neither output changes. So a pattern
-# may move a little, and the next layer gets the same numbers. LeNet-5 takes means, later
-# networks maxima.
+# None. So a pattern may move a little, and the next layer gets the same numbers.
+# LeNet-5 takes means, later networks maxima.
 
 # %% [markdown] slide="slide"
 # ## Between two layers stands a non-linearity
 #
-# Two linear maps in a row are one linear map: $W_2 (W_1 x) = (W_2 W_1)\, x$. So more
-# linear layers alone bring nothing. A *non-linearity*, or *activation*, between them
-# changes that. Here are four with their slopes. Which slope disappears where?
+# Two linear maps in a row are one: $W_2 (W_1 x) = (W_2 W_1)\, x$. So more linear layers
+# alone bring nothing. A *non-linearity*, or *activation*, between them changes that.
+# Here are four with their slopes. How large is the sigmoid's slope at most?
 
 # %% tags=["hide-input"] slide="subslide"
 # alt: Four activations from -4 to 4, each with its slope dashed. The slopes of sigmoid
@@ -313,18 +310,18 @@ title = "Sigmoid and tanh lose their slope on both sides, ReLU on one"
 learning.activations(title=title);
 
 # %% [markdown]
-# Sigmoid's and tanh's on both sides, ReLU's on the left, leaky ReLU's nowhere. The
-# sigmoid's slope is at most a quarter; that of tanh, which LeNet-5 has, is 1 at 0. Slopes
-# matter because learning multiplies them.
+# A quarter. The slope of tanh, which LeNet-5 has, is 1 at 0. Learning will multiply
+# such slopes.
 
 # %% [markdown] slide="slide"
 # ## Softmax turns scores into probabilities
 #
-# The last layer gives one score for each class. These scores are called *logits*, $z$.
-# Softmax makes them positive, with the sum 1. What should change when we add 1,000 to all
-# of them?
+# The last layer gives each class a score, its *logit* $z$. Softmax turns logits into
+# positive numbers with the sum 1:
 #
 # $$p_i = \frac{e^{z_i}}{\sum_j e^{z_j}}$$
+#
+# What should change when we add 1,000 to all logits?
 
 # %% check=True
 def naive_softmax(z):
@@ -337,16 +334,15 @@ print(naive_softmax(z))
 print(naive_softmax(z + 1000), "but torch says", (z + 1000).softmax(dim=0))
 
 # %% [markdown]
-# Nothing, since $e^{1000}$ cancels. But on a computer it is infinite, and infinity divided
-# by infinity is `nan`, *not a number*. Torch subtracts the largest logit first, as in
-# exercise 00.3.
+# Nothing, since $e^{1000}$ cancels. But on a computer it is infinite, and infinity
+# divided by infinity is `nan`, *not a number*. Torch subtracts the largest logit first.
 
 # %% [markdown] slide="slide"
 # ## Cross-entropy: what a prediction costs
 #
-# The *loss* says with one number how wrong a prediction is. We take *cross-entropy*, $-\ln
-# p_y$, where $p_y$ is the probability that the network gives to the right class $y$. What
-# do these four predictions cost, if the first class is right?
+# The *loss* says with one number how wrong a prediction is. Ours is the
+# *cross-entropy*, $-\ln p_y$, where $p_y$ is the probability given to the right class
+# $y$. What do these four predictions cost, if the first class is right?
 
 # %% check=True
 for prediction in ([1.0, 0.0], [0.9, 0.1], [0.5, 0.5], [0.0, 1.0]):
@@ -354,13 +350,12 @@ for prediction in ([1.0, 0.0], [0.9, 0.1], [0.5, 0.5], [0.0, 1.0]):
     print(f"{prediction}: {cost.abs():.3f} nats")
 
 # %% [markdown]
-# A right prediction with full confidence costs nothing; a wrong one costs without limit.
-# The unit of the natural logarithm is the *nat*. (`abs` turns −0 into 0.)
+# Full confidence costs nothing if it is right, and infinitely much if it is wrong. The
+# unit is called *nat*.
 
 # %% [markdown] slide="subslide"
 # `F.cross_entropy` takes **logits**, not probabilities: it applies the softmax itself.
-# $-\ln p_y = -\ln \big(e^{z_y} / \sum_j e^{z_j}\big) = -z_y + \ln \sum_j e^{z_j}$. It
-# returns the mean over the examples.
+# It returns the mean over the examples of $-\ln p_y = -z_y + \ln \sum_j e^{z_j}$.
 
 # %% check=True
 logits = torch.tensor([[2.0, 1.0, 0.1], [0.0, 3.0, 0.0]])
@@ -372,16 +367,16 @@ uniform = F.cross_entropy(torch.zeros(1, 10), torch.tensor([3]))
 print(f"equal scores for ten classes: {uniform:.3f} = ln 10 = {math.log(10):.3f} nats")
 
 # %% [markdown]
-# Keep the last line in mind: a network that knows nothing about ten classes has a loss of
-# **2.303 nats**. If the loss is far from that before the first step, something is wrong.
+# A network that knows nothing about ten classes has a loss of **2.303 nats**. If yours
+# is far from that before its first step, something is wrong.
 
 # %% [markdown] slide="slide"
 # ## Learning, with one weight
 #
-# How does a network become less wrong? Our smallest one has a single weight $w$. Its input
-# $x$ is the ink in the middle of a digit, compared with the average digit. It says whether
-# the digit is a 0 (empty in the middle) or a 1. The scores are 0 for "zero" and $w x$ for
-# "one": softmax sees only differences, so one of two scores may be 0.
+# How does a network become less wrong? Take one with a single weight $w$, which tells a
+# 0 from a 1. Its input $x$ is the ink in a digit's middle, compared with the average: a
+# 0 is empty there. Its scores are 0 for "zero" and $w x$ for "one": softmax sees only
+# differences.
 
 # %%
 twos = digits.train.take((digits.train.labels < 2).nonzero()[:, 0][:256])
@@ -400,8 +395,8 @@ print(
 )
 
 # %% [markdown] slide="subslide"
-# One weight can be tried out: here are 41 values and their losses. You stand at $w = -1$,
-# and see only a small piece of the curve around you. Where would you go?
+# Here are the losses of 41 weights. You stand at $w = -1$, and see only the curve close
+# to you. Where would you go?
 
 # %%
 # alt: The loss over the weight: high on the left, lowest at a positive weight, rising
@@ -412,8 +407,8 @@ title = f"Of 41 weights, {best:.1f} has the least loss"
 learning.loss_curve(loss_at, weights, start=-1.0, title=title);
 
 # %% [markdown]
-# To the right, because the curve falls there: look at the slope, and step downhill. We
-# cannot try out the values of 61,706 weights, but we can compute their slopes.
+# To the right, because the curve falls there. We cannot try out values of 61,706
+# weights, but we can compute their slopes.
 
 # %% [markdown] slide="slide"
 # ## The slope, three ways
@@ -421,11 +416,11 @@ learning.loss_curve(loss_at, weights, start=-1.0, title=title);
 # The *slope* at $w$ says by how much the loss changes when $w$ changes a little.
 #
 # 1. From two neighbouring points.
-# 2. By the rules of calculus. Let $z = w x$ be the score and $p = 1 / (1 + e^{-z})$ the
-#    probability of "one". For the label $y = 1$ the loss is $-\ln p = \ln(1 + e^{-z})$,
-#    and its slope over $z$ is $-e^{-z} / (1 + e^{-z}) = p - 1$. For $y = 0$ it is
-#    $\ln(1 + e^{z})$, with the slope $p$. Both are $p - y$. And $z$ changes $x$ times as
-#    fast as $w$: the slope is **the mean of $(p - y)\,x$**.
+# 2. By calculus. Let $z = w x$ be the score and $p = 1 / (1 + e^{-z})$ the probability
+#    of "one". For the label $y = 1$ the loss is $-\ln p = \ln(1 + e^{-z})$. Its slope
+#    over $z$ is $-e^{-z} / (1 + e^{-z}) = p - 1$. For $y = 0$ it is $p$; so both are
+#    $p - y$. And $z$ changes $x$ times as fast as $w$: the slope over $w$ is **the mean
+#    of $(p - y)\,x$**.
 # 3. By torch, which records every operation and applies these rules: *autograd*.
 
 # %%
@@ -438,12 +433,13 @@ loss_at(w).backward()
 print(f"two points {two_points:.6f}, by rule {by_rule:.6f}, autograd {w.grad:.6f}")
 
 # %% [markdown]
-# Three times the same number. It is negative: the loss falls when $w$ grows. `backward()`
-# has put it into `w.grad`. The slopes of all weights together are the *gradient*.
+# They agree. The slope is negative: the loss falls when $w$ grows. `backward()` puts it
+# into `w.grad`. All weights' slopes together are the *gradient*.
 
 # %% [markdown] slide="subslide"
-# **Gradient descent** moves the weight against its slope: $w \leftarrow w - \eta \cdot
-# \text{slope}$. The factor $\eta$ is the *learning rate*, and we choose it. Three steps:
+# **Gradient descent** moves the weight against its slope:
+# $w \leftarrow w - \eta \cdot \text{slope}$. We choose the factor $\eta$, the *learning
+# rate*. Three steps:
 
 # %%
 w = -1.0
@@ -454,8 +450,8 @@ for _ in range(3):
     print(f"  ->  w = {w:.3f}")
 
 # %% [markdown] slide="subslide"
-# The steps become shorter where the curve is flatter. What happens with a much smaller
-# learning rate? With a much larger one?
+# The steps shrink with the slope. What happens with a much smaller or larger learning
+# rate?
 
 # %%
 # alt: Eight steps of gradient descent on the same curve, with three learning rates: the
@@ -466,19 +462,19 @@ rates = (0.1, 2.0, 40.0)
 learning.descents(loss_at, weights, start=-1.0, rates=rates, steps=8, title=title);
 
 # %% [markdown]
-# With rate 40 the first step lands far beyond the valley. At the end the loss still is
-# higher than with rate 2. The learning rate is the first thing to check when a network
-# does not learn.
+# Both end higher than rate 2. When a network does not learn, check the learning rate
+# first.
 
 # %% [markdown] slide="slide"
 # ## Two layers: slopes multiply
 #
-# A weight of the *first* layer changes its layer's output, that changes the next layer's,
-# and that changes the loss. The *chain rule*: the slopes along this road are multiplied.
-# One image, $x = 2$, label "one", two weights:
+# A weight of the *first* layer changes its layer's output, then the next layer's, then
+# the loss. The *chain rule* multiplies the slopes along this road. One image, $x = 2$,
+# label "one", two weights, $p$ as before:
 #
-# $$x = 2 \;\to\; a = w_1 x \;\to\; h = \tanh(a) \;\to\; z = w_2 h \;\to\; \text{loss}
-# = -\ln p, \quad p = \frac{1}{1 + e^{-z}}$$
+# $$a = w_1 x \;\to\; h = \tanh(a) \;\to\; z = w_2 h \;\to\; \text{loss} = -\ln p$$
+#
+# The slope of tanh is $1 - h^2$. Multiply by hand, then compare:
 
 # %% check=True
 w1, w2, x_one = 0.5, 3.0, 2.0
@@ -507,17 +503,16 @@ print(f"by hand  w1: {math.prod(slopes.values()):.6f}, w2: {(p - 1) * h_one:.6f}
 print(f"autograd w1: {first.grad:.6f}, w2: {second.grad:.6f}")
 
 # %% [markdown]
-# `backward()` walks this road once, from the loss back to each weight: "loss over z" is
-# computed once and used for both. That is *backpropagation*. It also shows why slopes
-# matter: four sigmoids in a row multiply the gradient by at most 0.25⁴ = 1/256.
+# `backward()` walks this road back from the loss. It computes "loss over z" once, for
+# both weights: this is *backpropagation*. Four sigmoids on the road multiply the
+# gradient by at most 0.25⁴ = 1/256.
 
 # %% [markdown] slide="slide"
 # ## A batch gives an estimate
 #
-# The gradient of all 54,000 images costs a pass over all of them; a *batch* of 16 random
-# images costs a fraction. Is its gradient good enough? Here is the loss over a weight and a
-# bias, as lines of equal loss. The thick arrow is the step of our 256 digits, the thin ones
-# are those of 20 batches of 16:
+# The gradient of all 54,000 images costs a pass over them. Is that of a *batch*, 16
+# random images, good enough? The lines join equal losses over a weight and a bias. The
+# thick arrow is the step of all 256 digits, the thin ones those of 20 batches of 16:
 
 # %%
 def loss_of(parameters, rows=slice(None)):
@@ -534,19 +529,18 @@ batches = torch.randint(256, (20, 16), generator=torch.Generator().manual_seed(0
 learning.batch_arrows(loss_of, batches, at=(1.0, -1.0));
 
 # %% [markdown]
-# Each batch errs, but around the right direction, and its step is cheap. This is
-# *stochastic* gradient descent, SGD. One pass over all images is called an *epoch*.
+# Each batch errs, but around the right direction. This is *stochastic* gradient
+# descent, SGD. One pass over all images is an *epoch*.
 
 # %% [markdown] slide="slide"
 # ## Four ways to walk
 #
-# The lines form a valley: across it the slope is steep, along it nearly flat. Plain SGD
-# goes to and fro across. Three improvements are common:
+# The lines form a valley: steep across, nearly flat along. Plain SGD goes back and
+# forth across it. Three common improvements:
 #
-# - **Momentum** keeps a part of the last step: `SGD(..., momentum=0.9)`. What goes to and
-#   fro cancels.
-# - **Adam** divides each weight's step by the usual size of its gradient: `Adam(...)`.
-# - **One-cycle** lets the learning rate rise, then fall to nearly zero: `OneCycleLR(...)`.
+# - **Momentum** keeps a part of the last step: what goes back and forth cancels.
+# - **Adam** divides each weight's step by the usual size of its gradient.
+# - **One-cycle** lets the learning rate rise, then fall to nearly zero.
 
 # %% slide="subslide"
 # alt: The same landscape four times, with the ways of plain SGD, momentum, Adam, and SGD
@@ -563,13 +557,13 @@ start = {"start": (-2.0, 3.0), "steps": 60, "one_cycle": "one-cycle"}
 learning.walks(loss_of, ways, **start, title=title);
 
 # %% [markdown]
-# Which one is best depends on the landscape and on the rate: this figure does not decide.
-# In this course we mostly take SGD with momentum and one-cycle.
+# Their learning rates differ, so this figure does not say which is best. We mostly take
+# SGD with momentum and one-cycle.
 
 # %% [markdown] slide="slide"
 # ## Assemble: LeNet-5
 #
-# We have all its parts. Follow its feature maps: from 28 × 28 to which sizes?
+# We have all its parts. From 28 × 28, to which sizes do they lead?
 
 # %% mirror="utils.models.lenet:LeNet5" slide="subslide"
 
@@ -577,12 +571,11 @@ learning.walks(loss_of, ways, **start, title=title);
 look.shape_table(LeNet5(), (1, 28, 28))
 
 # %% [markdown]
-# C1 keeps 28 by padding, S2 halves it, C3 takes 4 away, S4 halves again: 28 → 28 → 14 →
-# 10 → 5. So 16 × 5 × 5 = 400 numbers enter the first linear layer.
+# To 28, 14, 10 and 5. So 16 × 5 × 5 = 400 numbers enter the first linear layer.
 
 # %% [markdown] slide="subslide"
-# Now every parameter by hand. A linear layer has a weight for each pair of input and
-# output, and a bias for each output. Which layer has most?
+# Now the parameters by hand. A linear layer has a weight for each pair of input and
+# output, and a bias for each output.
 
 # %% check=True
 by_hand = {
@@ -597,19 +590,18 @@ print(by_hand)
 print(f"{sum(by_hand.values()):,} in all; {by_hand['C5'] / 61706:.0%} of them in C5")
 
 # %% [markdown]
-# C5. The two convolutions hold only 2,572 parameters, one in twenty-four, but make 357,600
+# The two convolutions hold only 2,572 parameters, one in twenty-four, but make 357,600
 # of the 416,520 multiply-adds.
 
 # %% [markdown] slide="slide"
 # ## The pipeline has six steps
 #
-# The examples (`Dataset`), batches of them (`DataLoader`), a function with parameters
-# (`nn.Module`), a loss, an optimizer, and two loops, to train and to test. We write them
-# out once; later one line, `fit`, does the same.
+# Examples, batches, a function with parameters, a loss, an optimizer that moves the
+# parameters, and two loops, to train and to test:
 
 # %% [markdown] slide="subslide"
 # **Steps 1 and 2.** A `Dataset` knows its length and gives example number `i`. The
-# `DataLoader` shuffles the examples and stacks them to batches. Pixels get mean 0 and
+# `DataLoader` shuffles examples and stacks them into batches. Pixels get mean 0 and
 # standard deviation 1.
 
 # %%
@@ -629,7 +621,7 @@ few = Digits(digits.train.subset(course.pick(tiny=600, small=6000, full=6000)))
 unseen = DataLoader(Digits(digits.val.subset(1000)), batch_size=250)
 
 # %% [markdown] slide="subslide"
-# **Steps 3, 4, 5.** The model, the loss, the optimizer, made anew from a seed.
+# **Steps 3, 4, 5.** Model, loss and optimizer, made anew from a seed.
 
 # %%
 def start_afresh():
@@ -646,7 +638,7 @@ next(iter(start_afresh()[0]))[0].shape
 
 # %% [markdown] slide="subslide"
 # **Step 6, training.** For each batch: scores, loss, clear the old gradients, backward,
-# step. `train()` and `eval()` tell layers such as dropout (lecture 01) which loop it is.
+# step. `train()` and `eval()` matter from lecture 01 on.
 
 # %%
 def train_one_epoch(loader, model, loss_function, optimizer):
@@ -662,9 +654,8 @@ def train_one_epoch(loader, model, loss_function, optimizer):
     return total / len(loader.dataset)
 
 # %% [markdown] slide="subslide"
-# **Step 6, testing.** No gradients, no step. Some labelled images are held back from
-# training: the *validation set*. We measure on those. The *test set* is used once, at the
-# end.
+# **Step 6, testing.** No gradients, no step. We measure on images held back from
+# training, the *validation set*. The *test set* is used once, at the end.
 
 # %%
 @torch.no_grad()
@@ -685,9 +676,8 @@ for _ in range(2):
 # %% [markdown] slide="slide"
 # ## Train
 #
-# From here on `fit`, in `utils/train.py`, makes the six steps, keeps the weights of the best
-# epoch, and can save and resume. Now it gets all training digits. The column `lr` shows
-# one-cycle.
+# From here on `fit` does the six steps, and keeps the weights of the best epoch. The
+# column `lr` shows one-cycle.
 
 # %% slide="subslide"
 batch_size = course.pick(tiny=32, small=128, full=128)
@@ -708,15 +698,14 @@ title = f"One pass over the digits, and {reached:.0%} of new digits are read rig
 plot.curves(history, title=title);
 
 # %% [markdown]
-# The training curve is a mean over the epoch, while the weights still move; the validation
-# curve is measured after it. So at first validation can look better.
+# Training is a mean over the epoch, while the weights still move; validation is
+# measured after it. So at first validation can look better.
 
 # %% [markdown] slide="slide"
 # ## Look inside
 #
-# These are the first layer's six kernels: red is positive, blue negative. Which ones answer
-# to an edge? We show them an upright edge, a level edge and an even grey, all equally
-# strong, and note the size of each answer.
+# Which of C1's six kernels answer to an edge? We show them an upright edge, a level
+# edge and an even grey, all equally strong (columns: kernels).
 
 # %%
 step = torch.tensor([-1.0, -1, 0, 1, 1]).expand(5, 5)  # dark at the left
@@ -735,9 +724,7 @@ title = f"{found} of 6 kernels answer to an edge more than twice as much as to g
 pictures.filters(lenet.c1[0], columns=6, title=title);
 
 # %% [markdown]
-# The larger of two answers often exceeds a third by chance, so we count those more than
-# twice as large: kernels 1, 4, 5 and 6. Kernel 3 answers most to the upright edge, and half
-# as much to grey; kernel 2 answers weakly to all.
+# Kernels 1, 4, 5 and 6 do; kernel 3 nearly.
 
 # %% slide="subslide"
 # alt: Feature maps of one digit in four layers: strokes and edges in C1 and S2, coarse
@@ -748,13 +735,12 @@ title = f"From strokes to regions: a {labels.item()} in four layers"
 pictures.feature_maps(maps, title=title);
 
 # %% [markdown]
-# C1 still shows the digit, by its edges. In S4 each number stands for a region. At most
-# eight channels are shown; brighter is larger.
+# C1 still shows the digit, by its edges. In S4 each number stands for a region.
+# Brighter is larger.
 
 # %% [markdown] slide="subslide"
-# **Where is it wrong with high confidence?** The *confidence* is the probability of the
-# class that the network chooses. These are its most confident mistakes on the validation
-# set.
+# **Where is it wrong with high confidence?** *Confidence* is the probability of the
+# chosen class. The most confident mistakes:
 
 # %%
 # alt: Misread digits, each with its label, what LeNet-5 read, and its confidence.
@@ -771,9 +757,8 @@ pictures.image_grid(digits.val.images[worst], titles, columns=6, title=title);
 # %% [markdown] slide="slide"
 # ## How invariant is it?
 #
-# Pooling makes positions in a map less exact, so small moves change little. But the
-# linear layers at the end read *positions*. Predict: by how many pixels can we move all
-# digits until half of them are misread?
+# Pooling forgives small moves, but the linear layers read *positions*. Predict: by how
+# many pixels can we move all digits until half of them are misread?
 
 # %%
 # alt: Accuracy against the shift in pixels, for LeNet-5 and for the nearest neighbour
@@ -788,15 +773,14 @@ title = f"Moved by five pixels, LeNet-5 reads {rights['LeNet-5'][5]:.0%} right"
 plot.band(range(6), rights, xlabel="shift to the right (pixels)", title=title);
 
 # %% [markdown]
-# **At five pixels about half are misread.** Two pixels cost LeNet-5 little, and the
-# comparison of pixels much. It is invariant to small shifts only: it has seen only centred
-# digits. Lecture 02 moves the training images.
+# **At five pixels about half are misread.** LeNet-5 is invariant to small shifts
+# only: it has seen only centred digits. Lecture 02 moves the training images.
 
 # %% [markdown] slide="slide"
 # ## Against the paper
 #
-# Now the one use of the test set. The paper reports each method's errors on the same
-# 10,000 test digits (Fig. 9). We add ours.
+# Now the one use of the test set. The paper gives each method's errors on the same
+# 10,000 digits (Fig. 9).
 
 # %%
 test = evaluate(lenet, digits.test.loader(500))
@@ -819,15 +803,13 @@ label = "misread digits of 10,000"
 plot.bars(errors, xlabel=label, highlight="LeNet-5, ours", title=title);
 
 # %% [markdown]
-# 90 and 95 do not differ by more than chance: a count of 90 has a standard error of about
-# √90 = 9.5. And the recipes differ: the paper trains on 60,000 digits for 20 epochs, we on
-# 54,000 for 5.
+# 90 and 95 differ by no more than chance: a count of 90 has a standard error of about
+# √90 = 9.5. And the paper trains on 60,000 digits for 20 epochs, we on 54,000 for 5.
 
 # %% [markdown] slide="slide"
 # ## Photographs: a network of two layers
 #
-# CIFAR-10 has 60,000 small photographs of ten kinds of objects. A network of two
-# convolutions is a common first exercise.
+# CIFAR-10 has 60,000 small photographs of ten kinds of objects.
 
 # %%
 # alt: Eight small photographs with their class names.
@@ -836,7 +818,7 @@ names = [photos.classes[label] for label in photos.train.labels[:8]]
 pictures.image_grid(first, names, title="32 × 32 pixels are few, but mostly enough");
 
 # %% [markdown] slide="subslide"
-# A block, and the network made of it: 8 and 16 filters, then one linear layer.
+# A common first exercise is two of these blocks and a linear layer:
 
 # %% mirror="utils.models.small:conv_pool"
 
@@ -846,8 +828,7 @@ pictures.image_grid(first, names, title="32 × 32 pixels are few, but mostly eno
 look.shape_table(TwoLayerCNN(), (3, 32, 32))
 
 # %% [markdown] slide="subslide"
-# We train with SGD, learning rate 0.001, momentum 0.9, 8 images a batch, for four epochs.
-# A published run of this exercise reports 33, 40, 44 and 47 % after each of them.
+# We train with SGD and momentum 0.9. A published run of this exercise ends at 47 %.
 
 # %%
 def train_on_photos(model, name):
@@ -873,13 +854,13 @@ cnn = evaluate(two_layers, photos.test.loader(500))
 print(f"{cnn.accuracy:.1%} of {cnn.examples:,} test {photos.test.kind}; published: 47%")
 
 # %% [markdown]
-# The published run is so much lower because of a common mistake, which raises no error
-# and still lets the network learn a little. Lecture 10, the bug clinic, finds it.
+# The published run is so much lower because of a common mistake, which raises no error.
+# Lecture 10, the bug clinic, finds it.
 
 # %% [markdown] slide="slide"
 # ## Answer
 #
-# Of 10,000 digits that it has never seen, how many does LeNet-5 misread?
+# How many of 10,000 new digits does LeNet-5 misread?
 
 # %% slide="fragment"
 print(f"{errors['LeNet-5, ours']} of 10,000; in the paper 95.")
@@ -891,8 +872,7 @@ run.headline(
 # %% [markdown] slide="slide"
 # ## Exercises
 #
-# Replace each `...`, run the cell, then the check below it. A wrong answer gets a hint, the
-# second time a stronger one. *Predict* means: write it down before any cell runs it.
+# Replace each `...`, run the cell, then the check below it. A wrong answer gets a hint.
 
 # %% [markdown] slide="subslide"
 # ### 00.1 Predict: three sizes
@@ -925,8 +905,8 @@ check("00.2", parameters)
 # %% [markdown] slide="subslide"
 # ### 00.3 Write: a softmax that survives large logits
 #
-# It takes a batch of logits `(N, K)` and returns a probability for each class, row by
-# row. Use no softmax of torch. It must bear logits of 1,000 and of −1,000.
+# Write it for a batch of logits, without torch's softmax. It must bear logits of 1,000
+# and of −1,000.
 
 # %%
 def softmax(logits: Tensor) -> Tensor:
@@ -941,10 +921,10 @@ check("00.3", softmax)
 # %% [markdown] slide="subslide"
 # ### 00.4 Write: a training step without help
 #
-# No optimizer. The function gets a network, a batch and a learning rate. It computes the
-# loss, then the gradients, and moves each parameter once: `p ← p − lr · gradient`. It
-# returns the loss. Called twice, it must make two correct steps. (Inside `with
-# torch.no_grad():` torch does not record what you do to `p`.)
+# Without an optimizer: compute the loss, then the gradients, and move each parameter
+# once: `p ← p − lr · gradient`. Return the loss from before the step. Two calls must
+# make two correct steps. (Inside `with torch.no_grad():` torch does not record what you
+# do to `p`.)
 
 # %%
 def training_step(model: nn.Module, images: Tensor, labels: Tensor, lr: float) -> float:
@@ -975,8 +955,8 @@ check("00.4", training_step)
 # ### 00.5 Modify: a third layer
 #
 # Build a network of three `conv_pool` blocks with 8, 16 and 32 filters, then one linear
-# layer to ten logits, for images of 3 × 32 × 32. Predict first: has it more parameters than
-# the network of two layers, or fewer?
+# layer to ten logits. Predict first: has it more parameters than the network of two
+# layers, or fewer?
 
 # %%
 class ThreeLayerCNN(nn.Module):
@@ -1000,8 +980,8 @@ class ThreeLayerCNN(nn.Module):
 check("00.5", ThreeLayerCNN)
 
 # %% [markdown]
-# Train it with `train_on_photos(ThreeLayerCNN(), "three layers")`. Does it read more
-# photographs, or fewer?
+# Train it with `train_on_photos(ThreeLayerCNN(), "three layers")`. Does it name more
+# photographs right, or fewer?
 
 # %% [markdown] slide="subslide"
 # ### 00.6 Investigate: the gradient that reaches C1
@@ -1038,14 +1018,15 @@ check.progress("00")
 # %% [markdown] slide="slide"
 # ## Recap
 #
-# - The output of a convolution has $\lfloor (n + 2p - k) / s \rfloor + 1$ cells a side; its
-#   layer has $C_{out}(C_{in} k^2 + 1)$ parameters.
-# - Softmax makes probabilities of logits, $p_i = e^{z_i} / \sum_j e^{z_j}$. The
-#   cross-entropy is $-\ln p_y$; of ten equal scores it is ln 10 = 2.303 nats.
-# - Learning goes against the gradient: $w \leftarrow w - \eta \, \partial L / \partial w$.
-#   The chain rule multiplies the slopes along the road from the loss to the weight.
-# - A training step: scores, loss, `zero_grad`, `backward`, `step`. A batch's gradient is an
-#   estimate; momentum, Adam and one-cycle make the steps better.
+# - The output of a convolution has $\lfloor (n + 2p - k) / s \rfloor + 1$ cells a side;
+#   its layer has $C_{out}(C_{in} k^2 + 1)$ parameters.
+# - The cross-entropy is $-\ln p_y$, with $p$ by softmax; of ten equal scores it is ln
+#   10 = 2.303 nats.
+# - Learning goes against the gradient:
+#   $w \leftarrow w - \eta \, \partial L / \partial w$. The chain rule multiplies the
+#   slopes along the road.
+# - A training step: scores, loss, `zero_grad`, `backward`, `step`. A batch's gradient
+#   is an estimate.
 # - LeNet-5 has 61,706 parameters, most of them in C5, and misreads about one digit in a
 #   hundred.
 
@@ -1053,16 +1034,15 @@ check.progress("00")
 # ## References
 #
 # - Y. LeCun, L. Bottou, Y. Bengio, P. Haffner: *Gradient-Based Learning Applied to
-#   Document Recognition*, Proceedings of the IEEE 86(11), 1998. Section II.B and Fig. 2
-#   (LeNet-5), Table I (C3), section III and Fig. 9 (results).
+#   Document Recognition*, Proceedings of the IEEE 86(11), 1998. Fig. 2 (LeNet-5), Table
+#   I (C3; ours reads all maps of S2), Fig. 9 (results).
 # - D. Kingma, J. Ba: *Adam: A Method for Stochastic Optimization*, ICLR 2015.
 # - L. Smith, N. Topin: *Super-Convergence*, 2018 (one-cycle).
-# - MNIST: Y. LeCun, C. Cortes, C. Burges; made of NIST's Special Databases 1 and 3.
-#   Licence CC BY-SA 3.0.
-# - CIFAR-10: A. Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*, 2009,
-#   chapter 3. The authors name no licence and ask to be cited.
-# - At scale `tiny`: the digits of scikit-learn (E. Alpaydin, C. Kaynak, UCI, CC BY 4.0),
-#   and drawings of the course.
+# - MNIST: Y. LeCun, C. Cortes, C. Burges. Licence CC BY-SA 3.0.
+# - CIFAR-10: A. Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*,
+#   2009. The authors name no licence and ask to be cited.
+# - At scale `tiny`: the digits of scikit-learn (E. Alpaydin, C. Kaynak, UCI, CC BY
+#   4.0), and drawings of the course.
 
 # %% slide="only" name="alike"
 # alt: Sixteen handwritten digits with the same label: thin and thick, upright and slanted.
