@@ -4,8 +4,7 @@
 # Is it a cat or a dog? **You** decide which networks to try, within a budget. Then compare
 # your report with ours.
 #
-# *Elson, Douceur, Howell, Saul: Asirra. ACM Conference on Computer and Communications
-# Security, 2007.*
+# *Elson, Douceur, Howell, Saul: Asirra. ACM CCS, 2007.*
 
 # %% [markdown] slide="slide"
 # ## Objectives
@@ -37,7 +36,7 @@
 # - **photos**: 1,800 to learn from, 200 to choose by;
 # - **training**: 30 minutes, all tries together;
 # - **parameters** of your network: one million;
-# - **tries**: ten, each planned on one line before it runs;
+# - **tries**: ten, each planned before it runs;
 # - **choices by the 800 test photos**: none. They judge, after all choices.
 #
 # In our run no try took much more than a minute.
@@ -45,7 +44,7 @@
 # %% [markdown] slide="skip"
 # ### The protocol
 #
-# 1. First a **baseline** that costs a minute: compare every later try with it.
+# 1. First a **baseline** that costs a minute: compare later tries with it.
 # 2. Change **one thing** at a time. First write down what you expect.
 # 3. Keep a **leaderboard**: one row a try, failures too.
 # 4. Choose by the validation **loss**: it shows smaller differences than the accuracy.
@@ -59,14 +58,14 @@
 # - BatchNorm (06): how large is the batch?
 # - Crops and flips (02): does the label stay?
 # - Dropout, weight decay (01): does the network overfit?
-# - Trained weights (08), frozen, in seconds: what have they seen?
-# - Trained weights, fine-tuned, in minutes: at which rate?
+# - Trained weights, frozen (08): seconds of training. What have they seen?
+# - Trained weights, fine-tuned (08): minutes of training. At which rate?
 # - More pixels (08): twice the side is four times the work.
 # - Several views at test time (02): does the validation gain?
-# - An ensemble (03): do its members err differently? Each must be trained.
+# - An ensemble (03): do its members err differently?
 #
-# **Your steps**: plan now, on paper. Run our worked example; you may use its networks
-# and functions. Add your tries at the end, write your report, then read ours.
+# **Your steps**: plan now, on paper. Run our worked example; you may use its networks and
+# functions. Add your tries at the end, write your report, then read ours.
 
 # %% [markdown] slide="skip"
 # ### Your report, and ten points
@@ -76,7 +75,7 @@
 # `mcnemar(mine["with flips"]["right"], ...)` compares two. Then write one page: task and
 # data, tries, choice, result, limits. Let a neighbour grade it:
 #
-# - 1 point: three parts that share no photo, shown;
+# - 1 point: three parts that share no photo: shown, not only said;
 # - 1: a baseline first, and the share of the larger class;
 # - 2: one change a try, with what was expected and what came;
 # - 1: photos, minutes and parameters, counted;
@@ -185,7 +184,7 @@ torch.stack(pair)
 
 # %% [markdown] slide="subslide"
 # In training, `RandomResizedCrop(224)` cuts squares, so the error comes an epoch later, in
-# *validation*. Take one batch from each loader before any training.
+# *validation*. Take one batch from each loader before training.
 
 # %% [markdown] slide="slide"
 # ## Two ways to a square
@@ -212,7 +211,7 @@ pictures.image_grid(shown, names, columns=3, title=title);
 
 # %% [markdown] slide="subslide"
 # Squashing changes the proportions; the cut loses a quarter. Our loader cuts, because the
-# weights from ImageNet below were tested with the cut.
+# weights from ImageNet were tested so.
 
 # %% [markdown] slide="slide"
 # ## How exact is an accuracy?
@@ -237,7 +236,7 @@ for accuracy in (0.75, 0.95, 0.975):
 # two. So 200 photos separate only networks several points apart.
 
 # %% [markdown] slide="subslide"
-# All four published accuracies are whole multiples of 0.05 %, one photo in 2,000. So we
+# All four published accuracies are multiples of 0.05 %, one photo in 2,000. So we
 # **guess** 2,000 test photos.
 
 # %% check=True
@@ -253,9 +252,9 @@ for name, accuracy in published.items():
 # %% [markdown] slide="slide"
 # ## Four networks, one recipe
 #
-# We take smaller relatives of the published networks, on photos of 32 pixels, for two
-# epochs. Each starts twice: **from scratch**, and **from trained weights** of CIFAR-10
-# with a new last layer (`Transfer`, lecture 08).
+# By one recipe we train smaller relatives of the published networks: two epochs, on photos
+# of 32 pixels. Each starts twice: **from scratch**, and **from trained weights** of
+# CIFAR-10 with a new last layer (`Transfer`, lecture 08).
 
 # %%
 wide_nets = {"AlexNet": "alexnet", "VGG-16": "vgg16", "ResNet-34": "resnet34"}
@@ -289,7 +288,7 @@ def compete(name, splits, *, scratch=False, source=source):
 # %% [markdown] slide="skip"
 # ## A leaderboard that keeps every answer
 #
-# The paired test below needs to know which photos were right.
+# The paired test below needs to know which photos are right.
 
 # %% slide="skip"
 def answers(model, part):
@@ -360,7 +359,8 @@ plot.bars(bars, xlabel=xlabel, reference=guess, title=title);
 # right, and $c$ that B alone gets right. On $n$ photos the accuracies differ by
 # $(b - c)/n$.
 #
-# If neither network is better, each of these photos is a fair coin, for A or for B. Then $b - c$ varies around 0 with the standard error $\sqrt{b + c}$, and
+# If neither network is better, each of these photos is a fair coin, for A or for B. Then
+# $b - c$ varies around 0 with the standard error $\sqrt{b + c}$, and
 #
 # $$z = \frac{b - c}{\sqrt{b + c}}$$
 #
@@ -369,8 +369,8 @@ plot.bars(bars, xlabel=xlabel, reference=guess, title=title);
 # Whether new training gives the same, only more seeds tell (lecture 08).
 
 # %% [markdown] slide="subslide"
-# In points, this *paired* error is about $\sqrt{b + c}\,/\,n$: small, if both err on the
-# same photos. **Predict**: which of the four gains are real?
+# The accuracies' difference has a *paired* error of about $\sqrt{b + c}\,/\,n$: small, if
+# both err on the same photos. **Predict**: which of the four gains are real?
 
 # %% slide="subslide"
 def mcnemar(first, second):
@@ -399,16 +399,16 @@ compare(gains, on_val)
 
 # %% [markdown] slide="subslide"
 # Three gains are real; AlexNet's is not sure, z = 1.8. Paired errors of about 4 points
-# cannot order the three. Against the published run, with other photos, the
-# unpaired error is right.
+# cannot order the three. Against the published run, with other photos, the unpaired error
+# is right.
 
 # %% [markdown] slide="slide"
 # ## A body that has seen ImageNet
 #
 # SqueezeNet learned 1,000 classes from 1.28 million photos of 224 pixels. Over a hundred
-# classes are breeds of dogs. (Our files hold 160 pixels; we enlarge them.) Its **body**,
-# all layers before the last, turns a photo into 512 feature maps. The mean of each map is
-# one feature. We add a **head**: one linear layer.
+# classes are breeds of dogs. (Our photos are enlarged from 160 pixels.) Its **body**, all
+# layers before the last, turns a photo into 512 feature maps. The mean of each map is one
+# feature. We add a **head**: one linear layer.
 
 # %% tags=["hide-input"]
 Stage = diagrams.Stage
@@ -528,8 +528,8 @@ title = f"Fine-tuning ends at a validation loss of {loss:.3f} nats"
 plot.curves(history, title=title);
 
 # %% [markdown] slide="subslide"
-# Two epochs do not show where the loss would end. (Cropped and flipped photos are
-# harder.) Probe or fine-tuned? We choose by the loss.
+# Two epochs do not show where the loss would end. (Training photos are cropped and
+# flipped, so they are harder.) Probe or fine-tuned? We choose by the loss.
 
 # %%
 candidates = {"the probe": (probe, probe_history), "fine-tuned": (model, history)}
@@ -569,8 +569,8 @@ for name, theirs in published.items():
 # ours by more than two standard errors.
 
 # %% [markdown] slide="subslide"
-# Now for our other tries. **Predict**: probe or fine-tuned, which is better here, and is
-# the difference real?
+# The choice is made, so these photos may judge our other tries too. **Predict**: probe or
+# fine-tuned, which is better here, and is the difference real?
 
 # %% slide="subslide"
 on_test = {chosen_name: right}
@@ -619,9 +619,8 @@ title = "Each label says the other animal. Do you see why?"
 pictures.image_grid(photos.test.images[wrong], titles, columns=3, title=title);
 
 # %% [markdown] slide="subslide"
-# Two labels are wrong: those of the dog behind a fence and of the white cat. The fourth
-# picture shows no animal. Sorting mistakes by confidence is a cheap way
-# to find wrong labels.
+# Two labels are wrong: those of the dog behind a fence and the white cat. The fourth
+# picture shows no animal. Sorting mistakes by confidence finds wrong labels cheaply.
 #
 # Can we trust a confidence? Of the answers given with 90 %, about 90 % should be right.
 
@@ -636,16 +635,16 @@ for low, high in pairwise(borders):
         print(f"{name:13}{inside.sum():8}{mean:14.1%}{share:12.1%}")
 
 # %% [markdown] slide="subslide"
-# In the first three rows the gap is less than two standard errors: it may be chance. The
-# last row has two mistakes, the first two pictures above.
+# We find no reason for doubt: in the first three rows the gap is less than two standard
+# errors. The last row has two mistakes, the first two pictures above.
 
 # %% [markdown] slide="slide"
 # ## Grad-CAM: which places decide?
 #
 # The last convolution gives K feature maps $A^k$ with H × W places $i, j$. How much does
 # the logit $y^c$ of class $c$ grow if map $k$ grows at one place? That is the gradient.
-# Its mean over the places is the map's weight $\alpha_k^c$. The ReLU keeps what
-# speaks *for* the class:
+# Its mean over the places is the map's weight $\alpha_k^c$. The ReLU keeps what speaks
+# *for* the class:
 #
 # $$L^c = \mathrm{ReLU}\Big(\sum_k \alpha_k^c A^k\Big), \qquad
 # \alpha_k^c = \frac{1}{HW} \sum_{i,j} \frac{\partial y^c}{\partial A_{ij}^k}$$
@@ -673,7 +672,7 @@ pictures.image_grid(shown, titles, columns=3, title=title, heat=heat);
 # The warm places lie mostly on eyes and muzzles: six examples, no proof. Each map of
 # 13 × 13 places is scaled to its own maximum, so weak evidence is as warm as strong.
 #
-# Now three mistakes: the first, the fourth and the sixth of above.
+# Now three of the mistakes: the first, the fourth and the sixth.
 
 # %% tags=["hide-input"]
 # alt: Three confident mistakes twice, with warm colours where the network finds
@@ -708,12 +707,13 @@ ax.figure.legend(loc="outside right center", markerscale=1.2);
 
 # %% [markdown]
 # Many mistakes lie where the two clouds touch: photos that resemble both classes. A few
-# lie deep within the other cloud.
+# lie deep within the other cloud: odd animals, or wrong labels.
 
 # %% [markdown] slide="slide"
 # ## Against the published run: a leaderboard
 #
-# `results/` keeps longer runs, with the same 1,800 photos and three seeds. How near do they come to the published run?
+# `results/` keeps longer runs, with the same 1,800 photos and three seeds. How near do
+# they come to the published run?
 
 # %% check=True slide="skip"
 recorded = leaderboard.rows(leaderboard.runs(), "Dogs vs. Cats")
@@ -729,15 +729,14 @@ title = "Only the runs from ImageNet's weights come near to the published one"
 plot.spread(scores, reference=references, title=title);
 
 # %% [markdown] slide="subslide"
-# - From scratch the four lie within 4.3 points, VGG-11's seeds within about seven. So we do
-#   not order them.
-# - Weights from CIFAR-10 add 7 to 21 points to each.
+# - From scratch the four lie within 4.3 points. VGG-11's seeds alone lie within about
+#   seven, so we do not order them.
+# - Weights from CIFAR-10 add 7 to 21 points.
 # - SqueezeNet with ImageNet's weights reaches 95 to 96 %. But it is another network, and
 #   sees more pixels.
 #
 # **These runs do not compare the papers' architectures**: our four have fewer channels and
-# smaller photos. The published run perhaps used all of Kaggle's 25,000 photos. If its test
-# photos also chose its best epoch, its numbers are too high.
+# smaller photos. The published run perhaps used all of Kaggle's 25,000.
 
 # %% [markdown] slide="slide"
 # ## Your own photo
@@ -802,8 +801,8 @@ title = "Asked for cat or dog, the network names one for anything"
 pictures.image_grid(strange, titles, columns=3, title=title);
 
 # %% [markdown] slide="subslide"
-# The two probabilities always sum to 1: "if it is a cat or a dog, which?" A third class of
-# other things helps, or a separate yes or no for each class (a sigmoid).
+# The two probabilities always sum to 1. They answer: "if it is a cat or a dog, which?" A
+# third class of other things helps, or a separate yes or no for each class (a sigmoid).
 
 # %% [markdown] slide="slide"
 # ## Answer
@@ -827,15 +826,16 @@ run.headline(
 
 # %% [markdown] slide="subslide"
 # We come within 2.4 points. The gap is more than twice its error: real, if the published
-# run used 2,000 photos or more. Two networks such as ours must differ by 2.2 points on 800
-# photos *of their own*. On the same photos, probe and fine-tuned need 1.1.
+# run used 2,000 photos or more. Two networks such as ours, on 800 photos *of their own*,
+# must differ by 2.2 points before we believe it. On the same photos, 1.1 are enough for
+# probe and fine-tuned.
 
 # %% [markdown] slide="skip"
 # ## Our report, as an example
 #
 # *Read it after yours.* **Task and data**: half of each part are cats; no photo stands in
-# two parts. Two test labels are wrong. **Tries**, lowest loss first (the probe's seconds
-# are its head's alone):
+# two parts. Two test labels are wrong. **Tries** (the probe's seconds are its head's
+# alone):
 
 # %% slide="skip"
 standings(ours)
@@ -853,8 +853,8 @@ for i in range(2):
 print(f"{shares[0.9]:.0%} of 100 photos of neither get an animal with 90% or more.")
 
 # %% [markdown] slide="skip"
-# **Our grade: 8 of 10.** What we expected is missing (− 1). From the small
-# networks to SqueezeNet the pixels and the weights changed at once (− 1).
+# **Our grade: 8 of 10.** What we expected is missing (− 1). From the small networks to
+# SqueezeNet the pixels and the weights changed at once (− 1).
 
 # %% [markdown] slide="slide"
 # ## Exercises
@@ -903,7 +903,7 @@ check("09.2", evaluation)
 #
 # Two networks reach 0.9750 and 0.9700, each on 800 photos **of its own**.
 #
-# - `apart`: their distance in standard errors *of the difference*, at least 0.
+# - `apart`: their distance, at least 0, in standard errors *of the difference*.
 # - `differ`: is it more than two, "yes" or "no"?
 # - `needed`: how many photos **for each** would make it exactly two (to 2 %)?
 
@@ -1053,8 +1053,8 @@ check.progress("09")
 # %% [markdown] slide="skip"
 # ## References
 #
-# - The photos: *Asirra*, as above; terms in `data/README.md`. At scale `tiny`: drawings
-#   made by the course.
+# - The photos: *Asirra*, as above; terms in `data/README.md`. At scale `tiny`: the course's
+#   own drawings.
 # - Q. McNemar, Psychometrika 1947: the paired test.
 # - R. Selvaraju and others: *Grad-CAM*, ICCV 2017, equations 1 and 2.
 # - L. van der Maaten, G. Hinton: *Visualizing Data using t-SNE*, JMLR 2008.
