@@ -71,7 +71,7 @@
 # ### Your report, and ten points
 #
 # `mine = {}` begins your leaderboard. After each training `record(mine, "with flips",
-# model, photos.val, history, expected="...")` adds a row. `standings(mine)` shows all, and
+# model, photos.val, history, expected="...")` adds a row. `standings(mine)` shows all;
 # `mcnemar(mine["with flips"]["right"], ...)` compares two. Then write one page: task and
 # data, tries, choice, result, limits. Let a neighbour grade it:
 #
@@ -79,7 +79,7 @@
 # - 1: a baseline first, and the share of the larger class;
 # - 2: one change a try, with what was expected and what came;
 # - 1: photos, minutes and parameters, counted;
-# - 1: both curves read: too short, overfitting, or neither;
+# - 1: training and validation curves read: too short, overfitting, or neither;
 # - 2: a choice with its error: $b$, $c$ and $z$, or three seeds;
 # - 1: a test set that chose nothing, with the standard error;
 # - 1: what the most confident mistakes have in common.
@@ -211,7 +211,7 @@ pictures.image_grid(shown, names, columns=3, title=title);
 
 # %% [markdown] slide="subslide"
 # Squashing changes the proportions; the cut loses a quarter. Our loader cuts, because the
-# weights from ImageNet were tested so.
+# weights from ImageNet were tested with the cut.
 
 # %% [markdown] slide="slide"
 # ## How exact is an accuracy?
@@ -569,7 +569,7 @@ for name, theirs in published.items():
 # ours by more than two standard errors.
 
 # %% [markdown] slide="subslide"
-# The choice is made, so these photos may judge our other tries too. **Predict**: probe or
+# The choice is made, so the test photos may judge our other tries. **Predict**: probe or
 # fine-tuned, which is better here, and is the difference real?
 
 # %% slide="subslide"
@@ -712,8 +712,8 @@ ax.figure.legend(loc="outside right center", markerscale=1.2);
 # %% [markdown] slide="slide"
 # ## Against the published run: a leaderboard
 #
-# `results/` keeps longer runs, with the same 1,800 photos and three seeds. How near do
-# they come to the published run?
+# These longer runs are in `results/`: the same 1,800 photos, three seeds. How near do they
+# come to the published run?
 
 # %% check=True slide="skip"
 recorded = leaderboard.rows(leaderboard.runs(), "Dogs vs. Cats")
@@ -802,7 +802,7 @@ pictures.image_grid(strange, titles, columns=3, title=title);
 
 # %% [markdown] slide="subslide"
 # The two probabilities always sum to 1. They answer: "if it is a cat or a dog, which?" A
-# third class of other things helps, or a separate yes or no for each class (a sigmoid).
+# third class, "other", helps, or a separate yes or no for each class (a sigmoid).
 
 # %% [markdown] slide="slide"
 # ## Answer
@@ -1053,8 +1053,8 @@ check.progress("09")
 # %% [markdown] slide="skip"
 # ## References
 #
-# - The photos: *Asirra*, as above; terms in `data/README.md`. At scale `tiny`: the course's
-#   own drawings.
+# - The photos: *Asirra*, as above; terms in `data/README.md`. At scale `tiny`: our
+#   drawings.
 # - Q. McNemar, Psychometrika 1947: the paired test.
 # - R. Selvaraju and others: *Grad-CAM*, ICCV 2017, equations 1 and 2.
 # - L. van der Maaten, G. Hinton: *Visualizing Data using t-SNE*, JMLR 2008.
