@@ -1,11 +1,10 @@
 # %% [markdown] slide="slide"
 # # Dogs against cats: the whole course on one task
 #
-# Is it a cat or a dog? Here **you** decide which network and which tries, within a budget.
-# Then read how we decided, and compare the two reports.
+# Is it a cat or a dog? **You** decide which networks to try, within a budget. Then compare
+# your report with ours.
 #
-# *Elson, Douceur, Howell, Saul: Asirra: A CAPTCHA that Exploits Interest-Aligned Manual
-# Image Categorization. ACM Conference on Computer and Communications Security, 2007.*
+# *Elson, Douceur, Howell, Saul: Asirra. ACM CCS, 2007.*
 
 # %% [markdown] slide="slide"
 # ## Objectives
@@ -15,88 +14,75 @@
 # 1. bring photos of any shape into one batch, and say what each way costs;
 # 2. compare networks under one recipe, and give each difference its error;
 # 3. take a trained network to a task of our own: a probe, then fine-tuning;
-# 4. find out which places of a photo decide, where the network errs, and what its
-#    confidence is worth.
+# 4. find which places of a photo decide, and what a network's confidence is worth.
 #
-# At scale `small` a run takes about four minutes on two cores. Your own project takes an
-# evening.
+# A run takes about four minutes at scale `small`. Numbers in the text are from it.
 
 # %% [markdown] slide="slide"
 # ## Question
 #
-# A published run reports **97.50 %** for VGG-16 on this task. It does not say how many
-# photos it had, or how it was trained. At scale `small` we learn from 1,800 photos, with
-# less than a hundredth of VGG-16's parameters.
+# A published run reports **97.50 %** for VGG-16 on this task, but not on how many photos.
+# We learn from 1,800, with less than a hundredth of VGG-16's parameters.
 #
 # **How near do we come? And how far apart must two such numbers be before we believe
-# that one network is better?**
-#
-# *Write down two guesses: a percentage, and a number of points.*
+# that one network is better?** *Guess a percentage, and a number of points.*
 
 # %% [markdown] slide="skip"
 # ## The brief: a project of your own
 #
-# An animal shelter gets photos from finders and wants them sorted: cat or dog. You have
-# one evening. Deliver a network, **one number with its error**, and a page of report.
+# An animal shelter wants its photos sorted: cat or dog. In one evening, deliver a network,
+# **one number with its error**, and a page of report. At most:
 #
-# | budget | at most |
-# |---|---|
-# | photos with a label | 2,000: 1,800 to learn from, 200 to choose by |
-# | training, all tries together | 30 minutes on your computer |
-# | parameters of the network that you deliver | one million |
-# | tries | ten, each planned on one line before it runs |
-# | choices by the 800 test photos | **none**: they judge, after all choices |
+# - **photos**: 1,800 to learn from, 200 to choose by;
+# - **training**: 30 minutes, all tries together;
+# - **parameters** of your network: one million;
+# - **tries**: ten, each planned before it runs;
+# - **choices by the 800 test photos**: none. They judge, after all choices.
 #
-# For your plan: in our run at 32 pixels a try took 1 to 10 seconds, at 224 pixels 20
-# seconds an epoch.
+# In our run no try took much more than a minute.
 
 # %% [markdown] slide="skip"
 # ### The protocol
 #
-# 1. Begin with a **baseline** that costs a minute. Every later try is compared with it.
-# 2. Change **one thing** at a time. Before each try, write down what you expect.
+# 1. First a **baseline** that costs a minute: compare later tries with it.
+# 2. Change **one thing** at a time. First write down what you expect.
 # 3. Keep a **leaderboard**: one row a try, failures too.
-# 4. Choose by the validation **loss**: among 200 photos it shows smaller differences than
-#    the accuracy.
-# 5. Call two tries different only if McNemar's test says so (explained below), or three
-#    seeds each: a difference of more than twice its error.
+# 4. Choose by the validation **loss**: it shows smaller differences than the accuracy.
+# 5. Call two tries different only if McNemar's test (below) says so, or if their means
+#    over three seeds differ by more than twice the error.
 
 # %% [markdown] slide="skip"
 # ### Tools to choose from
 #
-# | tool | lecture | its price | ask first |
-# |---|---|---|---|
-# | training from scratch | 03 to 07 | minutes | are 1,800 photos enough? |
-# | BatchNorm | 06 | little | how large is the batch? |
-# | crops and flips | 02 | more epochs | does the label stay? |
-# | dropout, weight decay | 01 | a slower start | does it overfit? |
-# | trained weights, frozen | 08 | seconds | what have they seen? |
-# | trained weights, fine-tuned | 08 | minutes | which rate? |
-# | more pixels | 08 | four times the work for twice the side | what did the weights know? |
-# | several views at test time | 02 | answers take twice as long | does the validation gain? |
-# | an ensemble: mean of probabilities | 03 | every member's training | do they err on other photos? |
+# - Training from scratch (lectures 03 to 07): are 1,800 photos enough?
+# - BatchNorm (06): how large is the batch?
+# - Crops and flips (02): does the label stay?
+# - Dropout, weight decay (01): does the network overfit?
+# - Trained weights, frozen (08): seconds of training. What have they seen?
+# - Trained weights, fine-tuned (08): minutes of training. At which rate?
+# - More pixels (08): twice the side is four times the work.
+# - Several views at test time (02): does the validation gain?
+# - An ensemble (03): do its members err differently?
 #
-# Plan your tries now, on paper. **Then** read our worked example. Your project may use its
-# networks and functions; add your cells at the end of this notebook.
+# **Your steps**: plan now, on paper. Run our worked example; you may use its networks and
+# functions. Add your tries at the end, write your report, then read ours.
 
 # %% [markdown] slide="skip"
 # ### Your report, and ten points
 #
-# Begin your own leaderboard with `mine = {}`. After each training `record(mine,
-# "with flips", model, photos.val, history, expected="...")` adds a row, `standings(mine)`
-# shows all, and `mcnemar(mine["with flips"]["right"], ...)` compares two. Then write one
-# page: task and data, tries, choice, result, limits. Let a neighbour grade it.
+# `mine = {}` begins your leaderboard. After each training `record(mine, "with flips",
+# model, photos.val, history, expected="...")` adds a row. `standings(mine)` shows all;
+# `mcnemar(mine["with flips"]["right"], ...)` compares two. Then write one page: task and
+# data, tries, choice, result, limits. Let a neighbour grade it:
 #
-# | points | for |
-# |---|---|
-# | 1 | three parts without a common photo, shown and not only said |
-# | 1 | a baseline first, and the share of the larger class beside it |
-# | 2 | one change a try, each with what was expected and what came |
-# | 1 | the budget: photos, minutes and parameters, counted |
-# | 1 | training and validation curves read: too short, overfitting, or neither |
-# | 2 | a choice with its error: $b$, $c$ and $z$, or three seeds |
-# | 1 | a test set that chose nothing, with the standard error |
-# | 1 | the most confident mistakes looked at, and what they have in common |
+# - 1 point: three parts that share no photo: shown, not only said;
+# - 1: a baseline first, and the share of the larger class;
+# - 2: one change a try, with what was expected and what came;
+# - 1: photos, minutes and parameters, counted;
+# - 1: training and validation curves read: too short, overfitting, or neither;
+# - 2: a choice with its error: $b$, $c$ and $z$, or three seeds;
+# - 1: a test set that chose nothing, with the standard error;
+# - 1: what the most confident mistakes have in common.
 
 # %% [markdown] slide="skip"
 # ## Set-up
@@ -128,8 +114,6 @@ run = course.start(seed=0)
 
 # %% [markdown] slide="slide"
 # ## Three parts that share no photo
-#
-# All networks of this lecture judge the same animals. We count them, and look for copies.
 
 # %%
 counts = course.pick(tiny=(64, 32, 64), small=(1800, 200, 800), full=(None,) * 3)
@@ -167,27 +151,20 @@ title = "A brown dog, a brown cat: colour alone does not tell"
 pictures.image_grid(few.images, names, columns=3, title=title);
 
 # %% [markdown] slide="subslide"
-# Both classes are equally large in every part, so guessing gives 50 %. The last column
-# of the table finds copies; it cannot find two photos of one animal.
+# Half of each part are cats, so guessing gives 50 %. The last column finds copies, but not
+# two photos of one animal.
 
 # %% [markdown] slide="slide"
 # ## The idea: prepare every photo alike
 #
-# Cameras make photos of all shapes. A network needs batches of one shape. One recipe is:
-#
-# | training | validation |
-# |---|---|
-# | `RandomResizedCrop(224)` | `Resize(224)` |
-# | `RandomRotation(90)` | |
-# | `Normalize` | `Normalize` |
-#
-# We test `Resize(224)` and `RandomRotation(90)`.
+# Photos have all shapes; a network needs batches of one shape. A published recipe has
+# `RandomResizedCrop(224)` and `RandomRotation(90)` in training, and `Resize(224)` in
+# validation. We test the last two.
 
 # %% [markdown] slide="slide"
 # ## One number for two sides
 #
-# We cut a wide and a tall photo, 4 : 3, out of one of ours. **Predict** both shapes
-# after `Resize(224)`.
+# We cut a wide and a tall photo, 4 : 3. **Predict** both shapes after `Resize(224)`.
 
 # %%
 square, edge = photos.train.images[2], side // 8
@@ -200,15 +177,14 @@ for photo in pair:
     print(tuple(photo.shape))
 
 # %% [markdown] slide="subslide"
-# One number makes the **shorter** side 224 and keeps the proportions. The two shapes
-# differ. Now the batch:
+# The **shorter** side becomes 224, and the proportions stay. Now the batch:
 
 # %% tags=["raises-exception"]
 torch.stack(pair)
 
 # %% [markdown] slide="subslide"
 # In training, `RandomResizedCrop(224)` cuts squares, so the error comes an epoch later, in
-# *validation*. Take one batch from each loader before any training.
+# *validation*. Take one batch from each loader before training.
 
 # %% [markdown] slide="slide"
 # ## Two ways to a square
@@ -234,16 +210,14 @@ title = "Squashed, the animal becomes thin; cut, it loses the borders"
 pictures.image_grid(shown, names, columns=3, title=title);
 
 # %% [markdown] slide="subslide"
-# Squashing keeps every pixel and changes the proportions. The cut keeps the proportions
-# and loses a quarter of a 4 : 3 photo. Our loader cuts, because the weights from ImageNet
-# below were tested with the cut.
+# Squashing changes the proportions; the cut loses a quarter. Our loader cuts, because the
+# weights from ImageNet were tested with the cut.
 
 # %% [markdown] slide="slide"
 # ## How exact is an accuracy?
 #
-# A network is right about a share $p$ of all photos in the world. We try it on $n$ of
-# them, drawn at random. The share that we count varies around $p$ with the **standard
-# error**
+# A network is right about a share $p$ of all photos in the world. On $n$ of them, drawn at
+# random, the share varies around $p$ with the **standard error**
 #
 # $$\sqrt{p\,(1 - p)\,/\,n}$$
 
@@ -259,11 +233,11 @@ for accuracy in (0.75, 0.95, 0.975):
 
 # %% [markdown]
 # About two in three results lie within one standard error of $p$, and 95 in 100 within
-# two. So 200 photos separate only networks that are several points apart.
+# two. So 200 photos separate only networks several points apart.
 
 # %% [markdown] slide="subslide"
-# The published run reports four accuracies, and no number of photos. All four are whole
-# multiples of 0.05 %, one photo in 2,000. So we **guess** 2,000.
+# All four published accuracies are multiples of 0.05 %, one photo in 2,000. So we
+# **guess** 2,000 test photos.
 
 # %% check=True
 published = {"AlexNet": 0.9515, "VGG-16": 0.9750, "GoogLeNet": 0.9850}
@@ -272,26 +246,21 @@ for name, accuracy in published.items():
     print(f"{name:10}{accuracy:.2%} ± {standard_error(accuracy, 2000):.2%} on 2,000")
 
 # %% [markdown] slide="subslide"
-# GoogLeNet and ResNet-34 are 0.35 points apart, with errors of ± 0.27 and ± 0.24 points.
-# These numbers do not show which of the two is better.
+# GoogLeNet and ResNet-34 are 0.35 points apart, little more than the error of each. We
+# cannot tell which is better.
 
 # %% [markdown] slide="slide"
 # ## Four networks, one recipe
 #
-# The published run's networks need a GPU. On a laptop we take smaller relatives of them,
-# on photos of 32 pixels, for two epochs. So this compares two *starts* of each network. It
-# cannot say which architecture is best at full size.
+# By one recipe we train smaller relatives of the published networks: two epochs, on photos
+# of 32 pixels. Each starts twice: **from scratch**, and **from trained weights** of
+# CIFAR-10 with a new last layer (`Transfer`, lecture 08).
 
 # %%
 wide_nets = {"AlexNet": "alexnet", "VGG-16": "vgg16", "ResNet-34": "resnet34"}
 wide_nets["GoogLeNet"] = "googlenet_torchvision"
 narrow = {"AlexNet": "alexnet", "VGG-11": "vgg11_bn", "ResNet-20": "resnet20"}
 narrow["GoogLeNet"] = "googlenet_bn"
-
-# %% [markdown] slide="subslide"
-# The recipe is one for all: same photos, same crops and flips, AdamW, one-cycle
-# schedule. Each network starts twice: **from scratch**, and **from trained weights** of
-# CIFAR-10 with a new last layer (`Transfer`, lecture 08).
 
 # %%
 networks = course.pick(tiny=narrow, small=narrow, full=wide_nets)
@@ -319,8 +288,7 @@ def compete(name, splits, *, scratch=False, source=source):
 # %% [markdown] slide="skip"
 # ## A leaderboard that keeps every answer
 #
-# One row a try. It also keeps which validation photos the network got right: the paired
-# test below needs these answers.
+# The paired test below needs to know which photos are right.
 
 # %% slide="skip"
 def answers(model, part):
@@ -351,8 +319,8 @@ def standings(board):
 # %% [markdown] slide="slide"
 # ## From scratch, or from trained weights?
 #
-# **Predict**: which of the four gains most from trained weights? CIFAR-10 has 5,000
-# cats and 5,000 dogs among its 50,000 training photos, at 32 × 32 pixels.
+# CIFAR-10 has 5,000 cats and 5,000 dogs among its training photos. **Predict**: which of
+# the four gains most from trained weights?
 
 # %%
 starts = ("from scratch", "from trained weights")
@@ -378,36 +346,31 @@ plot.bars(bars, xlabel=xlabel, reference=guess, title=title);
 # %% [markdown] slide="slide"
 # ## Paired errors: McNemar's test
 #
-# Are these gains more than chance? Let two accuracies have the errors $s_A$ and $s_B$. If
-# each network judged **photos of its own**, their difference would have the *unpaired*
-# error
+# Are these gains more than chance? Suppose that each network judged **photos of its own**,
+# with errors $s_A$ and $s_B$. Then their difference has the *unpaired* error
 #
 # $$\sqrt{s_A^2 + s_B^2}$$
 #
-# Here both networks judge the **same** photos. A hidden animal is hard for both: if both
-# are wrong, both accuracies fall, and their difference stays. So this error is too large.
+# Here both judge the **same** photos. A photo that both get wrong lowers both accuracies,
+# and their difference stays. So this error is too large.
 
 # %% [markdown] slide="subslide"
-# **McNemar's test** counts only the photos on which the two networks disagree. Of $n$
-# photos, A alone gets $b$ right, and B alone gets $c$ right. The accuracies differ by
+# **McNemar's test** counts only photos on which the two disagree: $b$ that A alone gets
+# right, and $c$ that B alone gets right. On $n$ photos the accuracies differ by
 # $(b - c)/n$.
 #
-# If neither network is better, each of these $b + c$ photos is a fair coin: it counts
-# for A or for B. Then $b - c$ varies around 0 with the standard error $\sqrt{b + c}$,
-# and
+# If neither network is better, each of these photos is a fair coin, for A or for B. Then
+# $b - c$ varies around 0 with the standard error $\sqrt{b + c}$, and
 #
 # $$z = \frac{b - c}{\sqrt{b + c}}$$
 #
-# tells how many standard errors the networks are apart. We believe a difference if
-# $|z| > 2$. (With a handful of such photos z is rough.) The test judges two **trained**
-# networks. Whether training again would give the same, only more seeds tell (lecture 08).
+# tells how many standard errors A and B are apart. We believe a difference if $|z| > 2$.
+# (With a handful of such photos z is rough.) The test judges two **trained** networks.
+# Whether new training gives the same, only more seeds tell (lecture 08).
 
 # %% [markdown] slide="subslide"
-# If both networks are often wrong about the same photos, $b + c$ is small. Then the
-# *paired* error, about $\sqrt{b + c}\,/\,n$, is smaller than the unpaired one.
-#
-# A is the network from trained weights, B the one from scratch. **Predict**: which of the
-# four gains are real?
+# The accuracies' difference has a *paired* error of about $\sqrt{b + c}\,/\,n$: small, if
+# both err on the same photos. **Predict**: which of the four gains are real?
 
 # %% slide="subslide"
 def mcnemar(first, second):
@@ -435,18 +398,17 @@ gains = [(f"{label}, {starts[1]}", f"{label}, {starts[0]}") for label in network
 compare(gains, on_val)
 
 # %% [markdown] slide="subslide"
-# At scale `small` three gains are real; AlexNet's is not sure, z = 1.8. The three lie too
-# near each other, 22, 19 and 16 points, for errors of 4 to order them. The published run
-# judged other photos than ours: there the unpaired error is right.
+# Three gains are real; AlexNet's is not sure, z = 1.8. Paired errors of about 4 points
+# cannot order the three. Against the published run, with other photos, the unpaired error
+# is right.
 
 # %% [markdown] slide="slide"
 # ## A body that has seen ImageNet
 #
-# Now we use photos of 224 pixels, as SqueezeNet did when it learned 1,000 classes from
-# 1.28 million photos. (At scale `small` our files hold 160 pixels, enlarged.) Over a
-# hundred of the classes are breeds of dogs. Its **body**, all layers before the last,
-# turns a photo into 512 feature maps. The mean of each map is one feature. We add a
-# **head**: one linear layer.
+# SqueezeNet learned 1,000 classes from 1.28 million photos of 224 pixels. Over a hundred
+# classes are breeds of dogs. (Our photos are enlarged from 160 pixels.) Its **body**, all
+# layers before the last, turns a photo into 512 feature maps. The mean of each map is one
+# feature. We add a **head**: one linear layer.
 
 # %% tags=["hide-input"]
 Stage = diagrams.Stage
@@ -469,8 +431,8 @@ body, head = (sum(p.numel() for p in m.parameters()) for m in (probe.body, probe
 print(f"body {body:,} parameters, frozen; head {head:,}")
 
 # %% [markdown] slide="subslide"
-# **The probe.** The body is *frozen*: we compute each photo's features once, and the head
-# trains on them in seconds (lecture 08).
+# **The probe.** The body is *frozen*: we compute all features once, and train the head in
+# seconds.
 
 # %%
 def features_of(part, augment=()):
@@ -497,8 +459,7 @@ print(f"the probe: {result.accuracy:.1%} of {result.examples} validation photos 
 # %% [markdown] slide="slide"
 # ## Should a cat be turned by 90°?
 #
-# The recipe's other entry is `RandomRotation(90)`: any angle up to a quarter turn. A turned
-# cat is a cat. But who photographs a cat so?
+# `RandomRotation(90)` turns by any angle up to a quarter turn.
 
 # %% name="turned"
 # alt: One photo turned by random angles between -90 and 90 degrees; the corners
@@ -536,20 +497,15 @@ for name, features in {"upright": upright, "turned": turned}.items():
     print(f"{name:10}" + "".join(f"{text:>18}" for text in texts))
 
 # %% [markdown] slide="subslide"
-# At scale `small`:
-#
-# - A head taught upright loses about nine points when photos are turned. One standard
-#   error is about 0.9 points here.
-# - On upright photos the two ranges overlap: turning brings nothing that we can measure.
-#
-# **An augmentation should make images that the test can contain.** No test photo has
-# black corners.
+# A head taught upright loses about nine points on turned photos; one standard error is
+# about 0.9. On upright photos the ranges overlap: turning brings nothing measurable.
+# **An augmentation should make images that the test can contain.**
 
 # %% [markdown] slide="slide"
 # ## Train: the whole network, slowly
 #
-# Now the body may change too: *fine-tuning*. The head begins with the weights of the
-# probe. The body's learning rate is a tenth of the head's (lecture 08).
+# Now the body may change too: *fine-tuning*. The head begins with the probe's weights. The
+# body's learning rate is a tenth of the head's.
 
 # %%
 model = Transfer(network, len(classes))
@@ -572,8 +528,8 @@ title = f"Fine-tuning ends at a validation loss of {loss:.3f} nats"
 plot.curves(history, title=title);
 
 # %% [markdown] slide="subslide"
-# Two points do not show where the loss would end. (Validation is better than training,
-# whose photos are cropped and flipped.) Probe or fine-tuned? We choose by the loss.
+# Two epochs do not show where the loss would end. (Training photos are cropped and
+# flipped, so they are harder.) Probe or fine-tuned? We choose by the loss.
 
 # %%
 candidates = {"the probe": (probe, probe_history), "fine-tuned": (model, history)}
@@ -588,14 +544,10 @@ b, c, z = mcnemar(ours["fine-tuned"]["right"], ours["the probe"]["right"])
 print(f"right: only fine-tuned {b}, only the probe {c}; z = {z:+.1f}")
 
 # %% [markdown] slide="subslide"
-# At scale `small` the two are one photo apart, 95.0 and 95.5 %. The fine-tuned network
-# has the lower loss, so we take it. This is a choice. It does not show that fine-tuning is
-# better on other photos.
+# The two are one photo apart. We take the lower loss: a choice, not a proof.
 
 # %% [markdown] slide="slide"
 # ## The test set, after all choices
-#
-# We run body and head separately, since we need the features below.
 
 # %%
 test_loader = photos.test.loader(100)
@@ -613,12 +565,12 @@ for name, theirs in published.items():
     print(f"against the published {name:10}{theirs:.2%}: {gap:+5.1f} standard errors")
 
 # %% [markdown] slide="subslide"
-# At scale `small` our network cannot be told from the published AlexNet. The other three
-# are better by more than two standard errors, if they were judged on 2,000 photos.
+# If the published networks were judged on 2,000 photos, all but AlexNet are better than
+# ours by more than two standard errors.
 
 # %% [markdown] slide="subslide"
-# The choice is made. So the same test photos may now judge our other tries too.
-# **Predict**: probe or fine-tuned, which is better here, and is the difference real?
+# The choice is made, so the test photos may judge our other tries. **Predict**: probe or
+# fine-tuned, which is better here, and is the difference real?
 
 # %% slide="subslide"
 on_test = {chosen_name: right}
@@ -630,17 +582,16 @@ pairs = [("fine-tuned", "the probe"), *gains, *pairwise(trained)]
 compare(pairs, on_test)
 
 # %% [markdown] slide="subslide"
-# Fine-tuned and probe are 0.2 points apart: 11 photos against 9, z = 0.4. **Nobody can
-# tell which is better here.** Both began with the same body, and they err on the same
-# photos. So the paired error, 0.6 points, is about half of the unpaired one, 1.1.
+# Fine-tuned against probe, 11 photos against 9: **nobody can tell which is better here.**
+# Both began with the same body and err on the same photos. So the paired error, 0.6
+# points, is about half of the unpaired one, 1.1.
 #
 # With four times as many photos AlexNet's gain is real, too.
 
 # %% [markdown] slide="slide"
 # ## Look inside: which are confused?
 #
-# An accuracy counts both kinds of mistakes as one. **Guess**: are more cats taken for
-# dogs, or more dogs for cats?
+# **Guess**: are more cats taken for dogs, or more dogs for cats?
 
 # %%
 # alt: Table of true against predicted classes on the test photos, in percent of a row and
@@ -648,14 +599,13 @@ compare(pairs, on_test)
 pictures.confusion(logits, labels, classes);
 
 # %% [markdown] slide="subslide"
-# At scale `small` 21 cats are taken for dogs, and 18 dogs for cats. If each mistake is a
-# fair coin, the difference, 3, has the standard error √(21 + 18) ≈ 6: no preference.
+# 21 cats against 18 dogs: if each mistake is a fair coin, the difference, 3, has the
+# standard error √(21 + 18) ≈ 6. No preference.
 
 # %% [markdown] slide="slide"
 # ## The mistakes with the highest confidence
 #
-# Where is the network wrong and almost certain? **Are all of these its mistakes?** Look
-# for one where the network is right and the label is wrong.
+# Where is the network wrong and almost certain? **Are all of these its mistakes?**
 
 # %% tags=["hide-input"] name="mistakes"
 # alt: The test photos that the network got wrong with most confidence, with what it took
@@ -669,9 +619,8 @@ title = "Each label says the other animal. Do you see why?"
 pictures.image_grid(photos.test.images[wrong], titles, columns=3, title=title);
 
 # %% [markdown] slide="subslide"
-# At scale `small` two labels are wrong: a dog behind a fence, labelled "cat", and a
-# white cat in a person's arms, labelled "dog". The fourth picture, two red letters,
-# shows no animal. Sorting mistakes by confidence is a cheap way to find wrong labels.
+# Two labels are wrong: those of the dog behind a fence and the white cat. The fourth
+# picture shows no animal. Sorting mistakes by confidence finds wrong labels cheaply.
 #
 # Can we trust a confidence? Of the answers given with 90 %, about 90 % should be right.
 
@@ -686,15 +635,15 @@ for low, high in pairwise(borders):
         print(f"{name:13}{inside.sum():8}{mean:14.1%}{share:12.1%}")
 
 # %% [markdown] slide="subslide"
-# In the first three rows the gap is less than two standard errors, so it may be chance.
-# At scale `small` the last row has two mistakes in 556: the first two pictures above.
+# We find no reason for doubt: in the first three rows the gap is less than two standard
+# errors. The last row has two mistakes, the first two pictures above.
 
 # %% [markdown] slide="slide"
 # ## Grad-CAM: which places decide?
 #
-# The last convolution gives K feature maps $A^k$, each with H × W places $i, j$. How much
-# does the logit $y^c$ of class $c$ grow if map $k$ grows at one place? That is the
-# gradient there. Its mean over the places is the weight $\alpha_k^c$ of the map. The ReLU keeps what speaks
+# The last convolution gives K feature maps $A^k$ with H × W places $i, j$. How much does
+# the logit $y^c$ of class $c$ grow if map $k$ grows at one place? That is the gradient.
+# Its mean over the places is the map's weight $\alpha_k^c$. The ReLU keeps what speaks
 # *for* the class:
 #
 # $$L^c = \mathrm{ReLU}\Big(\sum_k \alpha_k^c A^k\Big), \qquad
@@ -720,11 +669,10 @@ shown = photos.test.images[some]
 pictures.image_grid(shown, titles, columns=3, title=title, heat=heat);
 
 # %% [markdown] slide="subslide"
-# In these photos the warm places lie mostly on eyes and muzzles. Six photos are examples,
-# not a proof. The map has 13 × 13 places, enlarged. Each picture is scaled to its own
-# maximum: weak evidence is as warm as strong evidence.
+# The warm places lie mostly on eyes and muzzles: six examples, no proof. Each map of
+# 13 × 13 places is scaled to its own maximum, so weak evidence is as warm as strong.
 #
-# Now three mistakes: the first, the fourth and the sixth of above.
+# Now three of the mistakes: the first, the fourth and the sixth.
 
 # %% tags=["hide-input"]
 # alt: Three confident mistakes twice, with warm colours where the network finds
@@ -738,14 +686,14 @@ title = "Wrong answers: what speaks for the answer, and what for the label"
 pictures.image_grid(twice, titles, columns=3, title=title, heat=heat);
 
 # %% [markdown] slide="subslide"
-# The dog's head speaks for "dog", and the white cat's body for "cat": both labels are
-# wrong. In the red letters Grad-CAM finds "evidence" although there is no animal.
+# The dog's head speaks for "dog", the white cat's body for "cat". Grad-CAM finds "evidence"
+# even in the red letters.
 
 # %% [markdown] slide="slide"
 # ## What the features separate
 #
-# Each test photo is a point in the space of the 512 features. t-SNE draws the points in
-# a plane and tries to keep neighbours together. **Where do you expect the mistakes?**
+# t-SNE draws each photo's 512 features as one point in a plane, near to similar photos.
+# **Where do you expect the mistakes?**
 
 # %% tags=["hide-input"]
 # alt: The test photos as points in a plane, cats and dogs in two clouds that touch;
@@ -759,15 +707,13 @@ ax.figure.legend(loc="outside right center", markerscale=1.2);
 
 # %% [markdown]
 # Many mistakes lie where the two clouds touch: photos that resemble both classes. A few
-# lie deep within the other cloud: they resemble the other animal, or their label is wrong.
+# lie deep within the other cloud: odd animals, or wrong labels.
 
 # %% [markdown] slide="slide"
 # ## Against the published run: a leaderboard
 #
-# These runs of the course are kept in `results/`: the same 1,800 photos, three seeds, and
-# more epochs than today, but still **small**: by the table's seconds at most four minutes
-# on one core. (For a frozen body they are those of its head.) How near do they come to
-# the published run?
+# These longer runs are in `results/`: the same 1,800 photos, three seeds. How near do they
+# come to the published run?
 
 # %% check=True slide="skip"
 recorded = leaderboard.rows(leaderboard.runs(), "Dogs vs. Cats")
@@ -783,25 +729,19 @@ title = "Only the runs from ImageNet's weights come near to the published one"
 plot.spread(scores, reference=references, title=title);
 
 # %% [markdown] slide="subslide"
-# - From scratch the four lie within 4.3 points. VGG-11 alone varies by about seven points
-#   over its seeds, so we do not order them.
-# - Weights from CIFAR-10 add 7 to 21 points to each.
-# - SqueezeNet with ImageNet's weights reaches 95 to 96 %. It also sees more pixels, so
-#   this step has two causes. Fine-tuned or frozen: the seeds overlap.
+# - From scratch the four lie within 4.3 points. VGG-11's seeds alone lie within about
+#   seven, so we do not order them.
+# - Weights from CIFAR-10 add 7 to 21 points.
+# - SqueezeNet with ImageNet's weights reaches 95 to 96 %. But it is another network, and
+#   sees more pixels.
 #
-# **What these runs cannot say**: how the papers' four architectures compare. Ours have
-# fewer channels, see 32 × 32 pixels and 1,800 photos, and train for 15 epochs.
-
-# %% [markdown] slide="subslide"
-# The published run learned from larger photos, 224 × 224 pixels, and perhaps from all of
-# Kaggle's 25,000. Its starting weights and the number of its test photos are not known. If
-# the photos that gave its numbers also chose its best epoch, these numbers are too high.
+# **These runs do not compare the papers' architectures**: our four have fewer channels and
+# smaller photos. The published run perhaps used all of Kaggle's 25,000.
 
 # %% [markdown] slide="slide"
 # ## Your own photo
 #
-# Put the path of a photo between the quotes. Without a path, the cell takes a photo
-# from the test set.
+# Put a photo's path between the quotes. Without one, the cell takes a test photo.
 
 # %%
 path = ""  # such as "~/pictures/felix.jpg"
@@ -832,8 +772,7 @@ pictures.image_grid([cut(photo)], [f"{classes[k]}, {p:.1%}"], columns=1);
 # %% [markdown] slide="slide"
 # ## A photo of neither
 #
-# Give the network a photo that shows **neither** a cat nor a dog. What does it answer,
-# and with which confidence?
+# Neither a cat nor a dog: what does the network answer, and with which confidence?
 
 # %%
 others = data.cifar10().test
@@ -862,14 +801,13 @@ title = "Asked for cat or dog, the network names one for anything"
 pictures.image_grid(strange, titles, columns=3, title=title);
 
 # %% [markdown] slide="subslide"
-# At scale `small` 26 of 100 such photos get a confidence of 90 % or more. The two
-# probabilities always sum to 1. They answer: "if it is a cat or a dog, which?" What
-# helps: a third class of other things, or a separate yes or no for each class (a sigmoid).
+# The two probabilities always sum to 1. They answer: "if it is a cat or a dog, which?" A
+# third class, "other", helps, or a separate yes or no for each class (a sigmoid).
 
 # %% [markdown] slide="slide"
 # ## Answer
 #
-# A published VGG-16 gets 97.50 % right. How near do we come, and is the distance real?
+# How near do we come to 97.50 %?
 
 # %% slide="fragment"
 theirs = published["VGG-16"]
@@ -887,17 +825,17 @@ run.headline(
 )
 
 # %% [markdown] slide="subslide"
-# At scale `small` we come within 2.4 points, with 1,800 photos and a small network. The
-# gap is more than twice its error, so it is real if the published run used 2,000 photos
-# or more. Two networks such as ours, on 800 photos *of their own*, must differ by 2.2
-# points. On the same 800 photos the probe and the fine-tuned network need 1.1.
+# We come within 2.4 points. The gap is more than twice its error: real, if the published
+# run used 2,000 photos or more. Two networks such as ours, on 800 photos *of their own*,
+# must differ by 2.2 points before we believe it. On the same photos, 1.1 are enough for
+# probe and fine-tuned.
 
 # %% [markdown] slide="skip"
 # ## Our report, as an example
 #
-# *Read it after yours.* **Task and data**: half of the photos in each part are cats; no
-# photo stands in two parts. At scale `small` two test labels are wrong, and one picture
-# shows no animal. **Tries**, lowest loss first (the probe's seconds are its head's alone):
+# *Read it after yours.* **Task and data**: half of each part are cats; no photo stands in
+# two parts. Two test labels are wrong. **Tries** (the probe's seconds are its head's
+# alone):
 
 # %% slide="skip"
 standings(ours)
@@ -915,14 +853,13 @@ for i in range(2):
 print(f"{shares[0.9]:.0%} of 100 photos of neither get an animal with 90% or more.")
 
 # %% [markdown] slide="skip"
-# **Our grade: 8 of 10.** We did not write down what we expected: the last column is empty
-# (− 1). From the small networks to SqueezeNet the pixels and the weights changed at once
-# (− 1). What would you take off?
+# **Our grade: 8 of 10.** What we expected is missing (− 1). From the small networks to
+# SqueezeNet the pixels and the weights changed at once (− 1).
 
 # %% [markdown] slide="slide"
 # ## Exercises
 #
-# Replace each `...`, run the cell, then the check below it.
+# Replace each `...`, then run the cell and its check.
 
 # %% [markdown] slide="subslide"
 # ### 09.1 Predict: three ways to 224
@@ -930,11 +867,10 @@ print(f"{shares[0.9]:.0%} of 100 photos of neither get an animal with 90% or mor
 # A photo is 375 pixels high and 500 wide.
 #
 # - (a) How wide is it after `Resize(224)`? Pixels, rounded down.
-# - (b) How many percent of *that* does `CenterCrop(224)` keep? To a whole number.
-# - (c) After `Resize((224, 224))`, a round ball in the photo is how many times as high
-#   as wide?
+# - (b) How many percent of *that* does `CenterCrop(224)` keep? A whole number.
+# - (c) After `Resize((224, 224))`, a round ball is how many times as high as wide?
 #
-# Give three numbers, `ways_to_224 = (a, b, c)`.
+# Give `ways_to_224 = (a, b, c)`.
 
 # %%
 # solution
@@ -946,8 +882,8 @@ check("09.1", ways_to_224)
 # %% [markdown] slide="subslide"
 # ### 09.2 Write: the transform that stacks
 #
-# Any photo, float (C, H, W), becomes (C, size, size): shorter side to `size`, then the
-# central square. Return the tensor. `torch.nn.functional.interpolate` resizes a batch.
+# Any float photo (C, H, W) becomes (C, size, size): shorter side to `size`, then the
+# central square. `torch.nn.functional.interpolate` resizes a batch.
 
 # %%
 def evaluation(photo, size):
@@ -965,10 +901,11 @@ check("09.2", evaluation)
 # %% [markdown] slide="subslide"
 # ### 09.3 Investigate: 97.5 or 97.0 %?
 #
-# Two networks reach 0.9750 and 0.9700, each on 800 photos **of its own**. `apart` gives
-# their distance in standard errors *of the difference*, a number of at least 0. Then
-# `differ`: do they differ, by more than two of them, "yes" or "no"? And `needed`: how
-# many photos **for each** network would make it exactly two (to 2 %)?
+# Two networks reach 0.9750 and 0.9700, each on 800 photos **of its own**.
+#
+# - `apart`: their distance, at least 0, in standard errors *of the difference*.
+# - `differ`: is it more than two, "yes" or "no"?
+# - `needed`: how many photos **for each** would make it exactly two (to 2 %)?
 
 # %%
 def apart(p: float, q: float, n: int) -> float:
@@ -986,9 +923,9 @@ print(f"{apart(0.975, 0.970, 800):.2f} standard errors; {needed:,.0f} photos")
 check("09.3", (apart, differ, needed))
 
 # %% [markdown]
-# **Explain:** now two networks judge the *same* 800 photos. They are right about 760
-# and 748. The first alone is right about 30 photos, the second alone about 18. How many
-# standard errors are they apart, paired and unpaired? Why do the two numbers differ?
+# **Explain:** two networks judge the *same* 800 photos. They are right about 760 and 748,
+# the first alone about 30, the second alone about 18. How many standard errors are they
+# apart, paired and unpaired? Why do the numbers differ?
 
 # %% [markdown] solution=True
 # Paired: (30 − 18) / √(30 + 18) = 1.7 standard errors. Unpaired: 0.950 and 0.935, each
@@ -1001,7 +938,7 @@ check("09.3", (apart, differ, needed))
 #
 # Rows are true classes, columns predicted ones. **Precision** of a class: of what was
 # called so, the share that is so. **Recall**: of what is so, the share that was found.
-# Return both, from 0 to 1, in this order.
+# Return both, from 0 to 1.
 
 # %%
 def precision_recall(confusion, k):
@@ -1014,9 +951,9 @@ def precision_recall(confusion, k):
 check("09.4", precision_recall)
 
 # %% [markdown]
-# A shelter sends every animal that our network calls a cat to a vet. Missed cats fall ill;
-# dogs that are sent cost money. Which of the two numbers must be high, and how would you
-# change the threshold of 50 %?
+# A shelter sends every animal that we call a cat to a vet. Missed cats fall ill; sent
+# dogs cost money. Which number must be high, and how would you change the threshold of
+# 50 %?
 
 # %% [markdown] solution=True
 # Missed cats fall ill, so the *recall* of "cat" must be high: almost every cat has to
@@ -1043,8 +980,8 @@ def cam_weights(maps, rest, target):
 check("09.5", cam_weights)
 
 # %% [markdown]
-# Now let `rest` be an average over the places and a linear layer, as in our network.
-# What are the weights, in terms of the linear layer's? Derive it, then try it.
+# Now let `rest` be an average over the places and a linear layer, as in our network. What
+# are the weights, in terms of the linear layer's?
 
 # %% [markdown] solution=True
 # The head gives $y^c = b^c + \sum_k w_k^c \frac{1}{HW} \sum_{ij} A_{ij}^k$. So each
@@ -1056,10 +993,9 @@ check("09.5", cam_weights)
 # %% [markdown] slide="subslide"
 # ### 09.6 Modify: ask twice
 #
-# Mirror each image left to right, ask the network about both, and average the two
-# **probabilities**: `asked_twice` returns a tensor (N, K). This is *test-time
-# augmentation*. What does it bring on the validation photos? For you alone: `once` is the
-# accuracy of one view, `twice` of two.
+# *Test-time augmentation*: mirror each image left to right, ask the network about both, and
+# average the two **probabilities** (N, K). Does it help on the validation photos? Compare
+# the accuracies `once` and `twice` (not checked).
 
 # %%
 @torch.no_grad()
@@ -1082,10 +1018,10 @@ check("09.6", asked_twice)
 # %% [markdown] slide="subslide"
 # ### 09.7 Investigate: more pixels
 #
-# Guess first: does a network that only knew 32 pixels profit from 64? Then `compete` with
-# VGG-11 and its weights from CIFAR-10, on photos of 32 and of 64 pixels. Keep what it
-# returns: `by_size = {32: compete(...), 64: compete(...)}`. Do the two differ on the
-# validation photos by McNemar's test, $|z| > 2$, `more_pixels = "yes"` or `"no"`?
+# Guess first: does a network that only knew 32 pixels profit from 64? Let VGG-11 with its
+# weights from CIFAR-10 `compete` on both sizes:
+# `by_size = {32: compete(...), 64: compete(...)}`. Do the two differ on the validation
+# photos by McNemar's test, $|z| > 2$: `more_pixels = "yes"` or `"no"`?
 
 # %%
 # solution
@@ -1107,30 +1043,22 @@ check.progress("09")
 # %% [markdown] slide="slide"
 # ## Recap
 #
-# - `Resize(224)` sets the shorter side. With `CenterCrop(224)` after it, photos fit into
-#   one batch.
-# - An accuracy on $n$ photos has the standard error $\sqrt{p(1-p)/n}$. On photos of their
-#   own, two networks' difference has the error $\sqrt{s_A^2 + s_B^2}$. On the same photos,
-#   $z = (b - c)/\sqrt{b + c}$ counts the disagreements; we believe $|z| > 2$.
-# - In the kept runs trained weights bring each network 7 to 21 points. First train a
-#   probe, then fine-tune with small steps.
-# - Validation chooses; the test set chooses nothing. Confident mistakes and Grad-CAM show
-#   what an accuracy hides. A softmax answers for any image.
+# - `Resize(224)` sets the shorter side; after `CenterCrop(224)` photos fit into one batch.
+# - An accuracy on $n$ photos has the standard error $\sqrt{p(1-p)/n}$. On the same photos
+#   two networks are $z = (b - c)/\sqrt{b + c}$ standard errors apart.
+# - First a probe, then fine-tuning with small steps.
+# - Validation chooses; the test set only judges. Confident mistakes and Grad-CAM show what
+#   an accuracy hides. A softmax answers for any image.
 
 # %% [markdown] slide="skip"
 # ## References
 #
-# - The photos: Elson and others, *Asirra*, as above. Kaggle and Microsoft distribute them;
-#   `data/README.md` names their terms.
-# - Q. McNemar: *Note on the Sampling Error of the Difference between Correlated
-#   Proportions or Percentages*, Psychometrika 1947.
+# - The photos: *Asirra*, as above; terms in `data/README.md`. At scale `tiny`: our
+#   drawings.
+# - Q. McNemar, Psychometrika 1947: the paired test.
 # - R. Selvaraju and others: *Grad-CAM*, ICCV 2017, equations 1 and 2.
-# - B. Zhou and others: *Learning Deep Features for Discriminative Localization*, CVPR
-#   2016: class activation maps.
-# - F. Iandola and others: *SqueezeNet*, 2016.
-# - A. Kumar and others: *Fine-Tuning can Distort Pretrained Features*, ICLR 2022.
 # - L. van der Maaten, G. Hinton: *Visualizing Data using t-SNE*, JMLR 2008.
-# - At scale `tiny`: drawings made by the course.
+# - Class activation maps: lecture 05. SqueezeNet, fine-tuning: lecture 08.
 
 # %% slide="only" name="four"
 # alt: Validation accuracy on cats and dogs of four networks, from scratch in light blue and
