@@ -24,8 +24,8 @@
 # %% [markdown] slide="slide"
 # ## Question
 #
-# We show 1,000 handwritten digits, again and again, to a network of 269,322 parameters,
-# until it reads **100 %** of them right.
+# We show 1,000 handwritten digits, again and again, to a network of 269,322 parameters.
+# In the end it reads **100 %** of them right.
 #
 # **How many digits that it has never seen does it read? And which remedy brings most:
 # ten times the data, early stopping, weight decay, dropout or convolution?**
@@ -538,7 +538,7 @@ for name, (training, evaluation) in rules.items():
     print(f"{name}: training {training.mean():.2f}, evaluation {evaluation.mean():.2f}")
 
 # %% [markdown]
-# The mask alone does not, each rule makes the means equal. With torch's, this is the
+# Each rule makes the means equal; the mask alone does not. With torch's rule, this is the
 # whole method:
 
 # %%
@@ -747,8 +747,8 @@ judged = {name: predict(models[0], val_loader) for name, models in nets.items()}
 judged = {k: (logits.softmax(dim=1), labels) for k, (logits, labels) in judged.items()}
 gaps = {k: 100 * overfitting.calibration_gap(*pair) for k, pair in judged.items()}
 least, *others = sorted(gaps, key=gaps.get)
-title = f"Confidence exceeds accuracy by {gaps[least]:.1f} points: {least}; the others:"
-title += f" {gaps[others[0]]:.1f} to {gaps[others[-1]]:.1f}"
+title = f"Confidence minus accuracy: {least} {gaps[least]:+.1f} points,"
+title += f" the others {gaps[others[0]]:+.1f} to {gaps[others[-1]]:+.1f}"
 overfitting.calibration(judged, title=title)
 listed = ", ".join(f"{k} {points:+.1f}" for k, points in gaps.items())
 print(f"mean confidence minus accuracy, in points: {listed}")
@@ -1007,8 +1007,8 @@ check.progress("01")
 #   over an epoch.
 # - Error = bias² + variance. An underfit network has much bias, an overfit one much
 #   variance, which peaks where a network can only just fit its examples.
-# - Dropout, a mask times 1 / (1 − p) in training only, raised the accuracy; weight decay,
-#   w ← (1 − ηλ) w − η ∂L/∂w, the calibration.
+# - Dropout, a mask times 1 / (1 − p) in training only, raised the accuracy. Weight decay,
+#   w ← (1 − ηλ) w − η ∂L/∂w, improved the calibration.
 # - More data brought most, then convolution. Early stopping paid where labels were wrong.
 # - The test set judges once. The standard error of an accuracy is √(a (1 − a) / n).
 
