@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
@@ -19,6 +20,7 @@ DROPPED = {(0, 3), (1, 0), (1, 3), (2, 1), (2, 2), (2, 4)}  # (layer, unit)
 CLASSES = ((0, "#8C4A00", "o"), (1, "#3B1E6E", "^"))  # label, colour, marker
 BINS = (0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0001)  # of confidence
 FEWEST = 20  # examples in a bin that is drawn
+REMEDIES = ("no remedy", "weight decay", "dropout", "LeNet-5")  # a colour each
 
 
 def log(training: Sequence[float], test: Sequence[float], *, title: str) -> Axes:
@@ -182,7 +184,8 @@ def by_size(
         errors: name -> a row (P,) for each seed.
         title: the finding.
     """
-    lines = errors if len(errors) > 1 else next(iter(errors.values()))
+    absent = {name: [[math.nan] * len(sizes)] for name in REMEDIES}  # keep colours
+    lines = {**absent, **errors} if len(errors) > 1 else next(iter(errors.values()))
     label = "error on unseen digits (%)"
     ax = plot.band(sizes, lines, ylabel=label, title=title, log=True)
     low, high = ax.get_ylim()

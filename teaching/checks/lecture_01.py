@@ -64,7 +64,7 @@ def early_stopping(function: Any) -> str:
             shown = tuple(int(k) if k == int(k) else k for k in got)
             what = f"losses {case[0]}, patience {case[1]}: {shown}"
             raise Wrong(f"For {what}: {reason}", f"Right is {right}.", reason=reason)
-    return "right; this is what fit does with patience="
+    return "right; fit(patience=) does this with the accuracy"
 
 
 CASES: list[tuple[list[float], int]] = [
