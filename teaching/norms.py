@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from utils.plot import PALETTE, VALIDATION, color_of, headline
+from utils.plot import PALETTE, TRAIN, VALIDATION, color_of, headline
 
 
 def channel_row(images: Tensor, channel: int = 1) -> Figure:
@@ -67,6 +67,8 @@ def answers(
 ) -> Axes:
     """Show a photo, and what a network says of it in both modes.
 
+    In training mode the highest probability of each set of neighbours has a ring.
+
     Args:
         photo: uint8 (3, H, W).
         probabilities: of training mode, (times, classes).
@@ -79,15 +81,44 @@ def answers(
     left.imshow(photo.permute(1, 2, 0))
     left.axis("off")
     beside = np.linspace(-0.28, 0.28, len(probabilities))
-    blue, dot = PALETTE["sky blue"], "training mode, one dot for each set of neighbours"
+    blue, dot = PALETTE["sky blue"], "training mode, a dot for each set"
     for k, column in enumerate(100 * probabilities.T.numpy()):
         label = dot if k == 0 else None
         ax.plot(k + beside, column, ".", color=blue, ms=5, label=label)
+    highest, which = probabilities.max(dim=1)
+    ring = {"color": VALIDATION, "ms": 5, "mfc": "none", "label": "its answer"}
+    ax.plot(which.numpy() + beside, 100 * highest.numpy(), "o", **ring)
     ax.plot(
         range(len(classes)), 100 * alone.numpy(), "D", color="black", label="evaluation"
     )
     ax.set_xticks(range(len(classes)), classes, rotation=35, ha="right")
     ax.set(ylabel="probability (%)", ylim=(0, None))
-    ax.legend(loc="lower right", ncols=2, bbox_to_anchor=(1.02, 0.99), fontsize=10)
+    ax.legend(loc="lower right", ncols=3, bbox_to_anchor=(1.02, 0.99), fontsize=10)
     headline(fig, title)
     return ax
+
+
+def by_batch_size(
+    sizes: Sequence[int], accuracies: Mapping[str, Sequence[Sequence[float]]]
+) -> np.ndarray:
+    """Compare networks within each batch size: a circle a seed, a diamond their mean.
+
+    Args:
+        sizes: of the batches, P; each has a panel.
+        accuracies: {network: fractions, (seeds, P)}.
+    """
+    shares = 100 * np.array(list(accuracies.values()))  # (networks, seeds, P)
+    names, means = list(accuracies), shares.mean(1)
+    fig, axes = plt.subplots(1, len(sizes), figsize=(7, 2.6), sharey=True)
+    for k, (ax, size) in enumerate(zip(axes, sizes, strict=True)):
+        for i, seeds in enumerate(shares[:, :, k]):
+            ax.plot(seeds, [i] * len(seeds), "o", color=TRAIN, ms=6, mfc="none")
+            ax.plot(means[i, k], i, "D", color=TRAIN, ms=7)
+        ax.set(title=f"batches of {size}", xlabel="accuracy (%)")
+        ax.margins(x=0.12)
+    axes[0].set_yticks(range(len(names)), names)
+    axes[0].set_ylim(len(names) - 0.5, -0.5)
+    best = [names[i] for i in means.argmax(0)]
+    leads = (f"{name} with {size}" for name, size in zip(best, sizes, strict=True))
+    headline(fig, "Highest mean: " + ", ".join(leads))
+    return axes

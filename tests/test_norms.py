@@ -38,7 +38,13 @@ def test_answers_are_in_percent_one_column_a_class():
     shares = torch.tensor([[0.25, 0.75], [0.5, 0.5]])
     photo = torch.zeros(3, 4, 4, dtype=torch.uint8)
     ax = norms.answers(photo, shares, shares[0], ["cat", "dog"], "a finding")
-    first, second, alone = ax.lines
-    assert first.get_ydata().tolist() == [25, 50]
-    assert second.get_ydata().tolist() == [75, 50]
-    assert alone.get_ydata().tolist() == [25, 75]
+    drawn = [line.get_ydata().tolist() for line in ax.lines]
+    first, second, highest, alone = [25, 50], [75, 50], [75, 50], [25, 75]
+    assert drawn == [first, second, highest, alone]
+
+
+def test_each_batch_size_names_the_highest_mean():
+    shares = {"a": [[0.1, 0.5], [0.3, 0.7]], "b": [[0.1, 0.9], [0.1, 0.7]]}
+    first = norms.by_batch_size((2, 16), shares)[0]
+    assert [list(line.get_xdata()) for line in first.lines[:2]] == [[10, 30], [20]]
+    assert first.figure.get_suptitle() == "Highest mean: a with 2, b with 16"
