@@ -203,7 +203,7 @@ def error_table(names: Mapping[str, str], paper: Mapping[str, float]) -> Table:
     for label, name in names.items():
         ours = (train_accuracy(name), test_accuracy(name))
         shown = (spread([100 * (1 - a) for a in seeds], " %") for seeds in ours)
-        known = f"{paper[label]} %" if label in paper else "only drawn"
+        known = f"{paper[label]} %" if label in paper else "only a curve"
         rows.append((label, *shown, known))
     return Table(columns, tuple(rows))
 
