@@ -231,9 +231,9 @@ class ResidualBlock(nn.Module):
             self.shortcut = nn.Sequential(conv, nn.BatchNorm2d(channels))
 
     def forward(self, x):
-        y = self.bn1(self.conv1(x)).relu()
-        y = self.bn2(self.conv2(y))
-        return (y + self.shortcut(x)).relu()
+        f = self.bn1(self.conv1(x)).relu()
+        f = self.bn2(self.conv2(f))
+        return (f + self.shortcut(x)).relu()
 
 # %% [markdown] slide="subslide"
 # The convolutions have no bias, since BatchNorm would subtract it. **Count** the
@@ -282,7 +282,8 @@ blocks.three_shortcuts()
 # %% mirror="utils.models.resnet:PaddedShortcut" slide="-"
 
 # %% [markdown] slide="subslide"
-# ResNet-34 with each of them. **Guess**: how many percent of parameters does C add?
+# ResNet-34 with each of them (on `meta`: shapes without numbers). **Guess**: how many
+# percent of parameters does C add?
 
 # %% check=True slide="-"
 print(f"{'ResNet-34':10}{'parameters':>11}{'multiply-adds':>15}{'more parameters':>17}")
@@ -541,7 +542,8 @@ print(f"plain-56, first stage: {by_layer:.2f}-fold from each layer to the one be
 # and 38 a new stage begins). ReLU's output has a mean, which the next BatchNorm
 # subtracts. What is left it stretches to deviation 1, and the gradient by the same
 # factor: in theory 1.21 at each layer (Yang and others, 2019). The gradient of the
-# weights follows that of the maps, since BatchNorm keeps their inputs at one size.
+# weights follows that of the maps, since BatchNorm keeps the convolutions' inputs at
+# one size.
 #
 # **Why less with shortcuts?** The derivative of the sum, before its ReLU, is
 #
@@ -632,9 +634,9 @@ class PreActivation(nn.Module):
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
 
     def forward(self, x):
-        y = self.conv1(self.bn1(x).relu())
-        y = self.conv2(self.bn2(y).relu())
-        return x + y
+        f = self.conv1(self.bn1(x).relu())
+        f = self.conv2(self.bn2(f).relu())
+        return x + f
 
 # %% [markdown] slide="subslide"
 # A chain of 27 blocks of each kind, F zero, x half negative. **Predict** what share of
@@ -880,11 +882,11 @@ check.progress("07")
 #   exists.
 # - $H(x) = F(x) + x$; zero weights copy. Where shapes differ: pad (A) or project (B).
 # - 6 n + 2 layers on CIFAR-10. A bottleneck has four times the channels of a basic
-#   block, and costs less: $17 C^2$ multiply-adds a place, not $18 C^2$.
-# - With BatchNorm the gradient grows on its way back. A shortcut holds that back, with
-#   its $1 + F'$.
+#   block, and costs less: $17 C^2$ a place, not $18 C^2$.
+# - With BatchNorm the gradient grows on its way back. A shortcut holds that back: $1 +
+#   F'$.
 # - With shortcuts depth pays: in the paper 8.75 % error with 20 layers, 6.43 % with
-#   110 (the best of five runs).
+#   110 (best of five).
 
 # %% [markdown] slide="skip"
 # ## References
@@ -1429,7 +1431,7 @@ plot.spread({name: kept.test_accuracy(run) for name, run in rows.items()})
 #
 # - **07.2** Repair a block's `forward` that has four faults; the check runs it on blocks
 #   with and without projection.
-# - **07.5** At which depth does degradation begin? Train pairs with the same first
+# - **07.5** At which depth does degradation begin? Train pairs with the same initial
 #   weights.
 #
 # Note: 1 min. The first takes ten minutes, the second half an hour with its runs. The
