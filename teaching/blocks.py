@@ -63,21 +63,21 @@ def copying_layers() -> Diagram:
     stages = ["stage 1|6 layers", "stage 2|6 layers", "stage 3|6 layers"]
     body, left = left_text(20, "20 layers, trained") + left_text(170, "56 layers"), 16
     copies: list[Part] = [("frozen!", "12 layers|that copy")]
-    deep: list[Part] = [("input", "photo")]
+    deep: list[Part] = [("input", "photo"), ("conv", "conv")]
     for stage in stages:
         deep += [("conv", stage), *copies]
     drawn, below = chain(225, [*deep, ("linear", "linear")], left)
     body += drawn
-    above = [Box(at.x, 75, at.width, HIGH) for at in (below[0], *below[1::2])]
-    words = ["photo", *stages, "linear"]
-    kinds = ["input", "conv", "conv", "conv", "linear"]
+    above = [Box(at.x, 75, at.width, HIGH) for at in (below[0], below[1], *below[2::2])]
+    words = ["photo", "conv", *stages, "linear"]
+    kinds = ["input", "conv", "conv", "conv", "conv", "linear"]
     for one, two in pairwise(above):
         body += between(one, two)
     for at, kind, word in zip(above, kinds, words, strict=True):
         body += box(at, kind, word.split("|"))
     for at in above[1:]:
         body += arrow((at.x, 103), (at.x, 197), color=CONV)
-    body += text((above[1].x + above[2].x) / 2, 135, "the same weights")
+    body += text((above[2].x + above[3].x) / 2, 135, "the same weights")
     alt = (
         "A trained network of 20 layers, and below it one of 56: the same stages with"
         " the same weights, and after each of them 12 layers that copy their input."
@@ -88,9 +88,8 @@ def copying_layers() -> Diagram:
 def plain_and_residual() -> Diagram:
     """Two layers that must learn all of H, and two that learn what to add."""
     layers: list[Part] = [("conv", "conv 3×3"), ("pool", "ReLU"), ("conv", "conv 3×3")]
-    first, _ = chain(80, [("text", "x"), *layers, ("pool", "ReLU"), ("text", "H(x)")])
-    parts = [("text", "x"), *layers, ("+", ""), ("pool", "ReLU"), ("text", "F(x) + x")]
-    second, at = chain(250, parts)
+    first, _ = chain(80, [("text", "x"), *layers, ("text", "H(x)")])
+    second, at = chain(250, [("text", "x"), *layers, ("+", ""), ("text", "F(x) + x")])
     body = first + second + around(at[0], at[4])
     body += left_text(24, "plain: the layers learn H(x), all of it")
     body += left_text(165, "residual: the layers learn F(x), what to add")
@@ -203,6 +202,8 @@ def before_and_after_the_sum() -> Diagram:
     above, at = chain(95, first)
     below, there = chain(240, second)
     body = above + below + around(at[0], at[6]) + around(there[0], there[7])
+    for one, two in [*pairwise(at[6:]), *pairwise(there[7:])]:
+        body += between(one, two, LINEAR)  # the road of x goes on behind the sum
     body += left_text(22, "2015") + left_text(168, "2016")
     alt = (
         "Above, the first block: conv, BatchNorm, ReLU, conv, BatchNorm, sum, ReLU."

@@ -208,7 +208,7 @@ def error_table(
         shown = (spread([100 * (1 - a) for a in seeds], " %") for seeds in ours)
         cells = (label, *shown)
         if paper is not None:
-            cells += (f"{paper[label]} %" if label in paper else "only drawn",)
+            cells += (f"{paper[label]} %" if label in paper else "only a curve",)
         rows.append(cells)
     return Table(columns, tuple(rows))
 

@@ -91,7 +91,7 @@ def test_kept_runs_are_drawn_as_a_band(results):
 
 def test_errors_are_drawn_and_listed_beside_a_papers(results):
     table = kept.error_table({"deep": "deep", "flat": "flat"}, {"flat": 8.75})
-    assert table.rows[0] == ("deep", "50.0 ± 0.0 %", "15.0 ± 5.0 %", "only drawn")
+    assert table.rows[0] == ("deep", "50.0 ± 0.0 %", "15.0 ± 5.0 %", "only a curve")
     assert table.rows[1][-1] == "8.75 %"
     assert kept.budget("deep") == "2 epochs, 3 seeds"
     gain = kept.difference("deep", "flat", "train")

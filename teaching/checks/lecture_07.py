@@ -1,4 +1,4 @@
-"""Self-checks of lecture 07: shortcuts, the block, its price, depth, two ResNets."""
+"""Self-checks of lecture 07: shortcuts, the block, its price, depth, two stems."""
 
 from __future__ import annotations
 
@@ -307,78 +307,29 @@ def _shortcuts(network: nn.Module) -> int:
 
 
 @exercise("07.6")
-def the_assignment(answer: Any) -> str:
-    """ResNet-34 and ResNet-50 for ten classes of 32x32 photos."""
-    if not isinstance(answer, Mapping) or set(answer) != {34, 50}:
-        raise Wrong("Give a dict with the keys 34 and 50.")
-    for depth, network in answer.items():
-        if not isinstance(network, nn.Module):
-            raise Wrong(f"[{depth}] is {describe(network)}, not a network.")
-        layers = _depth(network)
-        if layers != depth:
-            raise Wrong(
-                f"[{depth}] has {layers} layers with weights.",
-                "ResNet-34 has basic blocks, ResNet-50 bottlenecks: 3, 4, 6, 3.",
-            )
-        _check_for_photos(network, depth)
-        if not _shortcuts(network):
-            raise Wrong(f"[{depth}] has no shortcut: that is a plain network.")
-        norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
-        if not any(norm.num_batches_tracked for norm in norms):
-            raise Wrong(f"[{depth}] has not seen a batch: train it for 2 epochs.")
-    return "34 and 50 layers, ten classes, sides 32, 16, 8, 4."
-
-
-def _check_for_photos(network: nn.Module, depth: int) -> None:
-    """Reject a network that does not suit 32x32 photos of ten classes."""
-    sides: dict[str, int] = {}
-    handles = [
-        part.register_forward_hook(
-            lambda _, __, out, name=name: sides.__setitem__(name, out.shape[-1])
-        )
-        for name, part in network.named_children()
-        if name.startswith("layer")
-    ]
-    weight = next(network.parameters())
-    training = network.training
-    try:
-        with torch.no_grad():
-            photos = torch.zeros(2, 3, 32, 32, device=weight.device)
-            logits = network.eval()(photos)
-    finally:
-        network.train(training)
-        for handle in handles:
-            handle.remove()
-    if logits.shape != (2, 10):
-        raise Wrong(f"[{depth}] gives {logits.shape[1]} logits; there are ten classes.")
-    if list(sides.values()) != [32, 16, 8, 4]:
-        raise Wrong(
-            f"[{depth}]: the stages have the sides {list(sides.values())}.",
-            "The ImageNet stem divides by four at once: stem='cifar' keeps 32.",
-        )
-
-
-PARTS = ("input", "forward", "backward", "optimizer", "evaluation")
-
-
-@exercise("07.7")
-def where_time_goes(answer: Any) -> str:
-    """The seconds of an epoch's parts, as measured, and the longest one's name."""
-    if not isinstance(answer, (tuple, list)) or len(answer) != 2:
-        raise Wrong(f"Give the times and a name, not {describe(answer)}.")
-    times, longest = answer
-    if times is ... or longest is ...:
-        raise Unanswered("not measured yet")
-    if not isinstance(times, Mapping) or set(times) != set(PARTS):
-        raise Wrong(f"times has five parts, {', '.join(PARTS)}: pass it as it comes.")
-    if not all(float(seconds) > 0 for seconds in times.values()):
-        raise Wrong("Each part takes some time: are these the measured seconds?")
-    if longest not in PARTS:
-        raise Wrong(f"longest is the name of a part, not {describe(longest)}.")
-    right = max(times, key=times.get)
-    if longest != right:
-        raise Wrong(
-            f"By your own times {right} takes longer than {longest}.",
-            "max(times, key=times.get)",
-        )
-    return f"{right}, {times[right] / sum(times.values()):.0%} of the epoch."
+def stem_for_small_photos(answer: Any) -> str:
+    """ResNet-34 on 32x32: the last side with either stem, and what a kernel meets."""
+    small = {
+        32: "that is the first stage's side; each of the three others halves it.",
+        16: "three stages halve 32, not one.",
+        8: "three stages halve 32, not two.",
+        2: "the first stage keeps the side of 32; three stages halve it.",
+        1: "that is with the stem for ImageNet.",
+        7: "that is with a photo of 224 pixels.",
+    }
+    large = {
+        8: "that is the first stage's side; each of the three others halves it.",
+        4: "this stem divides by four before the first stage.",
+        2: "the stem's convolution and its pooling both have stride 2.",
+        7: "that is with a photo of 224 pixels.",
+    }
+    weights = {
+        9: "around a map of one place stands padding alone.",
+        8: "that is how many meet padding alone.",
+        4: "that would be on a map of 2 x 2, at each of its places.",
+        0: "the kernel's middle stands on the map's one place.",
+    }
+    hint = "Stem first, then four stages, of which three halve the side."
+    middle = "A map of one place, and zeros around it: lay the kernel on."
+    expect_numbers(answer, ((4, small, hint), (1, large, hint), (1, weights, middle)))
+    return "32, 16, 8, 4; but 8, 4, 2, 1, where eight of nine weights learn nothing."
