@@ -67,17 +67,18 @@ def measured(change=lambda r: r, shared=False, angles=range(0, 181, 15), build=A
 
 
 SOLUTIONS = {
-    "02.1": 162,
+    "02.1": 50,
     "02.2": LABEL,
     "02.3": sideways,
     "02.4": KEEPS,
     "02.5": measured(),
 }
 MISTAKES = [
-    ("02.1", 81, "may be mirrored too"),
-    ("02.1", 16, "the flip is missing"),
-    ("02.1", 128, "one place more than steps"),
-    ("02.1", 163, "is one of the crops"),
+    ("02.1", 25, "may be mirrored too"),
+    ("02.1", 4, "the flip is missing"),
+    ("02.1", 32, "one place more than steps"),
+    ("02.1", 51, "is one of the crops"),
+    ("02.1", 162, "with a padding of 4"),
     ("02.2", [0, 0, 0, 0.3, 0, 0.7, 0, 0, 0, 0], "exchanged"),
     ("02.2", [0, 0, 0, 1, 0, 0, 0, 0, 0, 0], "one class alone"),
     ("02.2", [0, 0, 0.7, 0, 0.3, 0, 0, 0, 0, 0], "counted from 0"),

@@ -42,31 +42,32 @@ NOTHING_LOST = {
 
 @exercise("02.1")
 def number_of_views(answer: Any) -> str:
-    """Different images after a crop with padding 4 and a flip."""
+    """Different images after a crop with padding 2 and a flip."""
     expect_number(
         answer,
-        162,
+        50,
         unit="views",
         misconceptions={
-            81: "these are the crops; each of them may be mirrored too.",
-            32: "along one side there are more than 4 places.",
-            16: "along one side there are more than 4 places, and the flip is missing.",
-            64: "4 on both sides of the padding are 8 steps: how many places?",
-            128: "8 steps have one place more than steps, and that on each side.",
-            18: "a row and a column are drawn, each with 9 places.",
-            36: "rows and columns are drawn together: multiply their places.",
+            25: "these are the crops; each of them may be mirrored too.",
+            8: "along one side there are more than 2 places.",
+            4: "along one side there are more than 2 places, and the flip is missing.",
+            32: "4 steps have one place more than steps, and that on each side.",
+            16: "2 on both sides of the padding are 4 steps: how many places?",
+            10: "a row and a column are drawn, each with 5 places.",
+            20: "rows and columns are drawn together: multiply their places.",
             2048: "32 × 32 places: the window would leave the padded image.",
-            83: "each crop comes as it is and mirrored: multiply.",
-            50: "0 to 4 are five places; the padding is on both sides.",
+            27: "each crop comes as it is and mirrored: multiply.",
+            18: "0 to 2 are three places; the padding is on both sides.",
             2592: "count the places of the window, not the pixels.",
-            324: "HorizontalFlip exchanges left and right, not top and bottom.",
-            163: "the unchanged photograph is one of the crops.",
-            161: "crop and flip come together: multiply.",
-            338: "the window is as large as the photograph, 32 × 32.",
+            100: "HorizontalFlip exchanges left and right, not top and bottom.",
+            51: "the unchanged photograph is one of the crops.",
+            49: "crop and flip come together: multiply.",
+            162: "these are the views with a padding of 4; here it is 2.",
+            81: "these are the crops with a padding of 4; here it is 2.",
         },
-        hint="The padded side is 40. In how many places does a window of 32 fit there?",
+        hint="The padded side is 36. In how many places does a window of 32 fit there?",
     )
-    return "(40 − 32 + 1)² = 81 windows, each with two sides."
+    return "(36 − 32 + 1)² = 25 windows, each with two sides."
 
 
 @exercise("02.2")
