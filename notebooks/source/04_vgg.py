@@ -15,9 +15,9 @@
 #
 # 1. compute the receptive field and the cost of a stack of convolutions;
 # 2. compare two kernels in a fair experiment, and give the difference with its error;
-# 3. write VGG from its table in ten lines, and prove its parameters;
+# 3. write VGG from its table in ten lines, and check its number of parameters;
 # 4. say where a network needs memory, parameters and time;
-# 5. choose first weights with which a network of twenty layers learns.
+# 5. choose first weights with which a network of twenty layers begins to learn.
 #
 # A run takes a quarter of a minute at scale `tiny`, and about three minutes at `small`
 # on a laptop. Numbers in the text are from `small`.
@@ -29,7 +29,8 @@
 # them see the same pixels as one 7 × 7.
 #
 # **We train both forms on the same photos. Which one recognises more new photos, and by
-# how many points?** *Guess: small kernels −2, 0, +2 or +10 points?*
+# how many points?** *Guess, for the small kernels: fewer right, no difference, up to 3 points
+# more, or more than that?*
 
 # %% [markdown] slide="skip"
 # ## Set-up
@@ -90,20 +91,20 @@ tables.networks(pair, (3, 224, 224))
 
 # %% [markdown]
 # Twice the layers, 2.3 times the parameters, and **22 times the work**. In the contest
-# of 2014 VGG has 7.3 % top-5 error; AlexNet had 16.4 % in 2012.
+# of 2014, 7.3 % of VGG's answers miss the right class with all of five guesses (*top-5
+# error*); AlexNet's were 16.4 % in 2012.
 
 # %% [markdown] slide="slide"
 # ## Three 3 × 3 see what one 7 × 7 sees
 #
 # The *receptive field* of a value is the square of pixels on which it depends: 3 wide
-# after one 3 × 3 convolution, 5 after two, since the outer of 3 values reach one pixel
-# further. With layer i of kernel $k_i$ and stride $s_i$:
+# after one 3 × 3 convolution, 5 after two, since the left and the right of 3 values each
+# see one pixel more. With layer i of kernel $k_i$ and stride $s_i$:
 #
 # $$\text{receptive field} = 1 + \sum_i (k_i - 1) \, s_1 s_2 \cdots s_{i-1}$$
 #
 # **Predict:** the figure shows three layers. How wide is it after four layers of 3 × 3?
-# And after three with stride 2? Then change the numbers. This lecture's page on the
-# website has sliders for them.
+# And after three with stride 2? Then change the numbers in the next cell.
 
 # %%
 # alt: Rows of dots from one value at the top to the pixels at the bottom. After three
@@ -121,15 +122,15 @@ kernels.receptive_field(layers=3, kernel=3, stride=1);
 # have **27 C²**, one of 7 × 7 has **49 C²**, 81 % more; so it is with the multiply-adds.
 #
 # The stack also has three ReLUs in place of one. Without them it would be one linear map,
-# a restricted 7 × 7 kernel; with them it computes what no single kernel can. So small
-# kernels are cheaper. Do they also recognise more?
+# a restricted 7 × 7 kernel; with them it computes what no single kernel can. So a stack
+# is cheaper, for equal channels in and out. Does it also recognise more?
 
 # %% [markdown] slide="slide"
 # ## Which kernels recognise more? The test
 #
-# In Sec. 4.1 of the paper each pair of 3 × 3 is replaced by one 5 × 5. The top-1 error is
-# "7 % higher" (points or parts, it does not say). We repeat this with a small network:
-# three blocks, and the kernels of a block as an argument.
+# In Sec. 4.1 of the paper each pair of 3 × 3 is replaced by one 5 × 5: the share of wrong
+# first guesses, the *top-1 error*, is then "7 % higher". We repeat this with a small
+# network: three blocks, and the kernels of a block as an argument.
 
 # %%
 def kernel_net(kernels, widths=(16, 32, 64)):
@@ -182,7 +183,8 @@ tables.networks(first, (3, 32, 32), training=training, validation=validation)
 # %% [markdown] slide="subslide"
 # Here ± is the standard deviation over the seeds. **Are the differences more than
 # chance?** All networks judge the same photos, so we compare photo by photo. From here
-# on, ± after a difference is its *standard error*: it counts seeds and photos.
+# on, ± after a difference is its *standard error*: chance in the seeds and in the choice
+# of photos. We trust a difference of more than twice that.
 
 # %%
 small_5 = kept.paired(right["one 5×5"], right["two 3×3"])
@@ -199,14 +201,14 @@ ax = plot.spread(validation, title=title)
 ax.set_xlabel("validation accuracy (%)");
 
 # %% [markdown]
-# **The small kernels recognise more, in both pairs**: 4.6 ± 0.8 points more than one 5 ×
-# 5, and 4.0 ± 1.3 points more than one 7 × 7. Both differences exceed twice their
-# standard error. Two 3 × 3 are ahead on their training photos, too (63.6 against 58.6
-# %), so this is not a matter of overfitting alone.
+# **The stacks recognise more, in both pairs**: 4.6 ± 0.8 points more than one 5 × 5, and
+# 4.0 ± 1.3 points more than one 7 × 7. Two 3 × 3 are ahead on their training photos, too
+# (63.6 against 58.6 %), so this is not a matter of overfitting alone. It is the stack that
+# wins: *one* 3 × 3 is behind one 5 × 5.
 #
-# They are not cheaper here: the parameters are about equal in each pair, and the stacks
-# need 27 and 11 % more multiply-adds. **At about equal parameters, more layers of small
-# kernels win**, in a small network, with 4,000 photos and one learning rate.
+# They are not cheaper here. The first layer of a block has half the channels as inputs,
+# which halves its weights; with one large kernel that is the whole block. So the
+# parameters are about equal, and the stacks need 27 and 11 % more multiply-adds.
 
 # %% [markdown] slide="subslide"
 # **Is the gap still there in larger runs?** These kept runs have twice the channels,
@@ -222,25 +224,25 @@ for few, many in (("one 5×5", "two 3×3"), ("one 7×7", "three 3×3")):
 kept.scoreboard(names)
 
 # %% [markdown]
-# Yes: two 3 × 3 are **7.3 ± 0.7 points** above one 5 × 5, and three are **7.2 ± 0.6
-# points** above one 7 × 7, at 11 % more and 5 % fewer parameters, and 35 and 19 % more
-# multiply-adds.
+# It is larger: two 3 × 3 are **7.3 ± 0.7 points** above one 5 × 5, and three are **7.2 ±
+# 0.6 points** above one 7 × 7, with about equal parameters. Two 3 × 3 are ahead of one
+# 7 × 7, too: 80.0 against 74.2 %, with fewer parameters and multiply-adds.
 
 # %% [markdown] slide="slide"
 # ## Build: ten lines and a table
 #
 # The paper's Table 1 holds six networks. Here a tuple holds the convolutions between two
-# poolings; 64 is a 3 × 3 convolution with 64 channels. Where do the six differ?
+# poolings; 64 is a 3 × 3 convolution with 64 channels. **Where do the six differ?**
 
 # %% mirror="utils.models.vgg:Block utils.models.vgg:CONFIGS" slide="subslide"
 
 # %% [markdown]
-# In how many convolutions a block has. A is VGG-11, B VGG-13, D VGG-16 and E VGG-19,
-# named by their layers with weights. C has three 1 × 1 convolutions. A-LRN adds
-# AlexNet's normalisation, which brought nothing.
+# They differ in how many convolutions a block has. A is VGG-11, B VGG-13, D VGG-16 and E
+# VGG-19, named by their layers with weights. C has three 1 × 1 convolutions. A-LRN adds
+# AlexNet's normalisation, *LRN*, which did not lower the error.
 
 # %% [markdown] slide="subslide"
-# With the table, the whole network is ten lines:
+# With the table, A, B, D and E are ten lines:
 
 # %%
 def plain_vgg(config, num_classes=1000, hidden=4096, side=7):
@@ -312,8 +314,7 @@ print(f"its multiply-adds: {4096 * 512 * 7 * 7 / 15_470_264_320:.1%} of all")
 
 # %% [markdown]
 # **74 %** of the parameters are in the first linear layer, which does less than 1 % of
-# the work. Almost half of the memory for activations is in the first two convolutions.
-# GoogLeNet (lecture 05) drops the large linear layer.
+# the work. GoogLeNet (lecture 05) drops the large linear layer.
 
 # %% [markdown] slide="slide"
 # ## Twenty layers: do they learn at all?
@@ -321,13 +322,14 @@ print(f"its multiply-adds: {4096 * 512 * 7 * 7 / 15_470_264_320:.1%} of all")
 # A pre-activation is a sum of $n_{in} = C_{in} k^2$ products of a weight and an input.
 # With weights of mean 0 the mean square of the sum is $n_{in} \cdot \mathrm{Var}(W)$
 # times that of the inputs. The ReLU sets half of the values to 0, so half of the mean
-# square is left. The signal's size is its root; each layer multiplies it by its *gain*:
+# square is left. Call the root of the mean square the signal's size. Each layer multiplies
+# it by its *gain*:
 #
 # $$\text{gain of one layer} = \sqrt{\tfrac{1}{2}\, n_{in}\, \mathrm{Var}(W)}$$
 #
-# For 512 channels $n_{in}$ = 4,608. **Which variance has a gain of 1? And what do 16
-# layers make of the others?** The last rule is a common mistake: √(2 / n_in), He's
-# *standard deviation*, taken for the variance.
+# **Which variance has a gain of 1?** We compare three rules, and a common mistake: He's
+# *standard deviation*, √(2 / n_in), used as the variance. 512 channels in and out have
+# $n_{in}$ = 4,608. **How large is the signal after 16 layers with each?**
 
 # %% check=True slide="subslide"
 rules = {  # name -> Var(W), from n_in and n_out
@@ -380,8 +382,9 @@ ax = plot.band(range(1, 17), spreads, log=True, title=title, **axis)
 ax.set(xscale="linear", xticks=range(1, 17, 3), xlim=(0.5, 16.5));
 
 # %% [markdown]
-# He's line stays within a factor of ten. The fixed variance of 0.01² sinks further than
-# in the table: early layers have fewer inputs. torch offers He's rule as
+# He's line alone: it stays within a factor of ten. It rises at the poolings, which keep
+# the largest of four values. With 0.01² the signal sinks further than in the table, since
+# early layers have fewer inputs. torch offers He's rule as
 # `nn.init.kaiming_normal_(weight, nonlinearity="relu")`.
 
 # %% [markdown] slide="subslide"
@@ -420,25 +423,17 @@ plot.curves(starts, metric="loss", split="train", title=title);
 # %% [markdown]
 # From He's weights four of five seeds fall below 2.29 nats: they have begun to learn, no
 # more. From Xavier's and from N(0, 0.01²) **no seed moves at all**: after 20 layers the
-# signal, and with it each gradient, is almost 0.
+# signal is almost 0.
 #
-# The paper had no such rule in 2014. It trained A first, and copied some of its layers
-# into the deeper networks. He et al. found the rule in 2015. BatchNorm (lecture 06) makes
-# the choice less important.
+# The paper trained A first, and copied some of its layers into the deeper networks. He et
+# al. found their rule a year later, in 2015. BatchNorm (lecture 06) makes the choice less
+# important.
 
 # %% [markdown] slide="slide"
 # ## Does depth pay?
 #
 # One, two and three 3 × 3 in each block make 3, 6 and 9 convolutions. **Which of their
 # differences are more than chance?**
-
-# %%
-# alt: Training accuracy by epoch with one, two and three 3×3 convolutions in each block,
-# alt: bands over seeds.
-by_depth = {name: list(histories[name]) for name in ("one 3×3", "two 3×3", "three 3×3")}
-ends = " / ".join(f"{100 * sum(training[name]) / seeds:.0f}" for name in by_depth)
-title = f"One, two, three 3×3 in each block: {ends} % of the training photos"
-plot.curves(by_depth, metric="accuracy", split="train", title=title);
 
 # %%
 second = kept.paired(right["one 3×3"], right["two 3×3"])
@@ -450,22 +445,41 @@ print("kept runs, test, three minus two:", longer)
 
 # %% [markdown]
 # From one to two convolutions in each block: **+6.7 ± 0.6 points**. From two to three:
-# −1.3 ± 1.2, which decides nothing. In the kept runs above, with more steps, photos and
-# channels, three are **1.4 ± 0.6 points** ahead of two. So **depth pays from one to two,
-# and from two to three with a longer training.**
+# −1.3 ± 1.2, which decides nothing. In the larger kept runs, three are **1.4 ± 0.6 points**
+# ahead of two.
+#
+# The paper asks this of A, B, D and E. Kept runs train them from He's weights, with a
+# quarter of the width and one linear layer: 45,000 photos, 20 epochs, one learning rate,
+# one seed each. **Is the deepest one the best?**
 
-# %% [markdown] slide="slide"
-# ## Against the paper
+# %%
+# alt: Training accuracy by epoch of the paper's A, B, D and E: D and E begin later, and
+# alt: end a little below A and B.
+DEPTHS = {"A": "vgg11", "B": "vgg13", "D": "vgg16", "E": "vgg19"}
+four = {letter: kept.runs(name) for letter, name in DEPTHS.items()}
+own_photos = kept.difference("vgg13", "vgg19", "train")
+title = f"E, the deepest, minus B on their own training photos: {own_photos.points:+.1f}"
+plot.curves(four, metric="accuracy", split="train", title=f"{title} points");
+
+# %%
+print("test, B minus A:    ", kept.difference("vgg11", "vgg13"))
+print("test, E minus B:    ", kept.difference("vgg13", "vgg19"))
+print("training, E minus B:", own_photos)
+kept.error_table({f"VGG {letter}": name for letter, name in DEPTHS.items()})
+
+# %% [markdown]
+# No. B is as good as A or better. E, six layers deeper than B, is **1.5 ± 0.6 points
+# behind it**. It does not overfit: it learns fewer of its own photos, too. D and E need a
+# few epochs more before they learn at all, and 20 epochs do not make up for it. (The
+# errors cover the choice of photos, not that of the seed.) So more layers pay only as long
+# as training can use them. Lecture 07 takes this up.
 #
-# | | the paper, ImageNet | here, CIFAR-10 |
-# |---|---|---|
-# | one 5 × 5 against two 3 × 3 | "7 % higher" top-1 error | 4.6 ± 0.8 points fewer right |
-# | depth, A to E | top-5 error 10.4, 9.9, 9.4, 8.8, 9.0 % | two convolutions a block better than one |
-#
-# In the paper depth helps up to D.
+# In the paper, with ImageNet's 1.3 million photos, depth pays for longer: top-5 errors of
+# 10.4, 9.9, 8.8 and 9.0 % for A, B, D and E, one run each.
 
 # %% [markdown] slide="subslide"
-# **The test set, once**, for the form with the best validation accuracy:
+# **The test set, once**, for the form that recognised most validation photos in our own
+# runs:
 
 # %%
 best = max(validation, key=lambda name: sum(validation[name]))
@@ -501,12 +515,9 @@ kept.scoreboard(BOARD)
 
 # %% [markdown]
 # Yes, by about **4 points**, but dropout costs this narrow AlexNet more than that. Without
-# dropout AlexNet, with 1.6 times the parameters, is level with VGG-11: their difference
-# is below twice its error. BatchNorm adds about **5 points**. (With one seed a run, as the
-# caption says, the error counts the test photos alone.)
-#
-# None reaches 90 %. VGG-11 with BatchNorm ends below 90 % of its *training* photos, too:
-# at a quarter of the width it needs more epochs, or more channels.
+# dropout, AlexNet has 1.6 times the parameters, and we cannot tell it from VGG-11: their
+# difference is below twice its error. BatchNorm adds about **5 points**. (With one seed a
+# run, the error covers the choice of test photos, and not that of the seed.)
 
 # %% [markdown] slide="slide"
 # ## Answer
@@ -526,8 +537,8 @@ counted += f" {ends[1]} from He's; trained on {photos.test.kind} only for show"
 run.headline(course.pick(tiny=counted, small=measured, full=measured))
 
 # %% [markdown] slide="fragment"
-# The small kernels, in both pairs, with about as many parameters. More depth pays, too,
-# where the training is long enough and the first weights let a deep network learn.
+# The stacks of small kernels, in both pairs, with about as many parameters. More layers
+# of them help up to a depth that training can still use.
 
 # %% [markdown] slide="slide"
 # ## Exercises
@@ -537,6 +548,8 @@ run.headline(course.pick(tiny=counted, small=measured, full=measured))
 
 # %% [markdown] slide="subslide"
 # ### 04.1 Predict: small kernels for AlexNet's 11 × 11
+#
+# `answers` holds three numbers.
 #
 # - (a) How many 3 × 3 convolutions, stride 1, see 11 × 11 pixels?
 # - (b) How many weights has that stack, with 64 channels in and out everywhere (no
@@ -650,10 +663,14 @@ check("04.5", repaired)
 # ### 04.6 Investigate: is it the ReLUs?
 #
 # Three 3 × 3 have about as many weights as one 7 × 7, and two more ReLUs in each block. Do
-# these make the difference? Write `few_relus`: `kernel_net` with BatchNorm after each
-# convolution, but **one** ReLU in each block, after its last, for any list of kernels. `runs` is the list of what
-# `trained([3, 3, 3], seed, few_relus)` returns for each of the `seeds`. Then compare
-# what they recognise with `right["three 3×3"]` and `right["one 7×7"]`.
+# the ReLUs make the difference?
+#
+# - Write `few_relus(kernels)`: as `kernel_net`, with BatchNorm after each convolution, but
+#   with **one** ReLU in each block, after its last BatchNorm.
+# - `runs`: the list of what `trained([3, 3, 3], seed, few_relus)` returns, for each seed in
+#   `range(seeds)`. This takes as long as one form of the test above.
+# - Compare what they recognise, the third part of each, with `right["three 3×3"]` and with
+#   `right["one 7×7"]`, by `kept.paired`.
 
 # %%
 def few_relus(kernels: list[int]) -> nn.Module:
@@ -689,9 +706,9 @@ check("04.6", (few_relus, runs))
 # %% [markdown] slide="subslide"
 # ### 04.7 Investigate: VGG-19 on CIFAR-10, two epochs
 #
-# Write VGG-19 as a list of your own, `my_list`. Train it on `few` for two epochs, at
-# `width`, with one linear layer and Adam at 0.001: without BatchNorm, then with it.
-# `two_runs` holds what `fit` returns, in this order.
+# Write VGG-19's list of blocks yourself, `my_list`. Train it with `vgg` and `fit` on `few`
+# for two epochs, at `width`, with one linear layer and Adam at 0.001: without BatchNorm,
+# then with it. `two_runs` holds what `fit` returns, in this order.
 
 # %%
 # solution
@@ -724,12 +741,13 @@ check.progress("04")
 #
 # 1. Receptive field: $1 + \sum_i (k_i - 1) \, s_1 \cdots s_{i-1}$. Three 3 × 3 reach as
 #    far as one 7 × 7, with $27 C^2$ weights in place of $49 C^2$, and three ReLUs.
-# 2. At about equal parameters the stacks recognise more than the large kernels.
+# 2. At about equal parameters the stacks recognise more than one large kernel; one small
+#    kernel alone does not.
 # 3. A table of channels makes each VGG. 74 % of VGG-16's parameters are in one layer.
 # 4. $\mathrm{Var}(W) = 2 / n_{in}$, with $n_{in} = C_{in} k^2$, keeps the signal's scale
 #    under ReLU: each layer's gain is $\sqrt{n_{in} \mathrm{Var}(W) / 2}$.
-# 5. A difference counts above twice its standard error. Two convolutions a block are
-#    better than one, three better than two in the longer runs alone.
+# 5. We trust a difference of more than twice its standard error. Depth pays as long as
+#    training can use it: in our runs of 20 epochs VGG-19 is behind VGG-13.
 
 # %% [markdown] slide="skip"
 # ## References
@@ -1157,6 +1175,21 @@ plot.bars({k: sum(v) / len(v) for k, v in reached.items()}, xlabel="test accurac
 # Note: 2 min. Top-5 error on ImageNet. C and D have the same depth, 1 × 1 against 3 ×
 # 3. Ask what one would need to decide E against D: several seeds of each. Expect “E is
 # worse than D”: one run each cannot say it.
+
+# %% [markdown] slide="only"
+# ## Here, the deepest learns fewer of its own photos
+#
+# ### CIFAR-10, 20 epochs: is E ahead of B?
+#
+# . . .
+#
+# ![](run:four)
+#
+# Test, E minus B: {{ f"{kept.difference('vgg13', 'vgg19').points:+.1f}" }} ±
+# {{ f"{kept.difference('vgg13', 'vgg19').error:.1f}" }} points.
+#
+# Note: 2 min. Ask whether E overfits: no, it is behind on its training photos, too.
+# Expect “more epochs would do it”: perhaps; lecture 07 trains 56 layers and asks again.
 
 # %% [markdown] slide="only"
 # ## On the same photos, BatchNorm lifts VGG-11
