@@ -1,8 +1,8 @@
 # %% [markdown] slide="slide"
 # # GoogLeNet: more layers, fewer numbers
 #
-# The winner of 2014 is deeper than every winner before it, and has far fewer
-# parameters. We build it from its table and find where they are saved.
+# The winner of 2014 is deeper than those before it, and has far fewer parameters. We
+# build it from its table and find where they are saved.
 #
 # *Szegedy, Liu, Jia, Sermanet, Reed, Anguelov, Erhan, Vanhoucke, Rabinovich: Going
 # Deeper with Convolutions. CVPR 2015.*
@@ -15,12 +15,11 @@
 # 1. compute the channels and the cost of an Inception module by hand;
 # 2. say what a 1 × 1 convolution is, and choose its width for a budget;
 # 3. assemble GoogLeNet from the paper's table, and find where it saves parameters;
-# 4. measure what the average at the end and the auxiliary heads (classifiers for
-#    training only) change;
+# 4. measure what the average at the end and the auxiliary heads change;
 # 5. draw a class activation map (which positions speak for a class) and test it.
 #
-# A run takes about ten seconds at scale `tiny`, and about two minutes at `small` on a
-# laptop. Numbers in the text are from `small`.
+# A run takes ten seconds at scale `tiny`, two minutes at `small`. Numbers in the text are
+# from `small`.
 
 # %% [markdown] slide="slide"
 # ## Question
@@ -28,8 +27,8 @@
 # AlexNet has 60,965,224 parameters in 8 layers with weights. GoogLeNet has 22 such
 # layers one after another, and several times fewer parameters.
 #
-# **How many times fewer, and where are they saved?** *Guess: in the first layers, in the
-# modules between, or at the end?*
+# **How many times fewer, and where are they saved?** *Guess: in the first layers, in
+# the modules between, or at the end?*
 
 # %% [markdown] slide="skip"
 # ## Set-up
@@ -59,28 +58,27 @@ seeds = range(course.pick(tiny=1, small=3, full=3))
 # %% [markdown] slide="slide"
 # ## The idea: do not choose the kernel
 #
-# Is 1 × 1, 3 × 3 or 5 × 5 the right kernel? AlexNet's authors chose by hand; VGG uses 3
-# × 3 everywhere. An *Inception module* uses **all of them side by side** and stacks
-# their maps: the next layer sees small and large patterns together. Each path from input to output is a *branch*.
+# Is 1 × 1, 3 × 3 or 5 × 5 the right kernel? AlexNet's authors chose by hand; VGG uses
+# 3 × 3 everywhere. An *Inception module* uses **all of them side by side** and stacks
+# their maps: the next layer sees small and large patterns together. Each path from
+# input to output is a *branch*.
 
 # %% tags=["hide-input"]
 architectures.inception(naive=True)
 
 # %% [markdown]
-# This is the *naive* module. All branches keep height and width. A ReLU after each
-# convolution is not drawn.
+# This is the *naive* module. All branches keep height and width. ReLUs are not drawn.
 
 # %% [markdown] slide="slide"
 # ## Build: the naive module
 #
-# First a convolution with its ReLU. It begins with He's weights (lecture 04). `norm` adds
-# a BatchNorm (next lecture); the paper's network has none.
+# First a convolution with its ReLU. It begins with He's weights (lecture 04). `norm`
+# adds a BatchNorm (next lecture); the paper's network has none.
 
 # %% mirror="utils.models.googlenet:BasicConv"
 
 # %% [markdown] slide="subslide"
-# A module is described by six numbers of channels. `Widths` gives them names. The naive
-# module needs three of them.
+# `Widths` names the six numbers of channels of a module. The naive one needs three.
 
 # %% mirror="utils.models.googlenet:Widths"
 from __future__ import annotations  # noqa: F404
@@ -99,13 +97,13 @@ w3a = Widths(64, 96, 128, 16, 32, 32)
 look.shape_table(NaiveInception(192, w3a), (192, 28, 28))
 
 # %% [markdown]
-# The table ends before `torch.cat`, which stacks 64 + 128 + 32 + **192** = 416 channels:
-# the pooling passes on all of its input. The 3 × 3 branch costs most, 173 million multiply-adds; the 5 × 5 branch, with a
-# quarter of its kernels, still 120 million.
+# The table ends before `torch.cat`, which stacks 64 + 128 + 32 + **192** = 416
+# channels: the pooling passes on all of its input. The 3 × 3 branch costs most, 173
+# million multiply-adds; the 5 × 5 branch, with a quarter of its kernels, 120 million.
 
 # %% [markdown] slide="subslide"
-# **What happens when modules follow each other?** Predict how many channels come out of
-# the second module, 3b. Its convolutions put out 128, 192 and 96.
+# Now modules follow each other. **Predict** the channels after the second module, 3b.
+# Its convolutions put out 128, 192 and 96.
 
 # %% check=True
 channels, outputs = 192, {"3a": (64, 128, 32), "3b": (128, 192, 96)}
@@ -115,8 +113,8 @@ for name, new in outputs.items():
     channels += sum(new)
 
 # %% [markdown]
-# 416 + 128 + 192 + 96 = 832. The number can only grow: the pooling branch passes on every
-# channel. After 4c there are 2,176. Something must reduce the channels, and it should cost little.
+# 416 + 128 + 192 + 96 = 832. The number can only grow, to 2,176 after 4c. Something
+# cheap must reduce the channels.
 
 # %% [markdown] slide="slide"
 # ## What does a 1×1 convolution do?
@@ -136,7 +134,7 @@ print(f"equal at all {28 * 28} positions; {conv.weight.numel()} weights")
 
 # %% [markdown]
 # They do not. A 1 × 1 convolution **is a linear layer applied at each position**. It
-# mixes channels, and reads no neighbours. The ReLU after it adds a non-linearity.
+# mixes channels, and reads no neighbours.
 
 # %% [markdown] slide="slide"
 # ## Reduce first, then convolve
@@ -155,9 +153,9 @@ print(f"equal at all {28 * 28} positions; {conv.weight.numel()} weights")
 # 192 × 96 + 9 × 96 × 128 = 129,024 in place of 9 × 192 × 128 = 221,184. That is 58 %:
 # this reduction keeps half of the channels.
 #
-# 1 × 1 convolutions before a large kernel are called *reductions*. The one after the
-# pooling is the *projection*: it stops the growth of the channels. `form` is `PAPER` (2014)
-# or torchvision's version, with BatchNorm and two other kernel sizes.
+# 1 × 1 convolutions before a large kernel are *reductions*. The one after the pooling
+# is the *projection*: it stops the growth of the channels. `form` is `PAPER` (2014) or
+# torchvision's version, with BatchNorm and two other kernel sizes.
 
 # %% mirror="utils.models.googlenet:Inception"
 
@@ -169,14 +167,14 @@ real = Inception(192, w3a)
 look.shape_table(real, (192, 28, 28), depth=2)
 
 # %% [markdown]
-# The whole module costs 128 million multiply-adds instead of 303, and 163,696 parameters
+# The module takes 128 million multiply-adds instead of 303, and has 163,696 parameters
 # instead of 387,296. It puts out 64 + 128 + 32 + 32 = 256 channels.
 
 # %% [markdown] slide="slide"
 # ## The network is a table
 #
-# The network has nine modules. The paper's Table 1 gives each of them one row. **What would
-# nine naive modules cost?**
+# The paper's Table 1 has one row for each of nine modules. **What would naive ones
+# cost?**
 
 # %% mirror="utils.models.googlenet:TABLE_1"
 
@@ -201,15 +199,14 @@ for name, w in TABLE_1.items():
 print(f"all: parameters {all_naive:.1f} M naive, {all_reduced:.1f} M reduced")
 
 # %% [markdown]
-# Without reductions and projections a module would take 2.4 times as many multiply-adds
-# at the beginning, and about 20 times at the end. All nine would have 92.5 million
-# parameters instead of 5.8 million: more than all of AlexNet.
+# Without reductions and projections a module takes 2.4 times as many multiply-adds at
+# the beginning, and about 20 times at the end. All nine have 92.5 million parameters
+# instead of 5.8 million: more than AlexNet.
 
 # %% [markdown] slide="slide"
 # ## Build: stem, heads, stages
 #
-# The modules begin at 28 × 28. The *stem*, the plain layers before them, divides the
-# image's height and width by 8.
+# The *stem*, the plain layers before the modules, divides height and width by 8.
 
 # %% mirror="utils.models.googlenet:max_pool utils.models.googlenet:GoogLeNetStem"
 
@@ -220,8 +217,8 @@ look.shape_table(stem, (3, 224, 224), depth=1)
 # %% [markdown] slide="subslide"
 # The first convolution and the two poolings halve: 224, 112, 56 and 28.
 #
-# After modules 4a and 4d, two *auxiliary heads* branch off. Each is a small classifier
-# with a loss of its own, used **in training only**. The numbers in the boxes are channels:
+# After modules 4a and 4d, two *auxiliary heads* branch off: small classifiers with a
+# loss of their own, **for training only**. The numbers in the boxes are channels:
 
 # %% tags=["hide-input"] check=True
 blocks.googlenet()
@@ -233,15 +230,15 @@ head = Head(512, 128, 1024, 1000, PAPER)
 look.shape_table(head, (512, 14, 14))
 
 # %% [markdown]
-# Each head has 3.2 million parameters, and none of them remain after training.
+# Each head has 3.2 million parameters; none remain after training.
 
 # %% mirror="utils.models.googlenet:inception_stage utils.models.googlenet:STAGES"
 
 # %% [markdown] slide="slide"
 # ## Assemble: the whole network
 #
-# In training the forward pass stores the heads' logits in `aux_logits` for the loss. In
-# evaluation it does not compute the heads. Below we put the parts together, without heads.
+# In training the forward pass stores the heads' logits in `aux_logits` for the loss.
+# We put the parts together, without heads.
 
 # %% mirror="utils.models.googlenet:GoogLeNet"
 
@@ -258,15 +255,15 @@ layers = [name for name, part in net.named_modules() if isinstance(part, kinds)]
 print(f"{parameters:,} parameters in {len(layers)} layers with weights")
 
 # %% [markdown] slide="-"
-# Without heads, GoogLeNet has **6,998,552** parameters. Most of its 58 layers stand side
-# by side. Along the longest path are 22: three in the stem, two in each of nine modules,
-# and the linear layer.
+# GoogLeNet has **6,998,552** parameters. Most of its 58 layers stand side by side.
+# Along the longest path are 22: three in the stem, two in each of nine modules, one
+# linear.
 
 # %% [markdown] slide="slide"
 # ## Where are the parameters saved?
 #
-# Which of the two, AlexNet or GoogLeNet, has more parameters in its convolutions, and
-# which in its linear layers? Guess both.
+# AlexNet or GoogLeNet: which has more parameters in its convolutions, and which in its
+# linear layers? Guess both.
 
 # %% check=True
 def split(model):
@@ -285,17 +282,17 @@ for name, a, b in zip(("convolutions", "linear"), in_alex, in_google, strict=Tru
     print(f"{name}: {a:,} against {b:,}")
 
 # %% [markdown]
-# The factor is **8.7**. (The paper says 12: exercise 05.6.)
-# GoogLeNet's convolutions have **2.6 times as many** parameters as AlexNet's. Against
-# AlexNet, the saving is at the end: one linear layer instead of three. But it needs cheap
-# modules, too: naive ones alone would have 92.5 million.
+# The factor is **8.7**. (The paper says 12: exercise 05.6.) GoogLeNet's convolutions
+# have **2.6 times as many** parameters as AlexNet's. Against AlexNet, the saving is at
+# the end: one linear layer instead of three. But naive modules alone would have 92.5
+# million.
 
 # %% [markdown] slide="slide"
 # ## Average the maps, then one linear layer
 #
-# *Global average pooling* turns 1,024 maps of 7 × 7 into 1,024 numbers, one mean for
-# each map. The alternative is to flatten the maps, before one linear layer or before three
-# as in AlexNet (4,096, 4,096, 1,000). **Predict** the parameters of the three ends.
+# *Global average pooling* turns 1,024 maps of 7 × 7 into 1,024 means. The alternative
+# is to flatten the maps, before one linear layer or before three as in AlexNet (4,096,
+# 4,096, 1,000). **Predict** the parameters of the three ends.
 
 # %% check=True
 ends = {
@@ -307,10 +304,9 @@ for name, sizes in ends.items():
     print(f"{name}: {sum(a * b + b for a, b in sizes):,}")
 
 # %% [markdown] slide="subslide"
-# 1 million, 50 million and 226 million. Is the average only cheaper, or also worse? We
-# train both ends on the same small photos. **Which network knows its own training photos
-# better, and which the validation photos?** Ours is an eighth as wide, and has BatchNorm,
-# one lecture early, since that makes a short training faster.
+# Is the average only cheaper, or also worse? We train the first two ends on the same
+# small photos. **Which network knows its training photos better, and which the
+# validation photos?** Ours is an eighth as wide, with BatchNorm.
 
 # %%
 def halved(images):
@@ -357,11 +353,11 @@ for split in SPLITS.values():
     print(f"flatten minus average, {split}, points for each seed:", *points)
 
 # %% [markdown] slide="subslide"
-# The last maps have 4 × 4 positions here, so the flattened end has 16 times the weights.
-# It fits its 1,000 training photos better by 12 to 16 points with each seed. On
-# validation photos the sign changes from seed to seed: we see no gain. Whiskers go from
-# the worst to the best seed. These trainings are short; the paper reports 0.6 points more
-# top-1 accuracy with the average.
+# Here the flattened end has 16 times the weights (4 × 4 positions). It fits its 1,000
+# training photos better by 12 to 16 points. On validation photos the sign changes from
+# seed to seed: we see no gain. Whiskers go from the worst to the best seed; the
+# trainings are short. The paper reports 0.6 points more top-1 accuracy with the
+# average.
 
 # %% [markdown] slide="subslide"
 # **The average has two more advantages.** First, the network accepts images of other
@@ -382,10 +378,10 @@ print(tuple(scores.shape), "one map for each class; its mean is the logit")
 # %% [markdown] slide="slide"
 # ## Do the heads help the gradient?
 #
-# The paper's loss, here `googlenet_loss`, is L = L_end + 0.3 (L_4a + L_4d). The heads are to
-# "increase the gradient signal that gets propagated back". **How many times larger is the gradient in
-# the stem with them?** We try He's first weights, which our modules use, and torch's
-# default, with a sixth of their variance. There is no BatchNorm here.
+# The paper's loss, here `googlenet_loss`, is L = L_end + 0.3 (L_4a + L_4d). The heads
+# are to "increase the gradient signal that gets propagated back". **How many times
+# larger is the gradient in the stem with them?** We try He's first weights and torch's
+# default, with a sixth of their variance, both without BatchNorm.
 
 # %%
 stages = ("stem", "stage3", "stage4a", "stage4d", "stage5")
@@ -432,8 +428,8 @@ for name, start in begin.items():
 # alt: weights it rises towards the stem.
 about = {"xlabel": "stage", "ylabel": "gradient with / without", "log": True}
 stem_gains = [gain[:, 0].median().item() for gain in gains.values()]
-title = "First gradient in the stem with heads: × {:.1f} (He's), × {:.1f} (torch's weights)"
-title = title.format(*stem_gains)
+title = "With heads the first gradient in the stem: × {:.1f} (He's weights), × {:.1f}"
+title = (title + " (torch's)").format(*stem_gains)
 ax = plot.band(range(5), gains, title=title, **about)
 ax.set_xticks(range(5), ["stem", "3", "4a", "4b–4d", "5"]);
 
@@ -443,21 +439,21 @@ for name, gain in gains.items():
     print(f"{name}:", *(f"{stage} × {value:.1f}  " for stage, value in words))
 
 # %% [markdown] slide="subslide"
-# It depends on the first weights. With He's weights the gradient keeps its size, and the
-# heads change it by factors of 1.0 to 1.1, the median of three seeds. With torch's
-# smaller weights it fades: in the stem it is about a ten-thousandth of that in stage 5.
-# The heads shorten the way: before the first head the gradient becomes more than 100
-# times larger, between the two heads 5 times. Stage 5 lies after both: no change.
+# With He's weights the gradient keeps its size, and the heads change it by factors of
+# 1.0 to 1.1, the median of three seeds. With torch's smaller weights it fades: in the
+# stem it is about a ten-thousandth of that in stage 5. The heads shorten the way:
+# before the first head the gradient becomes more than 100 times larger, between the
+# two 5 times.
 #
-# This is the *first* gradient, not accuracy: we do not know which network ends better. Two
-# of the authors later called the idea that heads help low-level features "most likely
-# misplaced". They see a regulariser: something against overfitting.
+# This is the *first* gradient, not accuracy. Two of the authors later called the idea
+# that heads help low-level features "most likely misplaced". They see a regulariser:
+# something against overfitting.
 
 # %% [markdown] slide="slide"
 # ## A trained network
 #
-# From here on we use kept runs: 45,000 photos of 32 × 32, four epochs, three seeds, an
-# eighth of the width, BatchNorm. **Would more epochs help? Why may validation be ahead?**
+# Now we use kept runs: 45,000 photos of 32 × 32, four epochs, three seeds, an eighth
+# of the width, BatchNorm. **Would more epochs help? Why may validation be ahead?**
 
 # %%
 # alt: Loss and accuracy over four epochs, of training and validation, with bands over
@@ -466,15 +462,16 @@ history = kept.runs("googlenet_bn-cifar10")
 plot.curves(history, title="After four epochs the network is still getting better");
 
 # %% [markdown]
-# Probably: all curves still improve. Training photos are cropped and mirrored, and judged
-# while the weights still improve. A band goes from the worst to the best seed.
+# Probably: all curves still improve. Training photos are cropped and mirrored, and
+# judged during the epoch. Bands go from the worst to the best seed.
 
 # %% slide="subslide"
 model, weights = pretrained("googlenet_bn", "cifar10")
 model, splits = model.to(run.device), weights.prepare(photos)
 val_set = splits.val.subset(course.pick(tiny=200, small=1000, full=None))
 print(kept.caption("googlenet_bn-cifar10"))
-print(f"first seed, {len(val_set)} validation photos: {evaluate(model, val_set.loader(250)).accuracy:.1%}")
+accuracy = evaluate(model, val_set.loader(250)).accuracy
+print(f"first seed, {len(val_set)} validation photos: {accuracy:.1%}")
 
 # %% [markdown] slide="slide"
 # ## Look inside: which branch carries what?
@@ -498,13 +495,13 @@ title = f"Module 3b looks at a {photos.classes[labels[3]]} through four branches
 pictures.feature_maps(named, title=title);
 
 # %% [markdown]
-# That of the pooling: it takes the maximum of nine neighbours first.
+# The pooling: it takes the maximum of nine neighbours first.
 
 # %% [markdown] slide="slide"
 # ## Look inside: which positions count?
 #
-# Each logit is the mean of a map, as we saw. So one 1 × 1 convolution gives a map for each
-# class. Below, each map is scaled to its own maximum, and negative scores are not shown.
+# One 1 × 1 convolution gives a map for each class. Below, each map is scaled to its own
+# maximum, and negative scores are not shown.
 
 # %%
 def activation_maps(images, classes):
@@ -537,10 +534,9 @@ layer = torch.cat([torch.zeros_like(big), big])
 pictures.image_grid([*plain, *plain], [*names, *8 * [""]], heat=layer, title=title);
 
 # %% [markdown] slide="subslide"
-# These are eight confident, right answers, and objects stand in the middle of most photos.
-# **Does the map tell more than "look at the middle"?** We hide a quarter of each photo:
-# the cells that its map finds most important, the least important, the middle, or random
-# cells as a control.
+# Objects stand in the middle of most photos. **Does the map tell more than "look at
+# the middle"?** We hide a quarter of each photo: the cells with the highest scores,
+# those with the lowest, the middle, or random cells.
 
 # %%
 def hidden(scores):
@@ -565,16 +561,15 @@ for name, scores in quarters.items():
 
 # %% [markdown]
 # Hiding the most important quarter costs 35.2 points, the least important one 6.4; the
-# random quarter shows what any hiding costs. But hiding the middle, one block, costs 32.4.
-# With 1,000 photos a share has a standard error of up to 1.6 points, and this is one seed.
-# So the test does not settle whether the map tells more than "look at the middle".
+# random one is the control. But hiding the middle, one block, costs 32.4. With 1,000
+# photos and one seed that is too close: the test does not settle the question.
 
 # %% [markdown] slide="slide"
 # ## Against the paper
 #
-# The winning top-5 error of 2014, 6.67 %, needed **7 networks and 144 crops** (parts of
-# the image, judged one by one and averaged): 1,008 passes an image. Top-5 error in
-# percent, from the paper's Table 3:
+# The winning top-5 error of 2014, 6.67 %, needed **7 networks and 144 crops** (parts
+# of the image, judged one by one and averaged): 1,008 passes an image. Top-5 error in
+# percent (Table 3):
 #
 # | crops | 1 network | 7 networks |
 # |---|---|---|
@@ -582,12 +577,11 @@ for name, scores in quarters.items():
 # | 10 | 9.15 | 7.62 |
 # | 144 | 7.89 | 6.67 |
 #
-# When you compare networks, ask how many passes each had.
+# Ask how many passes each network had.
 
 # %% [markdown] slide="subslide"
 # All networks below had four epochs; do not compare them with lectures 03 and 04 (20
-# epochs). Accuracy is the mean of three seeds on the test set, ± their standard deviation.
-# Has GoogLeNet, with fewer parameters, more errors?
+# epochs). Accuracy: three seeds, mean ± standard deviation. Has GoogLeNet more errors?
 
 # %%
 kept.scoreboard(
@@ -605,11 +599,11 @@ for name, other in {"AlexNet": "alexnet", "VGG-11": "vgg11_bn"}.items():
 
 # %% [markdown] slide="subslide"
 # Against AlexNet no: with nine times fewer parameters GoogLeNet is 11.3 ± 0.9 points
-# better (± is now the standard error). Against VGG-11 yes: VGG-11 has six times GoogLeNet's
-# parameters, and is 3.3 ± 0.8 points better. The cause is open in both cases: the networks
-# differ in more than parameters. AlexNet has no BatchNorm, and dropout slows it.
-# GoogLeNet has the most multiply-adds: its stem for small photos keeps large maps. (Do not
-# compare the minutes: other programs ran.)
+# better (± is now the standard error). Against VGG-11 yes: with six times GoogLeNet's
+# parameters it is 3.3 ± 0.8 points better. The networks differ in more than
+# parameters, so the cause is open: AlexNet has dropout, which slows it, and no
+# BatchNorm. GoogLeNet has the most multiply-adds: its stem for small photos keeps
+# large maps. (Do not compare the minutes: other programs ran.)
 
 # %% [markdown] slide="slide"
 # ## Answer
@@ -632,18 +626,17 @@ run.headline(
 # ## Exercises
 #
 # Replace each `...`, run the cell, then the check below it. A wrong answer gets a hint,
-# the second time a stronger one. *Predict*: before any cell runs it.
+# then a stronger one. *Predict*: before any cell runs it.
 
 # %% [markdown] slide="subslide"
 # ### 05.1 Predict: module 4b
 #
-# 512 channels of 14 × 14 enter `Widths(160, 112, 224, 24, 64, 64)`. Without running
-# anything:
+# 512 channels of 14 × 14 enter `Widths(160, 112, 224, 24, 64, 64)`:
 #
 # - (a) how many channels come out,
-# - (b) how many would come out of a naive module with the same 512 channels in,
+# - (b) how many would come out of a naive module with 512 channels in,
 # - (c) how many multiply-adds does the 5 × 5 branch take, its reduction included, at all
-#   14 × 14 positions? Height and width are kept; biases are not counted.
+#   14 × 14 positions? Biases are not counted.
 
 # %%
 # solution
@@ -661,7 +654,7 @@ check("05.1", answer)
 #
 # From `conv_relu` and `nn.MaxPool2d` alone: four branches in the paper's order, height
 # and width kept. `w` is a `Widths`. In the stub `a` and `b` are the widths of the
-# reductions before 3 × 3 and 5 × 5, `c` the channels that come in.
+# two reductions, `c` the channels that come in.
 
 # %%
 def conv_relu(inputs, outputs, k):
@@ -729,8 +722,8 @@ def merge(first: nn.Conv2d, second: nn.Conv2d) -> nn.Conv2d:
 check("05.4", merge)
 
 # %% [markdown]
-# **Explain:** what would we lose if we merged a reduction of an Inception module with its
-# large kernel?
+# **Explain:** what would we lose if we merged a reduction of an Inception module with
+# its large kernel?
 
 # %% [markdown] solution=True
 # A ReLU stands between the reduction and the large kernel. With it the pair is not a
@@ -755,9 +748,9 @@ check("05.5", class_map)
 # %% [markdown] slide="subslide"
 # ### 05.6 Investigate: the numbers of Table 1
 #
-# Table 1 also prints the parameters (in K) and the operations (in M) of each row. Are they
-# right? Write `counted`. It returns a pair: the weights of a row **without biases**, in
-# units of 1,024, then its multiply-adds in millions. A row is a list of modules; all of its
+# Table 1 also prints parameters (in K) and operations (in M). Are they right?
+# `counted` returns a pair: the weights of a row **without biases**, in units of 1,024,
+# then its multiply-adds in millions. A row is a list of modules; all of its
 # convolutions put out maps of `side` × `side`.
 #
 # Then `wrong` is the set of the names of all rows whose printed *operations* are off by
@@ -815,16 +808,15 @@ check.progress("05")
 # %% [markdown] slide="slide"
 # ## Recap
 #
-# - A module's channels and costs are sums over its branches. Without projections the
-#   channels only grow; without reductions large kernels read all of them.
+# - A module's channels and costs are sums over its branches. Without reductions and
+#   projections the channels only grow.
 # - A 1 × 1 convolution is a linear layer at each position. It decides what the next
-#   kernel costs: k × k × C_in × C_out at each position.
+#   kernel costs: k × k × C_in × C_out.
 # - GoogLeNet has 6,998,552 parameters, 8.7 times fewer than AlexNet. An average before the
 #   linear layer saves most: C × K weights for K classes instead of C × H × W × K.
-# - Heads make the first gradient larger where it fades. With He's weights it does not
-#   fade, and heads change little.
-# - Each logit is the mean of a class activation map, Σ_c w_c A_c + b. A test by hiding
-#   needs a control: hide another quarter, too.
+# - Heads enlarge the first gradient where it fades. With He's weights it does not.
+# - Each logit is the mean of a class activation map, Σ_c w_c A_c + b. A test of it needs a
+#   control: hide another quarter, too.
 
 # %% [markdown] slide="skip"
 # ## References
