@@ -18,8 +18,8 @@
 # 4. measure what the average at the end and the auxiliary heads change;
 # 5. draw a class activation map (which positions speak for a class) and test it.
 #
-# A run takes ten seconds at scale `tiny`, two minutes at `small`. Numbers in the text are
-# from `small`.
+# A run takes ten seconds at scale `tiny`, two minutes at `small`. Numbers are from
+# `small`.
 
 # %% [markdown] slide="slide"
 # ## Question
@@ -343,7 +343,8 @@ for split in SPLITS:
         reached[f"{name}, {SPLITS[split]}"] = shares
 mean = {name: 100 * sum(shares) / len(shares) for name, shares in reached.items()}
 more = [mean[f"flatten, {s}"] - mean[f"average, {s}"] for s in SPLITS.values()]
-title = f"Flattened maps: {more[0]:+.1f} points on training photos, {more[1]:+.1f} on new"
+title = f"Flattened maps: {more[0]:+.1f} points on training photos,"
+title += f" {more[1]:+.1f} on validation photos"
 plot.bars(reached, title=title);
 
 # %%
