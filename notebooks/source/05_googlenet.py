@@ -1,8 +1,8 @@
 # %% [markdown] slide="slide"
 # # GoogLeNet: more layers, fewer numbers
 #
-# The winner of 2014 is deeper than every winner before it, and has far fewer
-# parameters. We build it from its table and find where they are saved.
+# The winner of 2014 is deeper than those before it, and has far fewer parameters. We
+# build it from its table and find where they are saved.
 #
 # *Szegedy, Liu, Jia, Sermanet, Reed, Anguelov, Erhan, Vanhoucke, Rabinovich: Going
 # Deeper with Convolutions. CVPR 2015.*
@@ -16,19 +16,19 @@
 # 2. say what a 1 × 1 convolution is, and choose its width for a budget;
 # 3. assemble GoogLeNet from the paper's table, and find where it saves parameters;
 # 4. measure what the average at the end and the auxiliary heads change;
-# 5. draw a class activation map and test it.
+# 5. draw a class activation map (which positions speak for a class) and test it.
 #
-# A run takes about ten seconds at scale `tiny`, and about two minutes at `small` on a
-# laptop. Numbers in the text are from `small`.
+# A run takes ten seconds at scale `tiny`, two minutes at `small`. Numbers are from
+# `small`.
 
 # %% [markdown] slide="slide"
 # ## Question
 #
 # AlexNet has 60,965,224 parameters in 8 layers with weights. GoogLeNet has 22 such
-# layers, and several times fewer parameters.
+# layers one after another, and several times fewer parameters.
 #
-# **How many times fewer, and where are they saved?** *Guess: in the first layers, in the
-# modules between, or at the end?*
+# **How many times fewer, and where are they saved?** *Guess: in the first layers, in
+# the modules between, or at the end?*
 
 # %% [markdown] slide="skip"
 # ## Set-up
@@ -58,28 +58,27 @@ seeds = range(course.pick(tiny=1, small=3, full=3))
 # %% [markdown] slide="slide"
 # ## The idea: do not choose the kernel
 #
-# Is 1 × 1, 3 × 3 or 5 × 5 the right kernel? AlexNet's authors chose by hand; VGG uses 3
-# × 3 everywhere. An *Inception module* uses **all of them side by side** and stacks
-# their maps. Each path from input to output is a *branch*.
+# Is 1 × 1, 3 × 3 or 5 × 5 the right kernel? AlexNet's authors chose by hand; VGG uses
+# 3 × 3 everywhere. An *Inception module* uses **all of them side by side** and stacks
+# their maps: the next layer sees small and large patterns together. Each path from
+# input to output is a *branch*.
 
 # %% tags=["hide-input"]
 architectures.inception(naive=True)
 
 # %% [markdown]
-# This is the *naive* module. All branches keep height and width. A ReLU after each
-# convolution is not drawn.
+# This is the *naive* module. All branches keep height and width. ReLUs are not drawn.
 
 # %% [markdown] slide="slide"
 # ## Build: the naive module
 #
-# First a convolution with its ReLU. `norm` puts a BatchNorm (next lecture) between the
-# two; the paper's network has none.
+# First a convolution with its ReLU. It begins with He's weights (lecture 04). `norm`
+# adds a BatchNorm (next lecture); the paper's network has none.
 
 # %% mirror="utils.models.googlenet:BasicConv"
 
 # %% [markdown] slide="subslide"
-# A module is described by six numbers of channels. `Widths` gives them names. The naive
-# module needs three of them.
+# `Widths` names the six numbers of channels of a module. The naive one needs three.
 
 # %% mirror="utils.models.googlenet:Widths"
 from __future__ import annotations  # noqa: F404
@@ -98,13 +97,13 @@ w3a = Widths(64, 96, 128, 16, 32, 32)
 look.shape_table(NaiveInception(192, w3a), (192, 28, 28))
 
 # %% [markdown]
-# 64 + 128 + 32 + **192** = 416 channels come out: the pooling passes on all of its
-# input. The 3 × 3 branch costs most, 173 million multiply-adds; the 5 × 5 branch, with a
-# quarter of its kernels, still 120 million.
+# The table ends before `torch.cat`, which stacks 64 + 128 + 32 + **192** = 416
+# channels: the pooling passes on all of its input. The 3 × 3 branch costs most, 173
+# million multiply-adds; the 5 × 5 branch, with a quarter of its kernels, 120 million.
 
 # %% [markdown] slide="subslide"
-# **What happens when modules follow each other?** Predict how many channels come out of
-# the second module, 3b. Its convolutions put out 128, 192 and 96.
+# Now modules follow each other. **Predict** the channels after the second module, 3b.
+# Its convolutions put out 128, 192 and 96.
 
 # %% check=True
 channels, outputs = 192, {"3a": (64, 128, 32), "3b": (128, 192, 96)}
@@ -114,8 +113,8 @@ for name, new in outputs.items():
     channels += sum(new)
 
 # %% [markdown]
-# 416 + 128 + 192 + 96 = 832. The number can only grow: the pooling branch passes on every
-# channel. Something must reduce the channels, and it should cost little.
+# 416 + 128 + 192 + 96 = 832. The number can only grow, to 2,176 after 4c. Something
+# cheap must reduce the channels.
 
 # %% [markdown] slide="slide"
 # ## What does a 1×1 convolution do?
@@ -135,7 +134,7 @@ print(f"equal at all {28 * 28} positions; {conv.weight.numel()} weights")
 
 # %% [markdown]
 # They do not. A 1 × 1 convolution **is a linear layer applied at each position**. It
-# mixes channels, and reads no neighbours. The ReLU after it adds a non-linearity.
+# mixes channels, and reads no neighbours.
 
 # %% [markdown] slide="slide"
 # ## Reduce first, then convolve
@@ -154,9 +153,9 @@ print(f"equal at all {28 * 28} positions; {conv.weight.numel()} weights")
 # 192 × 96 + 9 × 96 × 128 = 129,024 in place of 9 × 192 × 128 = 221,184. That is 58 %:
 # this reduction keeps half of the channels.
 #
-# 1 × 1 convolutions before a large kernel are called *reductions*, and after the
-# pooling *projection*. `form` chooses between the network of 2014, `PAPER`, and
-# torchvision's.
+# 1 × 1 convolutions before a large kernel are *reductions*. The one after the pooling
+# is the *projection*: it stops the growth of the channels. `form` is `PAPER` (2014) or
+# torchvision's version, with BatchNorm and two other kernel sizes.
 
 # %% mirror="utils.models.googlenet:Inception"
 
@@ -168,41 +167,46 @@ real = Inception(192, w3a)
 look.shape_table(real, (192, 28, 28), depth=2)
 
 # %% [markdown]
-# The whole module costs 128 million multiply-adds instead of 303, and puts out 64 + 128
-# + 32 + 32 = 256 channels.
+# The module takes 128 million multiply-adds instead of 303, and has 163,696 parameters
+# instead of 387,296. It puts out 64 + 128 + 32 + 32 = 256 channels.
 
 # %% [markdown] slide="slide"
 # ## The network is a table
 #
-# The network has nine modules. The paper's Table 1 gives each of them one row.
+# The paper's Table 1 has one row for each of nine modules. **What would naive ones
+# cost?**
 
 # %% mirror="utils.models.googlenet:TABLE_1"
 
 # %% slide="subslide" check=True tags=["hide-input"]
 def cost(module, channels, side):
-    """Million multiply-adds of a module."""
-    return look.totals(module, (channels, side, side))[1] / 1e6
+    """Millions of a module's parameters, and of its multiply-adds."""
+    return [count / 1e6 for count in look.totals(module, (channels, side, side))]
 
 
 naive_in = real_in = 192
+all_naive = all_reduced = 0
 for name, w in TABLE_1.items():
     side = {"3": 28, "4": 14, "5": 7}[name[0]]
     with torch.device("meta"):  # shapes without numbers
         modules = NaiveInception(naive_in, w), Inception(real_in, w)
     naive, reduced = cost(modules[0], naive_in, side), cost(modules[1], real_in, side)
-    print(f"{name}: {naive:5.0f} M naive, {reduced:4.0f} M with reductions")
+    words = f"parameters {naive[0]:4.1f} M naive, {reduced[0]:3.1f} M reduced;"
+    print(f"{name}: {words} multiply-adds {naive[1]:4.0f} M, {reduced[1]:3.0f} M")
+    all_naive, all_reduced = all_naive + naive[0], all_reduced + reduced[0]
     naive_in += w.out_1x1 + w.out_3x3 + w.out_5x5
     real_in = w.out_channels
+print(f"all: parameters {all_naive:.1f} M naive, {all_reduced:.1f} M reduced")
 
 # %% [markdown]
-# Without reductions the modules would cost 2.4 times as much at the beginning, and
-# about 20 times at the end.
+# Without reductions and projections a module takes 2.4 times as many multiply-adds at
+# the beginning, and about 20 times at the end. All nine have 92.5 million parameters
+# instead of 5.8 million: more than AlexNet.
 
 # %% [markdown] slide="slide"
 # ## Build: stem, heads, stages
 #
-# The modules begin at 28 × 28. The *stem*, the plain layers before them, divides the
-# image's height and width by 8.
+# The *stem*, the plain layers before the modules, divides height and width by 8.
 
 # %% mirror="utils.models.googlenet:max_pool utils.models.googlenet:GoogLeNetStem"
 
@@ -213,8 +217,8 @@ look.shape_table(stem, (3, 224, 224), depth=1)
 # %% [markdown] slide="subslide"
 # The first convolution and the two poolings halve: 224, 112, 56 and 28.
 #
-# After modules 4a and 4d, two *auxiliary heads* branch off. Each is a small classifier
-# with a loss of its own, used **in training only**. Under each module stand its channels:
+# After modules 4a and 4d, two *auxiliary heads* branch off: small classifiers with a
+# loss of their own, **for training only**. The numbers in the boxes are channels:
 
 # %% tags=["hide-input"] check=True
 blocks.googlenet()
@@ -226,36 +230,40 @@ head = Head(512, 128, 1024, 1000, PAPER)
 look.shape_table(head, (512, 14, 14))
 
 # %% [markdown]
-# Each head has 3.2 million parameters, and none of them remain after training.
+# Each head has 3.2 million parameters; none remain after training.
 
 # %% mirror="utils.models.googlenet:inception_stage utils.models.googlenet:STAGES"
 
 # %% [markdown] slide="slide"
 # ## Assemble: the whole network
 #
-# In training the forward pass stores the heads' logits in `aux_logits` for the loss. In
-# evaluation it does not compute the heads.
+# In training the forward pass stores the heads' logits in `aux_logits` for the loss.
+# We put the parts together, without heads.
 
 # %% mirror="utils.models.googlenet:GoogLeNet"
 
 # %% check=True
 with torch.device("meta"):
-    net = googlenet()
+    made, channels = [GoogLeNetStem(3, 64, 192, PAPER)], 192
+    for names in STAGES:
+        made.append(inception_stage(names, channels, PAPER))
+        channels = made[-1].out_channels
+    net = GoogLeNet(*made, fc=nn.Linear(channels, 1000), dropout=0.4)
 parameters = sum(p.numel() for p in net.parameters())
 kinds = nn.Conv2d, nn.Linear
 layers = [name for name, part in net.named_modules() if isinstance(part, kinds)]
 print(f"{parameters:,} parameters in {len(layers)} layers with weights")
 
 # %% [markdown] slide="-"
-# Without heads, GoogLeNet has **6,998,552** parameters. Most of its 58 layers stand side
-# by side. Along the longest path are 22: three in the stem, two in each of nine modules,
-# and the linear layer.
+# GoogLeNet has **6,998,552** parameters. Most of its 58 layers stand side by side.
+# Along the longest path are 22: three in the stem, two in each of nine modules, one
+# linear.
 
 # %% [markdown] slide="slide"
 # ## Where are the parameters saved?
 #
-# By which factor is GoogLeNet smaller than AlexNet? And which of the two has more
-# parameters in its convolutions, and which in its linear layers? Guess all three.
+# AlexNet or GoogLeNet: which has more parameters in its convolutions, and which in its
+# linear layers? Guess both.
 
 # %% check=True
 def split(model):
@@ -274,17 +282,17 @@ for name, a, b in zip(("convolutions", "linear"), in_alex, in_google, strict=Tru
     print(f"{name}: {a:,} against {b:,}")
 
 # %% [markdown]
-# The factor is **8.7**. (The paper says 12: exercise 05.6.)
-# GoogLeNet's convolutions have **2.6 times more** parameters than AlexNet's. All
-# savings are at the end: 1.0 million in one linear layer instead of 58.6 million in
-# three.
+# The factor is **8.7**. (The paper says 12: exercise 05.6.) GoogLeNet's convolutions
+# have **2.6 times as many** parameters as AlexNet's. Against AlexNet, the saving is at
+# the end: one linear layer instead of three. But naive modules alone would have 92.5
+# million.
 
 # %% [markdown] slide="slide"
 # ## Average the maps, then one linear layer
 #
-# *Global average pooling* turns 1,024 maps of 7 × 7 into 1,024 numbers, one mean for
-# each map. The alternative is to flatten the maps. **Predict** the parameters of each
-# end.
+# *Global average pooling* turns 1,024 maps of 7 × 7 into 1,024 means. The alternative
+# is to flatten the maps, before one linear layer or before three as in AlexNet (4,096,
+# 4,096, 1,000). **Predict** the parameters of the three ends.
 
 # %% check=True
 ends = {
@@ -296,10 +304,9 @@ for name, sizes in ends.items():
     print(f"{name}: {sum(a * b + b for a, b in sizes):,}")
 
 # %% [markdown] slide="subslide"
-# 1 million, 50 million and 226 million. Is the average only cheaper, or also worse? We
-# train both ends on the same small photos. **Which network knows its own training photos
-# better, and which the validation photos?** Ours is an eighth as wide, and has BatchNorm,
-# one lecture early, since that makes a short training faster.
+# Is the average only cheaper, or also worse? We train the first two ends on the same
+# small photos. **Which network knows its training photos better, and which the
+# validation photos?** Ours is an eighth as wide, with BatchNorm.
 
 # %%
 def halved(images):
@@ -334,7 +341,10 @@ for split in SPLITS:
     for name, histories in runs.items():
         shares = [history[f"{split}_accuracy"][-1] for history in histories]
         reached[f"{name}, {SPLITS[split]}"] = shares
-title = "Flattened maps: better on training photos, not better on new ones"
+mean = {name: 100 * sum(shares) / len(shares) for name, shares in reached.items()}
+more = [mean[f"flatten, {s}"] - mean[f"average, {s}"] for s in SPLITS.values()]
+title = f"Flattened maps: {more[0]:+.1f} points on training photos,"
+title += f" {more[1]:+.1f} on validation photos"
 plot.bars(reached, title=title);
 
 # %%
@@ -344,15 +354,16 @@ for split in SPLITS.values():
     print(f"flatten minus average, {split}, points for each seed:", *points)
 
 # %% [markdown] slide="subslide"
-# The last maps have 4 × 4 positions here, so the flattened end has 16 times the weights.
-# It fits its 1,000 training photos better by 12 to 16 points with each seed. On
-# validation photos the sign changes from seed to seed: we see no gain. The paper reports
-# 0.6 points more top-1 accuracy with the average, less than our short trainings can show.
+# Here the flattened end has 16 times the weights (4 × 4 positions). It fits its 1,000
+# training photos better by 12 to 16 points. On validation photos the sign changes from
+# seed to seed: we see no gain. Whiskers go from the worst to the best seed; the
+# trainings are short. The paper reports 0.6 points more top-1 accuracy with the
+# average.
 
 # %% [markdown] slide="subslide"
 # **The average has two more advantages.** First, the network accepts images of other
-# sizes. Second, the linear layer can be written as a 1 × 1 convolution. Then we may
-# classify every position first, and average afterwards. **Do the logits change?**
+# sizes. Second, we can see which positions gave the score: we classify every position
+# with a 1 × 1 convolution first, and average afterwards. **Do the logits change?**
 
 # %% check=True
 maps, fc = torch.randn(2, 1024, 7, 7), nn.Linear(1024, 1000)
@@ -362,16 +373,16 @@ assert torch.allclose(scores.mean(dim=(2, 3)), logits, atol=1e-5)
 print(tuple(scores.shape), "one map for each class; its mean is the logit")
 
 # %% [markdown]
-# They do not. So each logit is the mean of a **class activation map**, which says how
-# much each position adds to the score of the class.
+# They do not. So each logit is the mean of a **class activation map**, the score of the
+# class at each position, bias included. A position sees a large part of the photo.
 
 # %% [markdown] slide="slide"
 # ## Do the heads help the gradient?
 #
-# The paper adds the losses of the heads, each with weight 0.3, to "increase the
-# gradient signal that gets propagated back". **How many times larger is the gradient in
-# the stem with them?** We try He's first weights, which our modules use, and torch's
-# default, with a sixth of their variance. There is no BatchNorm here.
+# The paper's loss, here `googlenet_loss`, is L = L_end + 0.3 (L_4a + L_4d). The heads
+# are to "increase the gradient signal that gets propagated back". **How many times
+# larger is the gradient in the stem with them?** We try He's first weights and torch's
+# default, with a sixth of their variance, both without BatchNorm.
 
 # %%
 stages = ("stem", "stage3", "stage4a", "stage4d", "stage5")
@@ -417,7 +428,9 @@ for name, start in begin.items():
 # alt: logarithmic axis. With He's weights the line stays near 1; with torch's default
 # alt: weights it rises towards the stem.
 about = {"xlabel": "stage", "ylabel": "gradient with / without", "log": True}
-title = "The heads matter only where the first weights let the gradient fade"
+stem_gains = [gain[:, 0].median().item() for gain in gains.values()]
+title = "With heads the first gradient in the stem: × {:.1f} (He's weights), × {:.1f}"
+title = (title + " (torch's)").format(*stem_gains)
 ax = plot.band(range(5), gains, title=title, **about)
 ax.set_xticks(range(5), ["stem", "3", "4a", "4b–4d", "5"]);
 
@@ -427,22 +440,21 @@ for name, gain in gains.items():
     print(f"{name}:", *(f"{stage} × {value:.1f}  " for stage, value in words))
 
 # %% [markdown] slide="subslide"
-# It depends on the first weights. With He's weights the gradient keeps its size, and the
-# heads change it by factors of 1.0 to 1.1, the median of three seeds. With torch's
-# smaller weights it fades: in the stem it is about a ten-thousandth of that in stage 5.
-# The heads shorten the way: before the first head the gradient becomes more than 100
-# times larger, between the two heads 5 times. Stage 5 lies after both: no change.
+# With He's weights the gradient keeps its size, and the heads change it by factors of
+# 1.0 to 1.1, the median of three seeds. With torch's smaller weights it fades: in the
+# stem it is about a ten-thousandth of that in stage 5. The heads shorten the way:
+# before the first head the gradient becomes more than 100 times larger, between the
+# two 5 times.
 #
-# This is the *first* gradient, not accuracy: we do not know which network ends better. Two
-# of the authors later called their explanation "most likely misplaced", and the heads a
-# regulariser.
+# This is the *first* gradient, not accuracy. Two of the authors later called the idea
+# that heads help low-level features "most likely misplaced". They see a regulariser:
+# something against overfitting.
 
 # %% [markdown] slide="slide"
 # ## A trained network
 #
-# From here on we use kept runs: 45,000 photos of 32 × 32, four epochs, three seeds, an
-# eighth of the width, BatchNorm. Validation is ahead of training: the training photos are
-# cropped and mirrored, and judged while the weights still improve.
+# Now we use kept runs: 45,000 photos of 32 × 32, four epochs, three seeds, an eighth
+# of the width, BatchNorm. **Would more epochs help? Why may validation be ahead?**
 
 # %%
 # alt: Loss and accuracy over four epochs, of training and validation, with bands over
@@ -450,39 +462,47 @@ for name, gain in gains.items():
 history = kept.runs("googlenet_bn-cifar10")
 plot.curves(history, title="After four epochs the network is still getting better");
 
+# %% [markdown]
+# Probably: all curves still improve. Training photos are cropped and mirrored, and
+# judged during the epoch. Bands go from the worst to the best seed.
+
 # %% slide="subslide"
 model, weights = pretrained("googlenet_bn", "cifar10")
 model, splits = model.to(run.device), weights.prepare(photos)
 val_set = splits.val.subset(course.pick(tiny=200, small=1000, full=None))
 print(kept.caption("googlenet_bn-cifar10"))
-print(f"the first seed here: {evaluate(model, val_set.loader(250)).accuracy:.1%}")
+accuracy = evaluate(model, val_set.loader(250)).accuracy
+print(f"first seed, {len(val_set)} validation photos: {accuracy:.1%}")
 
 # %% [markdown] slide="slide"
 # ## Look inside: which branch carries what?
 #
-# The first eight maps of each branch of module 3b, below the photo's three colours. Which
-# branch has the coarsest maps, and why?
+# A photo, and the first eight maps of each branch of module 3b. Which branch has the
+# coarsest maps, and why?
 
 # %% slide="subslide"
-# alt: A photo's red, green and blue, and below four rows of feature maps, one for each
-# alt: branch of module 3b: 1x1, 3x3, 5x5 and pooling; the pooling branch is coarser.
+# alt: The photo, in colour, whose feature maps follow.
 images, labels = next(iter(val_set.loader(500)))
+pictures.image_grid(val_set.images[3:4].float() / 255, [photos.classes[labels[3]]]);
+
+# %% slide="subslide"
+# alt: Four rows of feature maps, one for each branch of module 3b: 1x1, 3x3, 5x5 and
+# alt: pooling; the pooling branch is coarser.
 where = {name: f"stage3.inception3b.branch_{name}" for name in ("1x1", "3x3", "5x5")}
 where["pool"] = "stage3.inception3b.branch_pool"
 maps = look.feature_maps(model, images[3], list(where.values()))
-named = {"colours": images[3].cpu()}
-named |= {name: maps[layer] for name, layer in where.items()}
+named = {name: maps[layer] for name, layer in where.items()}
 title = f"Module 3b looks at a {photos.classes[labels[3]]} through four branches"
 pictures.feature_maps(named, title=title);
 
 # %% [markdown]
-# That of the pooling: it takes the maximum of nine neighbours first.
+# The pooling: it takes the maximum of nine neighbours first.
 
 # %% [markdown] slide="slide"
 # ## Look inside: which positions count?
 #
-# Each logit is the mean of a map, as we saw. So one matrix product gives a map for each
-# class.
+# One 1 × 1 convolution gives a map for each class. Below, each map is scaled to its own
+# maximum, and negative scores are not shown.
 
 # %%
 def activation_maps(images, classes):
@@ -502,7 +522,7 @@ print(f"maps of {tuple(heat.shape[1:])}; mean against logit: off by {gap:.0e} at
 
 # %% tags=["hide-input"] slide="subslide"
 # alt: Eight validation photos, and each again with its class activation map laid over
-# alt: it as colour; high values lie mostly on the object, in the middle of the photo.
+# alt: it as colour; high values lie mostly near the middle, where the object stands.
 right = (guesses == labels).nonzero().flatten()
 order = right[sure[right].argsort(descending=True)].tolist()
 chosen = [next((i for i in order if labels[i] == k), order[0]) for k in range(8)]
@@ -510,14 +530,14 @@ big = F.interpolate(heat[chosen][:, None], size=32, mode="bilinear").relu()[:, 0
 big = big / big.amax((1, 2), keepdim=True).clamp(min=1e-12)
 plain = val_set.images[chosen].float() / 255
 names = [photos.classes[labels[i]] for i in chosen]
-title = "The votes for the right class come mostly from the object"
+title = "Where the maps of eight right, confident answers are highest"
 layer = torch.cat([torch.zeros_like(big), big])
 pictures.image_grid([*plain, *plain], [*names, *8 * [""]], heat=layer, title=title);
 
 # %% [markdown] slide="subslide"
-# These are eight confident, right answers, and objects stand in the middle of most photos.
-# **Does the map tell more than "look at the middle"?** We hide a quarter of each photo:
-# the one that its map finds most important, the least important one, or the middle.
+# Objects stand in the middle of most photos. **Does the map tell more than "look at
+# the middle"?** We hide a quarter of each photo: the cells with the highest scores,
+# those with the lowest, the middle, or random cells.
 
 # %%
 def hidden(scores):
@@ -530,23 +550,27 @@ def hidden(scores):
     return evaluate(model, list(batches)).accuracy
 
 
+draw = torch.Generator().manual_seed(0)
+random = torch.rand(heat.shape, generator=draw)
 middle = torch.zeros_like(heat)
 middle[:, 2:6, 2:6] = 1
 print(f"whole photos: {(guesses == labels).double().mean():.1%}")
-quarters = {"least important": -heat, "middle": middle, "most important": heat}
+quarters = {"least important": -heat, "random": random}
+quarters |= {"middle": middle, "most important": heat}
 for name, scores in quarters.items():
     print(f"{name} quarter grey: {hidden(scores):.1%}")
 
 # %% [markdown]
-# Hiding the most important quarter costs 35.2 points, the least important one 6.4: the
-# map marks what the network needs. But hiding the middle costs 32.4. So this test does not
-# settle whether the map tells more than "look at the middle".
+# Hiding the most important quarter costs 35.2 points, the least important one 6.4, random
+# cells 27.0, the middle 32.4. So most of the 35.2 needs no map. With 1,000 photos and one
+# seed 35.2 and 32.4 are too close: the test does not settle the question.
 
 # %% [markdown] slide="slide"
 # ## Against the paper
 #
-# The winning top-5 error of 2014, 6.67 %, needed **7 networks and 144 crops** (parts of
-# the image, judged one by one and averaged): 1,008 passes an image. The paper's Table 3:
+# The winning top-5 error of 2014, 6.67 %, needed **7 networks and 144 crops** (parts
+# of the image, judged one by one and averaged): 1,008 passes an image. Top-5 error in
+# percent (Table 3):
 #
 # | crops | 1 network | 7 networks |
 # |---|---|---|
@@ -554,12 +578,11 @@ for name, scores in quarters.items():
 # | 10 | 9.15 | 7.62 |
 # | 144 | 7.89 | 6.67 |
 #
-# When you compare networks, ask how many passes each had.
+# Ask how many passes each network had.
 
 # %% [markdown] slide="subslide"
-# Our kept GoogLeNets have four epochs, so they stand beside AlexNets and VGG-11s of four
-# epochs, not beside those of 20 in lectures 03 and 04. Is GoogLeNet's small number of
-# parameters paid for with errors?
+# All networks below had four epochs; do not compare them with lectures 03 and 04 (20
+# epochs). Accuracy: three seeds, mean ± standard deviation. Has GoogLeNet more errors?
 
 # %%
 kept.scoreboard(
@@ -577,11 +600,11 @@ for name, other in {"AlexNet": "alexnet", "VGG-11": "vgg11_bn"}.items():
 
 # %% [markdown] slide="subslide"
 # Against AlexNet no: with nine times fewer parameters GoogLeNet is 11.3 ± 0.9 points
-# better. But it has BatchNorm, and AlexNet the dropout that slows it (lecture 03): the
-# design alone is not tested. Against VGG-11 yes: VGG-11 has six times GoogLeNet's
-# parameters, and is 3.3 ± 0.8 points better.
-# GoogLeNet has the most multiply-adds: its stem for small photos keeps large maps, 8 × 8
-# at the end. (The minutes were taken while other programs ran: do not compare them.)
+# better (± is now the standard error). Against VGG-11 yes: with six times GoogLeNet's
+# parameters it is 3.3 ± 0.8 points better. The networks differ in more than
+# parameters, so the cause is open: AlexNet has dropout, which slows it, and no
+# BatchNorm. GoogLeNet has the most multiply-adds: its stem for small photos keeps
+# large maps. (Do not compare the minutes: other programs ran.)
 
 # %% [markdown] slide="slide"
 # ## Answer
@@ -597,25 +620,24 @@ run.headline(
 )
 
 # %% [markdown]
-# The end saves the parameters: an average and one linear layer replace three linear
-# layers. The modules' reductions save *operations*, which pay for depth.
+# Against AlexNet, the end saves the parameters. Against naive modules, reductions and
+# projections save operations *and* parameters: 5.8 million instead of 92.5.
 
 # %% [markdown] slide="slide"
 # ## Exercises
 #
 # Replace each `...`, run the cell, then the check below it. A wrong answer gets a hint,
-# the second time a stronger one. *Predict*: before any cell runs it.
+# then a stronger one. *Predict*: before any cell runs it.
 
 # %% [markdown] slide="subslide"
 # ### 05.1 Predict: module 4b
 #
-# 512 channels of 14 × 14 enter `Widths(160, 112, 224, 24, 64, 64)`. Without running
-# anything:
+# 512 channels of 14 × 14 enter `Widths(160, 112, 224, 24, 64, 64)`:
 #
 # - (a) how many channels come out,
-# - (b) how many would come out of the naive module,
+# - (b) how many would come out of a naive module with 512 channels in,
 # - (c) how many multiply-adds does the 5 × 5 branch take, its reduction included, at all
-#   14 × 14 positions? Height and width are kept; biases are not counted.
+#   14 × 14 positions? Biases are not counted.
 
 # %%
 # solution
@@ -632,7 +654,8 @@ check("05.1", answer)
 # ### 05.2 Write: an Inception module
 #
 # From `conv_relu` and `nn.MaxPool2d` alone: four branches in the paper's order, height
-# and width kept. `w` is a `Widths`. The check tries your class with several.
+# and width kept. `w` is a `Widths`. In the stub `a` and `b` are the widths of the
+# two reductions, `c` the channels that come in.
 
 # %%
 def conv_relu(inputs, outputs, k):
@@ -668,7 +691,7 @@ check("05.2", MyInception)
 # Module 4e takes 528 channels of 14 × 14 and 170 million multiply-adds. Its four
 # outputs stay: 256, 320, 128, 128. Choose the two reductions so that it takes **at most
 # 120 million**, and at least 110 million. Both reductions are at least 16. Give the six
-# numbers as a `Widths`.
+# numbers as a `Widths`. `cost(Inception(528, cheaper), 528, 14)` tests it.
 
 # %%
 # solution
@@ -683,7 +706,7 @@ check("05.3", cheaper)
 # ### 05.4 Write: two convolutions as one
 #
 # Two 1 × 1 convolutions without a ReLU between them are one. Write the function that
-# finds it, weights and bias.
+# finds it. "What does a 1×1 convolution do?" shows how to copy weights into a layer.
 
 # %%
 def merge(first: nn.Conv2d, second: nn.Conv2d) -> nn.Conv2d:
@@ -700,8 +723,8 @@ def merge(first: nn.Conv2d, second: nn.Conv2d) -> nn.Conv2d:
 check("05.4", merge)
 
 # %% [markdown]
-# **Explain:** what would we lose if we merged a reduction of an Inception module with its
-# large kernel?
+# **Explain:** what would we lose if we merged a reduction of an Inception module with
+# its large kernel?
 
 # %% [markdown] solution=True
 # A ReLU stands between the reduction and the large kernel. With it the pair is not a
@@ -726,14 +749,13 @@ check("05.5", class_map)
 # %% [markdown] slide="subslide"
 # ### 05.6 Investigate: the numbers of Table 1
 #
-# Table 1 also prints the parameters (in K) and the operations (in M) of each row. Are they
-# right? Write `counted`: the weights of a row **without biases**, in units of K = 1,024,
-# and its multiply-adds in millions. A row is a list of modules; all of its convolutions
-# put out maps of `side` × `side`.
+# Table 1 also prints parameters (in K) and operations (in M). Are they right?
+# `counted` returns a pair: the weights of a row **without biases**, in units of 1,024,
+# then its multiply-adds in millions. A row is a list of modules; all of its
+# convolutions put out maps of `side` × `side`.
 #
 # Then `wrong` is the set of the names of all rows whose printed *operations* are off by
-# more than 1 million, such as `{"3a", "linear"}`. Does any sum of the printed parameters
-# give "12 times fewer" than AlexNet?
+# more than 1 million, such as `{"3a", "linear"}`.
 
 # %% slide="subslide"
 printed = {  # Table 1: parameters in K, operations in M
@@ -769,6 +791,10 @@ print(f"{theirs / 1000 / sum(k for k, _ in printed.values()):.1f} times fewer")
 # %%
 check("05.6", (counted, wrong))
 
+# %% [markdown]
+# **Explain:** do the printed parameters give "12 times fewer" than AlexNet? Which layer
+# could have the 2.7K of the first row?
+
 # %% [markdown] solution=True
 # The printed parameters add up to about 6.8 million, 9 times fewer than AlexNet's. 12
 # would need 5 million, which a later paper of the same authors names.
@@ -783,15 +809,15 @@ check.progress("05")
 # %% [markdown] slide="slide"
 # ## Recap
 #
-# - A module's channels and costs are sums over its branches. Without reductions the
-#   channels only grow.
+# - A module's channels and costs are sums over its branches. Without reductions and
+#   projections the channels only grow.
 # - A 1 × 1 convolution is a linear layer at each position. It decides what the next
-#   kernel costs: k × k × C_in × C_out at each position.
-# - GoogLeNet has 6,998,552 parameters, 8.7 times fewer than AlexNet. An average and one
-#   linear layer at the end save them: C × K weights instead of C × H × W × K.
-# - Heads make a gradient larger where the first weights let it fade; He's do not.
-# - Each logit is the mean of a class activation map, Σ_c w_c A_c + b. Hiding what it
-#   marks tests the map only beside hiding something else.
+#   kernel costs: k × k × C_in × C_out.
+# - GoogLeNet has 6,998,552 parameters, 8.7 times fewer than AlexNet. An average before the
+#   linear layer saves most: C × K weights for K classes instead of C × H × W × K.
+# - Heads enlarge the first gradient where it fades. With He's weights it does not.
+# - Each logit is the mean of a class activation map, Σ_c w_c A_c + b. A test of it needs a
+#   control: hide another quarter, too.
 
 # %% [markdown] slide="skip"
 # ## References
@@ -1103,7 +1129,7 @@ plot.bars(crops, xlabel="top-5 error (%)")
 # Note: 2 min. Compare with the vote. GoogLeNet's convolutions have 2.6 times as many
 # parameters as AlexNet's. 58.6 million of linear layers became 1.0. Expect surprise:
 # most votes were for the modules, which have more parameters than AlexNet's
-# convolutions.
+# convolutions. Nine naive modules would have 92 million.
 
 # %% [markdown] slide="only"
 # ## GoogLeNet has 8.7 times fewer parameters than AlexNet
@@ -1116,8 +1142,8 @@ plot.bars(crops, xlabel="top-5 error (%)")
 #
 # The paper says 12 times. Its own table gives 9.
 #
-# Note: 1.5 min. Exercise 05.6 looks at the paper's own numbers in Table 1. Modules save
-# operations; the end saves parameters: two different things. Expect “12, it is
+# Note: 1.5 min. Exercise 05.6 looks at the paper's own numbers in Table 1. Against AlexNet
+# the end saves; against naive modules, the reductions. Expect “12, it is
 # printed”: a printed number can be counted again. Skip when late.
 
 # %% [markdown] slide="only"
@@ -1141,9 +1167,9 @@ plot.bars(crops, xlabel="top-5 error (%)")
 # Classify each place, then average: the logits stay the same.
 #
 # Note: 2.5 min. w · mean(x) = mean(w · x): a linear layer and a mean may be swapped.
-# Hiding the most important quarter costs 35 points, hiding the middle 32. Ask what that
-# shows: not that the map knows more than “look at the middle”. Expect “it proves that
-# the network looks at the object”.
+# Hiding the most important quarter costs 35 points, random cells 27, the middle 32. Ask
+# what that shows: not that the map knows more than “look at the middle”. Expect “it
+# proves that the network looks at the object”.
 
 # %% [markdown] slide="only" part="Results"
 # ## The winning 6.7 % needed 7 × 144 = 1,008 passes a photo
@@ -1202,17 +1228,17 @@ plot.bars(crops, xlabel="top-5 error (%)")
 #
 # - An Inception module joins several kernels along the channels.
 # - A 1 × 1 convolution before a large kernel saves work.
-# - The end saves parameters, reductions save operations.
+# - The end saves parameters; reductions save operations, and parameters, too.
 # - Each logit is the mean of a class activation map.
 # - Ask for the passes a photo before you compare errors.
 #
-# Note: 1.5 min. Cover it, and let five students say one each. Expect parameters and
-# operations the wrong way round in the third.
+# Note: 1.5 min. Cover it, and let five students say one each. Ask for the
+# third: saved against which network? AlexNet, and naive modules.
 
 # %% [markdown] slide="only"
 # ## For home: two exercises
 #
-# - **05.1** Module 4b on paper: channels, parameters, multiply-adds.
+# - **05.1** Module 4b on paper: channels and multiply-adds.
 # - **05.2** Write an Inception module; the check compares it with the course's.
 #
 # Note: 1 min. The first takes ten minutes, the second twenty. 05.5 draws class
