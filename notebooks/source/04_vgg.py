@@ -458,7 +458,7 @@ print("kept runs, test, three minus two:", longer)
 DEPTHS = {"A": "vgg11", "B": "vgg13", "D": "vgg16", "E": "vgg19"}
 four = {letter: kept.runs(name) for letter, name in DEPTHS.items()}
 own_photos = kept.difference("vgg13", "vgg19", "train")
-title = f"E, the deepest, minus B on their own training photos: {own_photos.points:+.1f}"
+title = f"E, the deepest, minus B on their training photos: {own_photos.points:+.1f}"
 plot.curves(four, metric="accuracy", split="train", title=f"{title} points");
 
 # %%
