@@ -510,8 +510,8 @@ for i, n in enumerate(sizes):
 
 # %% [markdown] slide="subslide"
 # Is the gain more than chance? With standard deviations s₁ and s₂ over three seeds,
-# its standard error is about √((s₁² + s₂²) / 3), here one point. So +5.2 points are a
-# gain. But with 8,000 photographs new views **cost** 5.9, though a moved horse is a
+# its standard error is about √((s₁² + s₂²) / 3), here one point. So +5.4 points are a
+# gain. But with 8,000 photographs new views **cost** 5.8, though a moved horse is a
 # horse. Why?
 
 # %% slide="subslide"
@@ -550,7 +550,7 @@ print(", ".join(f"{name} {right:.1%}" for name, right in longer.items()))
 print(f"gain {gain:+.1f} points")
 
 # %% [markdown] slide="subslide"
-# It holds: the gain changes from −5.9 to +6.4 points. (One seed; those of the table
+# It holds: the gain changes from −5.8 to +5.0 points. (One seed; those of the table
 # differ by far less.) What a true claim costs, longer training can repair.
 
 # %% [markdown] slide="slide"
@@ -673,11 +673,11 @@ for name in [*recipes, *mixes]:
     print(f"{name:18}{line}")
 
 # %% [markdown] slide="subslide"
-# As they are and label smoothing, which even *costs* 2.2 points: we do not know why.
+# As they are and label smoothing, which even *costs* 2.7 points: we do not know why.
 #
 # - **TrivialAugment brings as much as crop and flip**, with nothing to tune. Two
 #   views in the test may add a point (we computed no ±).
-# - CutMix's 2.3 ± 1.5 points are a weak sign with three seeds. The papers train far
+# - CutMix's 2.0 ± 1.1 points are a weak sign with three seeds. The papers train far
 #   larger networks for 200 or 300 epochs: our runs are too short to judge mixing.
 #
 # ± is twice the standard error of the three differences. The networks of a seed share
@@ -774,8 +774,8 @@ for name in recipes:
         print(f"{name:14} {border:9} border: same answer for {same:.1%} of views")
 
 # %% [markdown] slide="subslide"
-# With black borders, as in training, they differ by 30 points; with reflected ones,
-# which neither has seen, by 19. So a part of the difference was **the border**, which
+# With black borders, as in training, they differ by more than 30 points; with reflected
+# ones, which neither has seen, by 21. So a part of the difference was **the border**, which
 # only one network knew: a second cause, or *confounder*.
 
 # %% [markdown] slide="slide"

@@ -355,7 +355,7 @@ for split in SPLITS.values():
 
 # %% [markdown] slide="subslide"
 # Here the flattened end has 16 times the weights (4 × 4 positions). It fits its 1,000
-# training photos better by 12 to 16 points. On validation photos the sign changes from
+# training photos better by more than 10 points. On validation photos the sign changes from
 # seed to seed: we see no gain. Whiskers go from the worst to the best seed; the
 # trainings are short. The paper reports 0.6 points more top-1 accuracy with the
 # average.

@@ -498,7 +498,7 @@ title = f"One photo ({kind}), 30 sets of neighbours: {given} different answers"
 norms.answers(val.images[i], answers[i], alone, photos.classes, title);
 
 # %% [markdown] slide="subslide"
-# Nearly half. The figure shows the one that changes most often. In evaluation mode it has
+# About half. The figure shows the one that changes most often. In evaluation mode it has
 # one answer.
 
 # %% [markdown] slide="slide"
@@ -539,7 +539,7 @@ for text, examples, size, shuffle in (
 
 # %% [markdown] slide="subslide"
 # The last column shows a second fault: measuring *changes the running statistics*, also
-# under `torch.no_grad()`. Here that costs 1.9 points at most, as the memory averages many
+# under `torch.no_grad()`. Here that costs about two points at most, as the memory averages many
 # batches. `eval()` prevents both faults.
 
 # %% [markdown] slide="slide"
