@@ -806,7 +806,7 @@ overfitting.by_size(sizes, errors, title=title);
 
 # %% [markdown] slide="subslide"
 # In part: no gain is shown at 100 digits, one at 1,000, none at 3,000. But ours begins
-# at 300, and at 10,000 dropout *costs* 0.8 points, probably because it learns more
+# at 300, and at 10,000 dropout *costs* 0.6 points, probably because it learns more
 # slowly and all runs make 800 steps. So try dropout where training and validation
 # accuracy lie far apart.
 #
