@@ -201,9 +201,9 @@ ax = plot.spread(validation, title=title)
 ax.set_xlabel("validation accuracy (%)");
 
 # %% [markdown]
-# **The stacks recognise more, in both pairs**: 4.6 ± 0.8 points more than one 5 × 5, and
-# 4.0 ± 1.3 points more than one 7 × 7. Two 3 × 3 are ahead on their training photos, too
-# (63.6 against 58.6 %), so this is not a matter of overfitting alone. It is the stack that
+# **The stacks recognise more, in both pairs**: 4.9 ± 0.6 points more than one 5 × 5, and
+# 4.4 ± 1.0 points more than one 7 × 7. Two 3 × 3 are ahead on their training photos, too
+# (63.3 against 58.6 %), so this is not a matter of overfitting alone. It is the stack that
 # wins: *one* 3 × 3 is behind one 5 × 5.
 #
 # They are not cheaper here. The first layer of a block has half the channels as inputs,
@@ -444,8 +444,8 @@ longer = kept.difference("kernels-3-3", "kernels-3-3-3")
 print("kept runs, test, three minus two:", longer)
 
 # %% [markdown]
-# From one to two convolutions in each block: **+6.7 ± 0.6 points**. From two to three:
-# −1.3 ± 1.2, which decides nothing. In the larger kept runs, three are **1.4 ± 0.6 points**
+# From one to two convolutions in each block: **+6.8 ± 0.7 points**. From two to three:
+# −1.0 ± 0.8, which decides nothing. In the larger kept runs, three are **1.4 ± 0.6 points**
 # ahead of two.
 #
 # The paper asks this of A, B, D and E. Kept runs train them from He's weights, with a
@@ -469,10 +469,10 @@ kept.error_table({f"VGG {letter}": name for letter, name in DEPTHS.items()})
 
 # %% [markdown]
 # No. B is as good as A or better. E, six layers deeper than B, is **1.5 ± 0.6 points
-# behind it**. It does not overfit: it learns fewer of its own photos, too. D and E need a
-# few epochs more before they learn at all, and 20 epochs do not make up for it. (The
-# errors cover the choice of photos, not that of the seed.) So more layers pay only as long
-# as training can use them. Lecture 07 takes this up.
+# behind it**. It does not overfit: it learns fewer of its own photos, too. D and E learn
+# more slowly at first, and 20 epochs do not quite make up for it. (The errors cover the
+# choice of photos, not that of the seed.) So more layers pay only as long as training can
+# use them. Lecture 07 takes this up.
 #
 # In the paper, with ImageNet's 1.3 million photos, depth pays for longer: top-5 errors of
 # 10.4, 9.9, 8.8 and 9.0 % for A, B, D and E, one run each.
@@ -697,9 +697,9 @@ check("04.6", (few_relus, runs))
 # **Explain:** what do your two differences say about the ReLUs?
 
 # %% [markdown] solution=True
-# In our run one ReLU in each block is 2.2 ± 0.7 points better than the 7 × 7. So a stack
+# In our run one ReLU in each block is 2.3 ± 0.8 points better than the 7 × 7. So a stack
 # of small kernels, with BatchNorm between them, helps even without more ReLUs. Three
-# ReLUs add 1.8 ± 1.2 points: less than twice the error, so this is not decided. Four
+# ReLUs add 2.1 ± 1.2 points: less than twice the error, so this is not decided. Four
 # times as many seeds would halve that part of the error that comes from seeds. And
 # without BatchNorm the one-ReLU stack would be a single linear map: try it.
 
