@@ -19,7 +19,7 @@
 # 4. write dropout and test it against torch's, and use the test set correctly.
 #
 # A run takes 15 seconds at scale `tiny`, about five minutes at `small` on a laptop. The
-# text speaks of outputs at `small`.
+# text speaks of outputs at `small`; another processor gives slightly different ones.
 
 # %% [markdown] slide="slide"
 # ## Question

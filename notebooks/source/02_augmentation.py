@@ -17,8 +17,8 @@
 # 3. measure what augmentation brings over seeds, and say when it costs accuracy;
 # 4. mix two images and their labels, and compute the loss by hand.
 #
-# A run takes 15 seconds at scale `tiny`, about three minutes at `small` on a laptop. The
-# text speaks of outputs at `small`.
+# A run takes 15 seconds at scale `tiny`, three to eight minutes at `small` on a laptop.
+# The text speaks of outputs at `small`; another processor gives slightly different ones.
 
 # %% [markdown] slide="slide"
 # ## Question

@@ -19,8 +19,9 @@
 # 4. say where a network needs memory, parameters and time;
 # 5. choose first weights with which a network of twenty layers begins to learn.
 #
-# A run takes a quarter of a minute at scale `tiny`, and about three minutes at `small`
-# on a laptop. Numbers in the text are from `small`.
+# A run takes a quarter of a minute at scale `tiny`, and three to eight minutes at `small`
+# on a laptop. Numbers in the text are from `small`; another processor gives slightly
+# different ones.
 
 # %% [markdown] slide="slide"
 # ## Question

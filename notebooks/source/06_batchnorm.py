@@ -18,7 +18,7 @@
 # 4. say from measurements what it changes for learning rates and small batches;
 # 5. choose between BatchNorm, LayerNorm and GroupNorm, and fold a BatchNorm away.
 #
-# A run takes about ten seconds at scale `tiny`, about one minute at `small` on a
+# A run takes about ten seconds at scale `tiny`, one or two minutes at `small` on a
 # laptop.
 
 # %% [markdown] slide="slide"

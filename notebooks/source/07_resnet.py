@@ -17,7 +17,7 @@
 # 4. measure what a shortcut does to gradients, and to a network that loses a block;
 # 5. find the same addition in later networks.
 #
-# A run takes 15 seconds at scale `tiny`, about one minute at `small` on a laptop.
+# A run takes 15 seconds at scale `tiny`, one or two minutes at `small` on a laptop.
 
 # %% [markdown] slide="slide"
 # ## Question
