@@ -872,6 +872,16 @@ kernel_runs = {k: f"kernels-{v}" for k, v in sizes.items()}
 ax = plot.spread({k: kept.test_accuracy(v) for k, v in kernel_runs.items()})
 ax.set_xlabel("test accuracy (%)")
 
+# %% slide="only" name="kept-depths"
+# alt: Training accuracy by epoch of the paper's A, B, D and E: D and E begin later, and
+# alt: end a little below A and B.
+depths = {"A": "vgg11", "B": "vgg13", "D": "vgg16", "E": "vgg19"}
+plot.curves(
+    {letter: kept.runs(name) for letter, name in depths.items()},
+    metric="accuracy",
+    split="train",
+)
+
 # %% slide="only" name="kept-four"
 # alt: Training and validation accuracy over 20 epochs in four panels: AlexNet, AlexNet
 # alt: without dropout, VGG-11, and VGG-11 with BatchNorm, which ends highest.
@@ -1184,9 +1194,10 @@ plot.bars({k: sum(v) / len(v) for k, v in reached.items()}, xlabel="test accurac
 #
 # . . .
 #
-# ![](run:four)
+# ![](run:kept-depths)
 #
-# Test, E minus B: {{ f"{kept.difference('vgg13', 'vgg19').points:+.1f}" }} ±
+# E minus B, training: {{ f"{kept.difference('vgg13', 'vgg19', 'train').points:+.1f}" }} ±
+# {{ f"{kept.difference('vgg13', 'vgg19', 'train').error:.1f}" }} points; test: {{ f"{kept.difference('vgg13', 'vgg19').points:+.1f}" }} ±
 # {{ f"{kept.difference('vgg13', 'vgg19').error:.1f}" }} points.
 #
 # Note: 2 min. Ask whether E overfits: no, it is behind on its training photos, too.
