@@ -1196,7 +1196,7 @@ plot.spread({name: kept.test_accuracy(run) for name, run in rows.items()})
 #
 # . . .
 #
-# Test photos right, ResNet-56 beside ResNet-20: {{ gain }}.
+# Test photos right, ResNet-56 minus ResNet-20: {{ gain }}.
 #
 # Note: 1.5 min. This is how a claim is tested in this course: difference, standard error over
 # test photos (and seeds, where there are several), factor two. The paper trains eight times
