@@ -39,7 +39,8 @@ FULL = (
     f"Less than {FREE >> 20} MB are free on the disk of {{}}. Free some, and start the"
     " plan again: it goes on where it was."
 )
-SLOWER = 5  # float32 beside bfloat16: VGG-11 takes 20 minutes, and 3.5 with units
+# float32 beside bfloat16, for a multiply-add: VGG-13, -16 and -19 beside VGG-11.
+SLOWER = 5
 # What may differ between two runs of the same settings.
 LOOSE = ("command", "name", "out", "save", "half", "checkpoint", "resume", "overwrite")
 LOOSE += ("device", "precision")

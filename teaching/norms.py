@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from utils.plot import PALETTE, TRAIN, VALIDATION, color_of, headline
+from utils.plot import PALETTE, VALIDATION, color_of, headline, mark_seeds
 
 
 def channel_row(images: Tensor, channel: int = 1) -> Figure:
@@ -112,8 +112,7 @@ def by_batch_size(
     fig, axes = plt.subplots(1, len(sizes), figsize=(7, 2.6), sharey=True)
     for k, (ax, size) in enumerate(zip(axes, sizes, strict=True)):
         for i, seeds in enumerate(shares[:, :, k]):
-            ax.plot(seeds, [i] * len(seeds), "o", color=TRAIN, ms=6, mfc="none")
-            ax.plot(means[i, k], i, "D", color=TRAIN, ms=7)
+            mark_seeds(ax, i, seeds)
         ax.set(title=f"batches of {size}", xlabel="accuracy (%)")
         ax.margins(x=0.12)
     axes[0].set_yticks(range(len(names)), names)

@@ -274,12 +274,17 @@ def spread(
     """Compare numbers without a zero: a circle for each seed, a diamond their mean."""
     ax, rows = _rows(values, "test accuracy (%)", reference, title)
     for i, seeds in enumerate(rows.values()):
-        ax.plot(seeds, [i] * len(seeds), "o", color=TRAIN, ms=6, mfc="none")
-        ax.plot(seeds.mean(), i, "D", color=TRAIN, ms=7)
+        mark_seeds(ax, i, seeds)
         at = ("axes fraction", "data")
         ax.annotate(f"{seeds.mean():.1f}", (1, i), (7, 0), at, **BESIDE)
     ax.margins(x=0.12)
     return ax
+
+
+def mark_seeds(ax: Axes, row: float, seeds: np.ndarray) -> None:
+    """Mark one row's numbers (S,): a circle for each seed, a diamond their mean."""
+    ax.plot(seeds, [row] * len(seeds), "o", color=TRAIN, ms=6, mfc="none")
+    ax.plot(seeds.mean(), row, "D", color=TRAIN, ms=7)
 
 
 def _rows(
