@@ -1122,7 +1122,7 @@ plot.bars(crops, xlabel="top-5 error (%)")
 # seeds: no accuracy. Expect “always helps”, as the paper says.
 
 # %% [markdown] slide="only" part="What it saves"
-# ## Parameters are saved at the end, not in the modules
+# ## Against AlexNet, parameters are saved at the end
 #
 # ![](run:where)
 #
