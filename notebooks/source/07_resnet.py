@@ -274,7 +274,7 @@ print("zero weights copy the input:", torch.equal(block(x), x))
 # alt: the left plain-56 stays above plain-20; on the right ResNet-56 ends below ResNet-20,
 # alt: and the paper's test errors of 8.75 and 6.97 percent are dotted lines.
 PAPER = {"ResNet-20": 8.75, "ResNet-56": 6.97}
-title = "Plain, 56 layers learn worse than 20; with shortcuts, better"
+title = "Plain: 56 layers learn worse than 20. With shortcuts: better"
 kept.error_curves(plain, residual, paper=PAPER, top=40, title=title);
 
 # %% [markdown] slide="slide"
