@@ -1114,7 +1114,7 @@ plot.spread({name: kept.test_accuracy(run) for name, run in rows.items()})
 # narrow the gap.
 
 # %% [markdown] slide="only" part="The idea"
-# ## Copying is hard to learn, so give it away
+# ## Copying is hard to learn, so the shortcut copies
 #
 # ![](draw:blocks.plain_and_residual())
 #
@@ -1390,7 +1390,7 @@ plot.spread({name: kept.test_accuracy(run) for name, run in rows.items()})
 # comparison: equal parameters, equal minutes, or each at its best? Skip when late.
 
 # %% [markdown] slide="only"
-# ## A claim is as good as its evidence
+# ## What each claim of today rests on
 #
 # | claim | evidence |
 # |---|---|
