@@ -102,7 +102,8 @@ print(kept.caption(KEPT["plain-56"]))
 # The paper calls a higher **training** error of the deeper network **degradation**. It
 # is not overfitting: an overfitted network is *right* on the photos it learns from.
 # (The training error is counted on cropped photos, during learning. So the validation
-# error can be lower. And ± counts the photos; the seeds, too, where a run has several.)
+# error can be lower. The ± of a difference counts the photos; the seeds, too, where a
+# run has several.)
 #
 # **Is it only slower?** Our runs take 20 epochs. In the paper's Fig. 1 plain-56 still
 # ends worse after 164.
@@ -110,8 +111,8 @@ print(kept.caption(KEPT["plain-56"]))
 # %% [markdown] slide="slide"
 # ## In our own hands: 500 photos
 #
-# To look inside, we train such networks ourselves. All but the depth is reduced: half
-# the channels, and 500 photos of 16 × 16 pixels, not augmented, to learn by heart.
+# To look inside, we train such networks. All but the depth is reduced: half the
+# channels, and 500 photos of 16 × 16 pixels, not augmented, to learn by heart.
 
 # %%
 number, side = course.pick(tiny=(64, 8), small=(500, 16), full=(45_000, 32))
@@ -280,8 +281,8 @@ kept.error_curves(plain, residual, paper=PAPER, top=40, title=title);
 # %% [markdown] slide="slide"
 # ## Does going deeper pay?
 #
-# ResNet-56 ends below: the addition alone makes the difference. Is it *better*, too, on
-# photos that it has not seen?
+# ResNet-56 ends below: the addition alone makes the difference. Is it *better* on photos
+# that it has not seen, too?
 
 # %% slide="-"
 print("test photos right, ResNet-56 minus ResNet-20:", end=" ")
@@ -293,7 +294,7 @@ kept.error_table(KEPT, PAPER)
 # Yes: the difference is more than twice its standard error.
 #
 # The paper trains eight times as long. Each of its numbers is one run, but for 110
-# layers the best of five, whose mean is 6.61:
+# layers the best of five, with mean 6.61:
 #
 # | CIFAR-10, Table 6 | 20 layers | 56 | 110 | 1,202 |
 # |---|---|---|---|---|
@@ -384,7 +385,7 @@ for depth, millions in paper_counts.items():
     print(f"{depth:6}{count:12,}{millions:7} M  {count == without}")
 
 # %% [markdown]
-# All five. And a plain network has as many: the addition was the only difference.
+# All five. A plain network has as many: the addition was the only difference.
 
 # %% [markdown] slide="slide"
 # ## Train: our own four
