@@ -23,7 +23,7 @@
 # ## Question
 #
 # Two networks of **20** and of **56** layers learn from the same 45,000 photos. **Which one
-# is wrong more often, on the very photos it learns from?**
+# is wrong more often, on the photos it learns from?**
 #
 # *Guess first: the one of 20, the one of 56, or both the same?*
 
@@ -35,7 +35,7 @@
 # %% slide="skip"
 from dataclasses import replace
 from functools import partial
-from statistics import mean
+from statistics import mean, median_high
 
 import matplotlib.pyplot as plt
 import torch
@@ -61,7 +61,7 @@ photos = data.cifar10()
 blocks.copying_layers()
 
 # %% [markdown]
-# A deep network *can* compute this. Now we measure what training *finds*.
+# A deep network *can* compute this. What does training *find*?
 
 # %% [markdown] slide="subslide"
 # Our networks: a 3 × 3 convolution; three stages of **blocks**, each of two 3 × 3
@@ -102,7 +102,8 @@ print(kept.caption(KEPT["plain-56"]))
 # The paper calls a higher **training** error of the deeper network **degradation**. It
 # is not overfitting: an overfitted network is *right* on the photos it learns from.
 # (The training error is counted on cropped photos, during learning. So the validation
-# error can be lower.)
+# error can be lower. The ± of a difference counts the photos; the seeds, too, where a
+# run has several.)
 #
 # **Is it only slower?** Our runs take 20 epochs. In the paper's Fig. 1 plain-56 still
 # ends worse after 164.
@@ -110,9 +111,8 @@ print(kept.caption(KEPT["plain-56"]))
 # %% [markdown] slide="slide"
 # ## In our own hands: 500 photos
 #
-# To look inside such networks we train some, with everything reduced but the depth:
-# half the channels, and 500 photos of 16 × 16 pixels, not augmented, to be learned by
-# heart.
+# To look inside, we train such networks. All but the depth is reduced: half the
+# channels, and 500 photos of 16 × 16 pixels, not augmented, to learn by heart.
 
 # %%
 number, side = course.pick(tiny=(64, 8), small=(500, 16), full=(45_000, 32))
@@ -148,16 +148,15 @@ kept.error_curves(runs, splits=("train",), title=f"In the last epoch {title}");
 
 # %% [markdown]
 # Guessing is wrong on 90 %: in 30 epochs plain-56 has hardly begun. This single run
-# shows that it is slow, and nothing about where it would end. (Tested after training,
-# not during it, both are wrong less often.)
+# shows that it is slow, and nothing about where it would end.
 
 # %% [markdown] slide="slide"
 # ## The good network exists: we build it
 #
 # We load plain-20 into the first three blocks of each stage; `strict=False` leaves the
-# others new. They shall copy: their kernels are 1 in the middle, 0 around it, and 0
-# for other channels. **Predict:** is it wrong more often than plain-20, less often, or
-# equally?
+# others new. These must copy: their kernels are 1 in the middle, 0 around it, and 0
+# for other channels. **Predict:** is this network wrong more often than plain-20, less
+# often, or equally?
 
 # %%
 shallow = nets["plain-20"]
@@ -177,13 +176,12 @@ for name, model in table.items():
 
 # %% [markdown]
 # The first two lines agree: a plain network of 56 layers *can* be as good as one of
-# 20. Training did not find it, neither in our kept run nor in the paper's Fig. 1.
+# 20. Training did not find it, here, in the kept runs, or in the paper's Fig. 1.
 # **Degradation is a failure of training, not of what the network can compute.**
 #
 # Why does a new block copy, with BatchNorm and ReLU inside? A new BatchNorm has the
-# running mean 0 and variance 1: in evaluation mode it changes nothing. (In training
-# mode, with the batch's own mean, the copy breaks.) The block's input comes out of a
-# ReLU: it is not negative, and a further ReLU changes nothing.
+# running mean 0 and variance 1: in evaluation mode it changes nothing. The block's input
+# comes out of a ReLU: it is not negative, so a second ReLU changes nothing.
 
 # %% [markdown] slide="slide"
 # ## The idea: learn what to add
@@ -208,9 +206,9 @@ blocks.plain_and_residual()
 # %% [markdown] slide="slide"
 # ## Build: the block
 #
-# Two 3 × 3 convolutions with BatchNorm; the sum; then a ReLU. Where the shapes of F(x)
-# and x differ, a 1 × 1 convolution, a **projection**, brings x into shape. F ends
-# without a ReLU: so a block can add and subtract.
+# Two 3 × 3 convolutions with BatchNorm; the sum; then a ReLU. Where the shapes differ,
+# a 1 × 1 convolution, a **projection**, gives x the shape of F(x). F ends without a
+# ReLU: so a block can add and subtract.
 
 # %% slide="-"
 architectures.residual_block()
@@ -246,15 +244,14 @@ look.shape_table(ResidualBlock(64, 64), (64, 56, 56))
 # 2 × 64 × 64 × 9 + 2 × 2 × 64 = 73,984. The shortcut costs one addition for each value.
 
 # %% [markdown] slide="subslide"
-# In `utils/models/resnet.py` all blocks inherit from one class, which adds x. Each
-# says in `residual` what its F is.
+# In `utils/models/resnet.py` all blocks inherit from one class. Its `downsample` is the
+# shortcut: the identity, a projection, or `None` in a plain network.
 
 # %% mirror="utils.models.resnet:Residual" slide="-"
 
 # %% [markdown] slide="subslide"
-# `BasicBlock` is one. (Its `conv_bn` makes a convolution without bias, and a
-# BatchNorm.) We give it our block's weights. Then we test a copy: all weights of F are
-# zero.
+# `BasicBlock` is one, with our block's F. It gets our weights. Then we test the copy:
+# zero weights in F.
 
 # %% check=True slide="-"
 ours, theirs = ResidualBlock(8, 16, stride=2), BasicBlock(8, 16, stride=2)
@@ -266,6 +263,53 @@ block = ResidualBlock(8, 8)
 for conv in (block.conv1, block.conv2):
     nn.init.zeros_(conv.weight)
 print("zero weights copy the input:", torch.equal(block(x), x))
+
+# %% [markdown] slide="slide"
+# ## Train: the same photos, now with x
+#
+# The same recipe, and one addition in each block. **Predict:** does ResNet-56 end above
+# or below ResNet-20? (Drawn as the paper's Fig. 6; dotted are its test errors.)
+
+# %% slide="-"
+# alt: Two panels of training and validation errors under 40 percent over the epochs. On
+# alt: the left plain-56 stays above plain-20; on the right ResNet-56 ends below ResNet-20,
+# alt: and the paper's test errors of 8.75 and 6.97 percent are dotted lines.
+PAPER = {"ResNet-20": 8.75, "ResNet-56": 6.97}
+title = "Plain: 56 layers learn worse than 20. With shortcuts: better"
+kept.error_curves(plain, residual, paper=PAPER, top=40, title=title);
+
+# %% [markdown] slide="slide"
+# ## Does going deeper pay?
+#
+# ResNet-56 ends below: the addition alone makes the difference. Is it *better* on photos
+# that it has not seen, too?
+
+# %% slide="-"
+print("test photos right, ResNet-56 minus ResNet-20:", end=" ")
+print(kept.difference(KEPT["ResNet-20"], KEPT["ResNet-56"]))
+print(kept.caption(KEPT["ResNet-56"]))
+kept.error_table(KEPT, PAPER)
+
+# %% [markdown] slide="subslide"
+# Yes: the difference is more than twice its standard error.
+#
+# The paper trains eight times as long. Each of its numbers is one run, but for 110
+# layers the best of five, with mean 6.61:
+#
+# | CIFAR-10, Table 6 | 20 layers | 56 | 110 | 1,202 |
+# |---|---|---|---|---|
+# | test error (%) | 8.75 | 6.97 | 6.43 | **7.93** |
+#
+# Deeper pays up to 110 layers. ResNet-1202 is worse, with a training error of less
+# than 0.1 %: *that* is overfitting.
+
+# %% slide="subslide"
+board = {"AlexNet": "alexnet", "VGG-11, BatchNorm": "vgg11_bn"}
+board |= {name: KEPT[name] for name in residual}
+kept.scoreboard(board)
+
+# %% [markdown]
+# Two rows more for the scoreboard; its AlexNet and VGG-11 are narrower than the papers'.
 
 # %% [markdown] slide="slide"
 # ## Three shortcuts where shapes differ
@@ -297,9 +341,9 @@ with torch.device("meta"):
         print(f"{option or 'plain':10}{count:11,}{multiply_adds:15,}{more:>17}")
 
 # %% [markdown]
-# 5.1 %. Top-1 error on ImageNet in the paper's Table 3: plain 28.54 % (with 18 layers
-# 27.94: degradation), A 25.03, B 24.52, C 24.19. A shortcut gains 3.5 points; its
-# kind, less than one. B became the standard for ImageNet, A for CIFAR-10.
+# 5.1 %. Top-1 error on ImageNet in the paper's Table 3: plain 28.54 %, A 25.03, B
+# 24.52, C 24.19. A shortcut gains 3.5 points; its kind, less than one. B became the
+# standard for ImageNet, A for CIFAR-10.
 
 # %% [markdown] slide="slide"
 # ## Assemble: 6 n + 2 layers
@@ -341,26 +385,12 @@ for depth, millions in paper_counts.items():
     print(f"{depth:6}{count:12,}{millions:7} M  {count == without}")
 
 # %% [markdown]
-# All five. And a plain network has as many: the addition is the only difference.
+# All five. A plain network has as many: the addition was the only difference.
 
 # %% [markdown] slide="slide"
-# ## Train: the same photos, now with x
+# ## Train: our own four
 #
-# Same recipe, one addition a block, drawn as the paper's Fig. 6, with its test errors
-# dotted. **Predict** the right half.
-
-# %% slide="-"
-# alt: Two panels of training and validation errors under 40 percent over the epochs. On
-# alt: the left plain-56 stays above plain-20; on the right ResNet-56 ends below ResNet-20,
-# alt: and the paper's test errors of 8.75 and 6.97 percent are dotted lines.
-PAPER = {"ResNet-20": 8.75, "ResNet-56": 6.97}
-learned = {name: 1 - mean(kept.train_accuracy(KEPT[name])) for name in KEPT}
-title = ", ".join(f"{name} {error:.0%}" for name, error in learned.items())
-title = f"Training error at the end: {title}"
-kept.error_curves(plain, residual, paper=PAPER, top=40, title=title);
-
-# %% [markdown] slide="subslide"
-# The addition alone makes the difference. **And our own four?**
+# Do residual networks learn the 500 photos, of which plain-56 learned few?
 
 # %% slide="-"
 for name, count in {"ResNet-20": 3, "ResNet-56": 9}.items():
@@ -371,130 +401,13 @@ for name, model in nets.items():
     print(f"{name}: {1 - evaluate(model, known_loader).accuracy:.1%} wrong")
 
 # %% [markdown]
-# ResNet-20 and ResNet-56 learn the photos by heart (one run each).
-
-# %% [markdown] slide="slide"
-# ## Does going deeper pay?
-#
-# Is ResNet-56 *better* than ResNet-20 on photos that neither has seen?
-
-# %% slide="-"
-print("test photos right, ResNet-56 minus ResNet-20:", end=" ")
-print(kept.difference(KEPT["ResNet-20"], KEPT["ResNet-56"]))
-print(kept.caption(KEPT["ResNet-56"]))
-kept.error_table(KEPT, PAPER)
-
-# %% [markdown] slide="subslide"
-# On these photos, yes: the difference is more than twice its standard error. (With one
-# seed that error counts the test photos alone, not the chance between runs.)
-#
-# The paper trains eight times as long. Each number is one run, but for 110 layers the
-# best of five, whose mean is 6.61:
-#
-# | CIFAR-10, Table 6 | 20 layers | 56 | 110 | 1,202 |
-# |---|---|---|---|---|
-# | test error (%) | 8.75 | 6.97 | 6.43 | **7.93** |
-#
-# Deeper pays up to 110 layers. ResNet-1202 is worse, with a training error of less
-# than 0.1 %: *that* is overfitting.
-
-# %% slide="subslide"
-board = {"AlexNet": "alexnet", "VGG-11, BatchNorm": "vgg11_bn"}
-board |= {name: KEPT[name] for name in residual}
-kept.scoreboard(board)
-
-# %% [markdown]
-# Two rows more; AlexNet and VGG-11 are narrower here than in their papers.
-
-# %% [markdown] slide="slide"
-# ## For ImageNet: a stem and four stages
-#
-# A *stem* divides the sides of 224 × 224 pixels by four: convolution 7 × 7, stride 2,
-# padding 3; pooling 3 × 3, stride 2, padding 1. Then each stage but the first halves them.
-# **Compute** all sides.
-
-# %% mirror="utils.models.resnet:ResNet" slide="subslide"
-
-# %% slide="subslide" check=True
-with torch.device("meta"):
-    stages = make_layers(BasicBlock, (2, 2, 2, 2), (64, 128, 256, 512))
-    resnet18 = ResNet(stages, in_channels=3, num_classes=1000)
-look.shape_table(resnet18, (3, 224, 224), depth=1)
-
-# %% [markdown]
-# 224 → 112 → **56, 28, 14, 7**. When sides halve, channels double, so stages cost about
-# the same. A mean turns the last maps into 512 numbers: no large linear layers as in VGG.
-
-# %% [markdown] slide="subslide"
-# ResNet-34 has 3, 4, 6, 3 blocks in its stages. Here it stands below VGG-19 and a plain
-# network; a box is as high as its maps. **Count:** where do the 34 layers come from?
-
-# %% slide="-"
-architectures.resnet34_beside_plain34_and_vgg19()
-
-# %% [markdown]
-# 1 + 2 × (3 + 4 + 6 + 3) + 1 = 34. Maps become small early: 3.664 billion multiply-adds,
-# where VGG-19 (lecture 04) needs 19.632.
-
-# %% [markdown] slide="slide"
-# ## A bottleneck: four times the channels
-#
-# Deeper ResNets use the block below: a 1 × 1 convolution reduces 256 channels to 64, the
-# 3 × 3 works on these, a 1 × 1 restores 256.
-
-# %% slide="-"
-blocks.basic_and_bottleneck()
-
-# %% mirror="utils.models.resnet:Bottleneck" slide="subslide"
-
-# %% [markdown] slide="subslide"
-# **Count** the multiply-adds of both blocks for one of 56 × 56 places. Which one is cheaper?
-
-# %% check=True slide="-"
-places = 56 * 56
-wide = 256 * 64 + 64 * 64 * 9 + 64 * 256
-kinds = {"basic, 64": (BasicBlock(64, 64), 64, 2 * 64 * 64 * 9)}
-kinds["bottleneck, 256"] = Bottleneck(256, 64), 256, wide
-kinds["basic, 256"] = BasicBlock(256, 256), 256, 2 * 256 * 256 * 9
-print(f"{'':17}{'parameters':>11}{'multiply-adds':>16}{'a place':>11}")
-for name, (block, channels, by_hand_count) in kinds.items():
-    parameters, multiply_adds = look.totals(block, (channels, 56, 56))
-    assert multiply_adds == places * by_hand_count
-    each = multiply_adds // places
-    print(f"{name:17}{parameters:11,}{multiply_adds:16,}{each:11,}")
-
-# %% [markdown]
-# The bottleneck: four times the channels, one more layer, and 6 % *cheaper*. Its
-# shortcut must be free: a projection from 256 to 256 channels would add 65,536.
-
-# %% [markdown] slide="slide"
-# ## Every size of the family
-#
-# The five networks of the paper's Table 1.
-
-# %% check=True
-family = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
-family |= {101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
-print("layers   parameters   multiply-adds")
-for depth, numbers in family.items():
-    kind, convs = (BasicBlock, 2) if depth < 50 else (Bottleneck, 3)
-    with torch.device("meta"):
-        stages = make_layers(kind, numbers, (64, 128, 256, 512))
-        network = ResNet(stages, in_channels=3, num_classes=1000)
-    parameters, multiply_adds = look.totals(network, (3, 224, 224))
-    assert convs * sum(numbers) + 2 == depth
-    print(f"{depth:6}{parameters:13,}{multiply_adds / 1e9:14.3f} G")
-
-# %% [markdown]
-# VGG-16 (lecture 04) needs 15.470 G: ResNet-152 is nine times as deep, and cheaper.
-# For the last three the paper says 3.8, 7.6 and 11.3 G: its stride is in the first 1 ×
-# 1, ours, like torchvision's, in the 3 × 3.
+# Both learn them by heart (one run each).
 
 # %% [markdown] slide="slide"
 # ## Look inside: what happens to gradients?
 #
-# A common explanation: in deep networks the gradient vanishes on its way back. Does it
-# in plain-56? One batch, new networks: how long is the gradient of each convolution's
+# A common explanation of degradation: the gradient vanishes on its way back. Does it in
+# plain-56? One batch, new networks: how long is the gradient of each convolution's
 # weights?
 
 # %%
@@ -539,17 +452,17 @@ print(f"plain-56, first stage: {by_layer:.2f}-fold from each layer to the one be
 
 # %% [markdown] slide="subslide"
 # **No.** In plain-56 it *grows* on its way back, with each seed (a thin line; at 20
-# and 38 a new stage begins). ReLU's output has a mean, which the next BatchNorm
-# subtracts. What is left it stretches to deviation 1, and the gradient by the same
-# factor: in theory 1.21 at each layer (Yang and others, 2019). The gradient of the
-# weights follows that of the maps, since BatchNorm keeps the convolutions' inputs at
-# one size.
+# and 38 a new stage begins). Why? ReLU's output is not negative, so it has a mean. The
+# next BatchNorm subtracts it, and multiplies what is left, to deviation 1. Going back,
+# BatchNorm multiplies the gradient, too, and ReLU stops half of it: together, in theory,
+# 1.21-fold at each layer (Yang and others, 2019). Does this stop plain-56 from learning?
+# The figure does not say.
 #
 # **Why less with shortcuts?** The derivative of the sum, before its ReLU, is
 #
 # $$\frac{\partial}{\partial x} \left( x + F(x) \right) = 1 + F'(x).$$
 #
-# The 1 hands the gradient on as it is. Only the part through F is stretched, and it
+# The 1 hands the gradient on as it is. Only the part through F is multiplied, and it
 # counts less and less: each block adds to x, while BatchNorm keeps F at one size.
 
 # %% [markdown] slide="slide"
@@ -581,6 +494,7 @@ cut = {name: accuracy_without(nets[name]) for name in trained}
 # alt: Accuracy on the known photos when one block is taken out, for each block. At scale
 # alt: small plain-20 falls close to chance whichever block is missing; ResNet-56 loses
 # alt: little or nothing for most blocks.
+middle = {name: median_high(without.values()) for name, without in cut.items()}
 fig, axes = plt.subplots(1, 3, figsize=(7, 3), sharey=True, width_ratios=(9, 9, 27))
 for ax, (name, values) in zip(axes, cut.items(), strict=True):
     percent = [100 * value for value in values.values()]
@@ -593,23 +507,107 @@ axes[0].set_ylabel("accuracy (%)")
 right_edge = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
 axes[2].annotate("chance", (1, 10), (4, -3), color=plot.PAPER, **right_edge)
 fig.supxlabel("which block is missing", fontsize=11)
-fig.suptitle("What is left when one block is gone?", x=0.01, ha="left");
+title = ", ".join(f"{name} {share:.0%}" for name, share in middle.items())
+fig.suptitle(f"Right without one block, median: {title}", x=0.01, ha="left");
 
 # %%
 for name, by_block in cut.items():
-    values = list(by_block.values())
-    middle = sorted(values)[len(values) // 2]
-    line = f"median {middle:.0%}, from {min(values):.0%} to {max(values):.0%}"
+    low, high = min(by_block.values()), max(by_block.values())
+    line = f"median {middle[name]:.0%}, from {low:.0%} to {high:.0%}"
     print(f"{name:10} whole {whole[name]:.0%}; one block less: {line}")
 
 # %% [markdown] slide="subslide"
-# Plain-20 falls to guessing, whichever block is gone. From ResNet-56 most blocks can
-# be taken, one at a time, without harm; ResNet-20, which has nine, loses more. (At a
-# gap a block changes the shape.)
+# Plain-20 falls nearly to guessing, whichever block is gone. ResNet-56 can lose most
+# blocks, one at a time, without harm; ResNet-20, which has nine, loses more. (At a gap a
+# block changes the shape.)
 #
 # A plain network has one path from input to output. A residual network of 27 blocks
 # has $2^{27}$: at each block, through F or around it. Without one block half of them
-# are left, and they still agree on the class (Veit and others, 2016).
+# are left (Veit and others, 2016).
+
+# %% [markdown] slide="slide"
+# ## For ImageNet: a stem and four stages
+#
+# A *stem* divides the sides by four: convolution 7 × 7, stride 2, padding 3; pooling
+# 3 × 3, stride 2, padding 1. Then each stage but the first halves them. **Compute** all
+# sides, from 224.
+
+# %% mirror="utils.models.resnet:ResNet" slide="subslide"
+
+# %% slide="subslide" check=True
+with torch.device("meta"):
+    stages = make_layers(BasicBlock, (2, 2, 2, 2), (64, 128, 256, 512))
+    resnet18 = ResNet(stages, in_channels=3, num_classes=1000)
+look.shape_table(resnet18, (3, 224, 224), depth=1)
+
+# %% [markdown]
+# 224 → 112 → **56, 28, 14, 7**. When sides halve, channels double, so stages cost about
+# the same.
+
+# %% [markdown] slide="subslide"
+# ResNet-34 has 3, 4, 6, 3 blocks in its stages. Here it stands below VGG-19 and a plain
+# network; a box is as high as its maps. **Count:** where do the 34 layers come from?
+
+# %% slide="-"
+architectures.resnet34_beside_plain34_and_vgg19()
+
+# %% [markdown]
+# 1 + 2 × (3 + 4 + 6 + 3) + 1 = 34. Maps become small early: 3.664 billion multiply-adds,
+# where VGG-19 (lecture 04) needs 19.632.
+
+# %% [markdown] slide="slide"
+# ## A bottleneck: four times the channels
+#
+# Deeper ResNets use the block below: a 1 × 1 convolution reduces 256 channels to 64, the
+# 3 × 3 works on these, a 1 × 1 restores 256.
+
+# %% slide="-"
+blocks.basic_and_bottleneck()
+
+# %% mirror="utils.models.resnet:Bottleneck" slide="subslide"
+
+# %% [markdown] slide="subslide"
+# **Count** the multiply-adds of both blocks for one of 56 × 56 places. Which one is cheaper?
+
+# %% check=True slide="-"
+places = 56 * 56
+wide = 256 * 64 + 64 * 64 * 9 + 64 * 256
+kinds = {"basic, 64": (BasicBlock(64, 64), 64, 2 * 64 * 64 * 9)}
+kinds["bottleneck, 256"] = Bottleneck(256, 64), 256, wide
+kinds["basic, 256"] = BasicBlock(256, 256), 256, 2 * 256 * 256 * 9
+print(f"{'':17}{'parameters':>11}{'multiply-adds':>16}{'a place':>11}")
+for name, (block, channels, by_hand_count) in kinds.items():
+    parameters, multiply_adds = look.totals(block, (channels, 56, 56))
+    assert multiply_adds == places * by_hand_count
+    each = multiply_adds // places
+    print(f"{name:17}{parameters:11,}{multiply_adds:16,}{each:11,}")
+
+# %% [markdown]
+# The bottleneck: four times the channels, one more layer, and 6 % *cheaper*. Its
+# shortcut must be free: a projection from 256 to 256 channels would add 65,536 a place.
+
+# %% [markdown] slide="slide"
+# ## Every size of the family
+#
+# The five networks of the paper's Table 1.
+
+# %% check=True
+family = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
+family |= {101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+print("layers   parameters   multiply-adds")
+for depth, numbers in family.items():
+    kind, convs = (BasicBlock, 2) if depth < 50 else (Bottleneck, 3)
+    with torch.device("meta"):
+        stages = make_layers(kind, numbers, (64, 128, 256, 512))
+        network = ResNet(stages, in_channels=3, num_classes=1000)
+    parameters, multiply_adds = look.totals(network, (3, 224, 224))
+    assert convs * sum(numbers) + 2 == depth
+    print(f"{depth:6}{parameters:13,}{multiply_adds / 1e9:14.3f} G")
+
+# %% [markdown]
+# VGG-16 (lecture 04) needs 15.470 G: ResNet-152 is nine times as deep, and cheaper.
+# (For the last three the paper counts a little less: its stride is in the first 1 × 1;
+# ours, as in torchvision, in the 3 × 3.)
 
 # %% [markdown] slide="slide"
 # ## Pre-activation: a free road for x
@@ -673,6 +671,7 @@ blocks.the_same_plus()
 # How often the four are wrong on the photos they learn from:
 
 # %% tags=["hide-input"] slide="fragment"
+learned = {name: 1 - mean(kept.train_accuracy(KEPT[name])) for name in KEPT}
 for depth in (20, 56):
     without, added = learned[f"plain-{depth}"], learned[f"ResNet-{depth}"]
     print(f"{depth} layers: plain {without:.1%} wrong, with shortcuts {added:.1%}")
@@ -685,15 +684,14 @@ counted += f" {number:,} {few.kind})"
 run.headline(course.pick(tiny=counted, small=measured, full=measured))
 
 # %% [markdown]
-# Of plain networks the deeper one, though as good a network of 56 layers exists: we
-# built it. With shortcuts the deeper one is better, on its own photos and on new ones.
+# Of plain networks the deeper one, though a good one of 56 layers exists: we built it.
+# With shortcuts the deeper one is better, on its own photos and on new ones.
 
 # %% [markdown] slide="slide"
 # ## Exercises
 #
-# Replace each `...`, run the cell, then the check below it. A wrong answer gets a hint,
-# the second time a stronger one. *Predict* means: write it down before any cell runs
-# it.
+# Replace each `...`, run the cell, then its check. *Predict* means: write it down before
+# any cell runs it.
 
 # %% [markdown] slide="subslide"
 # ### 07.1 Predict: a block between two stages
@@ -771,8 +769,7 @@ check("07.3", add_shortcut)
 # ### 07.4 Write: the price of a bottleneck
 #
 # Multiply-adds of `Bottleneck(4 * channels, channels)`, with stride 1 and an identity
-# shortcut, on maps of `side` × `side`. Count the convolutions alone, and call no
-# network.
+# shortcut, on maps of `side` × `side`. Count the convolutions, and call no network.
 
 # %%
 def bottleneck_cost(channels: int, side: int) -> int:
@@ -837,7 +834,7 @@ check("07.5", (pair, compared))
 
 # %% [markdown]
 # **Explain:** the next cell measures the size of F beside that of x in our trained
-# networks (compare the paper's Fig. 7). Why does depth make it smaller?
+# networks. Why does depth make it smaller?
 
 # %%
 with torch.no_grad():
@@ -885,22 +882,20 @@ check.progress("07")
 #   block, and costs less: $17 C^2$ a place, not $18 C^2$.
 # - With BatchNorm the gradient grows on its way back. A shortcut holds that back: $1 +
 #   F'$.
-# - With shortcuts depth pays: in the paper 8.75 % error with 20 layers, 6.43 % with
-#   110 (best of five).
+# - With shortcuts depth pays, in the paper up to 110 layers.
 
 # %% [markdown] slide="skip"
 # ## References
 #
 # - K. He, X. Zhang, S. Ren, J. Sun: *Deep Residual Learning for Image Recognition*,
-#   CVPR 2016. Fig. 1, 2, 5, 6, 7; Tables 1, 2, 3, 6; sections 3.3, 4.1, 4.2.
+#   CVPR 2016. Fig. 1, 2, 5, 6; Tables 1, 2, 3, 6; sections 3.3, 4.1, 4.2.
 # - The same: *Identity Mappings in Deep Residual Networks*, ECCV 2016: pre-activation.
 # - A. Veit, M. Wilber, S. Belongie: *Residual Networks Behave Like Ensembles of
 #   Relatively Shallow Networks*, NIPS 2016.
 # - G. Yang and others: *A Mean Field Theory of Batch Normalization*, ICLR 2019: why the
 #   gradient grows.
-# - 2017: G. Huang and others: *Densely Connected Convolutional Networks*; S. Xie and
-#   others: *Aggregated Residual Transformations for Deep Neural Networks*; A. Vaswani and
-#   others: *Attention Is All You Need*.
+# - From 2017: G. Huang and others (DenseNet); S. Xie and others (ResNeXt); A. Vaswani
+#   and others (Transformer).
 # - A. Krizhevsky: *Learning Multiple Layers of Features from Tiny Images*, 2009
 #   (CIFAR-10). At scale `tiny`: drawings made by the course.
 
@@ -1120,7 +1115,7 @@ plot.spread({name: kept.test_accuracy(run) for name, run in rows.items()})
 # narrow the gap.
 
 # %% [markdown] slide="only" part="The idea"
-# ## Copying is hard to learn, so give it away
+# ## Copying is hard to learn, so the shortcut copies
 #
 # ![](draw:blocks.plain_and_residual())
 #
@@ -1396,7 +1391,7 @@ plot.spread({name: kept.test_accuracy(run) for name, run in rows.items()})
 # comparison: equal parameters, equal minutes, or each at its best? Skip when late.
 
 # %% [markdown] slide="only"
-# ## A claim is as good as its evidence
+# ## What each claim of today rests on
 #
 # | claim | evidence |
 # |---|---|
