@@ -2,8 +2,8 @@
 # # AlexNet: an old idea at a new size
 #
 # In 2012 a convolutional network wins the largest contest in computer vision, almost ten
-# points ahead of the second team. We build it in one page of code, see a small one beat the
-# older LeNet on the same photos, and test what dropout and crops do for it.
+# points ahead of the second team. We build it in one page of code, see a small one beat
+# the older LeNet on the same photos, and test what dropout and crops do for it.
 #
 # *Krizhevsky, Sutskever, Hinton: ImageNet Classification with Deep Convolutional Neural
 # Networks. NIPS, 2012.*
@@ -14,12 +14,11 @@
 # After this lecture we can
 #
 # 1. say what came together in 2012, and compute AlexNet's sizes and parameters by hand;
-# 2. write AlexNet as one `nn.Sequential`, and show that it gives the same logits as the
-#    course's;
-# 3. compare two activations fairly: with weights that fit each, and a fine grid of
-#    learning rates;
-# 4. explain how a gradient shrinks or survives over 3, 8 and 16 layers;
-# 5. write local response normalisation and a grouped convolution as torch has them.
+# 2. write AlexNet as one `nn.Sequential`, with LRN and grouped convolutions as torch has
+#    them;
+# 3. compare two activations fairly: with weights and learning rates that fit each;
+# 4. explain how a gradient shrinks or survives over many layers;
+# 5. see from a network's curves whether it needs a remedy against overfitting.
 #
 # A run takes a quarter of a minute at scale `tiny`, and about two minutes at `small` on
 # a laptop. Numbers in the text are from `small`.
@@ -28,13 +27,13 @@
 # ## Question
 #
 # LeNet-5 of 1998 and AlexNet of 2012 are built of the same parts. We train LeNet-5 and a
-# small AlexNet, an eighth as wide as the original, on the same 45,000 small photos, for
-# 20 epochs, with the same crops and mirrors.
+# small AlexNet, an eighth as wide as the original: the same 45,000 small photos, 20 epochs,
+# the same crops and mirrors.
 #
 # **How many points is AlexNet ahead on new photos: 0, 5, 15 or 30?**
 #
-# *A second guess: the paper's Figure 1 says that a network with ReLU learns six times
-# faster than one with tanh. If each gets weights that fit it, how many times is it?*
+# *A second guess: in the paper's Figure 1 a network with ReLU learns six times faster than
+# one with tanh. How many times is it, if each gets weights that fit it?*
 
 # %% [markdown] slide="skip"
 # ## Set-up
@@ -83,14 +82,14 @@ plot.bars(winners, xlabel="winner's top-5 error in percent", title=title, **look
 # From 25.8 to **16.4 %**; the second team of 2012 has 26.2 %. Three things come together.
 #
 # **Learned features.** Until 2011 the winners design features by hand: they count the
-# directions of edges in small windows, and train only a classifier after it. AlexNet
+# directions of edges in small windows. Only a classifier after it is trained. AlexNet
 # learns all its layers from the pixels, as LeNet did for digits in 1998.
 #
 # **ImageNet.** Since 2009 there are 1.2 million labelled photographs; LeNet had 60,000
-# digits. With much less data 61 million parameters learn their training images by heart.
+# digits.
 #
 # **GPUs.** One image needs 0.7 billion multiplications forward, and about three times that
-# in training. The paper makes 90 passes over all images: five to six days on two graphics
+# in training. 90 passes over all images take the paper five to six days, on two graphics
 # processors (GPUs) with 3 GB each.
 
 # %% [markdown] slide="subslide"
@@ -218,8 +217,8 @@ print("weights in one column:", tuple(nn.Conv2d(96, 256, 5).weight.shape))
 
 # %% [markdown] slide="subslide"
 # Each kernel reads 48 channels in place of 96: **half the weights, half the work**. How
-# much does it save in the whole network? Krizhevsky's form of 2014 needs no towers, and
-# is the one in torchvision.
+# much does it save in the whole network? Krizhevsky's form of 2014, which torchvision has,
+# needs no towers.
 
 # %% check=True
 with torch.device("meta"):
@@ -344,14 +343,14 @@ print(f"tanh / ReLU by seed: {', '.join(f'{r:.2f}' for r in ratio.tolist())}; pa
 # %% [markdown]
 # Each best rate lies inside the grid; tanh takes the larger one. Tanh needs about **0.8
 # times** ReLU's epochs, in all three seeds, and within ten epochs it alone reaches the
-# paper's 25 %. So the paper's six is not found here. But do not conclude that tanh is
-# better: the network is small, and the photos are few. **Such a ratio says as much about
-# first weights and learning rates as about the activation.** What speaks for ReLU shows in
-# deeper networks.
+# paper's 25 %. The paper's six is not found here. But do not conclude that tanh is better:
+# the network is small, and the photos are few. **Such a ratio says as much about first
+# weights and learning rates as about the activation.** What speaks for ReLU shows in deeper
+# networks.
 
 # %% [markdown] slide="subslide"
-# **What happens to a gradient in deeper networks?** On its way back through one layer it
-# is multiplied by the activation's *slopes* and by the weights. ReLU's slope is 1 for a
+# **What happens to a gradient in deeper networks?** On its way back each layer multiplies
+# it by the activation's *slopes* and by the weights. ReLU's slope is 1 for a
 # positive pre-activation and 0 for a negative one. Tanh's is 1 at 0 and falls to 0 on
 # both sides, sigmoid's is 1/4 at most. The size of a gradient is the root of a sum of
 # squares, so the *root mean square* (RMS) of the slopes counts: √½ for ReLU, where half
@@ -403,7 +402,7 @@ for name in found:
 # *vanishing gradient*.
 
 # %% [markdown] slide="slide"
-# ## Two small tricks: LRN and overlapping pooling
+# ## A small trick: normalise by the neighbours
 #
 # *Local response normalisation* (LRN) divides each value by a measure of n neighbouring
 # channels at the same position, i − ⌊n/2⌋ to i + ⌊n/2⌋, as far as they exist:
@@ -425,19 +424,13 @@ for alpha in (1, 3):
 # torch divides α by n. So the paper's α = 10⁻⁴ with n = 5 is **5 · 10⁻⁴** in torch.
 # Whoever types 10⁻⁴ gets another network and no error message. The paper reports 1.4
 # points less top-1 error; VGG found no gain (lecture 04).
-#
-# *Overlapping pooling* takes windows of 3 with stride 2; others take windows of 2 with
-# stride 2. The paper reports 0.4 points less, from one run of each. We do not test it:
-# on our 10,000 test photos chance alone gives an accuracy of 80 % a standard error of
-# √(0.8 · 0.2 / 10,000), which is 0.4 points.
 
 # %% [markdown] slide="slide"
 # ## Dropout and new views against overfitting
 #
-# The paper's 61 million parameters meet 1.2 million images. It takes 224 × 224 crops of
-# 256 × 256 images, mirrored or not (lecture 02), shifts their colours (exercise 03.5), and
-# drops half of the units of the first two linear layers (lecture 01). Without crops and
-# mirrors the authors see "substantial overfitting".
+# The paper takes 224 × 224 crops of 256 × 256 images, mirrored or not (lecture 02), shifts
+# their colours (exercise 03.5), and drops half of the units of the first two linear layers
+# (lecture 01). Without crops and mirrors the authors see "substantial overfitting".
 #
 # **What changes if crops and mirrors (*views*) are added, and then dropout?** A small
 # AlexNet gets only 500 photos, many times, so that it can learn them by heart.
@@ -478,17 +471,15 @@ plot.curves(remedies, metric="accuracy", panels=True, title=title);
 # points less on new photos. With crops and mirrors the gap is 9 points, in part because
 # training is then judged on cropped photos; dropout with them changes little. **A smaller
 # gap is not yet a better network:** on new photos the three end within about five points,
-# and one seed each does not order them. Dropout slows learning down, too: in the paper it
-# takes about twice as many steps.
+# and one seed each does not order them.
 
 # %% [markdown] slide="slide"
 # ## LeNet and AlexNet on the same photos
 #
-# Now the lecture's question. Three small AlexNets, an eighth as wide as the original, are
-# kept runs: 45,000 photos of CIFAR-10, 20 epochs each. One is whole, one has no dropout, one
-# no crops (mirrors stay). We train LeNet-5 with the same photos, epochs, views and
-# optimizer; four epochs each choose among three learning rates. **In which order do the
-# four end, on new photos? Which of them overfit?**
+# Now the lecture's question. Three small AlexNets are kept runs: 45,000 photos of CIFAR-10,
+# 20 epochs each. One is whole, one has no dropout, one no crops (mirrors stay). We train
+# LeNet-5 with the same photos, epochs, views and optimizer; four epochs each choose among
+# three learning rates. **In which order do the four end? Which of them overfit?**
 
 # %%
 everything = photos.train.subset(course.pick(tiny=200, small=None, full=None))
@@ -540,24 +531,23 @@ print(kept.caption("alexnet"))
 
 # %% [markdown]
 # AlexNet is **about 16 points ahead** of LeNet-5, for 16 times the multiply-adds. The two
-# differ in size, activation, pooling and dropout at once: this shows what all of it gains
-# together, not which part does.
+# differ in size, activation, pooling and dropout at once, so this does not show which part
+# gains them.
 #
-# But this AlexNet is best **without dropout**, 5.2 ± 0.6 points above the whole one.
-# Without crops it gains 2.5 ± 0.6. (± is the standard error. With one seed a run, it counts
+# But this AlexNet is best **without dropout**: 5.2 ± 0.6 points above the whole one.
+# Without crops it gains 2.5 ± 0.6. (± is the standard error; with one seed a run it counts
 # the choice of test photos alone.) Both remedies are against overfitting, and no panel
 # shows any. (Training is judged on cropped photos, with units dropped.) So here they have
-# nothing to prevent, and cost points. On 500 photos the same kind of network did overfit,
-# as the paper's did. **Look at the gap first, then choose the remedy.** Longer runs may
-# need the crops.
+# nothing to prevent, and cost points. On 500 photos the same kind of network did overfit.
+# **Look at the gap first, then choose the remedy.** Longer runs may need both.
 
 # %% [markdown] slide="slide"
 # ## Look inside
 #
-# What has such an AlexNet learned? The course brings the weights of a shorter run, of
-# four epochs. Each row shows the eight photos with the largest values in a channel of the
-# last convolution, for four of its 32 channels. **Do the photos of a row share a class?
-# Would they in an untrained network?**
+# What has such an AlexNet learned? The course brings weights of four epochs. Each row shows
+# the eight photos with the largest values in a channel of the last convolution, for four of
+# its 32 channels. **Do the photos of a row share a class? Would they in an untrained
+# network?**
 
 # %%
 # alt: Four rows of eight validation photos, those with the largest values in one channel
@@ -599,7 +589,7 @@ for name, chosen in eights.items():
 # %% [markdown]
 # 4 to 7 of 8. Over all 32 channels it is 5.0 ± 0.3 on average; untrained it is 2.5, as with
 # photos drawn at random. Nobody told a channel what to look for: this is what "learned
-# features" means. But no channel here belongs to one class alone.
+# features" means.
 
 # %% [markdown] slide="slide"
 # ## Against the paper: what each trick gains
@@ -612,9 +602,11 @@ for name, chosen in eights.items():
 # | LRN | 1.4 |
 # | overlapping pooling | 0.4 |
 #
-# These are single runs. The lead over the second team was 9.8 points of top-5 error. The
-# list leaves out the network itself, deep and learned from the pixels of 1.2 million
-# images, and ReLU, dropout and crops in training: the paper gives no such number for them.
+# *Overlapping pooling* has windows of 3, not 2, with stride 2. All are single runs, and on
+# our 10,000 test photos chance alone is worth 0.4 points.
+#
+# The list leaves out the network itself, and ReLU, dropout and crops in training: the paper
+# gives no such number for them. The lead over the second team was 9.8 points of top-5 error.
 
 # %% [markdown] slide="slide"
 # ## Answer
@@ -719,7 +711,8 @@ check("03.4", norm)
 #
 # The colours of all pixels have three principal components $p_i$ with variances $λ_i$.
 # Each image is shifted as a whole by $\sum_i α_i λ_i p_i$. The function gets images in
-# [0, 1] of shape (N, 3, H, W), and `draws` (N, 3), the α of each image.
+# [0, 1] of shape (N, 3, H, W), and `draws` (N, 3), the α of each image. (The paper draws
+# them with a standard deviation of 0.1.)
 
 # %%
 def shift_colours(images: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
@@ -732,10 +725,6 @@ def shift_colours(images: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
 
 # %%
 check("03.5", shift_colours)
-
-# %% [markdown]
-# The paper draws α from a normal distribution with σ = 0.1. Show eight photographs with
-# σ = 0.1, then with 3. From which σ on is the class hard to see?
 
 # %% [markdown] slide="subslide"
 # ### 03.6 Investigate: one convolution less
@@ -814,31 +803,26 @@ check.progress("03")
 #
 # 1. A window gives ⌊(n + 2p − k) / s⌋ + 1 values: 227 → 55 → 27 → 13 → 6. The linear
 #    layers hold 96 % of 61 million parameters; the convolutions do 92 % of the work.
-# 2. On the same 45,000 photos, in 20 epochs, AlexNet at an eighth of its width is about
-#    16 points ahead of LeNet-5 on the test photos.
-# 3. A gradient meets slopes and weights in each layer. ReLU keeps half of the sum of
+# 2. A gradient meets slopes and weights in each layer. ReLU keeps half of the sum of
 #    squares, so He's rule has Var(W) = 2 / n_in; tanh takes Xavier's, 2 / (n_in + n_out).
 #    Compare activations with weights and rates that fit each.
-# 4. `groups=g`: each kernel reads C_in / g channels, C_out (C_in / g · k² + 1)
+# 3. `groups=g`: each kernel reads C_in / g channels, C_out (C_in / g · k² + 1)
 #    parameters. LRN divides by neighbouring channels; torch's α is n times the paper's.
-# 5. Crops, mirrors and dropout are against overfitting. Our small AlexNet did not overfit on
+# 4. Crops, mirrors and dropout are against overfitting. Our small AlexNet did not overfit on
 #    45,000 photos; in 20 epochs it was better without dropout, and better without crops.
 
 # %% [markdown] slide="skip"
 # ## References
 #
 # - A. Krizhevsky, I. Sutskever, G. Hinton: *ImageNet Classification with Deep
-#   Convolutional Neural Networks*, NIPS 2012. Sections 2 (pixels), 3.1 and Fig. 1 (ReLU),
-#   3.2 (GPUs), 3.3 (LRN), 3.4 (pooling), 3.5 and Fig. 2 (sizes), 4 (overfitting), 5
-#   (training), 6 (results, Fig. 3 and 4), 7 (depth).
+#   Convolutional Neural Networks*, NIPS 2012: Fig. 1 (ReLU), Sec. 3 (the network), 4
+#   (overfitting), 6 (results), 7 (depth).
 # - A. Krizhevsky: *One weird trick for parallelizing convolutional neural networks*,
 #   arXiv:1404.5997, 2014: the form in one column.
 # - O. Russakovsky et al.: *ImageNet Large Scale Visual Recognition Challenge*, IJCV 115,
-#   2015: winners of 2010 to 2014, and human accuracy; 2016 from the contest's page.
+#   2015: winners to 2014, human accuracy; 2016 from the contest's page.
 # - K. He, X. Zhang, S. Ren, J. Sun: *Deep Residual Learning for Image Recognition*, CVPR
 #   2016. J. Hu, L. Shen, G. Sun: *Squeeze-and-Excitation Networks*, CVPR 2018.
-# - V. Nair, G. Hinton: *Rectified Linear Units Improve Restricted Boltzmann Machines*,
-#   ICML 2010: ReLU.
 # - CIFAR-10: A. Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*,
 #   2009. At scale `tiny` drawings stand in for it.
 
