@@ -26,12 +26,12 @@
 # %% [markdown] slide="slide"
 # ## Question
 #
-# Two 3 × 3 convolutions in a row see the same pixels as one 5 × 5 convolution. Three of
-# them see the same pixels as one 7 × 7.
+# Two 3 × 3 convolutions in a row see the same pixels as one 5 × 5; three see the same
+# pixels as one 7 × 7.
 #
 # **We train both forms on the same photos. Which one recognises more new photos, and by
 # how many points?** *Guess, for the small kernels: behind, no difference, up to 3 points
-# ahead, or more than that?*
+# ahead, or more?*
 
 # %% [markdown] slide="skip"
 # ## Set-up
@@ -123,15 +123,14 @@ kernels.receptive_field(layers=3, kernel=3, stride=1);
 # have **27 C²**, one of 7 × 7 has **49 C²**, 81 % more; so it is with the multiply-adds.
 #
 # The stack also has three ReLUs in place of one. Without them it would be one linear map,
-# a restricted 7 × 7 kernel; with them it computes what no single kernel can. So a stack
-# is cheaper, for equal channels in and out. Does it also recognise more?
+# a restricted 7 × 7 kernel; with them it computes what no single kernel can. So the stack
+# is cheaper. Does it also recognise more?
 
 # %% [markdown] slide="slide"
 # ## Which kernels recognise more? The test
 #
-# In Sec. 4.1 of the paper each pair of 3 × 3 is replaced by one 5 × 5: the share of wrong
-# first guesses, the *top-1 error*, is then "7 % higher". We repeat this with a small
-# network: three blocks, and the kernels of a block as an argument.
+# In Sec. 4.1 of the paper one 5 × 5 replaces each pair of 3 × 3: the share of wrong first
+# guesses, the *top-1 error*, is then "7 % higher". We repeat this with a small network.
 
 # %%
 def kernel_net(kernels, widths=(16, 32, 64)):
@@ -148,8 +147,7 @@ def kernel_net(kernels, widths=(16, 32, 64)):
 
 # %% [markdown] slide="subslide"
 # BatchNorm (lecture 06) keeps the size of the activations, so that all forms train
-# without trouble. Photos, their order, steps and learning rate are the same; only the
-# kernels differ.
+# without trouble. Photos, their order, steps and learning rate are the same.
 
 # %%
 some = photos.train.subset(course.pick(tiny=150, small=4000, full=None))
@@ -183,9 +181,8 @@ tables.networks(first, (3, 32, 32), training=training, validation=validation)
 
 # %% [markdown] slide="subslide"
 # Here ± is the standard deviation over the seeds. **Are the differences more than
-# chance?** All networks judge the same photos, so we compare photo by photo. From here
-# on, ± after a difference is its *standard error*: chance in the seeds and in the choice
-# of photos. We trust a difference of more than twice that.
+# chance?** All networks judge the same photos, so we compare photo by photo. After a
+# difference ± is its *standard error*: chance in the seeds and in the choice of photos. We trust a difference of more than twice that.
 
 # %%
 small_5 = kept.paired(right["one 5×5"], right["two 3×3"])
@@ -212,7 +209,7 @@ ax.set_xlabel("validation accuracy (%)");
 
 # %% [markdown] slide="subslide"
 # **Is the gap still there in larger runs?** These kept runs have twice the channels,
-# 45,000 photos with crops and flips, four epochs, three seeds.
+# 45,000 photos with crops and mirrors, four epochs, three seeds.
 
 # %% slide="subslide"
 names = {"one 3×3": "kernels-3", "two 3×3": "kernels-3-3", "one 5×5": "kernels-5"}
@@ -239,8 +236,8 @@ kept.scoreboard(names)
 
 # %% [markdown]
 # They differ in how many convolutions a block has. A is VGG-11, B VGG-13, D VGG-16 and E
-# VGG-19, named by their layers with weights. C has three 1 × 1 convolutions. A-LRN adds
-# AlexNet's normalisation, *LRN*, which did not lower the error.
+# VGG-19, by their layers with weights. C has three 1 × 1 convolutions. A-LRN adds AlexNet's
+# normalisation, which did not lower the error.
 
 # %% [markdown] slide="subslide"
 # With the table, A, B, D and E are ten lines:
@@ -291,8 +288,7 @@ with torch.device("meta"):
 tables.networks(six, (3, 224, 224))
 
 # %% [markdown]
-# The parameters grow by 8 %, the multiply-adds by 158 %: **depth costs work**. The
-# parameters agree with the paper's Table 2.
+# The parameters grow by 8 %, the multiply-adds by 158 %: **depth costs work**.
 
 # %% [markdown] slide="slide"
 # ## Memory early, parameters late
@@ -426,9 +422,8 @@ plot.curves(starts, metric="loss", split="train", title=title);
 # begun to learn, no more. From Xavier's and from N(0, 0.01²) **no seed moves at all**: after
 # 20 layers the signal is almost 0.
 #
-# The paper trained A first, and copied some of its layers into the deeper networks. He et
-# al. found their rule a year later, in 2015. BatchNorm (lecture 06) makes the choice less
-# important.
+# The paper trained A first, and copied some of its layers into the deeper networks. He's
+# rule came a year later, in 2015. BatchNorm (lecture 06) makes the choice less important.
 
 # %% [markdown] slide="slide"
 # ## Does depth pay?
@@ -472,8 +467,8 @@ kept.error_table({f"VGG {letter}": name for letter, name in DEPTHS.items()})
 # %% [markdown]
 # No. E, six layers deeper than B, is **1.5 ± 0.6 points behind it**; A and B are not told
 # apart. E does not overfit: it learns fewer of its own photos, too. D and E learn later,
-# and 20 epochs do not quite make up for it. (The errors cover the choice of photos, not
-# that of the seed.) So a deeper network can be harder to train: lecture 07 takes this up.
+# and 20 epochs do not quite make up for it. (With one seed a run, errors cover the choice
+# of photos alone.) So a deeper network can be harder to train: see lecture 07.
 #
 # In the paper, with 1.3 million photos, depth pays up to D: top-5 errors of 10.4, 9.9, 8.8
 # and 9.0 % for A, B, D and E, one run each.
@@ -514,9 +509,8 @@ kept.scoreboard(BOARD)
 
 # %% [markdown]
 # Yes, by about **4 points**. But AlexNet without dropout is not told apart from VGG-11: their
-# difference is below twice its error. (It has 1.6 times the parameters.) BatchNorm adds
-# about **5 points** to VGG-11. (With one seed a run, the errors cover the choice of test
-# photos alone.)
+# difference is below twice its error. BatchNorm adds about **5 points** to VGG-11. (One seed
+# a run, as above.)
 
 # %% [markdown] slide="slide"
 # ## Answer
@@ -537,8 +531,7 @@ run.headline(course.pick(tiny=counted, small=measured, full=measured))
 
 # %% [markdown] slide="fragment"
 # The stacks of small kernels, by 4.9 ± 0.6 and 4.4 ± 1.0 points with about as many
-# parameters, and by more in the larger kept runs. More layers do not always help: E, the
-# deepest, is behind B in our runs.
+# parameters, and by more in the larger kept runs.
 
 # %% [markdown] slide="slide"
 # ## Exercises
@@ -566,9 +559,9 @@ check("04.1", answers)
 # %% [markdown] slide="subslide"
 # ### 04.2 Write: He's weights
 #
-# `he_weights(layer)` draws a convolution's weights from a normal distribution, so that the
-# scale of the **activations** is kept under ReLU (not that of the gradients, which would
-# count the outputs). It sets the biases to 0, and returns the layer. No `nn.init.kaiming…`.
+# `he_weights(layer)` draws a convolution's weights from a normal distribution, so that
+# ReLU keeps the scale of the **activations**. It sets the biases to 0, and returns the
+# layer. No `nn.init.kaiming…`.
 
 # %%
 def he_weights(layer: nn.Conv2d) -> nn.Conv2d:
@@ -605,8 +598,7 @@ check("04.3", (one_linear, three_linear))
 # window i of `out` windows takes those from ⌊i · n / out⌋ up to, not including,
 # ⌈(i + 1) · n / out⌉. So 10 → 7 has windows of 2 and of 3 values, which overlap.
 #
-# Write it for maps (N, C, H, W) and a size (h, w). No `F.adaptive_avg_pool2d`, no
-# `nn.AdaptiveAvgPool2d`.
+# Write it for maps (N, C, H, W) and a size (h, w), without torch's own.
 
 # %%
 def adaptive_pool(maps: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
@@ -645,8 +637,8 @@ except RuntimeError as error:
     print(error)
 
 # %% [markdown]
-# Write `repaired`. The list, its 4 × 4 maps, the two hidden layers of 4,096 and the
-# dropout stay as they are.
+# Write `repaired`. Keep the list, its 4 × 4 maps, the two hidden layers of 4,096 and the
+# dropout.
 
 # %%
 def repaired(num_classes: int) -> nn.Module:
@@ -665,12 +657,12 @@ check("04.5", repaired)
 # Three 3 × 3 have about as many weights as one 7 × 7, and two more ReLUs in each block. Do
 # the ReLUs make the difference?
 #
-# - Write `few_relus(kernels)`: as `kernel_net`, with BatchNorm after each convolution, but
-#   with **one** ReLU in each block, after its last BatchNorm.
-# - `runs`: the list of what `trained([3, 3, 3], seed, few_relus)` returns, for each seed in
+# - Write `few_relus(kernels)`: as `kernel_net`, but with **one** ReLU in each block, after
+#   its last BatchNorm.
+# - `runs` holds what `trained([3, 3, 3], seed, few_relus)` returns, for each seed in
 #   `range(seeds)`. This takes as long as one form of the test above.
-# - Compare what they recognise, the third part of each, with `right["three 3×3"]` and with
-#   `right["one 7×7"]`, by `kept.paired`.
+# - Compare the third part of each with `right["three 3×3"]` and with `right["one 7×7"]`,
+#   by `kept.paired`.
 
 # %%
 def few_relus(kernels: list[int]) -> nn.Module:
