@@ -182,7 +182,8 @@ tables.networks(first, (3, 32, 32), training=training, validation=validation)
 # %% [markdown] slide="subslide"
 # Here ± is the standard deviation over the seeds. **Are the differences more than
 # chance?** All networks judge the same photos, so we compare photo by photo. After a
-# difference ± is its *standard error*: chance in the seeds and in the choice of photos. We trust a difference of more than twice that.
+# difference ± is its *standard error*: chance in the seeds and in the choice of photos. We
+# trust a difference of more than twice that.
 
 # %%
 small_5 = kept.paired(right["one 5×5"], right["two 3×3"])
@@ -237,7 +238,7 @@ kept.scoreboard(names)
 # %% [markdown]
 # They differ in how many convolutions a block has. A is VGG-11, B VGG-13, D VGG-16 and E
 # VGG-19, by their layers with weights. C has three 1 × 1 convolutions. A-LRN adds AlexNet's
-# normalisation, which did not lower the error.
+# normalisation, which did not lower the paper's error.
 
 # %% [markdown] slide="subslide"
 # With the table, A, B, D and E are ten lines:
@@ -446,7 +447,7 @@ print("kept runs, test, three minus two:", longer)
 #
 # The paper asks this of A, B, D and E. Kept runs train them from He's weights, with a
 # quarter of the width and one linear layer: 45,000 photos, 20 epochs, one learning rate for
-# all, one seed each. **Is the deepest one the best?**
+# all. **Is the deepest one the best?**
 
 # %%
 # alt: Training accuracy by epoch of the paper's A, B, D and E: D and E begin later, and
@@ -465,17 +466,17 @@ print("training, E minus B:", own_photos)
 kept.error_table({f"VGG {letter}": name for letter, name in DEPTHS.items()})
 
 # %% [markdown]
-# No. E, six layers deeper than B, is **1.5 ± 0.6 points behind it**; A and B are not told
+# No. E, six layers deeper than B, is **1.5 ± 0.6 points behind it**; A and B cannot be told
 # apart. E does not overfit: it learns fewer of its own photos, too. D and E learn later,
-# and 20 epochs do not quite make up for it. (With one seed a run, errors cover the choice
-# of photos alone.) So a deeper network can be harder to train: see lecture 07.
+# and 20 epochs do not quite make up for it. So a deeper network can be harder to train: see
+# lecture 07. (A number without ± in the table is from one seed. Then the error of a
+# difference counts the choice of photos alone.)
 #
 # In the paper, with 1.3 million photos, depth pays up to D: top-5 errors of 10.4, 9.9, 8.8
 # and 9.0 % for A, B, D and E, one run each.
 
 # %% [markdown] slide="subslide"
-# **Our own runs on the test set, once**: those of the form that recognised most validation
-# photos.
+# **On the test set, once:** our own runs of the form that recognised most validation photos.
 
 # %%
 best = max(validation, key=lambda name: sum(validation[name]))
@@ -508,9 +509,8 @@ print(kept.caption("vgg11"))
 kept.scoreboard(BOARD)
 
 # %% [markdown]
-# Yes, by about **4 points**. But AlexNet without dropout is not told apart from VGG-11: their
-# difference is below twice its error. BatchNorm adds about **5 points** to VGG-11. (One seed
-# a run, as above.)
+# Yes, by about **4 points**. But AlexNet without dropout cannot be told apart from VGG-11:
+# their difference is below twice its error. BatchNorm adds about **5 points** to VGG-11.
 
 # %% [markdown] slide="slide"
 # ## Answer
