@@ -547,8 +547,8 @@ print(kept.caption("alexnet"))
 #
 # What has such an AlexNet learned? The course brings the weights of a run of four epochs.
 # Each row shows the eight photos with the largest values in a channel of the last
-# convolution, for four of its 32 channels. **Do the photos of a row share a class? Would they in an untrained
-# network?**
+# convolution, for four of its 32 channels. **Do the photos of a row share a class? Would
+# they in an untrained network?**
 
 # %%
 # alt: Four rows of eight validation photos, those with the largest values in one channel
@@ -1186,9 +1186,9 @@ for i, ax in enumerate(axes):
 # test photos; no crops: {{ f"{kept.difference('alexnet', 'alexnet-no-crops').points:+.1f}" }}.
 #
 # Note: 3 min. Hardly any: training ends below or near validation, though crops and dropout
-# make the gap look smaller. Expect “crops always help”. The
-# paper's network overfits, and so does this one on 500 photos: in the notebook. First look
-# at the gap, then choose the remedy. In longer runs crops may pay again.
+# make the gap look smaller. Expect “crops always help”. The paper's network overfits, and
+# so does this one on 500 photos: in the notebook. First look at the gap, then choose the
+# remedy. In longer runs crops may pay again.
 
 # %% [markdown] slide="only"
 # ## Three numbers are often told wrong

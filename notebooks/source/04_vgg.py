@@ -455,8 +455,8 @@ print("kept runs, test, three minus two:", longer)
 DEPTHS = {"A": "vgg11", "B": "vgg13", "D": "vgg16", "E": "vgg19"}
 four = {letter: kept.runs(name) for letter, name in DEPTHS.items()}
 own_photos = kept.difference("vgg13", "vgg19", "train")
-title = f"The deeper D and E learn later; E ends {own_photos.points:+.1f}"
-title += f" ± {own_photos.error:.1f} points from B"
+title = f"The deeper D and E learn later; at the end E minus B: {own_photos.points:+.1f}"
+title += f" ± {own_photos.error:.1f} points"
 plot.curves(four, metric="accuracy", split="train", title=title);
 
 # %%
