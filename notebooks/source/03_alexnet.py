@@ -823,7 +823,7 @@ check.progress("03")
 # - K. He, X. Zhang, S. Ren, J. Sun: *Deep Residual Learning for Image Recognition*, CVPR
 #   2016. J. Hu, L. Shen, G. Sun: *Squeeze-and-Excitation Networks*, CVPR 2018.
 # - CIFAR-10: A. Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*,
-#   2009. At scale `tiny` drawings stand in for it.
+#   2009.
 
 # %% slide="only" name="contest"
 # alt: Top-5 error of the contest's winners by year: 2010 28.2, 2011 25.8, 2012 16.4, 2013

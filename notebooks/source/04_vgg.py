@@ -280,7 +280,7 @@ image = torch.randn(1, 3, 224, 224)
 print("equal:", torch.allclose(ours.eval()(image), course_vgg.eval()(image), atol=1e-6))
 
 # %% [markdown] slide="subslide"
-# **All six.** From A to E the network gets eight layers deeper. By how many percent do
+# From A to E the network gets eight layers deeper. By how many percent do
 # the parameters grow, and by how many the multiply-adds?
 
 # %% check=True
@@ -469,8 +469,8 @@ kept.error_table({f"VGG {letter}": name for letter, name in DEPTHS.items()})
 # No. E, six layers deeper than B, is **1.5 ± 0.6 points behind it**; A and B cannot be told
 # apart. E does not overfit: it learns fewer of its own photos, too. D and E learn later,
 # and 20 epochs do not quite make up for it. So a deeper network can be harder to train: see
-# lecture 07. (A number without ± in the table is from one seed. Then the error of a
-# difference counts the choice of photos alone.)
+# lecture 07. (A number without ± in the table is from one seed: its errors count the choice
+# of photos alone.)
 #
 # In the paper, with 1.3 million photos, depth pays up to D: top-5 errors of 10.4, 9.9, 8.8
 # and 9.0 % for A, B, D and E, one run each.
@@ -660,7 +660,7 @@ check("04.5", repaired)
 # - Write `few_relus(kernels)`: as `kernel_net`, but with **one** ReLU in each block, after
 #   its last BatchNorm.
 # - `runs` holds what `trained([3, 3, 3], seed, few_relus)` returns, for each seed in
-#   `range(seeds)`. This takes as long as one form of the test above.
+#   `range(seeds)`.
 # - Compare the third part of each with `right["three 3×3"]` and with `right["one 7×7"]`,
 #   by `kept.paired`.
 
@@ -750,8 +750,7 @@ check.progress("04")
 #   https://arxiv.org/abs/1502.01852), ICCV 2015: Sec. 2.2 and Fig. 3, first weights.
 # - X. Glorot, Y. Bengio: [Understanding the difficulty of training deep feedforward neural
 #   networks](https://proceedings.mlr.press/v9/glorot10a.html), AISTATS 2010.
-# - Data: A. Krizhevsky, [CIFAR-10](https://www.cs.toronto.edu/~kriz/cifar.html), 2009. At
-#   scale `tiny`, drawings of its classes.
+# - Data: A. Krizhevsky, [CIFAR-10](https://www.cs.toronto.edu/~kriz/cifar.html), 2009.
 
 # %% slide="only" name="vgg16"
 # alt: VGG-16: five blocks of two or three 3×3 convolutions, a pooling after each halves
