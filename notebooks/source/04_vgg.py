@@ -16,7 +16,7 @@
 # 1. compute the receptive field and the cost of a stack of convolutions;
 # 2. compare two kernels in a fair experiment, and give the difference with its error;
 # 3. write VGG from its table in ten lines, and check its number of parameters;
-# 4. say where a network needs memory, parameters and time;
+# 4. say where a network needs memory, parameters and work;
 # 5. choose first weights with which a network of twenty layers begins to learn.
 #
 # A run takes a quarter of a minute at scale `tiny`, and three to eight minutes at `small`
@@ -26,12 +26,12 @@
 # %% [markdown] slide="slide"
 # ## Question
 #
-# Two 3 × 3 convolutions in a row see the same pixels as one 5 × 5 convolution. Three of
-# them see the same pixels as one 7 × 7.
+# Two 3 × 3 convolutions in a row see the same pixels as one 5 × 5; three see the same
+# pixels as one 7 × 7.
 #
 # **We train both forms on the same photos. Which one recognises more new photos, and by
-# how many points?** *Guess, for the small kernels: fewer right, no difference, up to 3 points
-# more, or more than that?*
+# how many points?** *Guess, for the small kernels: behind, no difference, up to 3 points
+# ahead, or more?*
 
 # %% [markdown] slide="skip"
 # ## Set-up
@@ -78,8 +78,8 @@ diagrams.network(
 )
 
 # %% [markdown] slide="notes"
-# Each box is a block's convolutions, a ReLU after each, and the pooling. 13 convolutions
-# and 3 linear layers have weights.
+# Each blue box is a block: its convolutions, a ReLU after each, then the pooling, whose
+# output is given below. 13 convolutions and 3 linear layers have weights.
 
 # %% [markdown] slide="subslide"
 # A pooling halves the sides, and the next block has twice the channels, up to 512.
@@ -92,8 +92,8 @@ tables.networks(pair, (3, 224, 224))
 
 # %% [markdown]
 # Twice the layers, 2.3 times the parameters, and **22 times the work**. In the contest
-# of 2014, 7.3 % of VGG's answers miss the right class with all of five guesses (*top-5
-# error*); AlexNet's were 16.4 % in 2012.
+# of 2014 the right class is not among VGG's five guesses for 7.3 % of the photos (*top-5
+# error*); AlexNet had 16.4 % in 2012.
 
 # %% [markdown] slide="slide"
 # ## Three 3 × 3 see what one 7 × 7 sees
@@ -123,15 +123,14 @@ kernels.receptive_field(layers=3, kernel=3, stride=1);
 # have **27 C²**, one of 7 × 7 has **49 C²**, 81 % more; so it is with the multiply-adds.
 #
 # The stack also has three ReLUs in place of one. Without them it would be one linear map,
-# a restricted 7 × 7 kernel; with them it computes what no single kernel can. So a stack
-# is cheaper, for equal channels in and out. Does it also recognise more?
+# a restricted 7 × 7 kernel; with them it computes what no single kernel can. So the stack
+# is cheaper. Does it also recognise more?
 
 # %% [markdown] slide="slide"
 # ## Which kernels recognise more? The test
 #
-# In Sec. 4.1 of the paper each pair of 3 × 3 is replaced by one 5 × 5: the share of wrong
-# first guesses, the *top-1 error*, is then "7 % higher". We repeat this with a small
-# network: three blocks, and the kernels of a block as an argument.
+# In Sec. 4.1 of the paper one 5 × 5 replaces each pair of 3 × 3: the share of wrong first
+# guesses, the *top-1 error*, is then "7 % higher". We repeat this with a small network.
 
 # %%
 def kernel_net(kernels, widths=(16, 32, 64)):
@@ -148,8 +147,7 @@ def kernel_net(kernels, widths=(16, 32, 64)):
 
 # %% [markdown] slide="subslide"
 # BatchNorm (lecture 06) keeps the size of the activations, so that all forms train
-# without trouble. Photos, their order, steps and learning rate are the same; only the
-# kernels differ.
+# without trouble. Photos, their order, steps and learning rate are the same.
 
 # %%
 some = photos.train.subset(course.pick(tiny=150, small=4000, full=None))
@@ -183,9 +181,9 @@ tables.networks(first, (3, 32, 32), training=training, validation=validation)
 
 # %% [markdown] slide="subslide"
 # Here ± is the standard deviation over the seeds. **Are the differences more than
-# chance?** All networks judge the same photos, so we compare photo by photo. From here
-# on, ± after a difference is its *standard error*: chance in the seeds and in the choice
-# of photos. We trust a difference of more than twice that.
+# chance?** All networks judge the same photos, so we compare photo by photo. After a
+# difference ± is its *standard error*: chance in the seeds and in the choice of photos. We
+# trust a difference of more than twice that.
 
 # %%
 small_5 = kept.paired(right["one 5×5"], right["two 3×3"])
@@ -202,10 +200,9 @@ ax = plot.spread(validation, title=title)
 ax.set_xlabel("validation accuracy (%)");
 
 # %% [markdown]
-# **The stacks recognise more, in both pairs**: 4.9 ± 0.6 points more than one 5 × 5, and
-# 4.4 ± 1.0 points more than one 7 × 7. Two 3 × 3 are ahead on their training photos, too
-# (63.3 against 58.6 %), so this is not a matter of overfitting alone. It is the stack that
-# wins: *one* 3 × 3 is behind one 5 × 5.
+# **The stacks recognise more, in both pairs**: by 4.9 ± 0.6 and by 4.4 ± 1.0 points. Two
+# 3 × 3 are ahead on their training photos, too (63.3 against 58.6 %), so this is not a
+# matter of overfitting alone.
 #
 # They are not cheaper here. The first layer of a block has half the channels as inputs,
 # which halves its weights; with one large kernel that is the whole block. So the
@@ -213,21 +210,22 @@ ax.set_xlabel("validation accuracy (%)");
 
 # %% [markdown] slide="subslide"
 # **Is the gap still there in larger runs?** These kept runs have twice the channels,
-# 45,000 photos with crops and flips, four epochs, three seeds.
+# 45,000 photos with crops and mirrors, four epochs, three seeds.
 
 # %% slide="subslide"
 names = {"one 3×3": "kernels-3", "two 3×3": "kernels-3-3", "one 5×5": "kernels-5"}
 names |= {"three 3×3": "kernels-3-3-3", "one 7×7": "kernels-7"}
 print(kept.caption("kernels-3-3"))
-for few, many in (("one 5×5", "two 3×3"), ("one 7×7", "three 3×3")):
+pairs = [("one 5×5", "two 3×3"), ("one 7×7", "three 3×3"), ("one 5×5", "one 3×3")]
+for few, many in pairs:
     more = kept.difference(names[few], names[many])
     print(f"{many} minus {few} on the test set: {more}")
 kept.scoreboard(names)
 
 # %% [markdown]
-# It is larger: two 3 × 3 are **7.3 ± 0.7 points** above one 5 × 5, and three are **7.2 ±
-# 0.6 points** above one 7 × 7, with about equal parameters. Two 3 × 3 are ahead of one
-# 7 × 7, too: 80.0 against 74.2 %, with fewer parameters and multiply-adds.
+# It is larger: **7.3 ± 0.7** and **7.2 ± 0.6 points**. And it is the stack that wins, not
+# the small kernel: *one* 3 × 3 is 3.7 ± 0.7 points behind one 5 × 5. Two 3 × 3 are ahead of
+# one 7 × 7, too: 80.0 against 74.2 %, with fewer parameters and multiply-adds.
 
 # %% [markdown] slide="slide"
 # ## Build: ten lines and a table
@@ -239,8 +237,8 @@ kept.scoreboard(names)
 
 # %% [markdown]
 # They differ in how many convolutions a block has. A is VGG-11, B VGG-13, D VGG-16 and E
-# VGG-19, named by their layers with weights. C has three 1 × 1 convolutions. A-LRN adds
-# AlexNet's normalisation, *LRN*, which did not lower the error.
+# VGG-19, by their layers with weights. C has three 1 × 1 convolutions. A-LRN adds AlexNet's
+# normalisation, which did not lower the paper's error.
 
 # %% [markdown] slide="subslide"
 # With the table, A, B, D and E are ten lines:
@@ -282,7 +280,7 @@ image = torch.randn(1, 3, 224, 224)
 print("equal:", torch.allclose(ours.eval()(image), course_vgg.eval()(image), atol=1e-6))
 
 # %% [markdown] slide="subslide"
-# **All six.** From A to E the network gets eight layers deeper. By how many percent do
+# From A to E the network gets eight layers deeper. By how many percent do
 # the parameters grow, and by how many the multiply-adds?
 
 # %% check=True
@@ -291,8 +289,7 @@ with torch.device("meta"):
 tables.networks(six, (3, 224, 224))
 
 # %% [markdown]
-# The parameters grow by 8 %, the multiply-adds by 158 %: **depth costs time**. The
-# parameters agree with the paper's Table 2.
+# The parameters grow by 8 %, the multiply-adds by 158 %: **depth costs work**.
 
 # %% [markdown] slide="slide"
 # ## Memory early, parameters late
@@ -305,7 +302,7 @@ tables.networks(six, (3, 224, 224))
 # alt: Three bar charts over the 16 layers of VGG-16. The activations are largest in the
 # alt: first two convolutions and shrink; the parameters are small until the first linear
 # alt: layer, which towers over all; the multiply-adds are spread over the convolutions.
-title = "VGG-16 needs its memory early, its parameters late, its time all over"
+title = "VGG-16: memory early, parameters late, work in all convolutions"
 tables.by_layer(vgg16, (3, 224, 224), title=title)
 
 # %% check=True
@@ -376,8 +373,8 @@ for name, rule in rules.items():
 # alt: stays within a factor of ten; Xavier's and that of N(0, 0.01 squared) sink; that of
 # alt: the root taken twice climbs.
 low, high = spreads["N(0, 0.01²)"][-1], spreads["root taken twice"][-1]
-title = "Only He's weights keep the signal's size:"
-title += f" others lead to {low:.0e} or to {high:.0e}"
+title = "He's weights keep the signal's size;"
+title += f" the other rules end between {low:.0e} and {high:.0e}"
 axis = {"xlabel": "convolution", "ylabel": "standard deviation"}
 ax = plot.band(range(1, 17), spreads, log=True, title=title, **axis)
 ax.set(xscale="linear", xticks=range(1, 17, 3), xlim=(0.5, 16.5));
@@ -422,13 +419,12 @@ title += f" with the other rules {others}"
 plot.curves(starts, metric="loss", split="train", title=title);
 
 # %% [markdown]
-# From He's weights four of five seeds fall below 2.29 nats: they have begun to learn, no
-# more. From Xavier's and from N(0, 0.01²) **no seed moves at all**: after 20 layers the
-# signal is almost 0.
+# From He's weights four of five seeds fall below 2.29 nats: with so few photos they have
+# begun to learn, no more. From Xavier's and from N(0, 0.01²) **no seed moves at all**: after
+# 20 layers the signal is almost 0.
 #
-# The paper trained A first, and copied some of its layers into the deeper networks. He et
-# al. found their rule a year later, in 2015. BatchNorm (lecture 06) makes the choice less
-# important.
+# The paper trained A first, and copied some of its layers into the deeper networks. He's
+# rule came a year later, in 2015. BatchNorm (lecture 06) makes the choice less important.
 
 # %% [markdown] slide="slide"
 # ## Does depth pay?
@@ -450,8 +446,8 @@ print("kept runs, test, three minus two:", longer)
 # ahead of two.
 #
 # The paper asks this of A, B, D and E. Kept runs train them from He's weights, with a
-# quarter of the width and one linear layer: 45,000 photos, 20 epochs, one learning rate,
-# one seed each. **Is the deepest one the best?**
+# quarter of the width and one linear layer: 45,000 photos, 20 epochs, one learning rate for
+# all. **Is the deepest one the best?**
 
 # %%
 # alt: Training accuracy by epoch of the paper's A, B, D and E: D and E begin later, and
@@ -459,8 +455,9 @@ print("kept runs, test, three minus two:", longer)
 DEPTHS = {"A": "vgg11", "B": "vgg13", "D": "vgg16", "E": "vgg19"}
 four = {letter: kept.runs(name) for letter, name in DEPTHS.items()}
 own_photos = kept.difference("vgg13", "vgg19", "train")
-title = f"E, the deepest, minus B on their training photos: {own_photos.points:+.1f}"
-plot.curves(four, metric="accuracy", split="train", title=f"{title} points");
+title = f"The deeper D and E learn later; at the end E minus B: {own_photos.points:+.1f}"
+title += f" ± {own_photos.error:.1f} points"
+plot.curves(four, metric="accuracy", split="train", title=title);
 
 # %%
 print("test, B minus A:    ", kept.difference("vgg11", "vgg13"))
@@ -469,18 +466,17 @@ print("training, E minus B:", own_photos)
 kept.error_table({f"VGG {letter}": name for letter, name in DEPTHS.items()})
 
 # %% [markdown]
-# No. B is as good as A or better. E, six layers deeper than B, is **1.5 ± 0.6 points
-# behind it**. It does not overfit: it learns fewer of its own photos, too. D and E learn
-# more slowly at first, and 20 epochs do not quite make up for it. (The errors cover the
-# choice of photos, not that of the seed.) So more layers pay only as long as training can
-# use them. Lecture 07 takes this up.
+# No. E, six layers deeper than B, is **1.5 ± 0.6 points behind it**; A and B cannot be told
+# apart. E does not overfit: it learns fewer of its own photos, too. D and E learn later,
+# and 20 epochs do not quite make up for it. So a deeper network can be harder to train: see
+# lecture 07. (A number without ± in the table is from one seed: its errors count the choice
+# of photos alone.)
 #
-# In the paper, with ImageNet's 1.3 million photos, depth pays for longer: top-5 errors of
-# 10.4, 9.9, 8.8 and 9.0 % for A, B, D and E, one run each.
+# In the paper, with 1.3 million photos, depth pays up to D: top-5 errors of 10.4, 9.9, 8.8
+# and 9.0 % for A, B, D and E, one run each.
 
 # %% [markdown] slide="subslide"
-# **The test set, once**, for the form that recognised most validation photos in our own
-# runs:
+# **On the test set, once:** our own runs of the form that recognised most validation photos.
 
 # %%
 best = max(validation, key=lambda name: sum(validation[name]))
@@ -489,7 +485,7 @@ print(f"{best}: {tables.spread([100 * a for a in tested], ' %')} of the test", e
 print(photos.test.kind)
 
 # %% [markdown] slide="slide"
-# ## Scoreboard
+# ## VGG-11 against AlexNet
 #
 # Kept runs on 45,000 photos, 20 epochs each. VGG-11 has a quarter of its width, AlexNet
 # an eighth, so both do about the same work. **Does VGG-11 recognise more than AlexNet?**
@@ -499,26 +495,22 @@ print(photos.test.kind)
 # alt: dropout, VGG-11, and VGG-11 with BatchNorm, which ends highest in both.
 BOARD = {"AlexNet": "alexnet", "AlexNet, no dropout": "alexnet-no-dropout"}
 BOARD |= {"VGG-11": "vgg11", "VGG-11, BatchNorm": "vgg11_bn"}
-to_alexnet = kept.difference("alexnet", "vgg11")
-to_bare = kept.difference("alexnet-no-dropout", "vgg11")
-by_norm = kept.difference("vgg11", "vgg11_bn")
-title = f"VGG-11 ends {abs(to_bare.points):.1f} points from AlexNet without dropout;"
-title += f" BatchNorm adds {by_norm.points:.1f}"
 curves = {k.rpartition(", ")[2]: kept.runs(name) for k, name in BOARD.items()}
+title = "VGG-11 with BatchNorm ends highest, in training and on new photos"
 plot.curves(curves, metric="accuracy", panels=True, title=title);
 
 # %%
-print("test, VGG-11 minus AlexNet:                ", to_alexnet)
-print("test, VGG-11 minus AlexNet without dropout:", to_bare)
-print("test, BatchNorm minus none, VGG-11:        ", by_norm)
+pairs = {"VGG-11 minus AlexNet": ("alexnet", "vgg11")}
+pairs["VGG-11 minus AlexNet without dropout"] = ("alexnet-no-dropout", "vgg11")
+pairs["VGG-11, BatchNorm minus none"] = ("vgg11", "vgg11_bn")
+for label, pair in pairs.items():
+    print(f"test, {label + ':':37} {kept.difference(*pair)}")
 print(kept.caption("vgg11"))
 kept.scoreboard(BOARD)
 
 # %% [markdown]
-# Yes, by about **4 points**, but dropout costs this narrow AlexNet more than that. Without
-# dropout, AlexNet has 1.6 times the parameters, and we cannot tell it from VGG-11: their
-# difference is below twice its error. BatchNorm adds about **5 points**. (With one seed a
-# run, the error covers the choice of test photos, and not that of the seed.)
+# Yes, by about **4 points**. But AlexNet without dropout cannot be told apart from VGG-11:
+# their difference is below twice its error. BatchNorm adds about **5 points** to VGG-11.
 
 # %% [markdown] slide="slide"
 # ## Answer
@@ -538,8 +530,8 @@ counted += f" {ends[1]} from He's; trained on {photos.test.kind} only for show"
 run.headline(course.pick(tiny=counted, small=measured, full=measured))
 
 # %% [markdown] slide="fragment"
-# The stacks of small kernels, in both pairs, with about as many parameters. More layers
-# of them help up to a depth that training can still use.
+# The stacks of small kernels, by 4.9 ± 0.6 and 4.4 ± 1.0 points with about as many
+# parameters, and by more in the larger kept runs.
 
 # %% [markdown] slide="slide"
 # ## Exercises
@@ -567,9 +559,9 @@ check("04.1", answers)
 # %% [markdown] slide="subslide"
 # ### 04.2 Write: He's weights
 #
-# `he_weights(layer)` draws a convolution's weights from a normal distribution, so that the
-# scale of the **activations** is kept under ReLU (not that of the gradients, which would
-# count the outputs). It sets the biases to 0, and returns the layer. No `nn.init.kaiming…`.
+# `he_weights(layer)` draws a convolution's weights from a normal distribution, so that
+# ReLU keeps the scale of the **activations**. It sets the biases to 0, and returns the
+# layer. No `nn.init.kaiming…`.
 
 # %%
 def he_weights(layer: nn.Conv2d) -> nn.Conv2d:
@@ -602,12 +594,11 @@ check("04.3", (one_linear, three_linear))
 # %% [markdown] slide="subslide"
 # ### 04.4 Write: adaptive pooling
 #
-# `nn.AdaptiveAvgPool2d(7)` makes 7 × 7 values of maps of any size. Of n values in a row, window i of `out` windows takes those from
-# ⌊i · n / out⌋ up to, not including, ⌈(i + 1) · n / out⌉. So 10 → 7 has windows of 2 and
-# of 3 values, which overlap.
+# `nn.AdaptiveAvgPool2d(7)` makes 7 × 7 values of maps of any size. Of n values in a row,
+# window i of `out` windows takes those from ⌊i · n / out⌋ up to, not including,
+# ⌈(i + 1) · n / out⌉. So 10 → 7 has windows of 2 and of 3 values, which overlap.
 #
-# Write it for maps (N, C, H, W) and a size (h, w). No `F.adaptive_avg_pool2d`, no
-# `nn.AdaptiveAvgPool2d`.
+# Write it for maps (N, C, H, W) and a size (h, w), without torch's own.
 
 # %%
 def adaptive_pool(maps: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
@@ -646,8 +637,8 @@ except RuntimeError as error:
     print(error)
 
 # %% [markdown]
-# Write `repaired`. The list, its 4 × 4 maps, the two hidden layers of 4,096 and the
-# dropout stay as they are.
+# Write `repaired`. Keep the list, its 4 × 4 maps, the two hidden layers of 4,096 and the
+# dropout.
 
 # %%
 def repaired(num_classes: int) -> nn.Module:
@@ -666,12 +657,12 @@ check("04.5", repaired)
 # Three 3 × 3 have about as many weights as one 7 × 7, and two more ReLUs in each block. Do
 # the ReLUs make the difference?
 #
-# - Write `few_relus(kernels)`: as `kernel_net`, with BatchNorm after each convolution, but
-#   with **one** ReLU in each block, after its last BatchNorm.
-# - `runs`: the list of what `trained([3, 3, 3], seed, few_relus)` returns, for each seed in
-#   `range(seeds)`. This takes as long as one form of the test above.
-# - Compare what they recognise, the third part of each, with `right["three 3×3"]` and with
-#   `right["one 7×7"]`, by `kept.paired`.
+# - Write `few_relus(kernels)`: as `kernel_net`, but with **one** ReLU in each block, after
+#   its last BatchNorm.
+# - `runs` holds what `trained([3, 3, 3], seed, few_relus)` returns, for each seed in
+#   `range(seeds)`.
+# - Compare the third part of each with `right["three 3×3"]` and with `right["one 7×7"]`,
+#   by `kept.paired`.
 
 # %%
 def few_relus(kernels: list[int]) -> nn.Module:
@@ -747,8 +738,8 @@ check.progress("04")
 # 3. A table of channels makes each VGG. 74 % of VGG-16's parameters are in one layer.
 # 4. $\mathrm{Var}(W) = 2 / n_{in}$, with $n_{in} = C_{in} k^2$, keeps the signal's scale
 #    under ReLU: each layer's gain is $\sqrt{n_{in} \mathrm{Var}(W) / 2}$.
-# 5. We trust a difference of more than twice its standard error. Depth pays as long as
-#    training can use it: in our runs of 20 epochs VGG-19 is behind VGG-13.
+# 5. We trust a difference of more than twice its standard error. A deeper network can be
+#    harder to train: in our runs of 20 epochs VGG-19 is behind VGG-13.
 
 # %% [markdown] slide="skip"
 # ## References
@@ -759,8 +750,7 @@ check.progress("04")
 #   https://arxiv.org/abs/1502.01852), ICCV 2015: Sec. 2.2 and Fig. 3, first weights.
 # - X. Glorot, Y. Bengio: [Understanding the difficulty of training deep feedforward neural
 #   networks](https://proceedings.mlr.press/v9/glorot10a.html), AISTATS 2010.
-# - Data: A. Krizhevsky, [CIFAR-10](https://www.cs.toronto.edu/~kriz/cifar.html), 2009. At
-#   scale `tiny`, drawings of its classes.
+# - Data: A. Krizhevsky, [CIFAR-10](https://www.cs.toronto.edu/~kriz/cifar.html), 2009.
 
 # %% slide="only" name="vgg16"
 # alt: VGG-16: five blocks of two or three 3×3 convolutions, a pooling after each halves
