@@ -221,7 +221,8 @@ def merge_streams(nb: NotebookNode) -> None:
             if output.output_type == "stream":
                 lines = output.text.replace("\r\n", "\n").split("\n")
                 output.text = "\n".join(line.rpartition("\r")[2] for line in lines)
-        cell.outputs = merged
+        # A progress bar that has wiped itself leaves nothing.
+        cell.outputs = [output for output in merged if output.get("text") != ""]
 
 
 def bad_outputs(nb: NotebookNode) -> list[str]:
