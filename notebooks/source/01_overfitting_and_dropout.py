@@ -73,14 +73,13 @@ for name, images in {"known": known, "unseen": digits.val}.items():
 
 # %% [markdown]
 # All of the known digits, and none of the unseen ones. So we measure every network
-# **twice**: on training digits, and on validation digits, as in lecture 00. The
-# difference is the *generalisation gap*.
+# **twice**: on training digits and on validation digits. The difference is the
+# *generalisation gap*.
 
 # %% [markdown] slide="slide"
 # ## A log that looks wrong
 #
-# We have the log of a published run, not its code. A network learns MNIST for 15 epochs;
-# in percent:
+# We have the log of a published run, not its code. A network learns MNIST for 15 epochs:
 
 # %%
 published = {
@@ -117,8 +116,7 @@ def mlp(*sizes):
     return nn.Sequential(*layers[:-1])  # no ReLU after the logits
 
 # %% [markdown] slide="subslide"
-# After each epoch we measure training digits **again**, with weights that no longer
-# change.
+# After each epoch we measure training digits **again**, with fixed weights.
 
 # %%
 torch.manual_seed(run.seed)
@@ -153,10 +151,8 @@ plot.curves(both, metric="accuracy", panels=True, title=title);
 # It is possible. A log's training accuracy is the average **during** the epoch, the
 # validation accuracy is measured **after** it. If accuracy rises from 40 to 60 % within
 # an epoch, the log says training 50 %, validation 60 %. **Ask of every log when it was
-# measured.**
-#
-# One thing is left: in epoch 15 accuracy hardly rises, yet the published lead is 0.7
-# points. We come back to it when we use the test set.
+# measured.** (In epoch 15 accuracy hardly rises, yet the published lead is 0.7 points. We
+# come back to it with the test set.)
 
 # %% [markdown] slide="slide"
 # ## Underfit, normal, overfit
@@ -204,9 +200,8 @@ overfitting.borders(fits, few, title=title);
 
 # %% [markdown] slide="subslide"
 # The middle one, 73 %. A straight line cannot follow the data. The largest network
-# draws islands around single points: 94 % known, 67 % unseen. Overfitting shows in the
-# **validation loss** too: below, it falls, turns and climbs. (Rings always mark the
-# epoch of the best validation *accuracy*.)
+# draws islands around single points: 94 % known, 67 % unseen. How does its **validation
+# loss** show this? (Rings mark the epoch of the best validation *accuracy*.)
 
 # %%
 # alt: Training and validation loss of the three networks. The first two end flat, both
@@ -219,7 +214,7 @@ plot.curves(histories, metric="loss", panels=True, title=title);
 # %% [markdown] slide="slide"
 # ## Train on 1,000 digits
 #
-# Back to whole images, with two hidden layers of 256 units.
+# It turns and climbs. Is it so with whole images, too? Two hidden layers of 256 units:
 
 # %%
 def wide():
@@ -243,10 +238,10 @@ title += f" {overfit['val_accuracy'][-1]:.0%} of unseen ones;"
 plot.curves(overfit, title=f"{title} validation loss lowest in epoch {turn}");
 
 # %% [markdown]
-# It reads 90 % of the unseen digits. The validation loss turns in epoch 10 and rises;
-# the accuracy is best in epoch 15 (the ring) and stays. Both can be true: the
-# probability that a network gives to its answer, its **confidence**, keeps growing, for
-# wrong answers too. The loss counts this, the accuracy does not.
+# It reads 90 % of the unseen digits. The validation loss turns in epoch 10, the accuracy
+# (best at the ring) stays. Both can be true: the probability that a network gives to its
+# answer, its **confidence**, keeps growing, for wrong answers too. The loss counts this,
+# the accuracy does not.
 
 # %% [markdown] slide="slide"
 # ## Why so wrong? Bias and variance
@@ -325,10 +320,10 @@ for width, norm in zip(widths[5:], norms.mean(dim=0).tolist()[5:], strict=True):
     print(f"{width:5,} units: norm of the last weights {norm:7.1f}")
 
 # %% [markdown]
-# With as many units as digits, only one choice of weights fits all digits, large or not.
-# With more units many do, and `lstsq` takes the smallest: their *norm* (length as a
-# vector) falls from 51.9 to 10.4. This is *double descent* (Belkin et al. 2019). With
-# clean labels 3,000 units are best, with wrong labels 300. Is it bias or variance that
+# With as many units as digits, a single choice of weights fits them all, even if it has to
+# be large. With more units many do, and `lstsq` takes the smallest: the *norm* (length as
+# a vector) falls from 51.9 to 10.4. This is *double descent* (Belkin et al. 2019). With
+# clean labels 3,000 units are best, with wrong ones 300. Is it bias or variance that
 # peaks?
 
 # %% slide="subslide"
@@ -430,8 +425,8 @@ overfitting.by_size(sizes, errors, title=title);
 #
 # **Early stopping** ends a run when the validation accuracy, or the loss, has not
 # improved for some epochs, the *patience*, and restores the best weights:
-# `fit(..., patience=5)`. Here we run all 60 epochs and look back: no patience can keep
-# more than the best one. Where would it pay, on clean labels or with 20 % wrong ones?
+# `fit(..., patience=5)`. Here we run all 60 epochs: no patience can keep more than the
+# best one. Where would it pay, on clean labels or with 20 % wrong ones?
 
 # %%
 stopping = {}
@@ -460,7 +455,7 @@ plot.curves(stopping, metric="accuracy", title=title);
 # %% [markdown]
 # With wrong labels: the best epoch lies **8.5 points** above the last (mean of two
 # runs). The usual explanation: a network learns first what most labels have in common,
-# and the wrong ones last. But the same digits choose the epoch and judge it.
+# and the wrong ones last. (A part may be luck: the same digits choose and judge.)
 
 # %% [markdown] slide="slide"
 # ## May the test set choose the model?
@@ -526,8 +521,8 @@ overfitting.thinned(title=title);
 # %% [markdown] slide="subslide"
 # **The scale matters.** With p = 0.5 the next layer gets half its input in training,
 # all of it in evaluation. So the paper multiplies by 1 − p in evaluation; torch divides
-# by 1 − p in training. (The paper calls 1 − p, the probability to *keep* a unit, p.) All
-# inputs are 1: predict the means, with the mask alone and with each rule.
+# by 1 − p in training. (The paper's p is our 1 − p.) All inputs are 1: predict the means,
+# with the mask alone and with each rule.
 
 # %%
 p, x = 0.5, torch.ones(100_000)
@@ -641,9 +636,8 @@ print(f"{w.item():.3f}")
 # %% [markdown] slide="slide"
 # ## Remedy 5: convolution
 #
-# Shuffle the pixels of all images in the same way: for a linear layer the task is the same.
-# A convolution assumes that **neighbours belong together, and that a stroke is the
-# same wherever it stands.** How many parameters does LeNet-5 have, against 269,322?
+# A convolution assumes that **neighbours belong together, and that a stroke is the same
+# wherever it stands.** How many parameters does LeNet-5 have, against 269,322?
 
 # %%
 def lenet():
@@ -698,10 +692,9 @@ plot.curves(late, title=f"{title} (from epoch {epochs // 4 + 1})");
 # digit by digit. The mean difference is the gain.
 #
 # How far could other seeds, or other digits, move it? The *standard error* of a mean of
-# n numbers is their standard deviation over √n. We compute it over the seeds, $s_1$, and
-# over the digits, $s_2$. Independent errors add as squares. So a gain counts if it
-# exceeds $2 \sqrt{s_1^2 + s_2^2}$, printed behind ±. (All 6,000 validation digits; the
-# curves show 2,000.)
+# n numbers is their standard deviation over √n: $s_1$ over the seeds, $s_2$ over the
+# 6,000 validation digits. Independent errors add as squares. So a gain counts if it
+# exceeds $2 \sqrt{s_1^2 + s_2^2}$, printed behind ±.
 
 # %%
 def hits(model, loader):
@@ -732,7 +725,7 @@ print("LeNet-5 minus dropout:", gain(right["LeNet-5"], right["dropout"]))
 # %% [markdown] slide="subslide"
 # **LeNet-5 gains most**, 3.0 points; dropout gains 2.0, and LeNet-5's lead of 1.0 over
 # it counts too. Weight decay shows no gain in accuracy, but the lowest loss. LeNet-5
-# still overfits: its generalisation gap is 8.0 points, and its loss rises.
+# still overfits: its generalisation gap is 8.0 points.
 
 # %% [markdown] slide="slide"
 # ## Can we believe the confidence?
@@ -779,8 +772,8 @@ overfitting.averages(votes, labels.cpu(), counts, in_eval);
 
 # %% [markdown]
 # Many: one pass in evaluation mode is about as good as the average of 50 or more, as in
-# Fig. 11 of the paper. (Band: worst to best average.) The left end is what you get if
-# you **forget `eval()`**, and what `fit` measures as training accuracy.
+# Fig. 11 of the paper. The left end is what you get if you **forget `eval()`**, and what
+# `fit` measures as training accuracy.
 
 # %% [markdown] slide="slide"
 # ## Against the paper
@@ -807,9 +800,8 @@ overfitting.by_size(sizes, errors, title=title);
 
 # %% [markdown] slide="subslide"
 # In part: no gain is shown at 100 digits, one at 1,000, none at 3,000. But ours begins
-# at 300, and at 10,000 dropout seems to *cost* 0.6 points (here ± counts the seeds
-# alone). Perhaps it learns more slowly: all runs make 800 steps. So try dropout where
-# training and validation accuracy lie far apart.
+# at 300, and at 10,000 dropout seems to *cost* 0.6 points (± counts the seeds alone).
+# Perhaps it learns more slowly: all runs make 800 steps.
 #
 # **Convolution makes the fewest errors at every size**, clearly so from 1,000 on (one
 # seed).
@@ -834,12 +826,11 @@ apart = f"{100 * (halves[1] - halves[0]):+.1f} ± {100 * error:.1f} points"
 print(f"second half {halves[1]:.1%}: {apart}")
 
 # %% [markdown]
-# The gains agree with those on the validation digits within their errors. An accuracy a
-# on n digits has the standard error √(a (1 − a) / n).
+# The gains agree with those on the validation digits within their errors. And the log's
+# lead of 0.7 points? The test set is no easier than our validation digits (91.25 and
+# 91.20 %). But its halves differ by 4.7: such a lead may come from the choice of digits.
 #
-# And the published lead of 0.7 points? The whole test set is no easier than our
-# validation digits (91.25 and 91.20 %). But one half of it is 4.7 points easier than the
-# other: such a lead may come from the choice of digits.
+# (An accuracy a on n digits has the standard error √(a (1 − a) / n).)
 
 # %% [markdown] slide="slide"
 # ## Answer
@@ -863,16 +854,14 @@ counted += f" on {known_digits} digits"
 run.headline(course.pick(tiny=counted, small=measured, full=measured))
 
 # %% [markdown]
-# The network reads about 90 % of unseen digits. Ten times the data brings most, 5.3
-# points. With the same 1,000 digits it is convolution, 2.8 points: what it assumes is
-# true of digits. Dropout brings 1.8; weight decay and early stopping show no gain on
+# The network reads 90 % of unseen digits. Ten times the data brings most, 5.3 points,
+# then convolution 2.8 and dropout 1.8. Weight decay and early stopping show no gain on
 # clean labels.
 
 # %% [markdown] slide="slide"
 # ## Exercises
 #
-# Replace each `...`, run the cell, then the check below it. A wrong answer gets a hint,
-# the second time a stronger one.
+# Replace each `...`, run the cell, then the check below it. A wrong answer gets a hint.
 
 # %% [markdown] slide="subslide"
 # ### 01.1 Predict: one value through dropout
@@ -938,8 +927,8 @@ reason, gap = "dropped units", 98 - 91
 check("01.3", (reason, gap))
 
 # %% [markdown]
-# **Explain** in two sentences: which measurement would tell "dropped units" from
-# "moving weights"? Why is the validation set not easier?
+# **Explain**: which measurement would tell "dropped units" from "moving weights"? Why is
+# the validation set not easier?
 
 # %% [markdown] solution=True
 # Measure the training set again *in training mode*, with weights that do not change. If
@@ -975,10 +964,9 @@ check("01.4", own)
 # ### 01.5 Investigate: does dropout help against wrong labels?
 #
 # Train `wide_dropout()` with 20 % wrong labels: repeat the lines of "Remedy 2: early
-# stopping" in their order, with `seed = 0` (less than a minute). `falls`: how many
-# points of validation accuracy does it lose from its best epoch to the last? `share`:
-# for which fraction of its training digits does it give the label that it was trained
-# on, wrong or not, in evaluation mode at the end?
+# stopping" with `seed = 0`. `falls`: how many points of validation accuracy does it lose
+# from its best epoch to the last? `share`: what fraction of its training labels, wrong or
+# not, does it give at the end, in evaluation mode?
 
 # %%
 # solution
@@ -1008,10 +996,10 @@ check.progress("01")
 # ## Recap
 #
 # - Ask of a log when, and in which mode, it was measured.
-# - Error = bias² + variance. An underfit network has much bias, an overfit one much
-#   variance, which peaks where a network can only just fit its examples.
-# - Dropout, a mask times 1 / (1 − p) in training only, raised the accuracy. Weight decay,
-#   w ← (1 − ηλ) w − η ∂L/∂w, improved the calibration.
+# - Error = bias² + variance. Underfit: much bias. Overfit: much variance, which peaks
+#   where a network can only just fit its examples.
+# - Dropout, a mask times 1 / (1 − p) in training only, raised the accuracy, weight decay
+#   the calibration.
 # - More data brought most, then convolution. Early stopping paid with wrong labels.
 # - The validation set chooses, the test set judges once. A gain counts if it exceeds
 #   twice its standard error.
@@ -1020,8 +1008,7 @@ check.progress("01")
 # ## References
 #
 # - Srivastava et al.: *Dropout*. JMLR 15, 2014. Sections 4, 7.4, 7.5 and 10, Fig. 11.
-# - Belkin et al.: *Reconciling Modern Machine-Learning Practice and the Classical
-#   Bias–Variance Trade-off*. PNAS 116(32), 2019.
+# - Belkin et al.: on double descent. PNAS 116(32), 2019.
 # - MNIST: sources and licences stand in `data/README.md`.
 
 # %% slide="only" name="log"
@@ -1218,7 +1205,7 @@ look.shape_table(nn.Sequential(*layers[:-1]), (1, 28, 28))
 # islands around single points are learned by heart.
 
 # %% [markdown] slide="only"
-# ## The validation loss turns before the accuracy falls
+# ## The validation loss turns while the accuracy stays
 #
 # ![](run:turn = 1 + overfit)
 #
@@ -1300,7 +1287,8 @@ look.shape_table(nn.Sequential(*layers[:-1]), (1, 28, 28))
 #
 # ![](run:From best to last epoch)
 #
-# Note: 2 min. In code: fit(..., patience=5), epochs without a better accuracy. Expect “both”. The
+# Note: 2 min. In code: fit(..., patience=5), epochs without a better accuracy. Here all 60
+# epochs are run: the best one is the most that stopping can keep. Expect “both”. The
 # network learns first what most labels agree on, and last the wrong ones. Ask who chooses
 # the epoch: the validation set.
 
