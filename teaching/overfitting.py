@@ -131,8 +131,8 @@ def averages(
     ax.set_xticks(counts, counts)
     ax.minorticks_off()
     ax.margins(y=0.15)
-    title = f"One thinned network reads {means[0]:.1f} %, the average of {counts[-1]} "
-    plot.headline(ax.figure, title + f"{means[-1]:.1f} %")
+    title = f"One thinned network reads {means[0]:.1f} %, the average of {counts[-1]}"
+    plot.headline(ax.figure, f"{title} reads {means[-1]:.1f} %")
     return ax
 
 

@@ -111,8 +111,8 @@ for name, images in {"digits": grey, "photos": photos.train.images[:64]}.items()
     print(f"{name}: at most {255 * change.abs().max():.1f} of 255 grey levels")
 
 # %% [markdown]
-# Not at all: at saturation 0 no turn of the hue moves it. The larger size brings
-# nothing new either, for 64 times the work.
+# Not at all: at saturation 0 no turn of the hue moves it. The larger size brings nothing
+# new either.
 
 # %% [markdown] slide="subslide"
 # **Mirrors and large turns.** Below each digit is its mirror image, then the digit turned
@@ -128,11 +128,11 @@ titles = [f"digit {d}" for d in range(10)] + ["mirrored"] * 10 + ["turned"] * 10
 pictures.image_grid(rows, titles, columns=10, title="Which ones keep their label?");
 
 # %% [markdown]
-# In the mirror 0, 1 and 8 keep their label, after a half turn these and often 2 and
-# 5. But a 9 becomes a 6: a new digit with the old label.
+# In the mirror 0, 1 and 8 keep their label, after a half turn these and often 2 and 5.
+# But a turned 9 is a 6 with the label 9.
 
 # %% [markdown] slide="slide"
-# ## Six augmentations in a grid
+# ## Six augmentations, ten views of each
 #
 # **Three move pixels**, by up to 4 places or 20°; black comes in at the border. Would
 # you refuse any view?
@@ -170,8 +170,7 @@ show_draws(changes, photo, "Cropped, mirrored, turned: would you refuse any?");
 
 # %% [markdown] slide="subslide"
 # None: each shows a horse. **Three more throw something away.** What is it in each
-# row? (The crop keeps 30 to 100 % of the area; the jitter's numbers are for
-# brightness, contrast, saturation and hue.)
+# row? (The crop keeps 30 to 100 % of the area.)
 
 # %%
 # alt: The same photograph in three rows: parts of it enlarged, in other brightness and
@@ -240,8 +239,7 @@ plot.bars(read, highlight="as they are", title=title);
 # %% [markdown]
 # The turns by 90° and 180° and the move by 4 pixels. Two reasons are possible:
 #
-# - *The label changed*: after half a turn a 6 is a 9, and a covered 7 may be a 1.
-#   Then the augmentation does harm.
+# - *The label changed*: after half a turn a 6 is a 9. Then the augmentation does harm.
 # - *The network has never seen such a digit*: a 7 that is moved, or lies on its side,
 #   is still a 7. Then the augmentation is the remedy.
 
@@ -261,9 +259,9 @@ title = f"After half a turn {share:.0%} of the sixes are read as 9"
 pictures.confusion(logits, labels, digits.classes, title=title);
 
 # %% [markdown]
-# 71 % of the sixes are read as 9, 75 % of the nines as 6: the network is right and
-# our label wrong. But 84 % of the sevens are read as 6, too, and a turned 7 is no 6.
-# Wrong answers alone are no proof.
+# 71 % of the sixes are read as 9, 75 % of the nines as 6: our label is wrong. But 84 % of
+# the sevens are read as 6, too, and a turned 7 is no 6. So wrong answers alone do not
+# prove that a label changed.
 
 # %% [markdown] slide="subslide"
 # **Second, train with the change and measure again**, on changed digits and on digits
@@ -287,12 +285,12 @@ for name, model in learned.items():
     print(f"{name:16}" + "".join(f"{right:18.1%}" for right in rights))
 
 # %% [markdown]
-# On the changed digits the accuracy comes back for all three, for mirrors from 50.0
-# to 95.3 %. A network can learn a false claim too. So look at the first column.
+# On the changed digits the accuracy comes back for all three, for mirrors from 50.0 to
+# 95.3 %: a network can learn a false claim, too. So look at the first column.
 #
 # **A fall there is a warning: the claim is false, or the task too hard for this
-# training.** Mirrors cost 2.4 points, turns 11.9. The 0.9 points for moves are within
-# two standard errors (2,000 digits, one network each).
+# training.** Mirrors cost 2.4 points, turns 11.9. The 0.9 points for moves may be chance
+# (one network each, 2,000 digits).
 
 # %% [markdown] slide="subslide"
 # **Third, the confusions tell which.** A half turn exchanges 6 and 9, a mirror 2 and
@@ -307,13 +305,13 @@ for name, model in learned.items():
     print(f"{name:16}" + "".join(f"{share:14.1%}" for share in shares))
 
 # %% [markdown]
-# With turns 10.0 % of the sixes are read as 9: **a false claim**. More training does
-# not repair it, since a 6 and a turned 9 can be the same image, with two labels.
-# Mirrors do this to 2 and 5, moves to none.
+# With turns 10.0 % of the sixes are read as 9: **a false claim**. More training cannot
+# repair it: a 6 and a turned 9 can be the same image, with two labels. Mirrors do this to
+# 2 and 5, moves to none.
 #
-# But 6 and 9 are two of ten classes: both errors together make 1.8 of the 11.9
-# points. Most of the rest is the other cause: digits in every direction are **too
-# hard** for four epochs.
+# But both errors together make 1.8 of the 11.9 points, as 6 and 9 are two of ten classes.
+# Most of the rest is probably the other cause: digits in every direction are **too hard**
+# for four epochs.
 
 # %% [markdown] slide="slide"
 # ## New digits, few labels
@@ -336,16 +334,16 @@ for name, changes in claims.items():
     read[name] = [evaluate(model, val).accuracy for model in models]
 
 # %% slide="subslide"
-# alt: Bars with whiskers over seeds: validation accuracy after training on few digits
-# alt: with no augmentation and with each of four.
+# alt: Bars with whiskers over seeds: validation accuracy after training on few digits.
+# alt: Moves and small turns lie above no augmentation, mirrors and large turns below it.
 gain = 100 * (sum(read["moves by 2"]) - sum(read["none"])) / len(seeds)
 title = f"{few_digits[0]} labelled digits: moving them brings {gain:+.1f} points"
 plot.bars(read, highlight="none", title=title);
 
 # %% [markdown]
-# Moves by 2 pixels: +4.0 points. (Whiskers: lowest and highest seed.) A change helps
-# if it keeps the label *and* makes the network ignore something that differs among
-# new digits: where a stroke stands, or how it leans.
+# Moves by 2 pixels: +4.0 points, more than the seeds differ (whiskers: lowest and highest
+# seed). A change helps if it keeps the label *and* new digits differ in it, as in where a
+# stroke stands.
 
 # %% [markdown] slide="slide"
 # ## Build: a random crop is one of many windows
@@ -376,9 +374,8 @@ windows[0, 0, 0, 1]
 
 # %% [markdown] slide="subslide"
 # Each example takes its own window: in `windows[torch.arange(n), :, top, left]` three
-# tensors of n numbers name example, row and column. Their dimension n comes first,
-# then what is kept: C, H, W. And `rand` times 2p + 1, cut by `.long()`, is a whole
-# number from 0 to 2p.
+# tensors of n numbers name example, row and column; C, H and W stay whole. And `rand`
+# times 2p + 1, cut by `.long()`, is a whole number from 0 to 2p.
 
 # %%
 def random_crop(images, generator, padding=4):
@@ -408,8 +405,8 @@ for ours in theirs:
     print(ours.__name__, tuple(batch.shape), "->", tuple(result.shape), result.dtype)
 
 # %% [markdown] slide="subslide"
-# The loader draws again in each epoch. The validation set gets no augmentation: it must
-# be like the images to come.
+# The loader draws again in each epoch. Validation images stay as they are, like the images
+# to come.
 
 # %%
 # alt: Eight photographs, and below them the same eight in the next epoch: cropped and
@@ -445,7 +442,8 @@ look.shape_table(small_cnn(), (3, 32, 32), depth=1)
 # ## Train: equal exposures, few or many images
 #
 # One image shown to the network once is one *exposure*. **Each network gets the same
-# number of exposures**: it sees few photographs often, or many seldom.
+# number of exposures**: it sees 500 photographs often, or 8,000 seldom. **Predict** both
+# gains of crop and flip.
 
 # %%
 exposures = course.pick(tiny=600, small=32_000, full=320_000)
@@ -496,8 +494,7 @@ title += f" {gains[-1]:+.1f} with {many:,}"
 plot.band(sizes, lines, title=title);
 
 # %% [markdown] slide="subslide"
-# In numbers: percent right, mean and standard deviation over seeds. (Between the two
-# sizes nothing was measured.)
+# A gain with 500, a loss with 8,000. Percent right, mean and standard deviation over seeds:
 
 # %%
 print("photographs   exposures of each   as they are   crop and flip   gain")
@@ -509,10 +506,10 @@ for i, n in enumerate(sizes):
     print(f"{n:11,}{each:20}{line[0]:>14}{line[1]:>16}{gain:+7.1f}")
 
 # %% [markdown] slide="subslide"
-# Is the gain more than chance? With standard deviations s₁ and s₂ over three seeds,
-# its standard error is about √((s₁² + s₂²) / 3), here one point. So +5.4 points are a
-# gain. But with 8,000 photographs new views **cost** 5.8, though a moved horse is a
-# horse. Why?
+# Is it more than chance? With standard deviations s₁ and s₂ over three seeds, the
+# standard error of a gain is about √((s₁² + s₂²) / 3), here 1.2 and 0.8 points. So with
+# 8,000 photographs new views do **cost** accuracy, though a moved horse is a horse. Why?
+# (*Plain*: as they are. *Views*: crop and flip.)
 
 # %% slide="subslide"
 # alt: Training and validation accuracy by epoch in four panels: few and many photographs,
@@ -530,13 +527,11 @@ plot.curves(panels, metric="accuracy", panels=True, title=title);
 # %% [markdown]
 # With 500 photographs as they are the network reaches 100 % in training, far above
 # validation: new views close a part of this gap. With four exposures of each of 8,000
-# there is hardly a gap. Here views lower training accuracy from about 65 to 50 %:
-# they are **too hard for this training**.
-#
-# (Seed 0. Training accuracy is a mean over the epoch, so it can lie below validation.)
+# there is hardly a gap, and views lower training accuracy from about 65 to 50 %: perhaps
+# they are **too hard for this training**. (Seed 0.)
 
 # %% [markdown] slide="subslide"
-# If so, more *exposures* of the 8,000 photographs should raise the gain:
+# If so, what should four times the *exposures* of the 8,000 photographs do to the gain?
 
 # %%
 more = course.pick(tiny=2, small=4, full=5) * exposures
@@ -550,15 +545,14 @@ print(", ".join(f"{name} {right:.1%}" for name, right in longer.items()))
 print(f"gain {gain:+.1f} points")
 
 # %% [markdown] slide="subslide"
-# It holds: the gain changes from −5.8 to +5.0 points. (One seed; those of the table
-# differ by far less.) What a true claim costs, longer training can repair.
+# Raise it, from −5.8 to +5.0 points. (One seed; those of the table differ by far less.)
+# What a true claim costs, longer training can repair.
 
 # %% [markdown] slide="slide"
 # ## Mixup and CutMix change the label too
 #
 # Mixup lays one image over another, CutMix pastes a part of it, and both mix the
-# **labels** in the same shares. For 70 % cat and 30 % ship the network should answer
-# 0.7 and 0.3. (A column shows one pair.)
+# **labels** in the same shares: 0.7 cat and 0.3 ship. (A column shows one pair.)
 
 # %%
 six = photos.train.subset(6)
@@ -601,15 +595,14 @@ best = -torch.xlogy(shares, shares).sum()
 print(f"the best prediction, 0.7 and 0.3, costs {best:.3f} nats")
 
 # %% [markdown]
-# Even the best prediction costs 0.611 nats, so training curves show other things now.
-# **Only the validation accuracy can be compared with other runs.**
+# Even the best prediction costs 0.611 nats, so training losses cannot be compared with
+# those of other runs: **compare the validation accuracy.**
 
 # %% [markdown] slide="subslide"
-# **Three more.** *Label smoothing* takes 0.1 from the right class and divides it
-# among all ten: 0.91 for the right one, 0.01 for each other. *TrivialAugment* draws
-# one of fourteen changes for each image, and its strength. *Test-time augmentation*
-# averages the logits for views of one image, here as it is and mirrored. What do they
-# bring with 500 photographs?
+# **Three more.** *Label smoothing* gives the right class 0.91 and each other 0.01.
+# *TrivialAugment* draws one of fourteen changes for each image, and its strength.
+# *Test-time augmentation* averages the logits for an image and its mirror image. What do
+# all five bring with 500 photographs?
 
 # %%
 trivial = v2.TrivialAugmentWide()
@@ -648,7 +641,8 @@ compared["crop, flip, two views in the test"] = accuracies(both)
 
 # %% slide="subslide"
 # alt: Bars with whiskers over seeds: validation accuracy of seven recipes on the smallest
-# alt: number of photographs.
+# alt: number of photographs. Crop and flip, with two views or one, and TrivialAugment lie
+# alt: highest, label smoothing lowest.
 base = sum(compared["as they are"])
 pair = ("crop and flip", "label smoothing")
 crops, soft = (100 * (sum(compared[k]) - base) / len(seeds) for k in pair)
@@ -673,15 +667,15 @@ for name in [*recipes, *mixes]:
     print(f"{name:18}{line}")
 
 # %% [markdown] slide="subslide"
-# As they are and label smoothing, which even *costs* 2.7 points: we do not know why.
+# "As they are" and label smoothing, which *costs* 2.7 points: we do not know why.
 #
-# - **TrivialAugment brings as much as crop and flip**, with nothing to tune. Two
-#   views in the test may add a point (we computed no ±).
+# - **TrivialAugment brings as much as crop and flip**, with nothing to tune. Two views in
+#   the test add 0.5 points, less than the seeds differ.
 # - CutMix's 2.0 ± 1.1 points are a weak sign with three seeds. The papers train far
-#   larger networks for 200 or 300 epochs: our runs are too short to judge mixing.
+#   larger networks for 200 or 300 epochs: we cannot judge mixing.
 #
-# ± is twice the standard error of the three differences. The networks of a seed share
-# first weights and photographs: what both find hard cancels.
+# (± is twice the standard error of three differences, one for each seed: what both its
+# networks find hard cancels.)
 
 # %% [markdown] slide="slide"
 # ## The same in torchvision's v2
@@ -701,9 +695,7 @@ batch = torch.stack([pipeline(image) for image in eight])
 batch.shape, batch.dtype
 
 # %% [markdown] slide="subslide"
-# Beware: `RandomCrop` wants the size first. `RandomRotation` takes the nearest pixel unless
-# it gets `v2.InterpolationMode.BILINEAR`. Our `Cutout` is `RandomErasing` there, which draws
-# a rectangle of any size for half of the images.
+# Beware: `RandomCrop` wants the size first, and `Cutout` is called `RandomErasing` there.
 
 # %% [markdown] slide="slide"
 # ## One draw for each image, or one for all?
@@ -711,8 +703,8 @@ batch.shape, batch.dtype
 # `v2` accepts a batch too. What do all images of the second row have in common?
 
 # %%
-# alt: Eight photographs, and below them the same: all moved by the same number of pixels,
-# alt: and all mirrored or none.
+# alt: Eight photographs, and below them the same, all mirrored and moved by the same number
+# alt: of pixels.
 whole_batch = v2.Compose([v2.RandomCrop(32, padding=4), v2.RandomHorizontalFlip()])
 torch.manual_seed(0)
 rows = torch.cat([eight, whole_batch(eight)])
@@ -742,7 +734,7 @@ for name in ("as they are", "crop and flip", "one draw for all"):
     print(f"{name:18}{values.mean():6.1f} ± {values.std():.1f} % right")
 
 # %% [markdown]
-# **The accuracy shows no difference:** over many steps the draws average out.
+# **The accuracy shows no difference.** Perhaps the draws average out over many steps.
 
 # %% [markdown] slide="slide"
 # ## Look inside
@@ -774,14 +766,16 @@ for name in recipes:
         print(f"{name:14} {border:9} border: same answer for {same:.1%} of views")
 
 # %% [markdown] slide="subslide"
-# With black borders, as in training, they differ by more than 30 points; with reflected
-# ones, which neither has seen, by 21. So a part of the difference was **the border**, which
-# only one network knew: a second cause, or *confounder*.
+# With black borders they differ by more than 30 points; with reflected ones, which neither
+# has seen, by 21. So a part of the difference was **the border**, which only one network
+# knew: a second cause, or *confounder*.
 
 # %% [markdown] slide="slide"
 # ## Against the paper
 #
-# Which share of the errors does an augmentation remove, all else being equal?
+# AlexNet's authors write that without crops and mirrors their network would overfit, and
+# have to be much smaller. Later papers give numbers: which share of the errors does an
+# augmentation remove there, and here?
 
 # %%
 # alt: Bars of the share of errors that an augmentation removes: less than a tenth of
@@ -801,15 +795,14 @@ title += f" {removed['ResNet-18: crop and flip']:.0%} of a ResNet-18's"
 plot.bars(removed, xlabel="errors removed (%)", highlight=ours, title=title);
 
 # %% [markdown]
-# Without augmentation ResNet-18, from 50,000 photographs, errs on one in ten; ours,
-# from 500, on more than half. (Test errors of the Cutout and mixup papers; PreAct
-# ResNet-18 is a variant.)
+# 9 % of ours, 56 % of a ResNet-18's. But that learned from 50,000 photographs and erred on
+# one in ten; ours, from 500, on more than half.
 
 # %% [markdown] slide="slide"
 # ## Answer
 #
-# How many points do random changes bring? We use the test set here, once, for the networks
-# of 500 photographs:
+# How many points do random changes bring? We use the test set once, for the networks of
+# 500 photographs:
 
 # %%
 test = photos.test.loader(500)
@@ -830,16 +823,14 @@ counted += f" ({digits.val.name})"
 run.headline(course.pick(tiny=counted, small=measured, full=measured))
 
 # %% [markdown] slide="fragment"
-# Of the guesses 6 was nearest. The gain is more than two standard errors, and needed
-# no new label, only our knowledge that a moved or mirrored horse is a horse. But
-# augmentation costs accuracy where its claim is false, or training too short. Longer
-# training repairs only the second.
+# Of the guesses 6 was nearest. The gain is more than twice its standard error (1.1
+# points), and needed no new label, only our knowledge that a moved or mirrored horse is a
+# horse. But augmentation costs accuracy where its claim is false, or training too short.
 
 # %% [markdown] slide="slide"
 # ## Exercises
 #
-# Replace each `...`, run the cell, then the check below it. A wrong answer gets a hint,
-# the second time a stronger one. *Predict* means: by hand, before you run code.
+# Replace each `...`, run the cell, then the check below it. A wrong answer gets a hint.
 
 # %% [markdown] slide="subslide"
 # ### 02.1 Predict: how many views?
@@ -890,8 +881,8 @@ check("02.3", sideways)
 # ### 02.4 Explain: who keeps the label?
 #
 # Which of `"shift"` (by a few pixels), `"mirror"`, `"quarter turn"` and `"any hue"` keep
-# every label, even when one comes twice in a row? What is no digit or no sign any more has
-# lost its label. Give a dict with a list of such changes for each of three keys:
+# every label, even when one comes twice in a row? (What is no digit any more has lost its
+# label.) Give a dict with a list of such changes for each of three keys:
 #
 # - `"digits"`: grey scans;
 # - `"traffic signs"`: arrows, blue and red discs;
@@ -945,24 +936,21 @@ check.progress("02")
 # ## Recap
 #
 # - An augmentation claims that a change keeps the label. Test it: train with it, judge by
-#   new examples as they come, and read the confusions.
+#   new examples as they come, read the confusions.
 # - A crop is one of (2p + 1)² windows, with its own draw *for each example*.
 # - Augmentation helps where images are learned by heart. It costs where its claim is false,
 #   or exposures are too few.
-# - Mixup: x̃ = λ xᵢ + (1 − λ) xⱼ, and the labels in the same shares; CutMix pastes.
-# - On a batch `v2` draws once for all.
+# - Mixup and CutMix mix two images, and their labels in the same shares.
 
 # %% [markdown] slide="skip"
 # ## References
 #
 # - Krizhevsky et al.: AlexNet. NeurIPS 2012. Section 4.1.
-# - LeCun et al.: Gradient-Based Learning Applied to Document Recognition. Proceedings of the
-#   IEEE 86(11), 1998. Section III.
+# - LeCun et al.: LeNet-5. Proceedings of the IEEE 86(11), 1998. Section III.
 # - DeVries, Taylor: Cutout. arXiv:1708.04552, 2017. Table 1.
 # - Zhang et al.: mixup. ICLR 2018. Section 2, Fig. 3a.
 # - Yun et al.: CutMix. ICCV 2019. Section 3.1.
-# - Szegedy et al.: Rethinking the Inception Architecture. CVPR 2016. Section 7, label
-#   smoothing.
+# - Szegedy et al.: label smoothing. CVPR 2016. Section 7.
 # - Müller, Hutter: TrivialAugment. ICCV 2021. Section 3.
 # - MNIST and CIFAR-10: sources and licences stand in `data/README.md`.
 
@@ -1267,7 +1255,7 @@ show([each, eight[:, :, 7:39, 1:33]], ["one each", "one for all"])
 # {{ said(r"one draw for all +([\d.]+) ±") }} % right, with one draw each {{ said(r"crop and flip +([\d.]+) ± [\d.]+ % right") }} %: no difference.
 #
 # Note: 2 min. v2 takes one image; on a batch it draws once, without a warning. Expect “yes”:
-# in one step all photos move together, but over many steps the draws average out. Skip
+# in one step all photos move together, but over many steps the draws may average out. Skip
 # when late.
 
 # %% [markdown] slide="only"
