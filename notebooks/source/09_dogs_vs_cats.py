@@ -474,7 +474,7 @@ for name in tried:
     error = standard_error(p, len(little.val))
     bars[name] = (p - error, p, p + error)
 sure = sum(mcnemar(ours[a]["right"], ours[b]["right"])[2] > 2 for a, b in gains)
-title = f"A trained start helps for sure (z > 2) in {sure} of 4 networks"
+title = f"Trained weights are ahead for sure (z > 2) in {sure} of 4 networks"
 xlabel, guess = "validation accuracy ± standard error (%)", {"guessing": 0.5}
 ax = plot.bars(bars, xlabel=xlabel, reference=guess, title=title)
 for patch in ax.patches[1::2]:
@@ -1102,9 +1102,9 @@ blocks.Diagram(drawn, blocks.WIDTH, 140, "a photo through a frozen body and a ne
 # 512 means for each of 2 classes, and 2 biases.
 #
 # Note: 2 min. This is called a probe, and it is the cheap baseline: on 200 validation photos it
-# gets {{ said(r"the probe: ([\d.]+%) of") }} right. Every try is compared with it. ImageNet has 1.28 million photos, and over a hundred of
-# its classes are breeds of dogs. Ask what augmentation would cost: the features of each view
-# anew.
+# gets {{ said(r"the probe: ([\d.]+%) of") }} right. ImageNet has 1.28 million photos, and over a hundred
+# of its classes are breeds of dogs. Ask what augmentation would cost: the features of each
+# view anew.
 
 # %% [markdown] slide="only" part="Errors"
 # ## An accuracy has a standard error
@@ -1184,7 +1184,7 @@ blocks.Diagram(drawn, blocks.WIDTH, 140, "a photo through a frozen body and a ne
 # the same.
 
 # %% [markdown] slide="only"
-# ## Ten epochs do not help: only training still falls
+# ## From epoch 5 on, only the training loss falls
 #
 # ### Too short, overfitting, or neither?
 #
