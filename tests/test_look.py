@@ -192,27 +192,6 @@ def test_most_wrong_sorts_the_mistakes_by_confidence():
     assert len(look.most_wrong(torch.eye(3), torch.arange(3))[0]) == 0
 
 
-def test_pca_embedding_equals_the_singular_vectors():
-    values = torch.randn(40, 6, generator=torch.Generator().manual_seed(0))
-    points = look.embedding(values)
-    centred = values - values.mean(0)
-    _, _, directions = torch.linalg.svd(centred, full_matrices=False)
-    expected = centred @ directions[:2].T
-    torch.testing.assert_close(points.abs(), expected.abs(), rtol=1e-3, atol=1e-4)
-
-
-def test_tsne_embedding_repeats_and_keeps_neighbours_together():
-    generator = torch.Generator().manual_seed(0)
-    labels = torch.arange(60) % 3
-    centres = 10 * torch.eye(3, 20)
-    values = centres[labels] + 0.1 * torch.randn(60, 20, generator=generator)
-    points = look.embedding(values, "tsne", seed=1)
-    assert points.shape == (60, 2)
-    assert torch.equal(points, look.embedding(values, "tsne", seed=1))
-    distances = torch.cdist(points, points).fill_diagonal_(torch.inf)
-    assert (labels[distances.argmin(1)] == labels).all()
-
-
 def conv(kernel, **options):
     return nn.Conv2d(1, 1, kernel, **options)
 

@@ -143,9 +143,6 @@ FIGURES = {
         {"LeNet-5": [0.62, 0.65, 0.66], "VGG-16": [0.93, 0.91]},
         reference={"paper": 0.7},
     ),
-    "scatter": lambda: pictures.scatter(
-        torch.randn(100, 2), torch.arange(100) % 10, CLASSES, title="Embedding"
-    ),
 }
 
 

@@ -246,21 +246,3 @@ def most_wrong(logits: Tensor, labels: Tensor, n: int = 16) -> tuple[Tensor, ...
     wrong = (predicted != labels).nonzero().flatten()
     indices = wrong[confidence[wrong].argsort(descending=True, stable=True)[:n]]
     return indices, predicted[indices], confidence[indices]
-
-
-def embedding(features: Tensor, method: str = "pca", *, seed: int = 0) -> Tensor:
-    """The examples as points (N, 2) in the plane, near where features are alike.
-
-    "pca" or "tsne": there distances between groups mean nothing.
-    """
-    from sklearn.decomposition import PCA
-    from sklearn.manifold import TSNE
-
-    values = features.flatten(1).double().numpy()
-    # PCA first also for t-SNE: 50 directions keep the neighbours and save time.
-    wanted = 2 if method == "pca" else min(50, *values.shape)
-    points = PCA(wanted, random_state=seed).fit_transform(values)
-    if method == "tsne":
-        settings = {"perplexity": min(30.0, (len(values) - 1) / 3), "init": "pca"}
-        points = TSNE(**settings, random_state=seed).fit_transform(points)
-    return torch.from_numpy(points).float()

@@ -19,7 +19,6 @@ from matplotlib.colors import Normalize
 from torch import Tensor, nn
 
 from utils.course import CourseError
-from utils.plot import PALETTE, headline
 
 WIDTH = 7.0  # inches: what fits a slide and a page
 LARGEST = 2.4  # inches: side of a single picture
@@ -212,19 +211,3 @@ def _wrapped(titles: Sequence[object], width: float) -> tuple[list[str], float]:
     fits = max(int(width * 72 / (0.56 * size) + 0.01), 1)
     filled = ["\n".join(textwrap.fill(x, fits) for x in t.split("\n")) for t in texts]
     return filled, size
-
-
-def scatter(
-    points: Tensor, labels: Tensor, classes: Sequence[str], *, title: str | None = None
-) -> Axes:
-    """Show points (N, 2) as `look.embedding` gives, in their classes' (N,) colours."""
-    fig, ax = plt.subplots(figsize=(7, 3.5))
-    colors, markers = [*PALETTE.values(), "#8C510A"], "osD^vP*X<>"
-    edge = {"linewidths": 0.3, "edgecolors": "black", "alpha": 0.8}
-    for i, name in enumerate(classes):
-        style = {"color": colors[i % 10], "marker": markers[i % 10], "label": name}
-        ax.scatter(*points[labels == i].T, s=14, **style, **edge)
-    ax.axis("off")
-    fig.legend(loc="outside right center", markerscale=1.6)
-    headline(fig, title)
-    return ax

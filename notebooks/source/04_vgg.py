@@ -454,15 +454,15 @@ print("kept runs, test, three minus two:", longer)
 # alt: end a little below A and B.
 DEPTHS = {"A": "vgg11", "B": "vgg13", "D": "vgg16", "E": "vgg19"}
 four = {letter: kept.runs(name) for letter, name in DEPTHS.items()}
-own_photos = kept.difference("vgg13", "vgg19", "train")
-title = f"The deeper D and E learn later; at the end E minus B: {own_photos.points:+.1f}"
-title += f" ± {own_photos.error:.1f} points"
+own = kept.difference("vgg13", "vgg19", "train")
+title = f"The deeper D and E learn later; at the end E minus B: {own.points:+.1f}"
+title += f" ± {own.error:.1f} points"
 plot.curves(four, metric="accuracy", split="train", title=title);
 
 # %%
 print("test, B minus A:    ", kept.difference("vgg11", "vgg13"))
 print("test, E minus B:    ", kept.difference("vgg13", "vgg19"))
-print("training, E minus B:", own_photos)
+print("training, E minus B:", own)
 kept.error_table({f"VGG {letter}": name for letter, name in DEPTHS.items()})
 
 # %% [markdown]
