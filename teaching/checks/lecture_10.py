@@ -275,7 +275,7 @@ def three_batches(answer: Any) -> str:
     means = "this weighs the batch of 10 like those of 100."
     counted = "this is the true share; the loop averages 90, 90 and 10 %."
     whole, mean = 100 * 181 / 210, 190 / 3
-    of_all = "the digits are 100 + 100 + 10, not 300."
+    of_all = "the digits are 100 + 100 + 10."
     digits, wrong = (
         "this counts digits; give percent.",
         "this is the share that is wrong.",
@@ -283,6 +283,7 @@ def three_batches(answer: Any) -> str:
     first = {mean / 100: fraction, whole: counted, 100 - mean: wrong}
     first |= {181 / 3: "1 of 10 is 10 %.", 90: "this is the middle one; take the mean."}
     share = {whole / 100: fraction, mean: means, 181: digits, 181 / 3: of_all}
+    share |= {90.5: of_all, 90: "the batch of 10 counts, too, with its one."}
     parts = (
         (mean, first, "(90 + 90 + 10) / 3."),
         (whole, share | {100 - whole: wrong}, "181 of 210 digits."),
@@ -292,6 +293,7 @@ def three_batches(answer: Any) -> str:
                 0.9: fraction,
                 100 * 180 / 210: "the digits left out are not counted at all.",
                 whole: "drop_last leaves the batch of 10 out.",
+                mean: "drop_last leaves the batch of 10 out.",
                 60: "two batches are left: divide by two.",
                 180: digits,
                 10: wrong,

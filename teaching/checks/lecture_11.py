@@ -29,11 +29,14 @@ def steps_photos_rates(answer: Any) -> str:
         4500: "that is one photo of a hundred in each batch: divide by 500.",
         450_000: "those are photos; a step takes 500 of them.",
         9000: "45,000 / 500 is 90: ten times less.",
+        910: "500 divides 45,000: no epoch has a smaller last batch.",
         22.5: "batches are divided by, epochs multiplied with.",
     }
     both = {
         22_500: "that is after two epochs.",
         11_250: "these had one form three times; the others are asked for.",
+        30_000: "each epoch draws anew: count the eight ways of three draws.",
+        67_500: "no more than all 45,000 photos can have been seen so.",
         45_000: "that is certain only with alternating flips.",
         39_375: "that is after four epochs.",
         5625: "these are one form three times, of two; the others are asked for.",
