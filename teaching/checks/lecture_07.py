@@ -135,7 +135,7 @@ def _mistakes(block: Any, x: Tensor) -> Iterator[tuple[Tensor, list[str]]]:
         "bn2 stands where bn1 belongs.": block.bn2(a).relu(),
         "Between the two convolutions a ReLU is missing.": block.bn1(a),
     }
-    early = "There is a ReLU at the end of F: so it can only add, never subtract."
+    early = "The ReLU of F belongs behind the sum: F must be free to subtract."
     for start, y in starts.items():
         z = block.conv2(y)
         ends = {"": block.bn2(z), "bn2 is not used.": z, early: block.bn2(z).relu()}
