@@ -250,6 +250,7 @@ def validated(function: Any) -> str:
         known = {
             100 * right: "This is in percent; a fraction from 0 to 1 is asked for.",
             1 - right: "This is the share of the wrong answers.",
+            0.0: "Rounded down to 0, by int() or //.",
             right * 230: "This is the count; divide by the images.",
             hits[200:].sum().item() / 230: "Only the last batch is counted: +=.",
             sum(part.double().mean().item() for part in hits.split(100)) / 3: "This is"

@@ -246,7 +246,7 @@ def second_look(answer: Any) -> str:
         hint = "A row for each photo: the sure ones keep their first logits."
         raise Wrong(f"forward returns logits (6, 3), not {describe(got)}.", hint)
     if not torch.allclose(got, right):
-        _name_look(got, plain, mirrored, [net(x.flip(axis)) for axis in (0, 1, 2)])
+        _name_look(got, plain, mirrored, [net(x[3:].flip(axis)) for axis in (0, 1, 2)])
     if sum(net.seen) > 9:
         raise Wrong(
             f"The network got {sum(net.seen)} images; 6 and 3 unsure ones are enough."
@@ -265,9 +265,8 @@ def _name_look(
 ) -> None:
     """Refuse another result than the right one, by which photos it changes, and how."""
     changed = (got - plain).abs().amax(1) > 1e-6
-    views = [plain + other for other in (mirrored, *others)]
     known = {
-        "The two are added; divide by 2.": views[0],
+        "The two are added; divide by 2.": plain + mirrored,
         "This is the second look alone; take the mean of both.": mirrored,
         "This is the larger one of both; take their mean.": plain.maximum(mirrored),
         "Only the second one is halved: brackets around the sum.": plain + mirrored / 2,
@@ -276,12 +275,11 @@ def _name_look(
         )
         / 2,
     }
-    for axis in range(3):
-        known[f"This turns axis {axis}. Mirror left to right: the last axis, 3."] = (
-            views[axis + 1] / 2
-        )
+    for axis, other in enumerate(others):
+        told = f"This turns axis {axis}. Mirror left to right: the last axis, 3."
+        known[told] = (plain[3:] + other) / 2
     for reason, value in known.items():
-        if changed[3:].any() and torch.allclose(got[3:], value[3:], atol=1e-5):
+        if changed[3:].any() and torch.allclose(got[3:], value[-3:], atol=1e-5):
             raise Wrong(reason)
     if torch.allclose(got.sum(1), torch.ones(6)):
         raise Wrong("Each row adds up to 1: return logits, without a softmax.")

@@ -138,7 +138,7 @@ def check_unmoved(function: Any) -> None:
             F.cross_entropy(model(x), torch.tensor([0, 0])).backward()
             optimizer.step()
 
-        told = "Of two tensors torch.equal(a, b) makes one True or False."
+        told = "Pass unmoved first. Of two tensors torch.equal makes one True or False."
         got = call(function, model, step, copied=False, hint=told)
         if len(calls) != 1:
             raise Wrong(f"step is called {len(calls)} times, not once.")
