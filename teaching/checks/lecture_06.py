@@ -296,7 +296,7 @@ def accuracy(function: Any) -> str:
             raise Wrong(
                 "The running statistics have moved: the network was asked in training"
                 " mode.",
-                "model.eval() before the loop; the old mode comes back after it.",
+                "Call model.eval() before the loop; give the old mode back after it.",
             )
         _check_share(got, model, loader, right)
         if any(recorded):

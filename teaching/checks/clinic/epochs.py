@@ -158,8 +158,8 @@ def _check_names(got: set[str], frozen: set[str], names: set[str]) -> None:
     if got == names - frozen:
         raise Wrong("These are the names of those that moved.")
     if got == names:
-        hint = "Compare the values with a clone of them, made before the step: weights"
-        hint += " change in place."
+        hint = "Weights change in place: keep a clone of each before the step, and"
+        hint += " compare values."
         if "0.bias" not in frozen:  # passed with larger steps
             hint = "A small step is a step: torch.equal, with no tolerance."
         raise Wrong(told, hint, reason=hint)
