@@ -115,10 +115,10 @@ MISTAKES = [
     (
         "07.2",
         block(lambda b, x: (b.conv2(b.conv1(x).relu()) + b.shortcut(x)).relu()),
-        "batch norms are not used",
+        "bn1 is not used. bn2 is not used",
     ),
     ("07.2", block(lambda b, x: (b.f(x) + x).relu()), "RuntimeError"),
-    ("07.2", block(lambda b, x: (b.f(x) - b.shortcut(x)).relu()), "values are off"),
+    ("07.2", block(lambda b, x: (b.f(x) - b.shortcut(x)).relu()), "added, not"),
     ("07.2", OtherLayers, "write forward alone"),
     ("07.3", is_not, "though the shapes are equal"),
     ("07.3", project_if(lambda x, out: False), "has not its projected shape"),

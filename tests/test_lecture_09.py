@@ -86,7 +86,7 @@ MISTAKES = [
     ("09.2", lambda x, n: transforms.Resize((n, n))(x), "ne factor for both"),
     ("09.2", lambda x, n: transforms.Resize(n)(x), "it is not cut"),
     ("09.2", lambda x, n: transforms.CenterCrop(n)(x), "First resize"),
-    ("09.3", (lambda p, q, n: p - q, "no", 8556.0), "not 0.61"),
+    ("09.3", (lambda p, q, n: p - q, "no", 8556.0), "difference alone"),
     ("09.3", (lambda p, q, n: -apart(p, q, n), "no", 8556.0), "not negative"),
     ("09.3", (lambda p, q, n: abs(p - q) / (p * (1 - p) / n) ** 0.5, "no", 8556.0),
      "both scatter"),

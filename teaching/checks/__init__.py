@@ -63,7 +63,7 @@ def exercise(name: str) -> Callable[[Callable], Callable]:
     return register
 
 
-def call(function: Callable, *args: Any, copied: bool = True) -> Any:
+def call(function: Callable, *args: Any, copied: bool = True, hint: str = "") -> Any:
     """Call what the student wrote: an exception becomes a hint that names it.
 
     Args:
@@ -71,6 +71,7 @@ def call(function: Callable, *args: Any, copied: bool = True) -> Any:
         args: what it gets.
         copied: pass copies, so that changes in place do not reach the next call;
             without, they show, and a network and its optimizer stay linked.
+        hint: shown from the second wrong try on, where it raised.
 
     Raises:
         Unanswered: it returned nothing, or stumbled over a `...` left in its body.
@@ -85,7 +86,7 @@ def call(function: Callable, *args: Any, copied: bool = True) -> Any:
         if "ellipsis" in str(error):
             raise Unanswered from error
         shown = ", ".join(describe(argument) for argument in args)
-        raise Wrong(f"{name}({shown}) raised {in_words(error)}") from error
+        raise Wrong(f"{name}({shown}) raised {in_words(error)}", hint) from error
     if result is None or result is ...:
         raise Unanswered(f"{name} returns nothing")
     return result
@@ -122,7 +123,11 @@ def expect_number(
     """
     if isinstance(answer, (str, bool, type)) or callable(answer):
         raise Wrong(f"A number is wanted here, not {describe(answer)}.", hint)
-    value = float(answer.detach() if torch.is_tensor(answer) else answer)
+    try:
+        value = float(answer.detach() if torch.is_tensor(answer) else answer)
+    except (TypeError, ValueError, RuntimeError) as error:
+        told = f"One number is wanted here, not {describe(answer)}."
+        raise Wrong(told, hint) from error
 
     def matches(other: float) -> bool:
         relative = 0.0 if isinstance(other, int) else tolerance
@@ -146,11 +151,13 @@ def expect_numbers(
     """Accept a tuple of numbers (a, b, ...), each as `expect_number` does.
 
     Args:
-        answer: a tuple or a list.
+        answer: a tuple, a list, an array or a tensor.
         parts: for each number, what is right, its misconceptions, and its hint.
         **settings: of `expect_number`, for all of them.
     """
     letters = "abcdef"[: len(parts)]
+    if getattr(answer, "ndim", 0) == 1:  # an array, or a tensor
+        answer = answer.tolist()
     if not isinstance(answer, (tuple, list)) or len(answer) != len(parts):
         count = ("no", "one", "two", "three", "four", "five", "six")[len(parts)]
         raise Wrong(

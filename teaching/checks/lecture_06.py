@@ -37,6 +37,7 @@ def batch_by_hand(answer: Any) -> str:
                 7.0: "divide by σ too.",
                 16.0: "this is after γ and β.",
                 0.5: "σ is a deviation, not the range.",
+                17 / 5: "subtract the mean, 10, first.",
             },
             "The mean is 10; the squares are 49, 1, 1, 49.",
         ),
@@ -55,7 +56,11 @@ def batch_by_hand(answer: Any) -> str:
         ),
         (
             1.0,
-            {9.0: swapped, 10.0: "this forgets the old value at once."},
+            {
+                9.0: swapped,
+                10.0: "this forgets the old value at once.",
+                1.9: "the running mean began at 0; the variance at 1.",
+            },
             "0.9 of the old value, 0.1 of the batch's mean.",
         ),
         (
@@ -67,6 +72,7 @@ def batch_by_hand(answer: Any) -> str:
                 100 / 3: "this forgets the old value at once.",
                 10 / 3: "0.9 of the old value, 1, remain.",
                 1 + 10 / 3: "0.9 of the old value remains, not all of it.",
+                1.4: "it remembers the variance, not its root.",
                 0.9 + (1 / 3) ** 0.5: "it remembers the variance, not its root.",
             },
             "0.9 of 1, and 0.1 of the unbiased variance.",
@@ -82,7 +88,9 @@ def _backward(
     """The gradients of layer normalisation, (N, C), right or with one mistake."""
     axis = 0 if mistake == "axis" else 1
     variance = x.var(axis, correction=int(mistake == "unbiased"), keepdim=True)
+    eps = 0.0 if mistake == "no eps" else eps
     sigma = (variance + eps).sqrt()
+    sigma = variance.sqrt() + eps if mistake == "eps" else sigma
     normalised = (x - x.mean(axis, keepdim=True)) / sigma
     g = dy if mistake in ("gamma", "no gamma") else gamma * dy
     over = 0 if mistake == "batch" else axis
@@ -113,6 +121,8 @@ BACKWARD = {
     "sign": "the road through σ is subtracted.",
     "squared": "divide by σ, not by its square.",
     "unbiased": "the variance is the biased one: divide by C, not by C - 1.",
+    "eps": "ε stands inside the root, with the variance.",
+    "no eps": "ε is missing: it stands with the variance, inside the root.",
 }
 
 
@@ -123,7 +133,8 @@ def layer_norm_backward(function: Any) -> str:
         x = torch.randn(examples, features, dtype=torch.double) * 2 + 1
         dy = torch.randn(examples, features, dtype=torch.double)
         gamma = torch.linspace(0.5, 2, features, dtype=torch.double)
-        got = call(function, dy, x, gamma, 0.3)
+        told = "x is (N, C); x.mean(1, keepdim=True) is (N, 1), and fits it."
+        got = call(function, dy, x, gamma, 0.3, hint=told)
         if not isinstance(got, (tuple, list)) or len(got) != 3:
             raise Wrong(f"Return dx, dγ and dβ, not {describe(got)}.")
         for name, one, value in zip(
@@ -153,7 +164,7 @@ def _expect_sum(name: str, got: Any, right: Tensor, given: tuple[Any, ...]) -> N
     dy, x, gamma = given
     if not torch.is_tensor(got):
         return
-    if got.shape == (len(x),):
+    if got.shape in ((len(x),), ()):
         raise Wrong(f"{name}: sum over the examples; each feature has its own.")
     known = {
         "sum over the batch, do not average.": right / len(x),
@@ -173,11 +184,10 @@ def fold_linear(function: Any) -> str:
     for bias in (True, False):
         linear, norm = _layers(bias)
         before = [t.clone() for t in (*linear.parameters(), *norm.parameters())]
-        try:
-            got = _call_uncopied(function, linear, norm)
-        except Wrong as wrong:
-            none = "" if bias else "This linear layer was built with bias=False."
-            raise Wrong(*wrong.hints, none) from None
+        told = "This linear layer was built with bias=False."
+        if bias:
+            told = "The weight is (3, 5): scale[:, None] has a factor for each row."
+        got = _call_uncopied(function, linear, norm, hint=told)
         after = [*linear.parameters(), *norm.parameters()]
         if not all(map(torch.equal, before, after)):
             raise Wrong(
@@ -190,14 +200,14 @@ def fold_linear(function: Any) -> str:
     return "right, with and without a bias in the old layer."
 
 
-def _call_uncopied(function: Any, *args: Any) -> Any:
+def _call_uncopied(function: Any, *args: Any, hint: str) -> Any:
     """Call without copying, so that changes of the arguments show."""
 
     def run() -> Any:
         return function(*args)
 
     run.__name__ = getattr(function, "__name__", "The function")
-    return call(run)
+    return call(run, hint=hint)
 
 
 def _layers(bias: bool) -> tuple[nn.Linear, nn.BatchNorm1d]:
@@ -214,6 +224,11 @@ def _layers(bias: bool) -> tuple[nn.Linear, nn.BatchNorm1d]:
 @torch.no_grad()
 def _check_folded(got: nn.Linear, linear: nn.Linear, norm: nn.BatchNorm1d) -> None:
     """Compare a folded layer with the two; name the mistake where it is known."""
+    if got.weight.shape != linear.weight.shape:
+        shapes = (tuple(layer.weight.shape) for layer in (got, linear))
+        raise Wrong("The new weight is {}, the old one {}.".format(*shapes))
+    if got.bias is None:
+        raise Wrong("The new layer has no bias; b' has to stand somewhere.")
     x = torch.randn(20, 5)
     right = norm(linear(x))
     y = call(got, x)
@@ -223,52 +238,29 @@ def _check_folded(got: nn.Linear, linear: nn.Linear, norm: nn.BatchNorm1d) -> No
     gamma, beta, mu = norm.weight, norm.bias, norm.running_mean
     s = (norm.running_var + norm.eps).sqrt()
     bare = norm.running_var.sqrt()
-    weight = linear.weight
+    weight, g, e = linear.weight, gamma / s, gamma / (bare + norm.eps)
     mistakes = {
         "ε is missing: it stands with the variance, inside the root.": (
             gamma / bare,
             gamma / bare * (b - mu) + beta,
         ),
         "the root is missing: divide by the standard deviation.": (
-            gamma / s**2,
-            gamma / s**2 * (b - mu) + beta,
+            g / s,
+            g / s * (b - mu) + beta,
         ),
         "γ is missing.": (1 / s, (b - mu) / s + beta),
-        "the running mean is not subtracted from the bias.": (
-            gamma / s,
-            gamma / s * b + beta,
-        ),
-        "the mean is added; it is subtracted.": (
-            gamma / s,
-            gamma / s * (b + mu) + beta,
-        ),
-        "the old bias and the mean are not scaled by γ / s.": (
-            gamma / s,
-            b - mu + beta,
-        ),
-        "the old bias is not scaled, the mean is.": (
-            gamma / s,
-            b - gamma / s * mu + beta,
-        ),
-        "β is missing.": (gamma / s, gamma / s * (b - mu)),
-        "ε stands inside the root, with the variance.": (
-            gamma / (bare + norm.eps),
-            gamma / (bare + norm.eps) * (b - mu) + beta,
-        ),
-        "the old bias is missing.": (gamma / s, beta - gamma / s * mu),
-        "the mean is not scaled by γ / s, the old bias is.": (
-            gamma / s,
-            gamma / s * b - mu + beta,
-        ),
-        "β is added at the end, without a factor.": (
-            gamma / s,
-            gamma / s * (b - mu + beta),
-        ),
+        "the running mean is not subtracted from the bias.": (g, g * b + beta),
+        "the mean is added; it is subtracted.": (g, g * (b + mu) + beta),
+        "the old bias and the mean are not scaled by γ / s.": (g, b - mu + beta),
+        "the old bias is not scaled, the mean is.": (g, b - g * mu + beta),
+        "β is missing.": (g, g * (b - mu)),
+        "ε stands inside the root, with the variance.": (e, e * (b - mu) + beta),
+        "the old bias is missing.": (g, beta - g * mu),
+        "the mean is not scaled by γ / s, the old bias is.": (g, g * b - mu + beta),
+        "β is added at the end, without a factor.": (g, g * (b - mu + beta)),
         "divide by σ; do not multiply.": (gamma * s, gamma * s * (b - mu) + beta),
-        "the weights are scaled by γ / s, too.": (
-            torch.ones(3),
-            gamma / s * (b - mu) + beta,
-        ),
+        "the weights are scaled by γ / s, too.": (torch.ones(3), g * (b - mu) + beta),
+        "this is the old layer; the BatchNorm's work is missing.": (torch.ones(3), b),
     }
     for hint, (scale, bias) in mistakes.items():
         wrong = nn.functional.linear(x, weight * scale[:, None], bias)
@@ -298,12 +290,13 @@ def accuracy(function: Any) -> str:
         mine.register_forward_hook(
             lambda *_, seen=recorded: seen.append(torch.is_grad_enabled())
         )
-        got = _call_uncopied(function, mine, loader)
+        told = "Logits are (N, classes): the class is their argmax(dim=1)."
+        got = _call_uncopied(function, mine, loader, hint=told)
         if not all(map(torch.equal, statistics, mine.buffers())):
             raise Wrong(
                 "The running statistics have moved: the network was asked in training"
                 " mode.",
-                "Call model.eval() before the loop.",
+                "Call model.eval() before the loop; give the old mode back after it.",
             )
         _check_share(got, model, loader, right)
         if any(recorded):
@@ -316,6 +309,11 @@ def accuracy(function: Any) -> str:
             raise Wrong(
                 f"The model came in {was} mode and is left in {now} mode.",
                 "Keep model.training before the loop, and put it back after it.",
+            )
+        if any(part.training != training for part in mine.modules()):
+            raise Wrong(
+                "The outer module has its mode back, the layers in it do not.",
+                "model.train(mode) reaches them all; .training = mode does not.",
             )
     return f"{right:.0%} right, and the model is as it was."
 
@@ -336,6 +334,8 @@ def _check_share(got: Any, model: nn.Module, loader: list, right: float) -> None
             30 * right / 9: "the batches differ in size: count the examples.",
             30 * right / 60: "the batches differ in size: count the examples.",
             shares[0]: "this is the first batch alone.",
+            shares[-1]: "this is the last batch alone: add up with +=.",
+            0.0: "an integer division, or int(), rounds down to 0.",
         },
         hint="Add up right answers and examples; divide once, at the end.",
     )
@@ -380,6 +380,7 @@ def _check_recalibration(function: Any) -> None:
         nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 3, 2)
     )
     model.append(nn.BatchNorm2d(3, momentum=0.001))
+    model.append(nn.AdaptiveAvgPool2d(1)).append(nn.Flatten())  # logits: fit can use it
     batches = [torch.randn(6, 1, 6, 6) * (i + 1) + i for i in range(4)]
     for layer in (model[1], model[4]):
         layer.running_mean.fill_(7.0)
@@ -430,18 +431,20 @@ def _check_statistics(got: nn.Module, reference: nn.Module, batches: list) -> No
     if _same(mine, [w.double() for w in fresh]):
         raise Wrong(
             "The statistics are reset, and nothing is measured.",
-            "They move in training mode alone: model.train(), then the forward passes.",
+            "They move in training mode alone, by the momentum: model.train(), then"
+            " the forward passes.",
         )
     others = {
-        "Each momentum is as it was.": (0.1, 0.001),
+        "During the passes each momentum was as before.": (0.1, 0.001),
         "With momentum 0.001 the new statistics hardly move.": (0.001, 0.001),
         "With momentum 0.1 late batches weigh more.": (0.1, 0.1),
-        "With momentum 1 the last batch counts alone.": (1.0, 1.0),
+        "The last batch counts alone: momentum 1, or a reset in the loop.": (1.0, 1.0),
     }
     for why, momenta in others.items():
         one = _measured(copy.deepcopy(reference), batches, *momenta)
         if _same(mine, [one[1].running_mean.double(), one[4].running_mean.double()]):
-            raise Wrong(why, "momentum = None gives all batches the same weight.")
+            cure = "Before the loop: reset_running_stats(), and momentum = None."
+            raise Wrong(why, cure)
     first = _measured(copy.deepcopy(reference), batches[:1])
     if _same(mine, [first[1].running_mean.double(), first[4].running_mean.double()]):
         raise Wrong("This measures the first batch alone.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -32,17 +32,27 @@ def between_stages(answer: Any) -> str:
         9 * 32_768: "that is a 3x3 convolution; the shortcut's is 1x1.",
         9 * 32_768 + 512: "that is a 3x3 convolution; the shortcut's is 1x1.",
         33_152: "the batch norm normalises the output's channels.",
-        0: "128 and 256 channels cannot be added: the identity does not fit.",
+        128**2 + 256: "the shortcut ends with 256 channels.",
+        128**2 + 512: "the shortcut ends with 256 channels.",
+        256**2 + 512: "the shortcut begins with 128 channels.",
+        33_792: "running mean and variance are no parameters.",
+        918_528: "that is the whole block; only its shortcut is asked for.",
+        33_280 * 14**2: "these are operations; each weight counts once.",
+        32_768 * 14**2: "these are operations; each weight counts once.",
+        0: "that is option A; this one has a convolution of 128 x 256 weights.",
     }
-    zeros = {33_280: "that is option B.", 128: "zeros are appended, not learned."}
+    zeros = dict.fromkeys((33280, 32768), "that is option B; A pads with zeros.")
+    zeros |= {128: "zeros are appended, not learned."}
     side = {
         28: "the block steps by two.",
         56: "the side shrinks.",
         7: "one of its two convolutions has the stride, not both.",
         13: "the padding of 1 keeps the border: (28 + 2 - 3) // 2 + 1.",
+        14**2: "that is the area; give one side.",
     }
     hint = "A 1x1 convolution has C_in x C_out weights, a batch norm 2 x C_out."
-    parts = ((33_280, projection, hint), (0, zeros, hint), (14, side, hint))
+    stride = "A stride of 2 halves the side."
+    parts = ((33_280, projection, hint), (0, zeros, hint), (14, side, stride))
     expect_numbers(answer, parts)
     return "128 × 256 + 2 × 256 = 33,280; A pads with zeros; 28 / 2 = 14."
 
@@ -57,7 +67,9 @@ def forward_of_a_block(answer: Any) -> str:
         reference = _like(block, shape)
         x = torch.randn(4, shape[0], 8, 8).relu()
         for training in (False, True):
-            got = call(block.train(training), x)
+            told = f"This block gets {shape[0]} channels and puts out {shape[1]}:"
+            told += " self.shortcut fits x to F."
+            got = call(block.train(training), x, hint=told)
             with torch.no_grad():
                 right = reference.train(training)(x)
             _check_output(got, right, block, x, shape)
@@ -101,32 +113,48 @@ def _check_output(
     if torch.allclose(got, right, rtol=1e-4, atol=1e-5):
         return
     with torch.no_grad():
-        for wrong, reason in _mistakes(block, x):
+        for wrong, reasons in sorted(_mistakes(block, x), key=lambda one: len(one[1])):
             if wrong.shape == got.shape and torch.allclose(got, wrong, atol=1e-5):
-                raise Wrong(reason)
+                raise Wrong(" ".join(reasons), FORWARD)
     gap = (got - right).abs().max().item()
     raise Wrong(
-        f"The shape is right; values are off by up to {gap:.3g} for {shape}.",
-        "F is conv, batch norm, ReLU, conv, batch norm; then the sum; then a ReLU.",
+        f"The shape is right; values are off by up to {gap:.3g} for {shape}.", FORWARD
     )
 
 
-def _mistakes(block: Any, x: Tensor) -> list[tuple[Tensor, str]]:
-    """What known mistakes put out."""
-    first = block.bn1(block.conv1(x))
-    f, linear = (block.bn2(block.conv2(y)) for y in (first.relu(), first))
-    path = block.shortcut(x)
-    raw = block.conv2(block.conv1(x).relu())
-    return [
-        (f + path, "After the sum stands a ReLU."),
-        (f.relu() + path, "The second ReLU belongs behind the sum: F must be free to"
-         " subtract."),
-        ((f.relu() + path).relu(), "There is a ReLU at the end of F: so it can only"
-         " add, never subtract."),
-        ((linear + path).relu(), "Between the two convolutions a ReLU is missing."),
-        (f.relu(), "The shortcut is missing: this is a plain block."),
-        ((raw + path).relu(), "The batch norms are not used."),
-    ]  # fmt: skip
+FORWARD = "F is conv, batch norm, ReLU, conv, batch norm; then the sum; then a ReLU."
+
+
+def _mistakes(block: Any, x: Tensor) -> Iterator[tuple[Tensor, list[str]]]:
+    """What known mistakes put out, one at a time and together."""
+    a, path = block.conv1(x), block.shortcut(x)
+    starts = {
+        "": block.bn1(a).relu(),
+        "bn1 is not used.": a.relu(),
+        "bn1 stands before its ReLU.": block.bn1(a.relu()),
+        "bn2 stands where bn1 belongs.": block.bn2(a).relu(),
+        "Between the two convolutions a ReLU is missing.": block.bn1(a),
+    }
+    early = "The ReLU of F belongs behind the sum: F must be free to subtract."
+    for start, y in starts.items():
+        z = block.conv2(y)
+        ends = {"": block.bn2(z), "bn2 is not used.": z, early: block.bn2(z).relu()}
+        ends["conv2 is not used."] = y
+        for end, f in ends.items():
+            sums = {
+                "": f + path,
+                "The shortcut is missing: this is a plain block.": f,
+                "The shortcut takes x, not F(x).": f + f,
+                "The two are added, not multiplied.": f * path,
+                "F(x) is added, not subtracted.": path - f,
+                "The shortcut is added, not subtracted.": f - path,
+                "bn2 stands before the sum.": block.bn2(z + path),
+                "On the shortcut stands no ReLU.": f + path.relu(),
+            }
+            for word, both in sums.items():
+                reasons = [reason for reason in (start, end, word) if reason]
+                yield both.relu(), reasons
+                yield both, [*reasons, "After the sum stands a ReLU."]
 
 
 @exercise("07.3")
@@ -154,12 +182,16 @@ def _expect_sum(
     case = f"For x {before} and out {after}"
     try:
         # Not through `call`: a copy of `project` would count for itself.
+        if not callable(function):
+            call(function)
         got = function(x.clone(), out.clone(), project)
     except TypeError as error:
         if "ellipsis" in str(error):
             raise Unanswered from error
         raise
     except RuntimeError as error:
+        if calls and calls[0] != before:
+            raise Wrong(f"{case}: `project` takes x, not out.") from error
         raise Wrong(
             f"{case}: the sum fails, since x has not its projected shape.",
             "Compare whole shapes, not one number of them; and add what `project`"
@@ -170,18 +202,28 @@ def _expect_sum(
     if calls and not projects:
         raise Wrong(
             f"{case} it projects, though the shapes are equal.",
-            "`is not` compares objects; `!=` compares what they say.",
+            "Ask `x.shape != out.shape`: `is not` would compare objects.",
         )
     if projects and not calls:
         raise Wrong(
             f"{case} it does not project, though the shapes differ.",
             "Equal counts of values, or a sum that broadcasts, are no equal shapes.",
         )
-    right = out + (torch.full(after, 3.0) if projects else x)
+    if len(calls) > 1:
+        raise Wrong(f"{case} it projects {len(calls)} times: once is enough.")
+    path = torch.full(after, 3.0) if projects else x
+    right = out + path
     if not torch.is_tensor(got) or got.shape != right.shape:
         raise Wrong(f"{case} it returns {describe(got)}.")
+    known = {
+        " out itself is not added.": path,
+        " it is subtracted.": out - path,
+        " the ReLU is not asked for.": right.relu(),
+    }
     if not torch.allclose(got, right):
-        raise Wrong(f"{case} the result is not the sum of out and the shortcut.")
+        told = [text for text, value in known.items() if torch.allclose(got, value)]
+        what = f"{case} the result is not the sum of out and the shortcut"
+        raise Wrong(f"{what}:{told[0]}" if told else f"{what}.")
 
 
 @exercise("07.4")
@@ -201,8 +243,17 @@ def price_of_a_bottleneck(function: Any) -> str:
         17 / 56: "`side` is one side: a map has side × side places.",
         81: "The two outer convolutions are 1x1.",
         152: "The 3x3 convolution works on the narrow channels.",
+        44: "The 3x3 convolution works on the narrow channels, on both sides.",
+        176: "Only one side of each 1x1 is wide; the 3x3 works on C channels.",
+        41: "Only one side of each 1x1 convolution is wide: 4 C × C, not 4 C × 4 C.",
+        17 / 4: "The stride is 1: all three work at side × side places.",
+        17 / 64: "A convolution of C_in × C_out kernels: the channels count twice.",
+        8 + 9 * (58 / 56) ** 2: "With its padding the 3x3 has side × side places, too.",
     }
+    small = "A bit too much: count no biases and no batch norms, kernels alone."
     got = call(function, 64, 56)
+    if isinstance(got, (tuple, list)):
+        raise Wrong("Give one number, the sum of the three.")
     if isinstance(got, (int, float)) and not isinstance(got, bool):
         weights = got / 64**2
         if math.isclose(weights, 17):
@@ -210,6 +261,9 @@ def price_of_a_bottleneck(function: Any) -> str:
         for factor, reason in known.items():
             if math.isclose(weights / 56**2, factor):
                 raise Wrong(reason)
+        extra = (weights / 56**2 - 17) * 64  # for each place and channel
+        if 0 < extra < 64 and math.isclose(extra, round(extra)):
+            raise Wrong(small)
     hint = "4C × C, then C × C × 9, then C × 4C; each for side × side places."
     inputs = [(64, 56), (128, 28), (3, 5)]
     expect_function(function, lambda c, n: 17 * c * c * n * n, inputs, hint=hint)
@@ -224,6 +278,12 @@ def where_depth_begins(answer: Any) -> str:
     pair, compared = answer
     for depth in (8, 20):
         _check_pair(call(pair, depth), depth)
+    for width in (0.25, 0.5):
+        net = call(pair, 8, width)[0]
+        first = next(part for part in net.modules() if isinstance(part, nn.Conv2d))
+        if first.out_channels != 16 * width:
+            told = f"pair(8, {width}): the first convolution has {first.out_channels}"
+            raise Wrong(f"{told} channels, not 16 × width. Pass `width` on.")
     if compared is ...:
         raise Unanswered("compared is not measured yet")
     if not isinstance(compared, Mapping) or set(compared) != {8, 32}:
@@ -233,9 +293,10 @@ def where_depth_begins(answer: Any) -> str:
         raise Wrong(
             "The runs of 8 and of 32 layers are the same: train at both depths."
         )
-    return (
+    told = (
         f"a shortcut brings {gains[8]:.1f} points at 8, {gains[32]:.1f} at 32 layers."
     )
+    return told if gains[32] >= 0 else f"{told} Is the plain run the first of each?"
 
 
 def _gain(depth: int, both: Any) -> float:

@@ -32,12 +32,17 @@ def left_to_train(answer: Any) -> str:
         whole: "that is the whole network, and it is frozen.",
         40_970: "that is for ten classes; here are two.",
         4096 * 2 + 1: "each output has its own bias: two.",
+        4096 + 1: "two classes have two outputs, each with 4,096 weights and a bias.",
+        whole - old + head: "the freezing came first: only the new layer trains.",
+        2: "its weights train, too, not the biases alone.",
         2002: "the inputs are the 4,096 features of the layer before.",
         whole - old: "these are frozen; what still trains?",
     }
     frozen = {
         head: "the new layer is a parameter like others: it is frozen with them.",
         whole: "freezing is what stops them.",
+        whole - old + head: "freezing is what stops them, the old layers as the new.",
+        2: "biases are parameters, and frozen with the weights.",
     }
     total = {
         whole: "the old layer is gone, and the new one is smaller.",
@@ -45,6 +50,8 @@ def left_to_train(answer: Any) -> str:
         whole + head: "the old layer is gone.",
         head: "frozen parameters count, too: all that the network has.",
         whole - 4096 * 1000 + 4096 * 2: "the biases count: 1,000 go, 2 come.",
+        whole - 4096 * 1000 + head: "the biases count: 1,000 go, 2 come.",
+        57: "give the number itself, not millions.",
     }
     hint = "A linear layer has inputs x outputs weights, and a bias for each output."
     parts = (
@@ -83,6 +90,9 @@ def swap_by_hand(function: Any) -> str:
 
 def _check_swapped(net: nn.Module, classes: int) -> None:
     """Reject another last layer, or other trainable parameters than its own two."""
+    if not hasattr(net, "classifier"):
+        told = "Return the VGG itself, with a new layer in it: this has no classifier."
+        raise Wrong(told, "net.classifier[6] = nn.Linear(...), then return net.")
     layers = list(net.classifier.children())
     layer = layers[-1] if layers else None
     if len(layers) != 7 or not isinstance(layer, nn.Linear):
@@ -115,7 +125,8 @@ def _check_swapped(net: nn.Module, classes: int) -> None:
         raise Wrong(
             f"{len(others)} parameters besides the new layer's train, such as"
             f" {others[0]}.",
-            "net.requires_grad_(False), before the swap.",
+            "net.requires_grad_(False), before the swap. (net.requires_grad = False"
+            " sets an attribute that nobody reads, and eval() freezes no weight.)",
         )
     if len(moving) != 2:
         raise Wrong(
@@ -156,7 +167,13 @@ def _check_groups(found: Any, network: _TwoParts, lr: float) -> None:
     rates: dict[int, float] = {}
     for group in found:
         params = group["params"]
+        if isinstance(params, nn.Module):
+            raise Wrong('"params" holds a module: take module.parameters().')
         params = [params] if torch.is_tensor(params) else list(params)
+        if not all(map(torch.is_tensor, params)):
+            raise Wrong(
+                f'"params" holds {describe(params[0])}: parameters alone, no names.'
+            )
         group["params"] = params  # a generator is read once only
         if not params:
             raise Wrong(
@@ -178,7 +195,7 @@ def _check_groups(found: Any, network: _TwoParts, lr: float) -> None:
 def _check_rate(name: str, rate: float | None, moves: bool, lr: float) -> None:
     """Reject another rate than lr for the head's and lr / 10 for the body's."""
     if rate is None and moves:
-        hint = "Ask each parameter of the body: some may be frozen, others not."
+        hint = "Ask each parameter by itself: some may be frozen, others not."
         raise Wrong(f"{name} trains, and stands in no group.", hint)
     if rate is not None and not moves:
         raise Wrong(
@@ -205,7 +222,13 @@ def stays_frozen(answer: Any) -> str:
     model = _call_as_is(answer, body, head)
     if not isinstance(model, nn.Module):
         raise Wrong(f"A network is wanted here, not {describe(model)}.")
-    returned = call(lambda: (model.eval(),))[0]  # which is train(False)
+    try:
+        returned = call(lambda: (model.eval(),))[0]  # which is train(False)
+    except Wrong as wrong:
+        if "Recursion" not in wrong.hints[0]:
+            raise
+        told = "train calls itself without end: self.train(mode) and self.eval() do"
+        raise Wrong(f"{told}.", "super().train(mode) is nn.Module's own.") from None
     if (returned is None or returned is ...) and head.training:
         raise Unanswered("train returns nothing")
     if head.training:
@@ -257,6 +280,10 @@ def _check_trains(model: nn.Module, body: nn.Sequential, head: nn.Module) -> Non
 @exercise("08.5")
 def which_code_loads(answer: Any) -> str:
     """Which of three codes loads weights whose names begin with `module.`."""
+    if callable(answer):  # the function itself
+        answer = getattr(answer, "__name__", answer)
+    if isinstance(answer, str) and sum(c in answer for c in ("_a", "_b", "_c")) > 1:
+        answer = answer.split()
     if isinstance(answer, (tuple, list)):
         raise Wrong("Only one of the three loads the weights: give one name.")
     expect_choice(
@@ -313,6 +340,9 @@ def what_to_try(answer: Any) -> str:
         ),
     )
     for letter, (right, wrong), word in zip("abcd", parts, answer, strict=True):
+        if isinstance(word, str):
+            word = word.strip().lower().removeprefix("from ")
+            word = "fine-tuned" if word in ("fine tuned", "finetuned") else word
         with labelled(f"({letter})"):
             expect_choice(word, right, wrong)
     return "a first try, that is: the validation set has the last word."

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from teaching.checks import (
-    Unanswered,
     Wrong,
     call,
     describe,
@@ -42,12 +41,15 @@ def three_ways(answer: Any) -> str:
         134: "the cut is smaller than the photo.",
         100: "298 pixels are wider than 224.",
         45: "compare with 298 pixels, not with 500.",
+        60: "224 / 375 is the scale of the resizing; the cut comes after it.",
         27: "compare with the resized photo, not with the original one.",
     }
     ball = {
         1.0: "each side gets a factor of its own, 224 / 375 and 224 / 500.",
         0.75: "that is the width over the height.",
         (500 / 375) ** 2: "that is for areas; a height and a width are lengths.",
+        133: "give a ratio, not percent.",
+        1.3: "give two decimals.",
         500 / 224: "that is how much the width shrinks; the height shrinks too.",
     }
     parts = (
@@ -77,7 +79,8 @@ def places(height: int, width: int) -> Tensor:
 
 def _square(function: Any, height: int, width: int, size: int) -> Tensor:
     """What the function makes of a photo, if its shape is right."""
-    got = call(function, places(height, width), size)
+    told = "interpolate takes a batch: photo[None] adds its axis, [0] takes it off."
+    got = call(function, places(height, width), size, hint=told)
     case = f"A photo (3, {height}, {width}) with size {size}"
     if not torch.is_tensor(got):
         raise Wrong(f"{case} becomes {describe(got)}, not a tensor.")
@@ -87,10 +90,12 @@ def _square(function: Any, height: int, width: int, size: int) -> Tensor:
             "interpolate takes and gives a batch: [0] takes the photo out.",
         )
     if got.shape != (3, size, size):
-        which = "is not cut" if size in got.shape[-2:] else "has another size"
+        cut = len(got) != 3 or min(got.shape[1:]) < size or size not in got.shape[1:]
         raise Wrong(
-            f"{case} becomes {tuple(got.shape)}: it {which}.",
-            "The shorter side becomes size; of the longer one the middle is kept.",
+            f"{case} becomes {tuple(got.shape)}: it"
+            f" {'has another shape' if cut else 'is not cut to the square'}.",
+            "The shorter side becomes size; of the longer one the middle is kept. The"
+            " channels stay first.",
         )
     return got.detach()
 
@@ -98,13 +103,15 @@ def _square(function: Any, height: int, width: int, size: int) -> Tensor:
 def _check_kept(got: Tensor, height: int, width: int, size: int) -> None:
     """Reject another part of the photo than its central square."""
     case = f"Of {height} × {width} pixels"
+    if not got.is_floating_point():
+        raise Wrong(f"{case}: floats go in, and {got.dtype} comes out.")
     shorter = min(height, width)
     if got[2].min() < 0.4:
         raise Wrong(f"{case}: a part of the square is black.", "Cut; fill nothing in.")
     if max(got[k].double().std(dim=1 - k).max().item() for k in (0, 1)) > 0.05:
         raise Wrong(
             f"{case}: pixels of one line end in several lines.",
-            "A reshape mixes pixels: interpolate, then index.",
+            "A reshape mixes pixels, a transposition exchanges rows and columns.",
         )
     for axis, side in enumerate((height, width)):
         along = got[axis].double().mean(dim=1 - axis)
@@ -157,7 +164,9 @@ def two_accuracies(answer: Any) -> str:
                 2617.0: "errors shrink with the root of n: square the factor.",
                 3900.0: "both numbers scatter; add the two squares.",
                 4656.0: "both numbers scatter; add the two squares.",
-                17112.0: "that is for both together; how many each?",
+                17112.0: "twice too many: for both together, or errors added without"
+                " their squares?",
+                4278.0: "two standard errors are four times the photos of one.",
             },
             hint="800 × (2 / apart)²: four times the photos halve the error.",
         )
@@ -173,31 +182,34 @@ def _check_apart(function: Any) -> None:
         if not isinstance(got, (int, float)) or isinstance(got, bool):
             raise Wrong(f"apart returns {describe(got)}, not a number.")
         a, b = p * (1 - p) / n, q * (1 - q) / n
-        known = {
-            abs(p - q)
-            / a**0.5: "Only the first number's error is in it: both scatter.",
-            abs(p - q) / b**0.5: "Only the second number's error is in it.",
-            abs(p - q) / (a**0.5 + b**0.5): "Errors add as squares: √(a² + b²).",
-            abs(p - q) / (a + b): "A root is missing: these are variances.",
-            (a + b) ** 0.5: "That is the error; by it the distance is divided.",
-            abs(p - q) / ((a + b) / 2) ** 0.5: "This takes the mean of the two squares;"
-            " take their sum.",
-            abs(p - q) / max(abs(a - b), 1e-12) ** 0.5: "The accuracies are subtracted;"
-            " their squared errors are added all the same.",
-            abs(p - q) / ((a + b) / n) ** 0.5: "n stands under the root, not outside.",
-            100 * abs(p - q): "This is in points; divide by the error.",
-            abs(p - q) / ((a + b) * n) ** 0.5: "The number of photos is missing.",
-        }
-        if math.isclose(got, abs(p - q) / (a + b) ** 0.5, rel_tol=1e-3):
+        d, e = abs(p - q), (a + b) ** 0.5
+        if math.isclose(got, d / e, rel_tol=1e-3):
             continue
-        if math.isclose(-got, abs(p - q) / (a + b) ** 0.5, rel_tol=1e-3):
-            raise Wrong("A distance is not negative: take abs(p - q).")
+        known = {
+            -d / e: "A distance is not negative: take abs(p - q).",
+            d / a**0.5: "Only the first number's error is in it: both scatter.",
+            d / b**0.5: "Only the second number's error is in it.",
+            d / (a**0.5 + b**0.5): "Errors add as squares: √(a² + b²).",
+            d / e**2: "A root is missing: these are variances.",
+            e: "That is the error; by it the distance is divided.",
+            d / e * 2**0.5: "This takes a mean of the two errors; take the root of the"
+            " sum of their squares.",
+            d / e / 2: "Two errors come in `differ`; divide by one here.",
+            d / max(abs(a - b), 1e-12) ** 0.5: "The accuracies are subtracted;"
+            " their squared errors are added all the same.",
+            d / e * n**0.5: "n stands under the root, not outside.",
+            d: "This is the difference alone; divide by its error.",
+            100 * d: "This is in points; divide by the error.",
+            100 * d / e: "p and q are fractions, and so is the error: no 100.",
+            d / e / n**0.5: "The number of photos is missing.",
+            (d * n / (1 - d)) ** 0.5: "p - q is no accuracy: its error is made of those"
+            " of p and of q.",
+        }
         for wrong, reason in known.items():
-            if math.isclose(abs(got), wrong, rel_tol=1e-3):
+            if math.isclose(got, wrong, rel_tol=1e-3):
                 raise Wrong(reason)
-        right = abs(p - q) / (a + b) ** 0.5
         raise Wrong(
-            f"apart({p}, {q}, {n}) is {got:.4g}, not {right:.4g}.",
+            f"apart({p}, {q}, {n}) is {got:.4g}, not {d / e:.4g}.",
             "The squared error of the difference is p(1 − p)/n + q(1 − q)/n.",
         )
 
@@ -214,39 +226,38 @@ def precision_and_recall(function: Any) -> str:
         got = call(function, confusion, k)
         if not isinstance(got, (tuple, list)) or len(got) != 2:
             raise Wrong(f"Return two numbers, not {describe(got)}.")
-        found = confusion[k, k].item()
-        precision = found / confusion[:, k].sum().item()
-        recall = found / confusion[k].sum().item()
+        right = confusion.diag()
+        lines = [(right / confusion.sum(axis)).tolist() for axis in (0, 1)]
+        precision, recall = (line[k] for line in lines)
+        if any(torch.is_tensor(value) and value.numel() > 1 for value in got):
+            raise Wrong("These are values of all classes; class k is asked for.")
         values = [float(value) for value in got]
         if _alike(values, (precision, recall)):
             continue
-        if _alike(values, (recall, precision)):
-            raise Wrong(
-                "The two are swapped.",
-                "Columns are what was called so: precision divides by a column.",
-            )
-        share = found / confusion.sum().item()
-        accuracy = confusion.diag().sum().item() / confusion.sum().item()
-        rest = [1 - value for value in values]
-        if _alike(rest, (precision, recall)):
-            raise Wrong("These are the shares of mistakes: 1 minus what is asked for.")
-        if values == [0, 0]:
-            raise Wrong("Both are rounded down to 0: divide with /, not with //.")
-        if _alike(values, [precision] * 2) or _alike(values, [recall] * 2):
-            raise Wrong("Both come from one line: one is of a row, one of a column.")
-        odds = [v / (1 + v) for v in values]
-        if _alike(odds, (precision, recall)):
-            raise Wrong("The right ones belong into the sum below the line, too.")
+        share, accuracy = (
+            (x / confusion.sum()).item() for x in (right[k], right.sum())
+        )
+        first, means = [one[0] for one in lines], [sum(x) / len(x) for x in lines]
+        both = "Both come from one line: one is of a row, one of a column."
+        known = (
+            ((recall, precision), "The two are swapped: precision divides by a column,"
+             " which holds what was called so."),
+            ((1 - precision, 1 - recall), "These are the shares of mistakes: 1 minus"
+             " what is asked for."),
+            ((0, 0), "Both are rounded down to 0: divide with /, not with //."),
+            ((precision, precision), both),
+            ((recall, recall), both),
+            ([p / (1 - p) for p in (precision, recall)], "The right ones belong into"
+             " the sum below the line, too."),
+            (first, "This is class 0; use `k`."),
+            (means, "This is the mean over all classes; class k is asked for."),
+            ((values[0], lines[1][1 - k]), "This recall is the other class's."),
+        )  # fmt: skip
+        for wrong, reason in known[: 6 if len(confusion) > 2 else None]:
+            if _alike(values, wrong):
+                raise Wrong(reason)
         if len(confusion) > 2:  # two classes were right
             raise Wrong("Two classes work, three do not: sum over all other classes.")
-        if _alike(values, (_line(confusion, 0, 0), _line(confusion, 0, 1))):
-            raise Wrong("This is class 0; use `k`.")
-        classes = range(len(confusion))
-        means = [sum(_line(confusion, i, d) for i in classes) for d in (0, 1)]
-        if _alike(values, [mean / len(confusion) for mean in means]):
-            raise Wrong("This is the mean over all classes; class k is asked for.")
-        if _alike([values[1]], [_line(confusion, 1 - k, 1)]):
-            raise Wrong("This recall is the other class's.")
         for value in values:
             if math.isclose(value, accuracy, rel_tol=1e-4):
                 raise Wrong("That is the accuracy, over all classes.")
@@ -259,11 +270,6 @@ def precision_and_recall(function: Any) -> str:
             f"Right are {precision:.3f} and {recall:.3f}.",
         )
     return "precision divides by a column, recall by a row."
-
-
-def _line(confusion: Tensor, k: int, axis: int) -> float:
-    """The share of class k in its column (axis 0) or row (axis 1)."""
-    return (confusion[k, k] / confusion.sum(dim=axis)[k]).item()
 
 
 def _alike(values: Sequence[float], others: Sequence[float]) -> bool:
@@ -286,8 +292,12 @@ def weights_of_grad_cam(function: Any) -> str:
     nn.init.normal_(rest[0].weight, std=0.5)
     nn.init.normal_(rest[-1].weight)
     for target in (1, 2):
-        got = _cam_weights(function, maps, rest, target)
-        right = _gradient(maps, rest, target).mean(dim=(1, 2))
+        told = "`rest` takes a batch: maps[None]; its logits are (1, classes)."
+        with torch.enable_grad():  # as in a notebook
+            got = call(function, maps, rest, target, hint=told)
+        if isinstance(got, (list, tuple)) and len(got) == len(maps):
+            got = torch.as_tensor(got)
+        right = _gradient(maps, rest, lambda z, k=target: z[k]).mean(dim=(1, 2))
         if torch.is_tensor(got) and got.shape == right.shape:
             if torch.allclose(got.detach(), right, rtol=1e-3, atol=1e-5):
                 continue
@@ -299,59 +309,54 @@ def weights_of_grad_cam(function: Any) -> str:
             )
         else:
             told = f"It returns {describe(got)}; one weight for each map is (5,)."
-            raise Wrong(told, "The mean runs over the places, not over the maps.")
+            hint = "The mean runs over both axes of places, and over no maps."
+            if torch.is_tensor(got) and got.numel() == len(right):
+                hint = "The numbers are enough; flatten() takes the other axes off."
+            raise Wrong(told, hint)
     return "equal to the mean gradient of a network with a curved rest."
 
 
-def _cam_weights(function: Any, maps: Tensor, rest: nn.Module, target: int) -> Any:
-    """Call it with gradients on, as in a notebook."""
-    with torch.enable_grad():
-        return call(function, maps, rest, target)
-
-
-def _gradient(maps: Tensor, rest: nn.Module, target: int | None) -> Tensor:
-    """Of one logit, or of all of them together, at every place of every map."""
+def _gradient(maps: Tensor, rest: nn.Module, score: Callable) -> Tensor:
+    """Of a number made of the logits, at every place of every map."""
     with torch.enable_grad():
         maps = maps.clone().requires_grad_()
-        logits = rest(maps[None])[0]
-        score = logits.sum() if target is None else logits[target]
-        return torch.autograd.grad(score, maps)[0]
+        return torch.autograd.grad(score(rest(maps[None])[0]), maps)[0]
 
 
 def _name_mistake(got: Tensor, maps: Tensor, rest: nn.Module, target: int) -> None:
     """Raise the hint of a known mistake, or else the size of the gap."""
-    gradient = _gradient(maps, rest, target)
-    with torch.enable_grad():
-        leaf = maps.clone().requires_grad_()
-        share = rest(leaf[None]).softmax(dim=1)[0, target]
-        of_share = torch.autograd.grad(share, leaf)[0]
-        loss = nn.functional.cross_entropy(rest(leaf[None]), torch.tensor([target]))
-        of_loss = torch.autograd.grad(loss, leaf)[0]
+
+    def mean_of(score: Callable) -> Tensor:
+        return _gradient(maps, rest, score).mean(dim=(1, 2))
+
+    gradient = _gradient(maps, rest, lambda z: z[target])
     mean = gradient.mean(dim=(1, 2))
-    logits = [_gradient(maps, rest, k).mean(dim=(1, 2)) for k in range(3)]
+    log = mean_of(lambda z: z.log_softmax(0)[target])
     known = [
         (gradient.sum(dim=(1, 2)), "This is the sum over the places; take the mean."),
-        (mean / mean.abs().max(), "Scaled to 1: the formula does not do that."),
         (gradient.relu().mean(dim=(1, 2)), "Keep the sign of the gradient."),
         (gradient.amax(dim=(1, 2)), "This is the largest gradient; take the mean."),
         ((gradient * maps).mean(dim=(1, 2)), "The maps are multiplied later: here only"
          " the gradient counts."),
-        (of_loss.mean(dim=(1, 2)), "The gradient of the logit, not of the loss."),
+        (-log, "The gradient of the logit, not of the loss."),
+        (log, "The gradient of the logit, not of the log-probability."),
         (0 * mean, "All weights are 0: does the gradient reach the maps?"),
         (mean.relu(), "The ReLU comes after the sum over the maps, not here."),
         (mean.abs(), "A map may speak against the class: keep the sign."),
         (gradient.abs().mean(dim=(1, 2)), "Keep the sign of the gradient."),
-        (of_share.mean(dim=(1, 2)), "The formula takes the logit, not its softmax."),
+        (mean_of(lambda z: z.softmax(0)[target]), "The formula takes the logit, not its"
+         " softmax."),
         (maps.mean(dim=(1, 2)), "These are the maps' means; no gradient is in them."),
-        (_gradient(maps, rest, None).mean(dim=(1, 2)), "Only the class `target` counts,"
-         " not the sum of all logits."),
+        (mean_of(Tensor.sum), "Only the class `target` counts, not the sum of all"
+         " logits."),
     ]  # fmt: skip
-    known += [
-        (one, "This is another class's gradient: use `target`.") for one in logits
-    ]
+    other = "This is another class's gradient: use `target`."
+    known += [(mean_of(lambda z, k=k: z[k]), other) for k in range(3)]
     for wrong, reason in known:
         if torch.allclose(got, wrong, rtol=1e-3, atol=1e-6):
             raise Wrong(reason)
+    if torch.cosine_similarity(got, mean, dim=0) > 0.9999:
+        raise Wrong("Right but for one factor: the formula does not scale to 1.")
     gap = (got - mean).abs().max().item()
     raise Wrong(
         f"The shape is right; values are off by up to {gap:.3g}.",
@@ -370,7 +375,9 @@ def two_views(function: Any) -> str:
     images = torch.randn(6, 3, 6, 7)
     with torch.no_grad():
         right, known = _views(model, images)
-        got = _asked(function, model, images)
+        got = call(function, model, images)
+    if isinstance(got, tuple) and len(got) == 1:
+        got = got[0]
     if not torch.is_tensor(got) or got.shape != right.shape:
         raise Wrong(f"It returns {describe(got)}; probabilities are (N, K), (6, 3).")
     if torch.allclose(got.detach(), right, rtol=1e-4, atol=1e-6):
@@ -383,11 +390,6 @@ def two_views(function: Any) -> str:
         f"The shape is right; values are off by up to {gap:.3g}.",
         "model(images).softmax(dim=1), the same for images.flip(-1), and their mean.",
     )
-
-
-def _asked(function: Any, model: nn.Module, images: Tensor) -> Any:
-    got = call(function, model, images)
-    return got[0] if isinstance(got, tuple) and len(got) == 1 else got
 
 
 def _views(model: nn.Module, images: Tensor) -> tuple[Tensor, list[tuple[Tensor, str]]]:
@@ -415,6 +417,12 @@ def _views(model: nn.Module, images: Tensor) -> tuple[Tensor, list[tuple[Tensor,
         ((p + order.softmax(1)) / 2, f"This turns the images' order around. {head}"),
         ((p + colors.softmax(1)) / 2, f"This turns the colours around. {head}"),
         (torch.maximum(p, q), "This is the larger one of the two, not their mean."),
+        ((p * q).sqrt(), "This is a root of the product; take the mean."),
+        (p + q / 2, "Only the second one is halved: put brackets around the sum."),
+        (right.softmax(1), "A softmax of probabilities: take it once, of logits."),
+        ((p.log() + q.log()) / 2, "These are log-probabilities: softmax, no log."),
+        ((once.sigmoid() + twice.sigmoid()) / 2, "A softmax makes the classes' sum 1;"
+         " a sigmoid does not."),
     ]  # fmt: skip
 
 
@@ -424,8 +432,6 @@ def more_pixels(answer: Any) -> str:
     if not isinstance(answer, (tuple, list)) or len(answer) != 2:
         raise Wrong(f"Give the runs and a word, not {describe(answer)}.")
     by_size, differ = answer
-    if by_size is ... or differ is ...:
-        raise Unanswered
     if not isinstance(by_size, Mapping) or set(by_size) != {32, 64}:
         raise Wrong("by_size has two keys, 32 and 64.")
     small, large = (_own_run(size, by_size[size]) for size in (32, 64))
@@ -440,8 +446,6 @@ def more_pixels(answer: Any) -> str:
 
 def _own_run(size: int, run: Any) -> Tensor:
     """Which validation photos (N,) it gets right, if it is the run asked for."""
-    if run is ...:
-        raise Unanswered
     told = f"by_size[{size}]"
     if not isinstance(run, (tuple, list)) or len(run) != 3:
         raise Wrong(f"{told} is what compete returns, not {describe(run)}.")

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from teaching.checks import (
     Unanswered,
@@ -22,7 +21,13 @@ from teaching.checks import (
     expect_value,
     labelled,
 )
-from teaching.checks.clinic.epochs import MISTAKEN_EPOCHS, epoch, same, two_epochs
+from teaching.checks.clinic.epochs import (
+    MISTAKEN_EPOCHS,
+    check_unmoved,
+    epoch,
+    same,
+    two_epochs,
+)
 from teaching.checks.clinic.leaks import check_positions, positions
 from teaching.checks.clinic.validation import Recorder, check_seen
 from teaching.clinic import Game
@@ -49,6 +54,8 @@ def four_curves(answer: Any) -> str:
 
 def _expect_names(answer: Any, right: tuple[str, ...], known: dict[str, str]) -> None:
     """Accept four names in order; the hint says what a wrong name would look like."""
+    if isinstance(answer, dict) and list(answer) == list("ABCD"):
+        answer = tuple(answer.values())
     if not isinstance(answer, (tuple, list)) or len(answer) != len(right):
         raise Wrong(f"Give four names, for A, B, C and D, not {describe(answer)}.")
     for letter, name, wanted in zip("ABCD", answer, right, strict=True):
@@ -81,6 +88,8 @@ def returns_logits(answer: Any) -> str:
     in_training = call(model.train(), x)
     output = call(model.eval(), x)
     remark = _check_logits(output, hint)
+    if (in_training == 0).double().mean() > 0.05:
+        raise Wrong("In training mode logits are 0: is there a dropout on them?", hint)
     try:
         _check_logits(in_training, hint)
     except Wrong as wrong:
@@ -199,6 +208,9 @@ def epoch_in_order(function: Any) -> str:
         if not isinstance(losses, (list, tuple)) or len(losses) != 3:
             inside = "Does return stand inside the loop? A mean is not asked for."
             told = f"Return the losses of the 3 steps, not {describe(losses)}."
+            if isinstance(losses, (list, tuple)) and len(losses) > 3:
+                told = f"These are {len(losses)} losses, of 3 batches: one epoch alone."
+                inside = ""
             raise Wrong(told, inside, reason="Return the losses of the 3 steps.")
         right, values = two_epochs(epoch)
         if not same(got, right):
@@ -238,6 +250,11 @@ def validated(function: Any) -> str:
         known = {
             100 * right: "This is in percent; a fraction from 0 to 1 is asked for.",
             1 - right: "This is the share of the wrong answers.",
+            0.0: "Rounded down to 0, by int() or //.",
+            right * 230: "This is the count; divide by the images.",
+            hits[200:].sum().item() / 230: "Only the last batch is counted: +=.",
+            sum(part.double().mean().item() for part in hits.split(100)) / 3: "This is"
+            " the mean of the batches, and the last one is shorter.",
             right * 230 / 3: "Divided by the batches; divide by the images.",
             right * 230 / 300: "Divided by 300; the last of three batches is shorter.",
         }
@@ -259,7 +276,7 @@ def three_batches(answer: Any) -> str:
     means = "this weighs the batch of 10 like those of 100."
     counted = "this is the true share; the loop averages 90, 90 and 10 %."
     whole, mean = 100 * 181 / 210, 190 / 3
-    of_all = "the digits are 100 + 100 + 10, not 300."
+    of_all = "the digits are 100 + 100 + 10."
     digits, wrong = (
         "this counts digits; give percent.",
         "this is the share that is wrong.",
@@ -267,6 +284,7 @@ def three_batches(answer: Any) -> str:
     first = {mean / 100: fraction, whole: counted, 100 - mean: wrong}
     first |= {181 / 3: "1 of 10 is 10 %.", 90: "this is the middle one; take the mean."}
     share = {whole / 100: fraction, mean: means, 181: digits, 181 / 3: of_all}
+    share |= {90.5: of_all, 90: "the batch of 10 counts, too, with its one."}
     parts = (
         (mean, first, "(90 + 90 + 10) / 3."),
         (whole, share | {100 - whole: wrong}, "181 of 210 digits."),
@@ -276,6 +294,7 @@ def three_batches(answer: Any) -> str:
                 0.9: fraction,
                 100 * 180 / 210: "the digits left out are not counted at all.",
                 whole: "drop_last leaves the batch of 10 out.",
+                mean: "drop_last leaves the batch of 10 out.",
                 60: "two batches are left: divide by two.",
                 180: digits,
                 10: wrong,
@@ -314,10 +333,16 @@ def any_batch(answer: Any) -> str:
     hint = "torch.flatten(x, 1) keeps the first axis, whatever its length."
     model = call(answer) if isinstance(answer, type) else answer
     rows: list[tuple[int, ...]] = []  # what the linear layer gets
+    maps: list[Any] = []  # what the convolutions do
     hooks = [
         part.register_forward_pre_hook(lambda _, x: rows.append(tuple(x[0].shape)))
         for part in (model.modules() if isinstance(model, nn.Module) else ())
         if isinstance(part, nn.Linear)
+    ]
+    hooks += [
+        part.register_forward_hook(lambda *_: maps.append(1))
+        for part in (model.modules() if isinstance(model, nn.Module) else ())
+        if isinstance(part, nn.Conv2d)
     ]
     for n in (64, 100, 7, 1):
         rows.clear()
@@ -334,6 +359,8 @@ def any_batch(answer: Any) -> str:
             raise Wrong(told, hint, reason=wrong.reason) from None
     for hook in hooks:
         hook.remove()
+    if not maps:
+        raise Wrong("self.features is not used: the pixels go into the linear layer.")
     _check_own_image(model.eval(), hint)
     try:
         with torch.no_grad():
@@ -363,6 +390,8 @@ def _check_own_image(model: nn.Module, hint: str) -> None:
         )
     if torch.allclose(answers.sum(dim=1), torch.ones_like(answers[:, 0]), atol=1e-4):
         raise Wrong("Each row adds up to 1: return logits, without a softmax.")
+    if answers.min() >= 0:
+        raise Wrong("No answer is below 0: is there a ReLU behind the last layer?")
 
 
 @exercise("10.9")
@@ -370,7 +399,7 @@ def two_questions(answer: Any) -> str:
     """The names that a step leaves unmoved; whether a value keeps its graph."""
     if not isinstance(answer, (tuple, list)) or len(answer) != 2:
         raise Wrong(f"Pass both functions, not {describe(answer)}.")
-    _check_unmoved(answer[0])
+    check_unmoved(answer[0])
     keeps = answer[1]
     loss = (torch.ones(2, requires_grad=True) ** 2).sum()
     numbers, cut, many = [loss.item(), 1.0], [loss.detach(), 2.0], [loss.exp(), loss]
@@ -400,51 +429,6 @@ def two_questions(answer: Any) -> str:
             " keeps_graph answers wrongly."
         )
     return "questions 3 and 11: keep them for your own programs."
-
-
-def _check_unmoved(function: Any) -> None:
-    """Refuse names that a step did not leave unmoved."""
-    for frozen, rate in ((("0.weight", "0.bias"), 0.5), (("2.bias",), 1e-3), ((), 0.5)):
-        model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
-        trained = [w for name, w in model.named_parameters() if name not in frozen]
-        optimizer = torch.optim.SGD(trained, lr=rate)
-        calls = []
-
-        def step(model=model, optimizer=optimizer, calls=calls) -> None:
-            calls.append(1)
-            x = torch.tensor([[0.0, 1, 1], [0, 1, 2]])  # no gradient for column 0
-            F.cross_entropy(model(x), torch.tensor([0, 0])).backward()
-            optimizer.step()
-
-        got = call(function, model, step, copied=False)
-        if len(calls) != 1:
-            raise Wrong(f"step is called {len(calls)} times, not once.")
-        if isinstance(got, (bool, int, float, str)):
-            raise Wrong(f"unmoved gives a list of names, not {describe(got)}.")
-        _check_names(set(got), set(frozen), {n for n, _ in model.named_parameters()})
-
-
-def _check_names(got: set[str], frozen: set[str], names: set[str]) -> None:
-    """Refuse names of parameters that are not the unmoved ones."""
-    told = f"With {', '.join(sorted(frozen)) or 'nothing'} unmoved it names"
-    told += f" {', '.join(sorted(map(str, got))) or 'none'}."
-    if got == frozen:
-        return
-    if got == names - frozen:
-        raise Wrong("These are the names of those that moved.")
-    if got == names:
-        hint = "Weights change in place: keep a clone of each before the step."
-        if "0.bias" not in frozen:  # passed with larger steps
-            hint = "A small step is a step: torch.equal, with no tolerance."
-        raise Wrong(told, hint, reason=hint)
-    if not got and frozen:
-        hint = "Compare values before and after: a frozen weight may have a gradient."
-        raise Wrong(told, hint, reason=hint)
-    if got == frozen | {"0.weight"}:
-        raise Wrong(
-            told, "A part of 0.weight has moved, and another part not: it has moved."
-        )
-    raise Wrong(told, "One name for each parameter that is the same as before.")
 
 
 @exercise("10.10")

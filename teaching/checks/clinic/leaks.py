@@ -17,6 +17,10 @@ def positions(got: Any) -> list[int]:
             "Which ones, not how many.",
         )
     values = [torch.as_tensor(value) for value in got]
+    if any(value.numel() == 1 and value.dim() for value in values):
+        raise Wrong("The list is nested: each position is one number.", ".flatten()")
+    if any(value.numel() == 2 for value in values):
+        raise Wrong("These are pairs; only the position in the test set is asked for.")
     if any(value.numel() > 1 for value in values):
         raise Wrong("These are the images; their positions are asked for.")
     if any(value.dtype == torch.bool for value in values):
