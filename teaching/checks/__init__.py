@@ -29,8 +29,8 @@ EXERCISES: dict[str, Callable[[Any], str | None]] = {}
 COMPLAINTS = {
     "leaf Variable that requires": "Change parameters inside `with torch.no_grad():`.",
     "does not have a grad_fn": "Compute the loss outside of torch.no_grad().",
-    "NoneType": "Something here is None, as .grad is before .backward(), and after"
-    " zero_grad().",
+    "NoneType": "Something is None here: .grad is, before .backward() and after"
+    " zero_grad(), and so is what a function without return gives.",
     "return_types": "max(dim=...) gives (values, indices): take .values.",
     "mat1 and mat2 shapes": "A linear layer gets another number of values than it"
     " expects: flatten(x, 1), and count what arrives.",
@@ -40,12 +40,13 @@ COMPLAINTS = {
     "match the broadcast shape": "Two shapes do not fit: [:, :, None, None] adds axes.",
     "does not broadcast with": "Two axes of one name differ in length: is a row wanted"
     " in place of a column?",
-    "has no attribute 'weight'": "That is a block of layers: [0] is its first one.",
-    "converted to": "Python's math takes single numbers: use torch's functions.",
+    "'Sequential' object has no attribute 'weight'": "That is a block of layers: [0]"
+    " is its first one.",
+    "converted to": "One number is wanted there; for tensors use torch's functions.",
     "missing 1 required positional": "Is a class called that should be handed over as"
     " it is?",
     "not implemented for": "A type is wrong: are two arguments exchanged?",
-    "'tuple' and 'int'": "A layer's kernel_size is a tuple: take kernel_size[0].",
+    "'tuple' and 'int'": "One of them is a tuple, as a layer's kernel_size is: [0].",
 }
 
 

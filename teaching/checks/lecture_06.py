@@ -177,7 +177,7 @@ def fold_linear(function: Any) -> str:
             got = _call_uncopied(function, linear, norm)
         except Wrong as wrong:
             none = "" if bias else "This linear layer was built with bias=False."
-            raise Wrong(*wrong.hints, none) from None
+            raise Wrong(wrong.hints[0], none, *wrong.hints[1:]) from None
         after = [*linear.parameters(), *norm.parameters()]
         if not all(map(torch.equal, before, after)):
             raise Wrong(
