@@ -134,11 +134,14 @@ def _why(module: Any, w: Widths, told: str) -> str:
         expect_weights(module, [(out, c, k, k) for out, c, k in sides])
     except Wrong as wrong:
         return wrong.hints[0]
-    return "The convolutions are right: nothing else has parameters."
+    if count != _weights(w):
+        return "The convolutions are right: nothing else has parameters."
+    return "Each branch gets the module's input; its widths are those of w."
 
 
 COMPLAINTS = {
     "must match the size of tensor": "Do not add the branches: torch.cat(..., dim=1).",
+    "not a tensor": "Join the four outputs: torch.cat(..., dim=1).",
     "stack expects": "torch.stack makes a new axis: torch.cat(..., dim=1).",
     "except in dimension 2": "Channels are dim=1 of torch.cat; height is dim=2.",
     "except in dimension 3": "Channels are dim=1 of torch.cat; width is dim=3.",
