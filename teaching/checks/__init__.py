@@ -192,9 +192,9 @@ def expect_number(
         if matches(wrong):
             raise Wrong(f"{shown}: {reason}", hint, reason=reason)
     size = "too large" if value > right else "too small"
-    size = size if math.isfinite(value) else "no size"
     if isinstance(right, int) and value % 1:
         size = "no whole number"
+    size = size if math.isfinite(value) else "no size"
     for times in (1e2, 1e3, 1e6) if value and right else ():
         if any(
             abs(r - 1) < 0.01 for r in (right * times / value, value * times / right)
