@@ -101,6 +101,8 @@ MISTAKES = [
     ("00.1", (20, 6, 31), r"\(c\) 31 pixels: round down"),
     ("00.1", (20, 6, 30.5), r"\(c\) 30.5 pixels: round down"),
     ("00.2", 1200, "a bias too"),
+    ("00.2", 121_600, "another unit: a factor of 100"),
+    ("00.2", (1200, 16), "A number is wanted here"),
     ("00.2", 416, "one for each input channel"),
     ("00.2", 1248, "not one for each of its kernels"),
     ("00.3", without_maximum, r"\[1000.0, 1001.0\] it returns \[nan, nan\]"),
@@ -112,8 +114,9 @@ MISTAKES = [
     ("00.4", partial(training_step, size=2.0), "learning rate is missing"),
     ("00.4", partial(training_step, size=8.0), "not a sum"),
     ("00.4", partial(training_step, layers=slice(2, None)), "only the last layer"),
+    ("00.4", partial(training_step, size=0.2), "the step is 0.2 times"),
     ("00.4", partial(training_step, late=True), "the loss after the step"),
-    ("00.5", TwoLayerCNN, "480 too many"),
+    ("00.5", TwoLayerCNN, r"missing: \(32, 16, 3, 3\)"),
     ("00.5", lambda: ThreeLayerCNN(last=nn.Softmax(dim=1)), "ends in a softmax"),
     ("00.5", lambda: ThreeLayerCNN(side=8), "fc expects"),
     ("00.6", signed, "both signs"),
@@ -126,4 +129,9 @@ class Stub(nn.Module):
     def forward(self, x): ...
 
 
+ACCEPTED = [
+    ("00.1", torch.tensor([20, 6, 30])),
+    ("00.1", {"a": 20, "b": 6, "c": 30}),
+    ("00.3", lambda z: (z - z.logsumexp(1, keepdim=True)).exp()),
+]
 STUBS = [("00.5", Stub), ("00.3", lambda logits: None), ("00.6", lambda a, b, c: None)]

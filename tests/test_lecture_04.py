@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from utils import data
 from utils.models.vgg import vgg
@@ -48,6 +49,12 @@ def he(layer, std=(2 / 1600) ** 0.5, bias=0.0):
     return layer
 
 
+def by_kaiming(layer):
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
 def published(classes=10, width=256, inputs=4096):
     blocks = vgg((3 * (64,), 3 * (128,), 3 * (width,)), 10, batch_norm=True, hidden=())
     pool = nn.AdaptiveAvgPool2d(1 if inputs == 256 else 4)
@@ -60,7 +67,7 @@ def published(classes=10, width=256, inputs=4096):
 def few_relus(sizes, relu=-1, norm=True):
     """Three blocks of three convolutions; `relu` is the place of a block's ReLUs."""
     layers, inputs = [], 3
-    for width in (4, 4, 8):
+    for width in (16, 32, 64):
         for i, k in enumerate(sizes):
             layers.append(nn.Conv2d(inputs, width, k, padding=1, bias=False))
             layers += [nn.BatchNorm2d(width)] * norm
@@ -109,6 +116,7 @@ MISTAKES = [
     ("04.2", lambda: lambda layer: he(layer, (2 / 1600) ** 0.25), "taken twice"),
     ("04.2", lambda: lambda layer: he(layer, (2 / 2400) ** 0.5), "counts the outputs"),
     ("04.2", lambda: lambda layer: he(layer, (1 / 1600) ** 0.5), "ReLU halves"),
+    ("04.2", lambda: by_kaiming, "No nn.init.kaiming"),
     ("04.2", lambda: lambda layer: he(layer, bias=0.1), "biases are not 0"),
     ("04.3", lambda: (three(), three()), r"\(a\).*the network of \(b\)"),
     ("04.3", lambda: (one(stem="imagenet"), three()), r"\(a\).*expects 7x7 maps"),
@@ -117,6 +125,7 @@ MISTAKES = [
     ("04.4", lambda: pool_by(one_stride), "one stride"),
     ("04.4", lambda: pool_by(floors), "rounded up"),
     ("04.4", lambda: lambda maps, size: maps, "not of shape"),
+    ("04.4", lambda: lambda m, s: F.interpolate(m, s, mode="area"), "F.interpolate"),
     ("04.5", lambda: lambda n: published(n, 512, 8192), "list stays as it is"),
     ("04.5", lambda: lambda n: published(n, inputs=8192), "still expects 512"),
     ("04.5", lambda: lambda n: published(n, inputs=256), "a map has 4 × 4"),

@@ -130,6 +130,7 @@ MISTAKES = [
     ("05.3", replace(M4E, reduce_3x3=32, reduce_5x5=16), "less than 110"),
     ("05.3", replace(M4E, reduce_3x3=100, reduce_5x5=8), "both at least 16"),
     ("05.3", replace(M4E, out_1x1=64), "The outputs are"),
+    ("05.3", replace(M4E, reduce_3x3=96.5, reduce_5x5=16), "whole numbers"),
     ("05.4", forgets_first_bias, "the bias is not. W₂b₁ is missing"),
     ("05.4", wrong_order, "W₁W₂ applies the second one first"),
     ("05.4", lambda: lambda a, b: nn.Sequential(a, b), "Return one convolution"),
@@ -147,6 +148,7 @@ MISTAKES = [
     ("05.6", (counted, MISPRINTED | {"3b"}), "of 3b is printed right"),
     ("05.6", (counted, set()), "is off by more"),
     ("05.6", (counted, "5a"), "a set of names"),
+    ("05.6", (counted, {"conv 7x7", "5a"}), "No row is called 'conv 7x7'"),
 ]
 
 

@@ -14,15 +14,40 @@ import copy
 import hashlib
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import nn
 
 NUMBER = re.compile(r"[-−]?\d+([.,]\d+)*(e[-+]\d+)?")
 EXERCISES: dict[str, Callable[[Any], str | None]] = {}
+# A part of an exception's text -> what to mend.
+COMPLAINTS = {
+    "leaf Variable that requires": "Change parameters inside `with torch.no_grad():`.",
+    "does not have a grad_fn": "Compute the loss outside of torch.no_grad().",
+    "NoneType": "Something is None here: .grad is, before .backward() and after"
+    " zero_grad(), and so is what a function without return gives.",
+    "return_types": "max(dim=...) gives (values, indices): take .values.",
+    "mat1 and mat2 shapes": "A linear layer gets another number of values than it"
+    " expects: flatten(x, 1), and count what arrives.",
+    "Given groups=": "A convolution gets another number of channels than it reads.",
+    "must match the size of tensor": "Two shapes do not fit: keepdim=True keeps axes,"
+    " [:, :, None, None] adds two.",
+    "match the broadcast shape": "Two shapes do not fit: [:, :, None, None] adds axes.",
+    "does not broadcast with": "Two axes of one name differ in length: is a row wanted"
+    " in place of a column?",
+    "'Sequential' object has no attribute 'weight'": "That is a block of layers: [0]"
+    " is its first one.",
+    "converted to": "One number is wanted there; for tensors use torch's functions.",
+    "missing 1 required positional": "Is a class called that should be handed over as"
+    " it is?",
+    "not implemented for": "A type is wrong: are two arguments exchanged?",
+    "'tuple' and 'int'": "One of them is a tuple, as a layer's kernel_size is: [0].",
+}
 
 
 class Wrong(Exception):
@@ -82,14 +107,43 @@ def call(function: Callable, *args: Any, copied: bool = True, hint: str = "") ->
         raise Wrong(f"A function is wanted here, not {describe(function)}.")
     try:
         result = function(*(copy.deepcopy(args) if copied else args))
+    except Wrong:
+        raise
     except Exception as error:
         if "ellipsis" in str(error):
             raise Unanswered from error
         shown = ", ".join(describe(argument) for argument in args)
-        raise Wrong(f"{name}({shown}) raised {in_words(error)}", hint) from error
+        told = (v for k, v in COMPLAINTS.items() if k in str(error))
+        mend = hint or next(told, "")
+        if isinstance(function, nn.Module) and not any(map(torch.is_tensor, args)):
+            mend = "Give the function that builds the network, not a network."
+        raise Wrong(f"{name}({shown}) raised {in_words(error)}", mend) from error
     if result is None or result is ...:
         raise Unanswered(f"{name} returns nothing")
     return result
+
+
+@contextmanager
+def without(
+    place: Any, name: str, told: str, when: Callable = lambda *_, **__: True
+) -> Iterator[None]:
+    """Reject a call of what an exercise rules out, as `F.adaptive_avg_pool2d`.
+
+    Args:
+        place: the module that holds it.
+        name: its name there.
+        told: the hint.
+        when: judges a call by its arguments; by default each is rejected.
+    """
+    real = getattr(place, name)
+
+    def watched(*args: Any, **options: Any) -> Any:
+        if when(*args, **options):
+            raise Wrong(told)
+        return real(*args, **options)
+
+    with patch.object(place, name, watched):
+        yield
 
 
 @contextmanager
@@ -125,9 +179,9 @@ def expect_number(
         raise Wrong(f"A number is wanted here, not {describe(answer)}.", hint)
     try:
         value = float(answer.detach() if torch.is_tensor(answer) else answer)
-    except (TypeError, ValueError, RuntimeError) as error:
-        told = f"One number is wanted here, not {describe(answer)}."
-        raise Wrong(told, hint) from error
+    except (TypeError, ValueError, RuntimeError):
+        told = f"A number is wanted here, not {describe(answer)}."
+        raise Wrong(told, hint) from None
 
     def matches(other: float) -> bool:
         relative = 0.0 if isinstance(other, int) else tolerance
@@ -140,7 +194,22 @@ def expect_number(
         if matches(wrong):
             raise Wrong(f"{shown}: {reason}", hint, reason=reason)
     size = "too large" if value > right else "too small"
-    raise Wrong(f"{shown} is {size if math.isfinite(value) else 'no size'}.", hint)
+    if isinstance(right, int) and value % 1:
+        size = "no whole number"
+    size = size if math.isfinite(value) else "no size"
+    for times in (1e2, 1e3, 1e6) if value and right else ():
+        if any(
+            abs(r - 1) < 0.01 for r in (right * times / value, value * times / right)
+        ):
+            size = f"in another unit: a factor of {times:,.0f}"
+    raise Wrong(f"{shown} is {size}.", hint)
+
+
+def in_order(answer: Any) -> Any:
+    """A tuple, a list, a dict's values, an array or a tensor as a list; else itself."""
+    if isinstance(answer, Mapping):
+        return list(answer.values())
+    return answer.tolist() if hasattr(answer, "tolist") else answer
 
 
 def expect_numbers(
@@ -151,17 +220,15 @@ def expect_numbers(
     """Accept a tuple of numbers (a, b, ...), each as `expect_number` does.
 
     Args:
-        answer: a tuple, a list, an array or a tensor.
+        answer: a tuple or a list, an array, or a dict of them in this order.
         parts: for each number, what is right, its misconceptions, and its hint.
         **settings: of `expect_number`, for all of them.
     """
-    letters = "abcdef"[: len(parts)]
-    if getattr(answer, "ndim", 0) == 1:  # an array, or a tensor
-        answer = answer.tolist()
+    letters, given, answer = "abcdef"[: len(parts)], answer, in_order(answer)
     if not isinstance(answer, (tuple, list)) or len(answer) != len(parts):
         count = ("no", "one", "two", "three", "four", "five", "six")[len(parts)]
         raise Wrong(
-            f"Give {count} numbers, ({', '.join(letters)}), not {describe(answer)}."
+            f"Give {count} numbers, ({', '.join(letters)}), not {describe(given)}."
         )
     for letter, value, (right, known, hint) in zip(letters, answer, parts, strict=True):
         with labelled(f"({letter})"):
@@ -291,6 +358,31 @@ def expect_module(
         raise Wrong(f"It has {count:,} parameters, {excess}.", hint)
 
 
+def expect_weights(
+    module: nn.Module, shapes: Sequence[tuple[int, ...]], hint: str = ""
+) -> None:
+    """Accept a network by the shapes of its weights, in any order; biases do not count.
+
+    Args:
+        module: the student's network.
+        shapes: (out, in) of each linear layer, (out, in, k, k) of each convolution.
+        hint: shown from the second wrong try on.
+    """
+    got = Counter(tuple(p.shape) for p in module.parameters() if p.ndim > 1)
+    if not got:
+        told = "torch finds no layers in it: make them in __init__, as self.name = ..."
+        raise Wrong(f"{told}; a list of them is nn.Sequential or nn.ModuleList.", hint)
+    wanted = Counter(shapes)
+    parts = {"missing": wanted - got, "not asked for": got - wanted}
+    told = [
+        f"{what}: {', '.join(map(str, some.elements()))}"
+        for what, some in parts.items()
+        if some
+    ]
+    if told:
+        raise Wrong(f"Weights (out, in, ...) {'; '.join(told)}.", hint)
+
+
 def describe(value: Any) -> str:
     """Name a value in a hint: a number by itself, a tensor by its shape."""
     if torch.is_tensor(value):
@@ -299,7 +391,8 @@ def describe(value: Any) -> str:
         long = len(repr(value)) > 40
         return f"a long {type(value).__name__}" if long else repr(value)
     if isinstance(value, (tuple, list)) and len(value) <= 4:
-        return f"({', '.join(describe(one) for one in value)})"
+        parts = f"({', '.join(describe(one) for one in value)})"
+        return parts if len(parts) <= 200 else f"a long {type(value).__name__}"
     if isinstance(value, type):
         return f"the class {value.__name__}"
     kind = type(value).__name__

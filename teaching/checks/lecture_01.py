@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from teaching.checks import (
+    Unanswered,
     Wrong,
     call,
     describe,
@@ -22,6 +23,8 @@ from teaching.checks import (
     expect_module,
     expect_number,
     expect_numbers,
+    expect_weights,
+    in_order,
 )
 from utils import course
 from utils.data import ImageSet, mnist
@@ -33,16 +36,18 @@ def through_dropout(answer: Any) -> str:
     """A value of 6 behind dropout with p = 0.25: kept, on average, in evaluation."""
     unscaled = "torch scales what it keeps, so that the mean stays."
     keeps = "p is the probability to drop; three of four units are kept."
+    still = "evaluation drops nothing, and scales nothing."
     shrunk = "so the paper does it; torch scales in training instead."
     hint = "A kept value is divided by the share that is kept, 1 − 0.25."
     rest = "a quarter of the draws gives 0."
     kept = {6: unscaled, 24: keeps, 7.5: "divide by 1 − p; do not add p."}
+    kept |= {1.5: "divide by 1 − p; do not multiply by p."}
     kept |= {4.5: "divide by 1 − p; do not multiply by it.", 12: "p is 0.25, not 0.5."}
     mean = "three draws of four give 8, one gives 0."
     parts = (
         (8, kept, hint),
         (6, {4.5: unscaled, 8: rest, 1.5: keeps, 4: mean, 7.5: mean}, "Weigh 8 and 0."),
-        (6, {4.5: shrunk, 8: "evaluation drops nothing, and scales nothing."}, hint),
+        (6, {4.5: shrunk, 8: still, 0: still, 4: still}, hint),
     )
     expect_numbers(answer, parts)
     return "6 / 0.75 = 8, three times in four: 6 on average."
@@ -53,21 +58,38 @@ def early_stopping(function: Any) -> str:
     """The epoch whose weights are kept, and the last one that is run."""
     answers = []
     for losses, patience in CASES:
-        got = call(function, losses, patience)
+        try:
+            got = in_order(call(function, losses, patience))
+        except Unanswered:
+            if not answers:
+                raise
+            told = f"For losses {losses}, patience {patience} it returns nothing"
+            why = "return where the losses end before patience is used up, too."
+            raise Wrong(f"{told}: {why}", reason=why) from None
         if not isinstance(got, (tuple, list)) or len(got) != 2:
             raise Wrong(f"Return two epochs, not {describe(got)}.")
         answers.append(tuple(float(epoch) for epoch in got))
     for case, got in zip(CASES, answers, strict=True):
         if got != (right := _stop(*case)):
             reason = next((k for k, f in STOPS.items() if _all(f) == answers), "")
-            reason = reason or "the best epoch, or the last one, is another."
+            reason = reason or _which(got, right)
             shown = tuple(int(k) if k == int(k) else k for k in got)
             what = f"losses {case[0]}, patience {case[1]}: {shown}"
             raise Wrong(f"For {what}: {reason}", f"Right is {right}.", reason=reason)
     return "right; fit(patience=) does this with the accuracy"
 
 
+def _which(got: tuple[float, ...], right: tuple[int, int]) -> str:
+    """Say of the two epochs which one is wrong."""
+    if got[1] > right[1]:
+        return "it runs on after patience is used up."
+    if got[1] < right[1]:
+        return "it stops before the best epoch is `patience` epochs ago."
+    return "the last epoch is right, the one to keep is not."
+
+
 CASES: list[tuple[list[float], int]] = [
+    ([4.0, 3.0, 5.0, 6.0], 2),
     ([5.0, 4.0, 3.0], 2),
     ([3.0, 2.0, 2.5, 1.0, 1.5, 1.6, 1.7], 2),
     ([1.0, 2.0, 3.0, 4.0], 3),
@@ -210,12 +232,14 @@ def low_training_figure(answer: Any) -> str:
 def rates_of_your_own(answer: Any) -> str:
     """784-512-512-10 with 10 % of the pixels and 40 % of hidden units dropped."""
     hint = "784 × 512 + 512, then 512 × 512 + 512, then 512 × 10 + 10."
+    model = call(answer) if isinstance(answer, type) else answer
     try:
-        expect_module(answer, (2, 1, 28, 28), (2, 10), parameters=669_706, hint=hint)
+        expect_module(model, (2, 1, 28, 28), (2, 10), hint=hint)
     except Wrong as wrong:
         flat = "56x28" in wrong.hints[0]  # a linear layer got rows of two images
         raise Wrong("Begin with nn.Flatten().") if flat else wrong from None
-    model = call(answer) if isinstance(answer, type) else answer
+    expect_weights(model, ((512, 784), (512, 512), (10, 512)), hint)
+    expect_module(model, (2, 1, 28, 28), (2, 10), parameters=669_706, hint=hint)
     _check_layers(model)
     *inputs, logits = dropped_shares(model)
     if logits > 0.05:
@@ -293,6 +317,10 @@ def wrong_labels(answer: Any) -> str:
     if not isinstance(answer, (tuple, list)) or len(answer) != 5:
         raise Wrong(f"Give model, loader, history and two numbers: {describe(answer)}.")
     model, loader, history, falls, share = answer
+    if not (hasattr(loader, "data") and hasattr(history, "rows")):
+        raise Wrong("Give the loader itself, and the history that fit returns.")
+    if None in history["val_accuracy"]:
+        raise Wrong("The history has no validation: fit(model, loader, watched, ...).")
     if not any(0.4 < rate < 0.6 for rate in dropped_shares(model)[:-1]):
         raise Wrong(
             "This network drops nothing in training.",
@@ -323,10 +351,11 @@ def wrong_labels(answer: Any) -> str:
     hint = "max(history['val_accuracy']) minus its last value, times 100."
     settings = {"tolerance": 0.01, "unit": "points", "misconceptions": falls_of}
     expect_number(falls, lost, hint=hint, **settings)
+    known_share = evaluate(model, loader).accuracy
     clean = replace(loader.data, labels=right).loader(500)
     expect_number(
         share,
-        evaluate(model, loader).accuracy,
+        known_share,
         tolerance=0.001,
         misconceptions={
             known[
@@ -335,9 +364,11 @@ def wrong_labels(answer: Any) -> str:
             last: "these are the validation digits.",
             evaluate(model, clean).accuracy: "this counts the right labels; its own"
             " labels are those that it was trained on, wrong ones included.",
+            1 - known_share: "this is the error; the share that it gets is asked for.",
             0.2: "this is the share of wrong labels; how many does it predict?",
         },
-        hint="evaluate(model, loader).accuracy: it switches dropout off.",
+        hint="evaluate(model, loader).accuracy, of the model that was trained:"
+        " it switches dropout off.",
     )
     return f"it loses {lost:.1f} points, and predicts {share:.0%} of its own labels."
 

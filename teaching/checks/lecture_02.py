@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import redirect_stdout
 from dataclasses import replace
+from numbers import Real
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from teaching.checks import Wrong, call, describe, exercise, expect_number
 from utils.data import mnist
@@ -61,7 +62,11 @@ def number_of_views(answer: Any) -> str:
             2592: "count the places of the window, not the pixels.",
             100: "HorizontalFlip exchanges left and right, not top and bottom.",
             51: "the unchanged photograph is one of the crops.",
-            49: "crop and flip come together: multiply.",
+            49: "the unchanged photograph counts too; each crop comes twice.",
+            48: "the unchanged photograph counts too; each crop comes twice.",
+            5: "a row and a column are drawn, and the flip is missing.",
+            9: "0 to 2 are three places; the padding is on both sides. Then the flip.",
+            72: "36 − 32 are 4 steps: they have 5 places, not 6.",
             162: "these are the views with a padding of 4; here it is 2.",
             81: "these are the crops with a padding of 4; here it is 2.",
         },
@@ -75,7 +80,10 @@ def mixed_label(answer: Any) -> str:
     """The label of 0.7 times class 3 and 0.3 times class 5."""
     if isinstance(answer, (Mapping, str)):
         raise Wrong(f"Ten numbers are wanted, one for each class, not {answer!r}.")
-    got = torch.as_tensor(answer, dtype=torch.float64).flatten()
+    try:
+        got = torch.as_tensor(answer, dtype=torch.float64).flatten()
+    except (TypeError, ValueError):
+        raise Wrong(f"Ten numbers are wanted, not {describe(answer)}.") from None
     if len(got) != 10:
         raise Wrong(
             f"A label has a share for each of ten classes; here are {len(got)}."
@@ -87,7 +95,7 @@ def mixed_label(answer: Any) -> str:
     hint = "λ of the first label and 1 − λ of the second, each with a single 1."
     if torch.allclose(got, right[[0, 1, 2, 5, 4, 3, 6, 7, 8, 9]], atol=1e-3):
         raise Wrong("The shares are exchanged: λ belongs to the image of 3.", hint)
-    if torch.allclose(got, right.roll(-1), atol=1e-3):
+    if any(torch.allclose(got, right.roll(k), atol=1e-3) for k in (-1, 1)):
         raise Wrong("Classes are counted from 0: class 3 is the fourth number.", hint)
     if got.count_nonzero() == 1:
         raise Wrong("This names one class alone; the image shows two.", hint)
@@ -113,6 +121,8 @@ def sideways(function: Any) -> str:
     images = torch.randint(1, 256, (64, 3, 8, 8), dtype=torch.uint8)
     got = _moved(function, images, seed=0)
     steps = _steps(got, images)
+    if set(steps) == {0}:
+        raise Wrong("Nothing moves: each example comes back as it is.")
     if len(set(steps)) == 1:
         raise Wrong(
             f"All 64 examples moved by {steps[0]}: that is one draw for the batch.",
@@ -150,10 +160,11 @@ def _moved(function: Any, images: Tensor, *, seed: int, **options: Any) -> Tenso
             "Index with torch.arange(len(images)) and one place for each example.",
         )
     if got.shape != images.shape:
-        raise Wrong(
-            f"{tuple(images.shape)} became {tuple(got.shape)}: the size must stay.",
-            "Pad the sides by `most`, then take a window of the old width.",
-        )
+        told = "Pad the sides by `most`, then take a window of the old width."
+        if got.shape[:3] != images.shape[:3]:
+            told = "All examples come back, with channels, height, width in this order."
+        shapes = f"{tuple(images.shape)} became {tuple(got.shape)}"
+        raise Wrong(f"{shapes}: the size must stay.", told)
     if got.dtype != images.dtype:
         raise Wrong(f"uint8 became {got.dtype}: moving pixels needs no new values.")
     return got
@@ -190,7 +201,9 @@ def _what_else(got: Tensor, image: Tensor) -> str:
     if any(torch.equal(got, moved) for moved in both):
         return "It moves up or down as well; only the last dimension is the width."
     if got.amin() > 0:
-        return "Zeros should come in at the border, not copies of its pixels."
+        return "Zeros should come in at the border; here something else does."
+    if any(torch.equal(got[0, 0], F.pad(image[0, 0], [k, -k])) for k in ways):
+        return "Its channels or its rows move apart: one draw for each example."
     return "An example is no copy of the image, moved sideways, with zeros behind it."
 
 
@@ -211,7 +224,8 @@ def who_keeps_the_label(answer: Any) -> str:
         raise Wrong("These are the changes that break a label; name the others.")
     for task in TASKS:
         chosen = answer[task]
-        if isinstance(chosen, str) or not set(chosen) <= set(BREAKS):
+        chosen = {chosen} if isinstance(chosen, str) else chosen
+        if isinstance(chosen, Mapping) or not set(chosen) <= set(BREAKS):
             known = ", ".join(map(repr, BREAKS))
             raise Wrong(f"{task}: give a list with words of {known}.")
         for change, broken in BREAKS.items():
@@ -238,6 +252,13 @@ def how_far_to_turn(answer: Any) -> str:
     if not all(isinstance(part, Mapping) for part in answer):
         raise Wrong("Give two dicts: {degrees: network} and {degrees: accuracy}.")
     networks, given = answer
+    if not all(isinstance(network, nn.Module) for network in networks.values()):
+        raise Wrong("The first dict holds networks, the second accuracies.")
+    for right in given.values():
+        if not isinstance(right, Real) and not hasattr(right, "item"):
+            raise Wrong(
+                f"An accuracy is a number, as .accuracy, not {describe(right)}."
+            )
     found = {float(degrees): float(right) for degrees, right in given.items()}
     if not {0.0, 15.0, 45.0, 90.0, 180.0} <= set(found) & set(map(float, networks)):
         raise Wrong("Measure for each of 0, 15, 45, 90 and 180 degrees.")
@@ -257,16 +278,22 @@ def how_far_to_turn(answer: Any) -> str:
                 "percent; a fraction is asked for.": 100 * right,
                 "the error; give the accuracy.": 1 - right,
                 "the loss; give the accuracy.": measured.loss,
+                "rounded; give it as it was measured.": round(right, 1),
                 "a gain; give the accuracy.": 0.0,
                 "of the test digits; use the validation digits.": (
                     evaluate(network, test).accuracy
                 ),
             }
+            for other, one in networks.items():
+                others.setdefault(f"that of {other}°.", evaluate(one, upright).accuracy)
             what = next((k for k, v in others.items() if abs(v - got) < 1e-4), "")
+            hint = "Measure on the validation digits as they are, without augment=."
+            if got > 2 * right and not what:
+                hint = "Is this the network that was trained?"
             raise Wrong(
                 f"The network for {degrees}° reads {right:.1%} of upright digits; you"
                 f" have {got:.4g}." + (f" This is {what}" if what else ""),
-                "Measure on the validation digits as they are, without augment=.",
+                hint,
             )
     _check_turned({float(k): network for k, network in networks.items()}[180.0])
     best = max(found, key=lambda degrees: found[degrees])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -17,7 +18,9 @@ from teaching.checks import (
     expect_module,
     expect_number,
     expect_numbers,
+    in_order,
     labelled,
+    without,
 )
 
 SIDES = ("convolution 1", "pool 1", "pool 2", "pool 3")
@@ -34,6 +37,9 @@ def smaller_photograph(answer: Any) -> str:
             38: "that is without the padding of 2 on either side, or without + 1.",
             39.25: "a step that does not fit is not taken: round down.",
             40: "a step that does not fit is not taken: round down.",
+            55: "that is for 224 pixels; here are 160.",
+            80: "the stride is 4, and the kernel of 11 takes its place, too.",
+            39**2: "the side, not side × side.",
         },
         {20: "a window of 3 and not of 2: (39 − 3) / 2 + 1.", 18: "one too few: + 1."},
         {
@@ -41,7 +47,11 @@ def smaller_photograph(answer: Any) -> str:
             8: "one too few: + 1.",
             7: "convolution 2 has padding 2 and keeps 19 pixels.",
         },
-        {5: "round down: (9 − 3) / 2 + 1.", 3: "one too few: + 1."},
+        {
+            5: "round down: (9 − 3) / 2 + 1.",
+            3: "one too few: + 1.",
+            9: "pool 3 comes after convolution 5, and halves too.",
+        },
     )
     right = (39, 19, 9, 4)
     for name, side, size, slips in zip(SIDES, sides, right, known, strict=True):
@@ -52,6 +62,7 @@ def smaller_photograph(answer: Any) -> str:
         16: "that is one channel; there are 256.",
         9216: "that is for maps of 6 × 6; yours are smaller.",
         384 * 16: "256 channels leave the last convolution, not 384.",
+        6400: "that is for maps of 5 × 5; yours are 4 × 4.",
         1024: "that is for maps of 2 × 2; yours are 4 × 4.",
         256 * 81: "that is before pool 3.",
         2048: "a map of side 4 holds 4 × 4 numbers, not 4 + 4.",
@@ -95,6 +106,7 @@ def printed_numbers(answer: Any) -> str:
                 2048: "a crop can begin at 33 places a side: 256 − 224 + 1.",
                 1089: "each may be mirrored: twice as many.",
                 1024: "33 places a side, not 32, and mirrored or not.",
+                4356: "there are two sides, not four: mirrored or not.",
                 66: "33 places in each of two directions: 33 · 33.",
                 10: "ten crops are for the test; in training a crop lies anywhere.",
                 578: "a crop has 32 pixels of room, not 16.",
@@ -131,11 +143,15 @@ def grouped_convolution(function: Any) -> str:
     ):
         x = torch.randn(2, c_in, 7, 7, generator=generator)
         weight = torch.randn(c_out, c_in // groups, k, k, generator=generator)
-        try:
-            got = call(function, x, weight, groups)
-        except Wrong as wrong:
+        other = "Group i of the channels, dimension 1 of x, meets group i of the"
+        other += " kernels, dimension 0 of weight."
+        if groups == 3:
             other = "Two groups went well, three do not: use `groups`."
-            raise Wrong(*wrong.hints, other if groups == 3 else "") from None
+        try:
+            with without(F, "conv2d", "Without the argument groups.", _in_groups):
+                got = call(function, x, weight, groups)
+        except Wrong as wrong:
+            raise Wrong(wrong.hints[0], other) from None
         right = F.conv2d(x, weight, groups=groups)
         what = f"{c_in} to {c_out} channels in {groups} groups"
         if not torch.is_tensor(got):
@@ -151,8 +167,16 @@ def grouped_convolution(function: Any) -> str:
     return "equal to torch's in four cases."
 
 
+def _in_groups(*args: Any, groups: int = 1, **_: Any) -> bool:
+    return groups != 1 or any(group != 1 for group in args[6:])
+
+
 def _shape_hint(got: Tensor, right: Tensor, groups: int) -> str:
     """What a wrong shape betrays."""
+    if got.ndim != 4:
+        return (
+            "torch.stack makes a new axis; torch.cat joins along the channels, dim=1."
+        )
     if got.shape[0] == groups * right.shape[0]:
         return "Join the groups along the channels: torch.cat(..., dim=1)."
     if got.shape[1] * groups == right.shape[1]:
@@ -185,6 +209,10 @@ def _value_hint(got: Tensor, x: Tensor, weight: Tensor, groups: int) -> str:
         "the groups' results stand one after the other, not in turns.": torch.stack(
             own, dim=2
         ).flatten(1, 2),
+        "no ReLU is asked for.": torch.cat(own, 1).relu(),
+        "the kernels are turned round: F.conv2d takes them as they are.": F.conv2d(
+            x, weight.flip(2, 3), groups=groups
+        ),
         "each kernel reads all channels, not those of its group alone.": F.conv2d(
             x, weight.repeat(1, groups, 1, 1)
         ),
@@ -198,6 +226,8 @@ def _value_hint(got: Tensor, x: Tensor, weight: Tensor, groups: int) -> str:
 @exercise("03.4")
 def papers_lrn(answer: Any) -> str:
     """torch's layer with the paper's constants."""
+    if isinstance(answer, nn.Sequential) and len(answer) == 1:
+        answer = answer[0]
     if not isinstance(answer, nn.LocalResponseNorm):
         raise Wrong(f"Build nn.LocalResponseNorm, not {describe(answer)}.")
     alone = "torch divides alpha alone by its size."
@@ -218,6 +248,10 @@ def papers_lrn(answer: Any) -> str:
         1.0: "as k: that is torch's default, the paper has 2.",
         10.0: f"as k: {alone}",
     }
+    given = [answer.size, answer.alpha, answer.beta, answer.k]
+    papers = [[5, alpha, 0.75, 2] for alpha in (1e-4, 5e-4)]
+    if given not in papers and sorted(given) in map(sorted, papers):
+        raise Wrong(f"{given}: the order is size, alpha, beta, k.")
     size = "n is the number of channels in a window: torch's size."
     alpha = "alpha / size must be 10⁻⁴."
     expect_number(answer.size, 5, misconceptions=sizes, hint=size)
@@ -243,7 +277,10 @@ def colour_shift(function: Any) -> str:
         raise Wrong("The images that were passed in are changed: return new ones.")
     shift = got - before
     mean = shift.mean(dim=(2, 3))
-    if not torch.allclose(shift, mean[:, :, None, None], atol=1e-4):
+    close = 1e-4 * max(1.0, shift.abs().max().item())
+    if not torch.allclose(shift, mean[:, :, None, None], atol=close):
+        if (got - got.mean(dim=(2, 3), keepdim=True)).abs().max() < 1e-6:
+            raise Wrong("This is the shift alone: add it to the images.")
         small = got - before / 255
         if (small - small.mean(dim=(2, 3), keepdim=True)).abs().max() < 1e-4:
             raise Wrong("The images are in [0, 1] already: do not divide by 255.")
@@ -284,6 +321,15 @@ def _check_directions(shifts: Tensor, images: Tensor) -> None:
             means.T.cov()
         ),
         "Singular values are no variances: λ = s² / (n − 1).": (components * sizes).T,
+        "Multiply by the variances, do not divide.": (components / variances).T,
+        "Each variance has its own component: keep eigh's order.": (
+            components * variances.flip(0)
+        ).T,
+        "The images are in [0, 1]: no factor 255.": 255 * right,
+        "Again, the images are in [0, 1]: no factor 255.": 255**2 * right,
+        "One covariance of the whole batch, not one of each image.": torch.stack(
+            [_spread(x.flatten(1).cov())[i] for i, x in enumerate(images[:3])]
+        ),
     }
     for reason, other in known.items():
         if _matches(shifts[:3], other):
@@ -319,7 +365,7 @@ def _matches(shifts: Tensor, right: Tensor) -> bool:
         ],
         dim=1,
     )
-    close = gaps < 0.02 * scale.T
+    close = gaps < 0.02 * scale.T + 1e-7
     return bool(close.any(dim=0).all() and close.any(dim=1).all())
 
 
@@ -335,11 +381,15 @@ def one_convolution_less(answer: Any) -> str:
             "shallow(1 / 8) still has all the parameters of the whole network.",
             "nn.Identity() in the place of features[4] gives back what it gets.",
         )
+    if count == sum(weight.numel() for weight in call(build, 1 / 16).parameters()):
+        raise Wrong("shallow(1 / 8) is as large as shallow(1 / 16): use `width`.")
     convolutions = sum(isinstance(part, nn.Conv2d) for part in model.modules())
     if convolutions != 4:
         raise Wrong(f"It has {convolutions} convolutions; four are wanted.")
     hint = "Only convolution 5 goes: it takes and gives 256 · width channels."
     expect_module(model, (2, 3, 32, 32), (2, 10), parameters=whole - CONV_5, hint=hint)
+    if {m.p for m in model.modules() if isinstance(m, nn.Dropout)} != {0.2}:
+        raise Wrong("Another dropout than that of whole(width): begin with it.")
     points: list[float] = []
     seen: list[list[tuple[list[float], list[float]]]] = []
     for pair in _parts(pairs, None, "a pair of histories for each seed"):
@@ -371,12 +421,18 @@ def vote(function: Any) -> str:
         logits = torch.randn(5, 200, 4, generator=generator)
         logits *= 6 * torch.rand(5, 200, 1, generator=generator)
         got = call(function, logits)
+        if isinstance(got, (list, tuple, np.ndarray)) and len(got) == 200:
+            got = torch.as_tensor(got)
         if not torch.is_tensor(got) or got.shape != (200,):
             raise Wrong(
                 f"(5, 200, 4) gives {describe(got)}, not 200 classes.",
                 "The networks are dimension 0, the classes dimension 2.",
             )
         classes = logits.argmax(2)
+        if torch.equal(
+            got.double().round().long(), classes.double().mean(0).round().long()
+        ):
+            raise Wrong("This is a mean of class numbers; average the probabilities.")
         if got.is_floating_point():
             raise Wrong("These are probabilities: return the class of the largest.")
         known = {
@@ -392,13 +448,21 @@ def vote(function: Any) -> str:
             "the smallest of the probabilities; average them.": (
                 logits.softmax(2).amin(0)
             ),
+            "the median of the probabilities; average them.": (
+                logits.softmax(2).median(0).values
+            ),
+            "the class of the smallest mean; take the largest.": (
+                -logits.softmax(2).mean(0)
+            ),
+            "of sigmoids; a softmax takes all classes together.": (
+                logits.sigmoid().mean(0)
+            ),
+            "of powers that are not divided by their sum yet.": logits.exp().mean(0),
         }
         right = logits.softmax(2).mean(0).argmax(1)
         for what, scores in known.items():
             if torch.equal(got, scores.argmax(1)):
                 raise Wrong(f"This is {what}", reason=what)
-        if torch.equal(got, classes.double().mean(0).round().long()):
-            raise Wrong("This is a mean of class numbers; average the probabilities.")
         if torch.equal(got, classes.mode(0).values):
             raise Wrong("This is each network's own class, and the most frequent one.")
         if not torch.equal(got, right):
@@ -408,7 +472,8 @@ def vote(function: Any) -> str:
 
 def _parts(answer: Any, number: int | None, what: str) -> Sequence[Any]:
     """The parts of an answer; `number` of them, or any."""
-    listed = isinstance(answer, (tuple, list)) or torch.is_tensor(answer)
-    if not listed or (number is not None and len(answer) != number):
+    parts = answer if isinstance(answer, Mapping) else in_order(answer)
+    listed = isinstance(parts, (tuple, list))
+    if not listed or (number is not None and len(parts) != number):
         raise Wrong(f"Give {what}, not {describe(answer)}.")
-    return answer
+    return parts

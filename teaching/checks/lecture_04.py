@@ -18,7 +18,9 @@ from teaching.checks import (
     expect_module,
     expect_number,
     expect_numbers,
+    in_order,
     labelled,
+    without,
 )
 from utils import data
 from utils.course import CourseError
@@ -33,7 +35,7 @@ LIST = [*3 * [64], *3 * [128], *3 * [256]]
 @exercise("04.1")
 def small_kernels(answer: Any) -> str:
     """How many 3x3 see 11x11, the weights of that stack, those of one 11x11."""
-    _parts(answer, 3)
+    _parts(answer := in_order(answer), 3)
     pair = 64 * 64
     per_channel = "multiply by 64 × 64: every output channel has a kernel for each one."
     once = "every output channel has a kernel for each input channel: 64 × 64 of them."
@@ -81,7 +83,9 @@ def small_kernels(answer: Any) -> str:
 def he_weights(function: Any) -> str:
     """Weights of a convolution with variance 2 / n_in, and biases of 0."""
     layer = nn.Conv2d(64, 96, 5)
-    got = call(function, layer)
+    told = "No nn.init.kaiming_normal_ here: nn.init.normal_ with your own deviation."
+    with without(nn.init, "kaiming_normal_", told):
+        got = call(function, layer)
     if not isinstance(got, nn.Conv2d) or got.weight.shape != layer.weight.shape:
         raise Wrong(f"Return the layer, not {describe(got)}.")
     if got.bias is None or got.bias.abs().max() > 0:
@@ -110,6 +114,8 @@ def he_weights(function: Any) -> str:
         right = (2 / n_in) ** 0.5
         value = weight.std().item()
         expect_number(value, right, tolerance=0.02, misconceptions=known, hint=hint)
+    if weight.mean().abs() > 0.1 * right:
+        raise Wrong(f"The weights' mean is {weight.mean():.2g}, not 0.")
     if weight.abs().max() < 3 * right:
         raise Wrong("The spread is right; the distribution is not normal.")
     return f"√(2 / {n_in:,}) = {right:.4f} for 64 channels of 5 × 5."
@@ -133,6 +139,8 @@ def classifiers(answer: Any) -> str:
     for letter, model, parameters, hint in sizes:
         net = call(model) if isinstance(model, type) else model
         if isinstance(net, nn.Module):
+            if len(next(net.parameters(), [0] * 64)) != 64:
+                raise Wrong(f"({letter}) Full width is asked for: 64 channels first.")
             _known_size(letter, sum(p.numel() for p in net.parameters()), parameters)
         shapes = (2, 3, 32, 32), (2, 10)
         with labelled(f"({letter})"):
@@ -144,13 +152,13 @@ def classifiers(answer: Any) -> str:
 
 HIDDEN = "one hidden layer makes two linear layers; hidden= leaves the last one out."
 OUTPUT = "the linear layer for the classes is no hidden one; it comes by itself."
-NORM, WIDE = "no BatchNorm is asked for.", "full width is asked for."
+NORM = "no BatchNorm is asked for."
 OTHER_FORMS = {
     "a": (
         ("A", {"hidden": (10,)}, OUTPUT),
         ("A", {"hidden": (4096,)}, HIDDEN),
         ("A", {"hidden": (), "batch_norm": True}, NORM),
-        ("A", {"hidden": (), "width": 0.25}, WIDE),
+        ("B", {"hidden": ()}, "this is B, with two convolutions in each block."),
         ("D", {}, "this is the network of (b)."),
     ),
     "b": (
@@ -158,7 +166,6 @@ OTHER_FORMS = {
         ("D", {"hidden": (4096,)}, HIDDEN),
         ("D", {"hidden": (512, 512)}, "the hidden layers have 4,096 values each."),
         ("D", {"batch_norm": True}, NORM),
-        ("D", {"width": 0.25}, WIDE),
         ("C", {}, "this is C, whose third layer in a block is 1 × 1."),
         ("E", {}, "this is E, VGG-19."),
     ),
@@ -214,7 +221,9 @@ def adaptive_pool(function: Any) -> str:
     cases = ((8, 8, 4, 4), (10, 10, 7, 7), (9, 13, 5, 4), (7, 7, 7, 7), (3, 5, 7, 1))
     for height, width, h, w in cases:
         maps = torch.randn(2, 3, height, width, generator=generator)
-        got = call(function, maps, (h, w))
+        told = "Write it without torch's adaptive pooling; F.interpolate uses it too."
+        with without(F, "adaptive_avg_pool2d", told):
+            got = call(function, maps, (h, w))
         what = f"{height}x{width} to {h}x{w}"
         if not torch.is_tensor(got) or got.shape != (2, 3, h, w):
             raise Wrong(f"{what}: {describe(got)}, not of shape (2, 3, {h}, {w}).")
@@ -243,7 +252,13 @@ def _pooling_fault(maps: Tensor, got: Tensor, size: tuple[int, int]) -> str:
     for why, value in known.items():
         if torch.allclose(got, value, atol=1e-5, equal_nan=True):
             return why
-    return "the windows are others. Window i ends at ⌈(i + 1) n / out⌉, rounded up."
+    if torch.allclose(got, got[:, :1].expand_as(got)):
+        return "each image and each channel has its own mean, over height and width."
+    if (got[:, :, -1] == 0).all() or (got[..., -1] == 0).all():
+        return "the last row or column is still 0: the loop ends too early."
+    return (
+        "the windows are others: ⌊i H / h⌋ to ⌈(i + 1) H / h⌉ in height; W, w in width."
+    )
 
 
 def _pooled(
@@ -319,6 +334,7 @@ def repaired(function: Any) -> str:
         512 * 16: "It still expects 512 channels. How many has the last block?",
         512 * 4: "512 · 2 · 2 is not what comes: 256 maps of 4 × 4.",
         256: "It expects one value of each map; a map has 4 × 4, and keeps them.",
+        256 * 64: "Three poolings leave 4 × 4, not 8 × 8.",
         256 * 4: "One more pooling runs, but the 4 × 4 maps are to stay.",
     }
     if linear[0].in_features in others:
@@ -352,17 +368,16 @@ def few_relus(answer: Any) -> str:
         raise Wrong(
             "Give what trained([3, 3, 3], seed, few_relus) returns, a seed each."
         )
+    with redirect_stdout(StringIO()):  # where the photos are from is known by now
+        val = data.cifar10().val
     for model, history, hits in runs:
-        _check_relus(model)
+        with labelled("A network of `runs`:"):
+            _check_relus(model)
         if not getattr(history, "rows", None) or not torch.is_tensor(hits):
             raise Wrong("Each run is a network, its history, and what it recognises.")
-        with redirect_stdout(StringIO()):  # where the photos are from is known by now
-            photos = data.cifar10().val.subset(len(hits)).loader(500)
-        logits, labels = predict(model, photos)
+        logits, labels = predict(model, val.subset(len(hits)).loader(500))
         if (logits.argmax(1) == labels).ne(hits).double().mean() > 0.01:
-            raise Wrong(
-                "A network, run again, recognises other photos than its run says."
-            )
+            raise Wrong("A network, run again, recognises other photos than its run.")
     if len(runs) < 2:
         raise Wrong("One run shows no spread: train with each seed.")
     losses = [history.rows[-1]["train_loss"] for _, history, _ in runs]
@@ -370,6 +385,9 @@ def few_relus(answer: Any) -> str:
         raise Wrong("Two runs are the same: was a new seed given to each?")
     share = sum(hits.double().mean().item() for *_, hits in runs) / len(runs)
     return f"{share:.1%} of the validation photos with one ReLU in each block."
+
+
+SIZES = {2: 72_954, 3: 121_562}  # parameters of kernel_net with so many 3x3 a block
 
 
 def _check_relus(net: Any, each: int = 3) -> None:
@@ -381,19 +399,23 @@ def _check_relus(net: Any, each: int = 3) -> None:
     convs, norms, relus, pools = (sum(isinstance(m, k) for m in layers) for k in kinds)
     wanted = 3 * each
     if (convs, pools) != (wanted, 3):
-        raise Wrong(
-            f"{convs} convolutions and {pools} poolings: keep all {wanted} and 3."
-        )
+        raise Wrong(f"{convs} convolutions and {pools} poolings, not {wanted} and 3.")
     if norms != wanted:
         raise Wrong(f"BatchNorm stays after each convolution: {wanted}, not {norms}.")
     if relus != 3:
         known = {wanted: "No ReLU is gone", 0: "All ReLUs are gone"}
         said = known.get(relus, f"{relus} ReLUs are left")
         raise Wrong(f"{said}: each of the three blocks keeps one.")
-    order = [type(m) for m in layers if not isinstance(m, nn.BatchNorm2d | nn.Identity)]
-    ends = {order[i - 1] for i, kind in enumerate(order) if kind is nn.MaxPool2d}
-    if ends != {nn.ReLU}:
-        raise Wrong("The ReLU that stays is the last one, before the pooling.")
+    order = [type(m) for m in layers if not isinstance(m, nn.Identity)]
+    at = [i for i, kind in enumerate(order) if kind is nn.MaxPool2d]
+    if not all(nn.ReLU in (order[i - 1], order[i + 1]) for i in at):  # equal nets
+        raise Wrong("The ReLU that stays is the last one, before or after the pooling.")
+    if any(m.padding not in ("same", (1, 1)) for m in layers if type(m) is nn.Conv2d):
+        raise Wrong("A 3 × 3 convolution has padding 1, and keeps the size.")
+    count, right = sum(p.numel() for p in net.parameters()), SIZES[each]
+    if count != right:
+        told = f"{count:,} parameters, {right:,} in kernel_net"
+        raise Wrong(f"{told}: keep its widths; its convolutions have no bias.")
 
 
 @exercise("04.7")
@@ -434,7 +456,7 @@ def _check_list(config: Any) -> None:
         blocks = tuple(tuple(block) for block in config)
         with torch.device("meta"):
             vgg(blocks, 10)
-    except TypeError:
+    except (TypeError, KeyError):  # a history in place of the list, too
         raise Wrong("Give one tuple of channels for each block.") from None
     except CourseError as error:
         raise Wrong(str(error)) from None

@@ -18,6 +18,7 @@ from teaching.checks import (
     exercise,
     expect_module,
     expect_numbers,
+    expect_weights,
 )
 from utils.look import totals
 from utils.models.googlenet import TABLE_1, Inception, Widths
@@ -42,6 +43,7 @@ def module_4b(answer: Any) -> str:
         1024: "the naive pooling has no projection: leave its 64 out.",
         448: "the pooling branch puts out all channels that it gets.",
         1096: inside,
+        1160: inside,
     }
     costs = {
         50_688: "that is for one position; there are 14 × 14.",
@@ -54,6 +56,11 @@ def module_4b(answer: Any) -> str:
         6_248_448: "padding keeps 14 × 14 positions for the 5×5, too.",
         50_776: "these are parameters; a weight is used at every position.",
         55_494_656: "that is the 3×3 branch.",
+        9_952_096: "biases are not counted.",
+        19_869_696: "a multiply-add counts once, not as two.",
+        5_117_952: "the kernel of this branch is 5×5, not 3×3.",
+        67_737_600: "the reduction is 1×1; only the second convolution is 5×5.",
+        3_853_516_800: "add the costs of the two convolutions.",
         26_492_928: "Widths' fourth number, 24, is what the 5×5 gets.",
     }
     parts = (
@@ -78,7 +85,7 @@ def inception_module(answer: Any) -> str:
         try:
             expect_module(module, (2, 9, 7, 7), shape, parameters=_weights(w))
         except Wrong as wrong:
-            raise Wrong(*wrong.hints, _why(module, w, wrong.hints[0])) from None
+            raise Wrong(wrong.hints[0], _why(module, w, wrong.hints[0])) from None
         _check_kernels(module, w)
         _check_relus(module, w)
         _check_pooling(module, w)
@@ -107,6 +114,8 @@ def _why(module: Any, w: Widths, told: str) -> str:
     for sign, why in COMPLAINTS.items():
         if sign in told:
             return why
+    if f", {sum(_outputs(w)[:3])}, 7, 7), not" in told:
+        return "The fourth branch is missing: a pooling, and its projection."
     if f", {sum(_outputs(w)[:3]) + 9}, 7, 7), not" in told:
         return "The pooling needs its projection: a 1×1 to w.pool_proj channels."
     swapped = replace(w, reduce_3x3=w.reduce_5x5, reduce_5x5=w.reduce_3x3)
@@ -117,12 +126,25 @@ def _why(module: Any, w: Widths, told: str) -> str:
         _weights(w, last=3): "The third branch has a 5×5 kernel.",
     }
     count = sum(p.numel() for p in getattr(module, "parameters", tuple)())
-    other = "Each branch gets the module's input; its widths are those of w."
-    return known.get(count, other)
+    if count in known:
+        return known[count]
+    sides = (w.reduce_3x3, 9, 1), (w.out_3x3, w.reduce_3x3, 3), (w.reduce_5x5, 9, 1)
+    sides += (w.out_1x1, 9, 1), (w.out_5x5, w.reduce_5x5, 5), (w.pool_proj, 9, 1)
+    try:
+        expect_weights(module, [(out, c, k, k) for out, c, k in sides])
+    except Wrong as wrong:
+        return wrong.hints[0]
+    if count != _weights(w):
+        return "The convolutions are right: nothing else has parameters."
+    return "Each branch gets the module's input; its widths are those of w."
 
 
 COMPLAINTS = {
     "must match the size of tensor": "Do not add the branches: torch.cat(..., dim=1).",
+    "not a tensor": "Join the four outputs: torch.cat(..., dim=1).",
+    "stack expects": "torch.stack makes a new axis: torch.cat(..., dim=1).",
+    "except in dimension 2": "Channels are dim=1 of torch.cat; height is dim=2.",
+    "except in dimension 3": "Channels are dim=1 of torch.cat; width is dim=3.",
     "except in dimension 0": "This stacks photos; channels are dim=1 of torch.cat.",
     "except in dimension 1": "A branch changes height or width: the pooling needs"
     " stride=1 and padding=1.",
@@ -202,6 +224,8 @@ def module_for_a_budget(answer: Any) -> str:
             "Change the second and the fourth number alone.",
         )
     reductions = answer.reduce_3x3, answer.reduce_5x5
+    if any(number % 1 for number in reductions):
+        raise Wrong(f"Reductions to {reductions}: channels are whole numbers.")
     if min(reductions) < NARROWEST:
         raise Wrong(f"Reductions to {reductions}: both at least {NARROWEST}.")
     with torch.device("meta"):
@@ -232,18 +256,15 @@ def merged(function: Any) -> str:
             for p in (*first.parameters(), *second.parameters()):
                 p.copy_(torch.randn(p.shape, generator=draw))
         one = call(function, first, second)
-        convolutions = [m for m in getattr(one, "modules", list)() if _is_conv(m)]
-        if len(convolutions) != 1:
+        if not isinstance(one, nn.Conv2d):
             raise Wrong(f"Return one convolution, not {describe(one)}.")
+        if one.kernel_size != (1, 1):
+            raise Wrong(f"Its kernel is {one.kernel_size}; 1 × 1 is asked for.")
         again = call(function, first, second)
         if not torch.equal(one.weight, again.weight):
             raise Wrong("Its weights are drawn anew in each call: copy yours into it.")
         _compare(one, first, second, torch.randn(2, a, 3, 3, generator=draw))
     return "W = W₂W₁ and b = W₂b₁ + b₂."
-
-
-def _is_conv(module: nn.Module) -> bool:
-    return isinstance(module, nn.Conv2d)
 
 
 def _compare(one: Any, first: nn.Conv2d, second: nn.Conv2d, x: Tensor) -> None:
@@ -277,8 +298,11 @@ def _compare(one: Any, first: nn.Conv2d, second: nn.Conv2d, x: Tensor) -> None:
             one_ * two if _square(one_) else None
         ),
         "There is no ReLU between the two.": two @ one_.relu(),
+        "Matrices are multiplied, not added.": one_ + two if _square(one_) else None,
+        "It is the first one alone.": one_,
+        "It is the second one alone.": two,
     }
-    weight = one.weight[:, :, 0, 0] if hasattr(one, "weight") else None
+    weight = one.weight[:, :, 0, 0]
     why = next((k for k, v in known.items() if _same(weight, v)), "")
     raise Wrong(
         f"Its output is not second(first(x)). {why}".strip(),
@@ -304,11 +328,14 @@ def activation_map(function: Any) -> str:
     for label in (0, 3):
         got = call(function, maps, weight, bias, label)
         if not torch.is_tensor(got) or got.shape != (2, 4, 3):
-            why = "Sum over the channels, not over the positions."
-            if torch.is_tensor(got) and got.shape == (2, 5, 4, 3):
-                why = "These are the maps of all classes; one class is asked for."
-            if torch.is_tensor(got) and got.shape == (2, 1, 4, 3):
-                why = "The axis of the channels should be gone: sum(dim=1)."
+            why = "Sum over the channels, not over the images or the positions."
+            whys = {
+                (2, 5, 4, 3): "These are the maps of all classes; one is asked for.",
+                (2, 1, 4, 3): "The axis of the channels should be gone: sum(dim=1).",
+                (2, 3, 4): "Height and width are exchanged.",
+                (4, 3): "This is one map; each image has its own.",
+            }
+            why = whys.get(tuple(getattr(got, "shape", ())), why)
             shown = describe(got)
             raise Wrong(f"It returns {shown}, not maps of shape (2, 4, 3).", why)
         right = torch.einsum("nchw,c->nhw", maps, weight[label]) + bias[label]
@@ -328,6 +355,13 @@ def activation_map(function: Any) -> str:
             "The bias is added, not subtracted.": votes - b,
             "The bias is that of this class alone.": votes + bias.sum(),
             "Negative votes count, too.": right.relu(),
+            "The bias is added once, not for each channel.": votes + len(row) * b,
+            "The positions' mean comes later: do not divide here.": votes / 12 + b,
+            "Do not multiply by the number of positions.": votes * 12 + b,
+            "It is squeezed into 0 to 1.": right.sigmoid(),
+            "It is scaled to 0 to 1.": (right - right.min())
+            / (right.max() - right.min()),
+            "It is one map for all images.": right.mean(0).expand_as(right),
             "It is not scaled to 1.": right / top,
             "Channels are summed, not averaged.": votes / 6 + b,
             "These are probabilities.": every.softmax(1)[:, label],
@@ -339,8 +373,13 @@ def activation_map(function: Any) -> str:
             ),
         }
         why = next((k for k, v in known.items() if _same(got, v)), "")
+        if any(_same(got, every[:, k]) for k in range(5)):
+            why = "This is the map of another class: use `label`."
+        what = "The mean of the map is not the logit."
+        if torch.allclose(off.mean((1, 2)), torch.zeros(2), atol=1e-4):
+            what = "The mean of the map is the logit; the map itself is another."
         raise Wrong(
-            f"The mean of the map is not the logit. {why}".strip(),
+            f"{what} {why}".strip(),
             "Each channel counts with the weight that this class gives it.",
         )
     return "its mean over all positions is the logit."
@@ -376,6 +415,9 @@ def table_1(answer: Any) -> str:
         expect_numbers(got, parts)
     if not isinstance(wrong, (set, frozenset, list, tuple)):
         raise Wrong(f"wrong is a set of names of rows, not {describe(wrong)}.")
+    strange = set(map(str, wrong)) - {"conv 7×7", "conv 3×3", "linear", *TABLE_1}
+    if strange:
+        raise Wrong(f"No row is called {min(strange)!r}: take a name from `printed`.")
     if len(wrong) == 10 and not MISPRINTED & set(wrong):
         raise Wrong("These are the rows that are printed right; give the others.")
     for name in sorted(map(str, set(wrong) - MISPRINTED)):

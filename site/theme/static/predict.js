@@ -52,7 +52,12 @@
     if (near(value, part.right)) return [];
     const told = `${shown(value)} ${part.unit || ""}`.trim();
     const slip = (part.known || []).find(one => near(value, one));
-    const size = value > part.right[0] ? "too large" : "too small";
+    const [right, tolerance] = part.right, close = ratio => Math.abs(ratio - 1) < 0.01;
+    let size = value > right ? "too large" : "too small";
+    if (!tolerance && value % 1) size = "no whole number";
+    for (const times of [1e2, 1e3, 1e6])
+      if (value && right && (close(right * times / value) || close(value * times / right)))
+        size = `in another unit: a factor of ${times.toLocaleString("en")}`;
     return [slip ? `${told}: ${slip[2]}` : `${told} is ${size}.`, part.hint];
   };
   const judge = (table, texts, tries) => {
