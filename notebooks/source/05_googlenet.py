@@ -376,9 +376,9 @@ print(tuple(scores.shape), "one map for each class; its mean is the logit")
 # ## Do the heads help the gradient?
 #
 # The paper's loss, here `googlenet_loss`, is L = L_end + 0.3 (L_4a + L_4d). The heads
-# are to "increase the gradient signal that gets propagated back". We try two kinds of
-# first weights, without BatchNorm: He's, and torch's default, with a sixth of their
-# variance. **How many times larger do the heads make the gradient in the stem?**
+# are to "increase the gradient signal that gets propagated back". We try He's first
+# weights, and torch's default, with a sixth of their variance, without BatchNorm. **How
+# many times larger do the heads make the gradient in the stem?**
 
 # %%
 stages = ("stem", "stage3", "stage4a", "stage4d", "stage5")
@@ -551,7 +551,7 @@ layer = torch.cat([torch.zeros_like(big), big])
 pictures.image_grid([*plain, *plain], [*names, *8 * [""]], heat=layer, title=title);
 
 # %% [markdown] slide="subslide"
-# Objects stand in the middle of most photos. **Does the map tell more than "look at
+# Most objects stand in the middle. **Does the map tell more than "look at
 # the middle"?** We hide a quarter of each photo: the cells with the highest scores,
 # those with the lowest, the middle, or random cells.
 
