@@ -117,8 +117,8 @@ for name, new in outputs.items():
 # %% [markdown] slide="slide"
 # ## What does a 1×1 convolution do?
 #
-# We copy its weights into an `nn.Linear` and apply that layer at every position. **Do the
-# outputs differ?**
+# We copy the weights of one into an `nn.Linear`, and apply that at every position. **Do
+# the outputs differ?**
 
 # %% check=True
 conv, linear = nn.Conv2d(192, 16, 1), nn.Linear(192, 16)
@@ -167,8 +167,8 @@ real = Inception(192, w3a)
 look.shape_table(real, (192, 28, 28), depth=2)
 
 # %% [markdown]
-# It takes 128 million multiply-adds instead of 303, and puts out 64 + 128 + 32 + 32 = 256
-# channels.
+# The module takes 128 million multiply-adds instead of 303, and puts out 64 + 128 + 32 +
+# 32 = 256 channels.
 
 # %% [markdown] slide="slide"
 # ## The network is a table
@@ -282,8 +282,9 @@ for name, a, b in zip(("convolutions", "linear"), in_alex, in_google, strict=Tru
     print(f"{name}: {a:,} against {b:,}")
 
 # %% [markdown]
-# The factor is **8.7**. (The paper says 12: exercise 05.6.) GoogLeNet has **2.6 times as
-# many** in its convolutions. The saving is at the end: one linear layer, not three.
+# The factor is **8.7**. (The paper says 12: exercise 05.6.) GoogLeNet's
+# convolutions have **2.6 times as many** parameters. The saving is at the end: one linear
+# layer, not three.
 
 # %% [markdown] slide="slide"
 # ## Average the maps, then one linear layer
@@ -551,9 +552,9 @@ layer = torch.cat([torch.zeros_like(big), big])
 pictures.image_grid([*plain, *plain], [*names, *8 * [""]], heat=layer, title=title);
 
 # %% [markdown] slide="subslide"
-# Most objects stand in the middle. **Does the map tell more than "look at
-# the middle"?** We hide a quarter of each photo: the cells with the highest scores,
-# those with the lowest, the middle, or random cells.
+# Most objects stand in the middle. **Does the map tell more than "look at the middle"?**
+# We hide a quarter of each photo: the cells with the highest scores, those with the
+# lowest, the middle, or random cells.
 
 # %%
 def hidden(scores):
@@ -581,8 +582,8 @@ print(f"most important minus middle: {gap}")
 
 # %% [markdown]
 # Hiding the most important quarter costs 35.2 points, the least important one 6.4, random
-# cells 27.0, the middle 32.4. So most of the 35.2 needs no map. The last difference, 2.8 ±
-# 1.6 points, is less than twice its error: the test does not settle the question.
+# cells 27.0, the middle 32.4. So most of the 35.2 needs no map. 35.2 and 32.4 differ
+# by less than twice their error, 2.8 ± 1.6 points: the test does not settle the question.
 
 # %% [markdown] slide="slide"
 # ## Against the paper
@@ -601,7 +602,7 @@ print(f"most important minus middle: {gap}")
 
 # %% [markdown] slide="subslide"
 # All networks below had four epochs, not 20 as in lectures 03 and 04. Accuracy: mean ±
-# standard deviation of three seeds. **Does GoogLeNet make more errors?**
+# standard deviation of three seeds. **Does GoogLeNet make more errors than the others?**
 
 # %%
 kept.scoreboard(
@@ -618,8 +619,8 @@ for name, other in {"AlexNet": "alexnet", "VGG-11": "vgg11_bn"}.items():
     print(f"GoogLeNet minus {name}: {difference}")
 
 # %% [markdown] slide="subslide"
-# Than AlexNet no: with nine times fewer parameters it is 11.3 ± 0.9 points better (± is
-# now the standard error). Than VGG-11 yes: with six times fewer it is 3.3 ± 0.8 points
+# Fewer than AlexNet: with nine times fewer parameters it is 11.3 ± 0.9 points better (± is
+# now the standard error). More than VGG-11: with six times fewer it is 3.3 ± 0.8 points
 # worse. They differ in more than parameters, so the cause is open: AlexNet has dropout
 # and no BatchNorm; GoogLeNet has the most multiply-adds. (Do not compare minutes: other
 # programs ran.)

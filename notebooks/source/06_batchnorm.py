@@ -406,7 +406,7 @@ for plain, normed in zip(*race.values(), strict=True):
     print(f"    with BatchNorm: passed in pass {needed[-1]}; in the end {end}")
 
 # %% [markdown]
-# In pass 3 with each seed: it needs 6/3 = 2 to 6/2 = 3 times fewer passes.
+# In pass 3 with each seed, so after 2 to 3 passes instead of 6: 2 to 3 times fewer.
 
 # %% [markdown] slide="slide"
 # ## Ten times the weights, the same output
@@ -498,7 +498,7 @@ norms.answers(val.images[i], answers[i], alone, photos.classes, title);
 
 # %% [markdown] slide="subslide"
 # About half. The figure shows the one that changes most often; rings are the answers of
-# training mode. In evaluation mode it has one.
+# training mode. In evaluation mode it has one answer.
 
 # %% [markdown] slide="slide"
 # ## Forget eval(), and the accuracy is wrong
@@ -674,8 +674,7 @@ for name, runs in small.items():
 # $$\gamma\,\frac{(w*x+b)-\mu}{s}+\beta \;=\; \underbrace{\frac{\gamma}{s}w}_{w'}*x +
 # \underbrace{\frac{\gamma}{s}(b-\mu)+\beta}_{b'} \qquad s=\sqrt{\sigma^2+\varepsilon}$$
 #
-# By hand: w = 2, b = 1; μ = 3, s = 2, γ = 6, β = 5. What are w′ and
-# b′?
+# By hand: w = 2, b = 1; μ = 3, s = 2, γ = 6, β = 5. **What are w′ and b′?**
 
 # %% check=True
 w, b, mu, s, gamma, beta, x = 2, 1, 3, 2, 6, 5, 4
@@ -721,8 +720,8 @@ print(f"{len(judged)} layers, folded {len(folded)}: the same logits")
 #
 # On ImageNet an Inception network (lecture 05) reaches its best accuracy, 72.2 %, after
 # 31.0 million steps. With BatchNorm, at the same rate, it passes 72.2 % after 13.3 million:
-# 2.3 times fewer (Figure 3). The abstract's "14 times fewer" also has a rate
-# five times as high, and other changes (section 4.2.1).
+# 2.3 times fewer (Figure 3). The abstract's "14 times fewer" also has a rate five times as
+# high, and other changes (section 4.2.1).
 
 # %%
 factors = [f"{passes / there:.1f}" for there in needed]
