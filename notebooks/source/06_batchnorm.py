@@ -5,7 +5,7 @@
 # and shift. We write it forward and backward, and measure what it brings and costs.
 #
 # *Ioffe, Szegedy: Batch Normalization: Accelerating Deep Network Training by Reducing
-# Internal Covariate Shift. International Conference on Machine Learning, 2015.*
+# Internal Covariate Shift. ICML 2015.*
 
 # %% [markdown] slide="slide"
 # ## Objectives
@@ -18,8 +18,7 @@
 # 4. say from measurements what it changes for learning rates and small batches;
 # 5. choose between BatchNorm, LayerNorm and GroupNorm, and fold a BatchNorm away.
 #
-# A run takes about ten seconds at scale `tiny`, one or two minutes at `small` on a
-# laptop.
+# A run takes ten seconds at scale `tiny`, one or two minutes at `small`.
 
 # %% [markdown] slide="slide"
 # ## Question
@@ -28,10 +27,8 @@
 # channel, 1,376 or 0.2 %. We trained both for two passes over 45,000 photos, at learning
 # rates of 0.03, 0.1, 0.3 and 1.
 #
-# **Up to which rate does each of them learn?** That is, all three seeds end far above 10 %,
-# a guess.
-#
-# *Guess first: one rate for each network.*
+# A network *learns* at a rate if all three seeds end far above 10 %, which guessing
+# gives. **Up to which rate does each of the two learn?** *Guess: one rate for each.*
 
 # %% [markdown] slide="skip"
 # ## Set-up
@@ -55,10 +52,10 @@ photos = data.cifar10()
 seeds = range(course.pick(tiny=1, small=3, full=3))
 
 # %% [markdown] slide="slide"
-# ## A network, and a wrong scale
+# ## The network
 #
-# A small VGG (lecture 04), for photos that we halve to 16×16 to save work. `norm` puts the
-# layer of this lecture before each ReLU.
+# A small VGG (lecture 04), for photos halved to 16×16. `norm` puts the layer of this
+# lecture before each ReLU.
 
 # %%
 def network(norm=None, seed=0):
@@ -79,9 +76,11 @@ def network(norm=None, seed=0):
 title = "Photos of 16×16: six convolutions, three poolings, one linear layer"
 diagrams.from_model(network(), (3, 16, 16), title=title)
 
-# %% [markdown] slide="subslide"
-# We make all weights of six convolutions **half as large**. By which factor is the output
-# of each layer smaller?
+# %% [markdown] slide="slide"
+# ## What does a wrong scale do?
+#
+# We make all weights of six convolutions **half as large**. **By which factor is the output
+# of each layer smaller?**
 
 # %% check=True
 torch.manual_seed(0)
@@ -110,9 +109,8 @@ print(f"layer 6: 1 / {(full.std() / half.std()).item():.0f}")
 # %% [markdown] slide="slide"
 # ## One channel during training
 #
-# Each training step changes all layers at the same time. We watch one channel before the
-# last ReLU: in every step the 15th, 50th and 85th percentile of its values (15 % of them
-# lie below the 15th).
+# We watch one channel before the last ReLU during training: in every step the 15th,
+# 50th and 85th percentile of its values (15 % of them lie below the 15th).
 
 # %%
 def shrunk(images):
@@ -208,13 +206,13 @@ print(x.mean((0, 2, 3)).shape, "from", x[:, 0].numel(), "values each")
 
 # %% [markdown]
 # 6 × 32 × 32 = 6,144, in each of three means. A kernel uses the same weights at all
-# positions, so all positions of a channel are normalised together (paper, section 3.2).
+# positions, so all positions of a channel are normalised together.
 
 # %% [markdown] slide="slide"
 # ## Two modes: this batch, or the memory
 #
 # A trained network should judge one photo without looking at others. So in evaluation
-# BatchNorm uses *running statistics*: a mean and a variance for each channel, its memory.
+# BatchNorm uses its memory, *running statistics*: a mean and a variance for each channel.
 # After each training batch they move a small part of the way towards that batch's values.
 # Torch calls this part `momentum`:
 #
@@ -266,8 +264,8 @@ for training in (True, True, False):
 # %% [markdown] slide="slide"
 # ## Backward by hand
 #
-# We differentiate by hand: the result says what BatchNorm does to learning. The gradient
-# of the loss with respect to y comes in, dy. We want dx, dγ and dβ.
+# The result says what BatchNorm does to learning. The gradient of the loss with respect to
+# y comes in, dy. We want dx, dγ and dβ.
 #
 # y = γ x̂ + β gives dβ = Σ dy and dγ = Σ dy x̂. And g = γ dy is the gradient with respect
 # to x̂. From x̂ back to x there are **three roads**: $x_j$ stands in $\hat{x}_j$ itself, in
@@ -275,8 +273,9 @@ for training in (True, True, False):
 #
 # Through the mean: $\partial\mu/\partial x_j=1/m$. Through σ: the derivative of
 # $\sigma^2=\frac{1}{m}\sum_i(x_i-\mu)^2+\varepsilon$ is
-# $2\sigma\,\partial\sigma/\partial x_j=2(x_j-\mu)/m$, because what comes through the mean
-# cancels. So $\partial\sigma/\partial x_j=\hat{x}_j/m$, and the quotient rule gives
+# $2\sigma\,\partial\sigma/\partial x_j=2(x_j-\mu)/m$; what comes through the mean cancels,
+# as $\sum_i(x_i-\mu)=0$. So $\partial\sigma/\partial x_j=\hat{x}_j/m$, and the quotient
+# rule gives
 #
 # $$\frac{\partial\hat{x}_i}{\partial x_j}=\frac{[i=j]-\partial\mu/\partial x_j}{\sigma}
 # -\frac{x_i-\mu}{\sigma^2}\,\frac{\partial\sigma}{\partial x_j}=\frac{1}{\sigma}
@@ -330,15 +329,15 @@ for name, mine, other in zip(("dx", "dγ", "dβ"), by_hand, by_autograd, strict=
 # 2⁄9 + 5⁄9 (with ε, nearly), because x̂ has mean 0 and mean square 1. So no gradient shifts
 # a whole channel, and none scales it: neither would change y.
 #
-# So a **bias before BatchNorm** gets the gradient 0; β does its work. Many networks leave
-# it out: `nn.Conv2d(..., bias=False)`. Ours keep it, so that with and without BatchNorm
-# the convolutions are the same.
+# So a **bias before BatchNorm** gets the gradient 0; β does its work. Many networks
+# leave it out: `nn.Conv2d(..., bias=False)`. Ours keep it, so that both kinds have the
+# same convolutions.
 
 # %% [markdown] slide="slide"
 # ## Which learning rates work
 #
 # Our question, with *kept runs*, which we trained before: three seeds for each rate. A line
-# is their mean; the band reaches from the lowest to the highest. Your two guesses?
+# is their mean; the band reaches from the lowest to the highest.
 
 # %% slide="subslide"
 # alt: Test accuracy against the learning rate from 0.03 to 1, mean and band over three
@@ -364,19 +363,17 @@ print("   ", kept.difference("rate-vgg11-0.1", "rate-vgg11_bn-0.1"))
 print(kept.caption("rate-vgg11_bn-0.1"))
 
 # %% [markdown] slide="subslide"
-# **With BatchNorm VGG-11 learns at all four rates**; without it at 0.03 and 0.1. (At 0.3
-# one of three seeds does.)
+# **With BatchNorm VGG-11 learns at all four rates**; without it at 0.03 and 0.1.
 #
-# But the gain does not come from the high rate: at 0.1, where the *plain* network learns,
-# BatchNorm is already 14.5 points better. (± is the standard error of this difference;
-# twice as much is hardly chance.) It buys accuracy after a short training, and a rate that
-# needs little care.
+# But the gain does not come from the high rate: at 0.1, where the *plain* network
+# learns, BatchNorm is already 14.5 ± 1.0 points better (± is the standard error). It
+# brings accuracy after a short training, and a rate that needs little care.
 
 # %% [markdown] slide="slide"
 # ## A race on small photos
 #
 # Now your own run: our small network, both kinds at the rate 0.03, with the same first
-# weights and batches. An *epoch* is one pass over the photos.
+# weights and batches.
 
 # %%
 passes = course.pick(tiny=5, small=6, full=30)
@@ -408,11 +405,13 @@ for plain, normed in zip(*race.values(), strict=True):
     end = f"{normed['val_accuracy'][-1]:.1%}"
     print(f"    with BatchNorm: passed in pass {needed[-1]}; in the end {end}")
 
+# %% [markdown]
+# In pass 3 with each seed, so after 2 to 3 passes instead of 6: 2 to 3 times fewer.
+
 # %% [markdown] slide="slide"
 # ## Ten times the weights, the same output
 #
-# BatchNorm divides by σ, which grows with the weights. So ten times the weights give the
-# same output. **What happens to the gradient?**
+# BatchNorm divides by σ, which grows with the weights. **What happens to the gradient?**
 
 # %% check=True
 torch.manual_seed(0)
@@ -431,7 +430,7 @@ print(f"size of w · gradient: {along.item():.6f}")
 
 # %% [markdown]
 # It becomes ten times *smaller*. For the same *relative* step the learning rate must be
-# 10² = 100 times larger. If so, two of these three trainings are the same.
+# 10² = 100 times larger. **Which two of these three trainings are then the same?**
 
 # %% slide="subslide" check=True
 for factor, lr in ((1, 0.1), (10, 0.1), (10, 10.0)):
@@ -452,7 +451,7 @@ for factor, lr in ((1, 0.1), (10, 0.1), (10, 10.0)):
 #
 # Scaling w does not change the loss, so the gradient has no part along w: above,
 # w · gradient is 0. So a step makes w longer, and the next ones relatively smaller. Perhaps
-# that is why high rates do less harm; we have not tested it.
+# that is why high rates do less harm; we did not test it.
 
 # %% [markdown] slide="slide"
 # ## What it costs: neighbours decide
@@ -498,8 +497,8 @@ title = f"One photo ({kind}), 30 sets of neighbours: {given} different answers"
 norms.answers(val.images[i], answers[i], alone, photos.classes, title);
 
 # %% [markdown] slide="subslide"
-# About half. The figure shows the one that changes most often. In evaluation mode it has
-# one answer.
+# About half. The figure shows the one that changes most often; rings are the answers of
+# training mode. In evaluation mode it has one answer.
 
 # %% [markdown] slide="slide"
 # ## Forget eval(), and the accuracy is wrong
@@ -534,13 +533,13 @@ for text, examples, size, shuffle in (
     print(f"training mode, {text:22} {share:6.1%}   then eval(): {later:.1%}")
 
 # %% [markdown]
-# The last two lose nearly half of the accuracy; with 8 photos the mistake begins to show.
-# Sorted batches lose what their photos have in common, and that is the class.
+# The last two lose nearly half of the accuracy; with 8 photos it is 3 points lower. Sorted
+# batches lose what their photos have in common, and that is the class.
 
 # %% [markdown] slide="subslide"
 # The last column shows a second fault: measuring *changes the running statistics*, also
-# under `torch.no_grad()`. Here that costs about two points at most, as the memory averages many
-# batches. `eval()` prevents both faults.
+# under `torch.no_grad()`. Here that costs about two points at most. `eval()` prevents
+# both.
 
 # %% [markdown] slide="slide"
 # ## What it costs: small batches
@@ -555,7 +554,8 @@ for pair in ([3.0, 5.0], [3.0, 3.001], [-100.0, 50_000.0]):
     print(pair, "->", [round(value, 2) for value in y.tolist()])
 
 # %% [markdown]
-# Always −1 and 1: only their order is left. (With maps of 4 × 4 a channel has 32 values.)
+# Always −1 and 1: only their order is left. (In maps of 4 × 4 a channel still has 32
+# values.)
 
 # %% [markdown] slide="slide"
 # ## What replaces it: other axes
@@ -652,10 +652,14 @@ for name, runs in small.items():
     print(f"{name:10}", *(f"{share:8.1%}" for share in shares))
 
 # %% [markdown] slide="subslide"
-# With 16 BatchNorm is best. With 4 its mean is the highest, but LayerNorm's best seed is
-# above it. With 2 it is worse than GroupNorm and LayerNorm with each seed; the other three
-# cannot be ranked, their seeds lie too far apart. A likely reason, which we did not test:
-# in the hidden layer a batch of two becomes −1 and 1.
+# With 2 all seeds of BatchNorm lie below those of GroupNorm and LayerNorm, whose means
+# are more than 30 points higher. A likely reason, not tested: in the hidden layer a
+# batch of two becomes −1 and 1. With 4 its seeds and theirs overlap. With 16 all seeds
+# of BatchNorm lie above all others, but the means differ by less than 2 points.
+#
+# **What this cannot show:** three seeds are too few to rank layers whose seeds overlap,
+# or to be sure of 2 points. And all runs have one rate, perhaps too high for batches of
+# two. With its own best rate each layer could do better.
 #
 # On ImageNet the error of a ResNet-50 (lecture 07) rises from 23.6 % with 32 images per GPU
 # to 34.7 % with 2; with GroupNorm it stays at 24.1 % (Wu and He 2018). Transformers use
@@ -670,8 +674,7 @@ for name, runs in small.items():
 # $$\gamma\,\frac{(w*x+b)-\mu}{s}+\beta \;=\; \underbrace{\frac{\gamma}{s}w}_{w'}*x +
 # \underbrace{\frac{\gamma}{s}(b-\mu)+\beta}_{b'} \qquad s=\sqrt{\sigma^2+\varepsilon}$$
 #
-# By hand, with one number each: w = 2, b = 1; μ = 3, s = 2, γ = 6, β = 5. What are w′ and
-# b′?
+# By hand: w = 2, b = 1; μ = 3, s = 2, γ = 6, β = 5. **What are w′ and b′?**
 
 # %% check=True
 w, b, mu, s, gamma, beta, x = 2, 1, 3, 2, 6, 5, 4
@@ -710,15 +713,15 @@ print(f"{len(judged)} layers, folded {len(folded)}: the same logits")
 # about as good. So drift cannot be the whole reason.
 #
 # They propose another: the loss becomes *smoother*. The gradient changes less from point
-# to point, so steps may be longer. Our runs do not decide between these reasons.
+# to point, so steps may be longer. Our runs do not decide this.
 
 # %% [markdown] slide="slide"
 # ## Against the paper
 #
 # On ImageNet an Inception network (lecture 05) reaches its best accuracy, 72.2 %, after
 # 31.0 million steps. With BatchNorm, at the same rate, it passes 72.2 % after 13.3 million:
-# 31.0 / 13.3 = 2.3 times fewer (Figure 3). The abstract's "14 times fewer" also has a rate
-# five times as high, and other changes (section 4.2.1).
+# 2.3 times fewer (Figure 3). The abstract's "14 times fewer" also has a rate five times as
+# high, and other changes (section 4.2.1).
 
 # %%
 factors = [f"{passes / there:.1f}" for there in needed]
@@ -732,8 +735,7 @@ kept.scoreboard(
 )
 
 # %% [markdown] slide="subslide"
-# BatchNorm passed the goal between the ends of pass 2 and pass 3, so it needs 6/3 = 2 to
-# 6/2 = 3 times fewer passes. In this table ± is the standard deviation over seeds.
+# Here ± is the standard deviation over seeds.
 
 # %% [markdown] slide="slide"
 # ## Answer
@@ -765,7 +767,7 @@ run.headline(
 # ## Exercises
 #
 # Replace each `...`, run the cell, then the check below it. A wrong answer gets a hint,
-# the second time a stronger one. *Predict* means: write it down before any cell runs it.
+# then a stronger one. *Predict*: before any cell runs it.
 
 # %% [markdown] slide="subslide"
 # ### 06.1 Predict: a batch by hand
@@ -861,7 +863,7 @@ check("06.4", accuracy)
 # ### 06.5 Investigate: a memory that is too long
 #
 # We train `late` with momentum 0.001. **Predict**: which accuracy does evaluation mode
-# show, after so few steps? Note your guess.
+# show, after so few steps?
 #
 # Then write `recalibrate`. It clears all running statistics (`reset_running_stats()`) and
 # measures them anew, every batch with the same weight (`momentum = None`). It trains
@@ -915,25 +917,24 @@ check.progress("06")
 #
 # - μ and the *biased* σ² of a channel are taken over (N, H, W); γ and β are learned.
 # - Backward, no shift and no scale of a channel gets a gradient.
-# - In evaluation it uses running statistics. Without `eval()` neighbours decide.
+# - In evaluation it uses running statistics, and folds into the convolution before it.
+#   Without `eval()` neighbours decide.
 # - It learns at higher rates too; the effective rate is rate / ‖w‖².
-# - Small batches are better served by LayerNorm and GroupNorm, which use one example. In
-#   evaluation BatchNorm folds into the convolution before it.
+# - With batches of two BatchNorm did worse than LayerNorm and GroupNorm, which use one
+#   example.
 
 # %% [markdown] slide="skip"
 # ## References
 #
-# - S. Ioffe, C. Szegedy: *Batch Normalization: Accelerating Deep Network Training by
-#   Reducing Internal Covariate Shift*, ICML 2015. Algorithms 1 and 2, sections 3 and
-#   4.2.1, Fig. 3.
+# - S. Ioffe, C. Szegedy: *Batch Normalization*, ICML 2015. Algorithms 1 and 2, sections 3
+#   and 4.2.1, Fig. 3.
 # - J. L. Ba, J. R. Kiros, G. E. Hinton: *Layer Normalization*, 2016.
 # - Y. Wu, K. He: *Group Normalization*, ECCV 2018.
 # - S. Santurkar, D. Tsipras, A. Ilyas, A. Madry: *How Does Batch Normalization Help
 #   Optimization?*, NeurIPS 2018.
 # - T. van Laarhoven: *L2 Regularization versus Batch and Weight Normalization*, 2017.
-# - CIFAR-10: A. Krizhevsky: *Learning Multiple Layers of Features from Tiny Images*,
-#   2009. At scale `tiny`: drawings of the same ten classes. Digits: MNIST, Y. LeCun, C.
-#   Cortes, C. Burges; at `tiny` scikit-learn's.
+# - CIFAR-10: A. Krizhevsky, 2009. At scale `tiny`: drawings of the same ten classes.
+#   Digits: MNIST, Y. LeCun, C. Cortes, C. Burges; at `tiny` scikit-learn's.
 
 # %% slide="only" name="rates"
 # alt: Test accuracy against the learning rate from 0.03 to 1, mean and band over three
@@ -1318,8 +1319,9 @@ blocks.Diagram(words + above + below, WIDE, 245, told)
 # {{ said(r"\nBatchNorm  +([\d.]+)%") }} %; of 16:
 # {{ said(r"\nGroupNorm  +\S+ +\S+ +([\d.]+)%") }} and {{ said(r"\nBatchNorm  +\S+ +\S+ +([\d.]+)%") }} %.
 #
-# Note: 2.5 min. Let them say which need no batch: all but the first, so training and
-# evaluation do the same. LayerNorm stands in every transformer, GroupNorm where batches
+# Note: 2.5 min. Means of three seeds, all at one rate: the gap with 2 exceeds 30 points, that
+# with 16 is below 2. Let them say which need no batch: all but the first, so training and evaluation do
+# the same. LayerNorm stands in every transformer, GroupNorm where batches
 # are small.
 
 # %% [markdown] slide="only"
