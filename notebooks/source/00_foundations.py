@@ -704,7 +704,7 @@ plot.curves(history, title=title);
 # alt: blue are mixed; below, after it, most kernels hold a red and a blue region.
 torch.manual_seed(run.seed)  # the weights that the training began with
 rows = [net.c1[0].weight.detach().cpu() for net in (LeNet5(), lenet)]
-title = "Training makes regions of noise: C1 before it (above) and after it"
+title = "Training turns noise into regions: C1 before (above) and after"
 pictures.filters(torch.cat([w / w.abs().max() for w in rows]), columns=6, title=title);
 
 # %%
