@@ -1461,7 +1461,7 @@ ax.set(xlabel="epoch", ylabel="digits read right (%)", xticks=epochs, ylim=(70, 
 # |---|---:|---:|---:|---:|
 # | cost in nats | 0 | 0.105 | 0.693 | ∞ |
 #
-# ### What does a network pay that gives ten classes equal scores?
+# ### What do equal scores for ten classes cost?
 #
 # . . .
 #
