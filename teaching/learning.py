@@ -115,9 +115,7 @@ def batch_arrows(loss_of: Loss, batches: Tensor, *, at: tuple[float, float]) -> 
     _arrow(ax, at, whole / longest, VALIDATION, 3.0)
     cosines = [float(F.cosine_similarity(g, whole, dim=0)) for g in parts]
     downhill = sum(cosine > 0 for cosine in cosines)
-    ax.set_title(
-        f"{downhill} of {len(parts)} batches point downhill, none exactly alike"
-    )
+    ax.set_title(f"{downhill} of {len(parts)} batches point downhill")
     ax.set(xlabel="weight w", ylabel="bias b")
     return ax
 

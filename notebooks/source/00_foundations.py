@@ -1,29 +1,28 @@
 # %% [markdown] slide="slide"
 # # Foundations: a network that learns to read digits
 #
-# A network is a function with many adjustable numbers. Learning changes them so that
-# its mistakes get smaller. We compute every part by hand, build LeNet-5, and train it.
+# A network is a function with many adjustable numbers. Learning changes them, to make
+# fewer mistakes. We compute every part by hand, build LeNet-5, and train it.
 #
 # *LeCun, Bottou, Bengio, Haffner: Gradient-Based Learning Applied to Document
-# Recognition. Proceedings of the IEEE, 1998.*
+# Recognition. Proceedings of the IEEE 86(11), 1998.*
 
 # %% [markdown] slide="slide"
 # ## Objectives
 #
 # After this lecture we can
 #
-# 1. compute the output size and the number of parameters of any convolution;
+# 1. compute a convolution's output size and number of parameters;
 # 2. find the gradient of a small network by hand, and say what `backward()` does;
 # 3. write a training step without help: scores, loss, gradient, update;
 # 4. build LeNet-5, account for each of its 61,706 parameters, and train it.
 #
-# A run takes half a minute at scale `tiny`, about two minutes at `small` on a laptop.
+# About two minutes at scale `small` on a laptop.
 
 # %% [markdown] slide="slide"
 # ## Question
 #
-# LeNet-5 has 61,706 adjustable numbers. It sees 54,000 handwritten digits a few times
-# each.
+# LeNet-5 has 61,706 adjustable numbers, and sees 54,000 handwritten digits a few times.
 #
 # **Of 10,000 digits that it has never seen, how many does it misread?**
 #
@@ -53,9 +52,9 @@ digits, photos = data.mnist(), data.cifar10()
 # %% [markdown] slide="slide"
 # ## The idea: a function from pixels to labels
 #
-# *Classification* means: an image goes in, one of $K$ labels comes out. A digit of 28 ×
-# 28 pixels is 784 numbers. Here is every second row and column of one, without its
-# empty border. Which digit is it?
+# *Classification*: an image goes in, one of $K$ labels comes out. A digit of 28 × 28
+# pixels is 784 numbers. Here is every second row and column of one, without its empty
+# border. Which digit is it?
 
 # %%
 digits.train.images[0, 0, 4:26:2, 4:26:2]
@@ -65,32 +64,33 @@ digits.train.images[0, 0, 4:26:2, 4:26:2]
 # alt: slanted.
 label = digits.train.labels[0]
 alike = digits.train.images[digits.train.labels == label]
-title = f"The first is a {label}, as all of these are: no two are alike"
+title = f"The numbers show a {label}: here are sixteen, and no two are alike"
 pictures.image_grid(alike[:16], title=title);
 
 # %% [markdown] slide="subslide"
-# Nobody has written a rule for all images of one digit. So labelled examples set the
-# adjustable numbers of our function, its *parameters*.
+# Nobody has written a rule for all images of one digit. So examples with labels set our
+# function's adjustable numbers, its *parameters*.
 #
-# Could we compare images by their pixels instead? Their distance is the root of the
-# summed squared differences. We move a copy of a digit by three pixels (`roll`). Is
-# another digit nearer than this copy?
+# Could we compare pixels instead? The *distance* of two images is the root of the
+# summed squared differences. We move a digit by three pixels (`roll`). Is another digit
+# nearer than this copy?
 
 # %%
 # alt: A digit, the same one three pixels further to the right, and the nearest image
 # alt: with another label; above them the distances to the first.
 first, moved = alike[0].float(), alike[0].float().roll(3, dims=2)
-others = digits.train.images[digits.train.labels != label][:5000].float()
-distances = (others - first).flatten(1).norm(dim=1) / 255
+others = digits.train.take((digits.train.labels != label).nonzero()[:5000, 0])
+distances = (others.images.float() - first).flatten(1).norm(dim=1) / 255
+nearest = distances.argmin()
 titles = [f"a {label}", f"moved: {(moved - first).norm() / 255:.1f} away"]
-titles += [f"another digit: {distances.min():.1f} away"]
-shown = torch.stack([first, moved, others[distances.argmin()]]) / 255
+titles += [f"a {others.labels[nearest]}: {distances.min():.1f} away"]
+shown = torch.stack([first, moved, others.images[nearest]]) / 255
 title = "In pixels, another digit is nearer than the same digit moved"
 pictures.image_grid(shown, titles, title=title);
 
 # %% [markdown] slide="subslide"
-# We give each image the label of its nearest neighbour: first digits, then small
-# photographs.
+# Each image gets the label of its nearest among 4,000. How many digits are right, how
+# many small photographs?
 
 # %%
 def nearest_accuracy(known, asked):
@@ -105,13 +105,12 @@ for images in (digits, photos):
     print(f"{images.train.name}: {right:.0%} right, where chance gives 10%")
 
 # %% [markdown]
-# Digits stand alone in the middle. In a photograph an object can stand anywhere, in any
-# colour, on any background. We need functions that look for *local patterns, at every
-# position*.
+# In a photograph an object can stand anywhere, in any colour, on any background. We
+# need functions that look for *local patterns, at every position*.
 
 # %% [markdown] slide="subslide"
 # **LeNet-5 turns 784 pixels into ten scores.** Convolutions find patterns, poolings
-# make their position less exact, linear layers decide.
+# make their position less exact, linear layers decide. Each is explained below.
 
 # %% tags=["hide-input"]
 Stage = diagrams.Stage
@@ -134,8 +133,8 @@ diagrams.network(
 # ## A convolution is a sliding weighted sum
 #
 # Lay a small table of weights, the *kernel*, on a window of the image. Multiply cell by
-# cell, and add up. Move the window by one cell and repeat. The marked number is
-# the left column minus the right one: 3 − 3 = 0.
+# cell, and add up. Move the window by one cell and repeat. The marked number is the
+# left column minus the right one: 3 − 3 = 0.
 
 # %% check=True
 image = torch.tensor([[1.0, 2, 0, 1], [0, 1, 3, 1], [2, 1, 0, 0], [1, 0, 1, 2]])
@@ -161,12 +160,12 @@ assert torch.equal(convolve(image, kernel), by_torch)
 by_torch
 
 # %% [markdown] slide="notes"
-# `conv2d` wants `(N, C, H, W)`: N images of C *channels*. Grey has one, colour three.
-# Each `None` adds an axis.
+# `conv2d` wants `(N, C, H, W)`: N images, C *channels* (grey has one, colour three), H
+# rows, W columns. Each `None` adds an axis.
 
 # %% [markdown] slide="subslide"
-# What does a kernel find? Here are four. In their outputs grey is 0, white positive,
-# black negative.
+# What does a kernel find? Here are the outputs of four: grey is 0, white positive, black
+# negative.
 
 # %%
 # alt: A digit and what four kernels make of it: its left and right edges, its upper and
@@ -180,19 +179,18 @@ four = {
 digit = digits.train[0][0]
 maps = [F.conv2d(digit, torch.tensor([[k]]) * 1.0) for k in four.values()]
 shown = [(m / m.abs().max() + 1) / 2 for m in [digit, *maps]]
-title = "Nine weights find upright edges, level edges, or outlines"
+title = "Nine weights find vertical edges, horizontal edges, or outlines"
 pictures.image_grid(shown, ["digit", *four], title=title);
 
 # %% [markdown]
 # Such an output is a *feature map*. Nine weights find an edge at any position. In a
-# *linear layer* each output is a weighted sum of all inputs. For 784 outputs from 784
-# pixels that takes 784² = 614,656 weights, and each position learns the same edge anew.
+# *linear layer* each output is a weighted sum of all inputs: 784 outputs of 784 pixels
+# take 784² = 614,656 weights, and each position learns the same edge anew.
 
 # %% [markdown] slide="slide"
 # ## Move first, or convolve first?
 #
-# We move a digit by three pixels and convolve it. The weights are the same at every
-# position: does the order matter?
+# We move a digit by three pixels and convolve it: does the order matter?
 
 # %% check=True
 edges = torch.tensor([[four["left − right"]]]) * 1.0
@@ -203,17 +201,16 @@ same = torch.equal(moved_first[..., inside], moved_last[..., inside])
 print("both maps are equal:", same)
 
 # %% [markdown]
-# No. This is *equivariance*: when the input moves, the output moves with it.
-# *Invariance* means that the output stays the same. A classifier should be invariant: a
-# moved 3 is still a 3.
+# No: all positions share the weights. A convolution is *equivariant*: its output moves
+# with the input. *Invariant* would be: it stays the same. A classifier should be
+# invariant: a moved 3 is still a 3.
 
 # %% [markdown] slide="slide"
 # ## A layer has a kernel for each channel pair
 #
 # A convolution layer from $C_{in}$ to $C_{out}$ channels holds $C_{out}$ *filters*. A
-# filter has one kernel for each input channel. Their outputs are added, with one more
-# number, the *bias*. How many parameters has a layer from 3 to 8 channels with 3 × 3
-# kernels?
+# filter has one kernel for each input channel; their outputs are added, and a number,
+# the *bias*. How many parameters has a layer from 3 to 8 channels with 3 × 3 kernels?
 
 # %% check=True
 conv = nn.Conv2d(3, 8, kernel_size=3).requires_grad_(False)
@@ -226,7 +223,7 @@ print("parameters", sum(p.numel() for p in conv.parameters()))
 # %% [markdown]
 # Eight filters, each with 3 kernels of 9 weights and a bias: 8 × (3 × 9 + 1) = 224.
 # $$\text{parameters} = C_{out}\,(C_{in}\,k^2 + 1)$$
-# The size of the image does not appear: all positions share the weights.
+# The image's size does not appear.
 
 # %% [markdown] slide="slide"
 # ## Padding and stride set the output size
@@ -238,14 +235,14 @@ print("parameters", sum(p.numel() for p in conv.parameters()))
 diagrams.convolution(image, kernel, at=(0, 1), stride=2, padding=1)
 
 # %% [markdown] slide="subslide"
-# The one that starts at row 2, column 2 of the padded image (counted from 0).
+# The one that starts at row 2, column 2 (counted from 0).
 #
 # With padding, the side n becomes n + 2p. A window of side k can move by n + 2p − k
 # cells, in steps of s. Rounding down leaves out a step that does not fit:
 #
 # $$\text{output} = \left\lfloor \frac{n + 2p - k}{s} \right\rfloor + 1$$
 #
-# Cover what stands after the colons, and predict each line.
+# Cover what stands after the colons, and predict it.
 
 # %% check=True
 def output_size(n, k, p=0, s=1):
@@ -259,12 +256,11 @@ for n, k, p, s in [(28, 5, 0, 1), (28, 5, 2, 1), (32, 3, 1, 2), (227, 11, 0, 4)]
     print(f"n = {n}, k = {k}, p = {p}, s = {s}: {by_torch}")
 
 # %% [markdown]
-# Line 2 is the first layer of LeNet-5: padding by (k − 1) / 2 keeps the size.
+# Line 2 is LeNet-5's first layer: at stride 1, padding (k − 1) / 2 keeps the size.
 
 # %% [markdown] slide="subslide"
-# **Predict:** in the figure below, stride 2 leaves one column over. Does more padding
-# use it up? Which kernel keeps 8 × 8 at stride 1 with padding 2? Then change the
-# numbers.
+# Below, the first window is blue, the second dotted, the last orange. One column is left
+# over. **Predict:** does more padding use it up? Then change the numbers.
 
 # %%
 # alt: An image of 8 × 8 pixels in one ring of zeros. A window of 3 × 3 takes every
@@ -273,15 +269,14 @@ for n, k, p, s in [(28, 5, 0, 1), (28, 5, 2, 1), (32, 3, 1, 2), (227, 11, 0, 4)]
 kernels.windows(image=8, kernel=3, stride=2, padding=1);
 
 # %% [markdown]
-# More padding does not help: 8 + 2p − 3 is always odd. With padding 2 the kernel of 5
-# keeps the size.
+# No: 8 + 2p − 3 is odd for every p.
 
 # %% [markdown] slide="slide"
 # ## Pooling makes the position less exact
 #
-# Pooling replaces each window by its maximum, or its mean. It has no parameters, and
-# its output size follows the same formula. In the figure below, which outputs change
-# when the 5 moves within its window?
+# Pooling replaces each window by its maximum, or its mean; here 2 × 2, with stride 2.
+# It has no parameters, and the same size formula. Which outputs change when the 5 moves
+# within its window?
 
 # %% check=True
 shown = torch.tensor([[1.0, 3, 0, 2], [5, 1, 0, 0], [0, 2, 4, 4], [1, 1, 8, 0]])
@@ -292,15 +287,16 @@ after = [diagrams.grid(m, window=(0, 0, 1, 1)) for m in (maximum, mean)]
 diagrams.beside(before, "maximum", after[0], "mean", after[1])
 
 # %% [markdown]
-# None. So a pattern may move a little, and the next layer gets the same numbers.
-# LeNet-5 takes means, later networks maxima.
+# None: the next layer does not notice a move within a window. LeNet-5 takes means,
+# later networks mostly maxima.
 
 # %% [markdown] slide="slide"
 # ## Between two layers stands a non-linearity
 #
-# Two linear maps in a row are one: $W_2 (W_1 x) = (W_2 W_1)\, x$. So more linear layers
-# alone bring nothing. A *non-linearity*, or *activation*, between them changes that.
-# Here are four with their slopes. How large is the sigmoid's slope at most?
+# Two linear maps in a row are one: $W_2 (W_1 x) = (W_2 W_1)\, x$. More linear layers
+# alone bring nothing. A *non-linearity*, or *activation*, between them changes that:
+# the sigmoid $1 / (1 + e^{-x})$, $\tanh x$, ReLU $\max(0, x)$, or leaky ReLU
+# $\max(0.1x, x)$. How large is the sigmoid's slope at most?
 
 # %% tags=["hide-input"] slide="subslide"
 # alt: Four activations from -4 to 4, each with its slope dashed. The slopes of sigmoid
@@ -310,8 +306,7 @@ title = "Sigmoid and tanh lose their slope on both sides, ReLU on one"
 learning.activations(title=title);
 
 # %% [markdown]
-# A quarter. The slope of tanh, which LeNet-5 has, is 1 at 0. Learning will multiply
-# such slopes.
+# A quarter; that of tanh, which LeNet-5 uses, is 1. Learning will multiply such slopes.
 
 # %% [markdown] slide="slide"
 # ## Softmax turns scores into probabilities
@@ -341,8 +336,8 @@ print(naive_softmax(z + 1000), "but torch says", (z + 1000).softmax(dim=0))
 # ## Cross-entropy: what a prediction costs
 #
 # The *loss* says with one number how wrong a prediction is. Ours is the
-# *cross-entropy*, $-\ln p_y$, where $p_y$ is the probability given to the right class
-# $y$. What do these four predictions cost, if the first class is right?
+# *cross-entropy*, $-\ln p_y$: $p_y$ is the probability of the right class $y$. What do
+# four predictions cost, if the first class is right?
 
 # %% check=True
 for prediction in ([1.0, 0.0], [0.9, 0.1], [0.5, 0.5], [0.0, 1.0]):
@@ -350,7 +345,7 @@ for prediction in ([1.0, 0.0], [0.9, 0.1], [0.5, 0.5], [0.0, 1.0]):
     print(f"{prediction}: {cost.abs():.3f} nats")
 
 # %% [markdown]
-# Full confidence costs nothing if it is right, and infinitely much if it is wrong. The
+# Probability 1 for the right class costs nothing, probability 0 infinitely much. The
 # unit is called *nat*.
 
 # %% [markdown] slide="subslide"
@@ -367,16 +362,15 @@ uniform = F.cross_entropy(torch.zeros(1, 10), torch.tensor([3]))
 print(f"equal scores for ten classes: {uniform:.3f} = ln 10 = {math.log(10):.3f} nats")
 
 # %% [markdown]
-# A network that knows nothing about ten classes has a loss of **2.303 nats**. If yours
-# is far from that before its first step, something is wrong.
+# A new network prefers no class: with ten, its loss is near **2.303 nats**. If yours
+# begins far from that, something is wrong.
 
 # %% [markdown] slide="slide"
 # ## Learning, with one weight
 #
-# How does a network become less wrong? Take one with a single weight $w$, which tells a
-# 0 from a 1. Its input $x$ is the ink in a digit's middle, compared with the average: a
-# 0 is empty there. Its scores are 0 for "zero" and $w x$ for "one": softmax sees only
-# differences.
+# Let a single weight $w$ tell a 0 from a 1. The input $x$ is the ink in a digit's
+# middle, compared with the average: a 0 is empty there. The scores are 0 for "zero",
+# $w x$ for "one": softmax sees only differences.
 
 # %%
 twos = digits.train.take((digits.train.labels < 2).nonzero()[:, 0][:256])
@@ -395,8 +389,8 @@ print(
 )
 
 # %% [markdown] slide="subslide"
-# Here are the losses of 41 weights. You stand at $w = -1$, and see only the curve close
-# to you. Where would you go?
+# Here are the losses of 41 weights. You stand at $w = -1$, and see only what is close.
+# Where would you go?
 
 # %%
 # alt: The loss over the weight: high on the left, lowest at a positive weight, rising
@@ -407,18 +401,18 @@ title = f"Of 41 weights, {best:.1f} has the least loss"
 learning.loss_curve(loss_at, weights, start=-1.0, title=title);
 
 # %% [markdown]
-# To the right, because the curve falls there. We cannot try out values of 61,706
-# weights, but we can compute their slopes.
+# To the right: the curve falls there. We cannot try out values of 61,706 weights, but
+# we can compute their slopes.
 
 # %% [markdown] slide="slide"
 # ## The slope, three ways
 #
-# The *slope* at $w$ says by how much the loss changes when $w$ changes a little.
+# The *slope* at $w$: how much the loss changes, for a small change of $w$.
 #
 # 1. From two neighbouring points.
 # 2. By calculus. Let $z = w x$ be the score and $p = 1 / (1 + e^{-z})$ the probability
-#    of "one". For the label $y = 1$ the loss is $-\ln p = \ln(1 + e^{-z})$. Its slope
-#    over $z$ is $-e^{-z} / (1 + e^{-z}) = p - 1$. For $y = 0$ it is $p$; so both are
+#    of "one". For the label $y = 1$ the loss is $-\ln p = \ln(1 + e^{-z})$, and its
+#    slope over $z$ is $-e^{-z} / (1 + e^{-z}) = p - 1$. For $y = 0$ it is $p$; both are
 #    $p - y$. And $z$ changes $x$ times as fast as $w$: the slope over $w$ is **the mean
 #    of $(p - y)\,x$**.
 # 3. By torch, which records every operation and applies these rules: *autograd*.
@@ -433,13 +427,13 @@ loss_at(w).backward()
 print(f"two points {two_points:.6f}, by rule {by_rule:.6f}, autograd {w.grad:.6f}")
 
 # %% [markdown]
-# They agree. The slope is negative: the loss falls when $w$ grows. `backward()` puts it
-# into `w.grad`. All weights' slopes together are the *gradient*.
+# The slope is negative: the loss falls when $w$ grows. `backward()` puts it into
+# `w.grad`. All weights' slopes together are the *gradient*.
 
 # %% [markdown] slide="subslide"
 # **Gradient descent** moves the weight against its slope:
-# $w \leftarrow w - \eta \cdot \text{slope}$. We choose the factor $\eta$, the *learning
-# rate*. Three steps:
+# $w \leftarrow w - \eta \cdot \text{slope}$. We choose $\eta$, the *learning rate*.
+# Three steps:
 
 # %%
 w = -1.0
@@ -450,8 +444,7 @@ for _ in range(3):
     print(f"  ->  w = {w:.3f}")
 
 # %% [markdown] slide="subslide"
-# The steps shrink with the slope. What happens with a much smaller or larger learning
-# rate?
+# The steps shrink with the slope. What does a much smaller or larger rate do?
 
 # %%
 # alt: Eight steps of gradient descent on the same curve, with three learning rates: the
@@ -462,19 +455,18 @@ rates = (0.1, 2.0, 40.0)
 learning.descents(loss_at, weights, start=-1.0, rates=rates, steps=8, title=title);
 
 # %% [markdown]
-# Both end higher than rate 2. When a network does not learn, check the learning rate
-# first.
+# Both end higher than rate 2. When a network does not learn, check its rate first.
 
 # %% [markdown] slide="slide"
 # ## Two layers: slopes multiply
 #
 # A weight of the *first* layer changes its layer's output, then the next layer's, then
-# the loss. The *chain rule* multiplies the slopes along this road. One image, $x = 2$,
-# label "one", two weights, $p$ as before:
+# the loss. The *chain rule* multiplies the slopes along this road. Take one image,
+# $x = 2$ with the label "one", and $p$ as before:
 #
 # $$a = w_1 x \;\to\; h = \tanh(a) \;\to\; z = w_2 h \;\to\; \text{loss} = -\ln p$$
 #
-# The slope of tanh is $1 - h^2$. Multiply by hand, then compare:
+# Tanh has the slope $1 - h^2$. Multiply by hand, then compare:
 
 # %% check=True
 w1, w2, x_one = 0.5, 3.0, 2.0
@@ -492,7 +484,7 @@ print({road: round(slope, 4) for road, slope in slopes.items()})
 print(f"loss over w1: {math.prod(slopes.values()):.6f}")
 
 # %% [markdown] slide="subslide"
-# For $w_2$ the road is shorter: (p − 1) · h. Autograd must find both.
+# For $w_2$ the road is shorter: (p − 1) · h.
 
 # %% check=True
 first = torch.tensor(w1, requires_grad=True)
@@ -504,15 +496,15 @@ print(f"autograd w1: {first.grad:.6f}, w2: {second.grad:.6f}")
 
 # %% [markdown]
 # `backward()` walks this road back from the loss. It computes "loss over z" once, for
-# both weights: this is *backpropagation*. Four sigmoids on the road multiply the
-# gradient by at most 0.25⁴ = 1/256.
+# both weights: this is *backpropagation*. Four sigmoids on the road leave at most
+# 0.25⁴ = 1/256 of a gradient.
 
 # %% [markdown] slide="slide"
 # ## A batch gives an estimate
 #
-# The gradient of all 54,000 images costs a pass over them. Is that of a *batch*, 16
-# random images, good enough? The lines join equal losses over a weight and a bias. The
-# thick arrow is the step of all 256 digits, the thin ones those of 20 batches of 16:
+# The gradient of all 54,000 images costs a pass over them. Is that of a *batch*, a few
+# random images, good enough? We ask our 256 digits, with a bias $b$ in the score. Lines
+# join equal losses. Thick: the step of all; thin: those of 20 batches of 16.
 
 # %%
 def loss_of(parameters, rows=slice(None)):
@@ -529,14 +521,14 @@ batches = torch.randint(256, (20, 16), generator=torch.Generator().manual_seed(0
 learning.batch_arrows(loss_of, batches, at=(1.0, -1.0));
 
 # %% [markdown]
-# Each batch errs, but around the right direction. This is *stochastic* gradient
+# Each batch errs, but most steps still go downhill. This is *stochastic* gradient
 # descent, SGD. One pass over all images is an *epoch*.
 
 # %% [markdown] slide="slide"
 # ## Four ways to walk
 #
 # The lines form a valley: steep across, nearly flat along. Plain SGD goes back and
-# forth across it. Three common improvements:
+# forth across it. Three improvements:
 #
 # - **Momentum** keeps a part of the last step: what goes back and forth cancels.
 # - **Adam** divides each weight's step by the usual size of its gradient.
@@ -552,18 +544,18 @@ ways = {
     "Adam": lambda p: Adam(p, lr=0.5),
     "one-cycle": lambda p: SGD(p, lr=4.0),
 }
-title = "All four reach the valley, each on its own way (loss at the end)"
+title = "Momentum and Adam go back and forth far less than SGD (final loss)"
 start = {"start": (-2.0, 3.0), "steps": 60, "one_cycle": "one-cycle"}
 learning.walks(loss_of, ways, **start, title=title);
 
 # %% [markdown]
-# Their learning rates differ, so this figure does not say which is best. We mostly take
-# SGD with momentum and one-cycle.
+# One-cycle goes back and forth, too, but ends with small steps. The learning rates
+# differ, so this does not say which is best. We mostly take momentum with one-cycle.
 
 # %% [markdown] slide="slide"
 # ## Assemble: LeNet-5
 #
-# We have all its parts. From 28 × 28, to which sizes do they lead?
+# We have all its parts. Cover the comments in `forward`, and compute the sizes.
 
 # %% mirror="utils.models.lenet:LeNet5" slide="subslide"
 
@@ -571,7 +563,8 @@ learning.walks(loss_of, ways, **start, title=title);
 look.shape_table(LeNet5(), (1, 28, 28))
 
 # %% [markdown]
-# To 28, 14, 10 and 5. So 16 × 5 × 5 = 400 numbers enter the first linear layer.
+# 28, 14, 10 and 5: so 16 × 5 × 5 = 400 numbers enter C5. A *multiply-add* is a product
+# added to a sum.
 
 # %% [markdown] slide="subslide"
 # Now the parameters by hand. A linear layer has a weight for each pair of input and
@@ -590,19 +583,19 @@ print(by_hand)
 print(f"{sum(by_hand.values()):,} in all; {by_hand['C5'] / 61706:.0%} of them in C5")
 
 # %% [markdown]
-# The two convolutions hold only 2,572 parameters, one in twenty-four, but make 357,600
-# of the 416,520 multiply-adds.
+# The convolutions hold one parameter in twenty-four, but make 357,600 of the 416,520
+# multiply-adds.
 
 # %% [markdown] slide="slide"
 # ## The pipeline has six steps
 #
-# Examples, batches, a function with parameters, a loss, an optimizer that moves the
-# parameters, and two loops, to train and to test:
+# Examples, batches, a network, a loss, an optimizer that moves the parameters, and two
+# loops.
 
 # %% [markdown] slide="subslide"
-# **Steps 1 and 2.** A `Dataset` knows its length and gives example number `i`. The
-# `DataLoader` shuffles examples and stacks them into batches. Pixels get mean 0 and
-# standard deviation 1.
+# **Steps 1 and 2.** A `Dataset` knows its length and gives example number `i`; pixels
+# get mean 0 and standard deviation 1. The `DataLoader` shuffles examples and stacks
+# them into batches.
 
 # %%
 class Digits(Dataset):
@@ -637,8 +630,8 @@ def start_afresh():
 next(iter(start_afresh()[0]))[0].shape
 
 # %% [markdown] slide="subslide"
-# **Step 6, training.** For each batch: scores, loss, clear the old gradients, backward,
-# step. `train()` and `eval()` matter from lecture 01 on.
+# **Step 6, training.** Each batch: scores, loss, clear the old gradients, backward,
+# step. (`train()` and `eval()` matter from lecture 01 on.)
 
 # %%
 def train_one_epoch(loader, model, loss_function, optimizer):
@@ -654,8 +647,8 @@ def train_one_epoch(loader, model, loss_function, optimizer):
     return total / len(loader.dataset)
 
 # %% [markdown] slide="subslide"
-# **Step 6, testing.** No gradients, no step. We measure on images held back from
-# training, the *validation set*. The *test set* is used once, at the end.
+# **Step 6, testing.** No gradients, no step. We measure on images kept from training,
+# the *validation set*. The *test set* is used once, at the end.
 
 # %%
 @torch.no_grad()
@@ -676,8 +669,8 @@ for _ in range(2):
 # %% [markdown] slide="slide"
 # ## Train
 #
-# From here on `fit` does the six steps, and keeps the weights of the best epoch. The
-# column `lr` shows one-cycle.
+# From here on `fit` runs both loops, and keeps the epoch that is best on validation.
+# The column `lr` shows one-cycle.
 
 # %% slide="subslide"
 batch_size = course.pick(tiny=32, small=128, full=128)
@@ -698,33 +691,32 @@ title = f"One pass over the digits, and {reached:.0%} of new digits are read rig
 plot.curves(history, title=title);
 
 # %% [markdown]
-# Training is a mean over the epoch, while the weights still move; validation is
-# measured after it. So at first validation can look better.
+# At first validation looks better: training is a mean over the epoch, validation is
+# measured after it.
 
 # %% [markdown] slide="slide"
 # ## Look inside
 #
-# Which of C1's six kernels answer to an edge? We show them an upright edge, a level
-# edge and an even grey, all equally strong (columns: kernels).
-
-# %%
-step = torch.tensor([-1.0, -1, 0, 1, 1]).expand(5, 5)  # dark at the left
-grey = torch.full((5, 5), 0.8**0.5)
-patterns = {"upright edge": step, "level edge": step.T, "even grey": grey}
-weights = lenet.c1[0].weight.detach().cpu()[:, 0]  # (6, 5, 5)
-answers = {n: (weights * p).sum(dim=(1, 2)).abs() for n, p in patterns.items()}
-for name, sizes in answers.items():
-    print(f"{name:13}" + "".join(f"{size:7.2f}" for size in sizes))
+# What has training made of C1's six kernels? (Each row is divided by its largest weight.)
 
 # %% slide="subslide"
-# alt: Six kernels of five by five weights, each with a red and a blue region.
-edges = torch.maximum(answers["upright edge"], answers["level edge"])
-found = int((edges > 2 * answers["even grey"]).sum())
-title = f"{found} of 6 kernels answer to an edge more than twice as much as to grey"
-pictures.filters(lenet.c1[0], columns=6, title=title);
+# alt: Two rows of six kernels of five by five weights. Above, before training, red and
+# alt: blue are mixed; below, after it, most kernels hold a red and a blue region.
+torch.manual_seed(run.seed)  # the weights that the training began with
+rows = [net.c1[0].weight.detach().cpu() for net in (LeNet5(), lenet)]
+title = "Training turns noise into regions: C1 before (above) and after"
+pictures.filters(torch.cat([w / w.abs().max() for w in rows]), columns=6, title=title);
+
+# %%
+for name, w in zip(("before", "after"), rows, strict=True):  # (6, 1, 5, 5)
+    one = torch.cat([w[..., :-1].flatten(), w[..., :-1, :].flatten()])
+    next_to_it = torch.cat([w[..., 1:].flatten(), w[..., 1:, :].flatten()])
+    together = torch.stack([one, next_to_it]).corrcoef()[0, 1]
+    print(f"{name} training, neighbouring weights correlate by {together:.2f}")
 
 # %% [markdown]
-# Kernels 1, 4, 5 and 6 do; kernel 3 nearly.
+# Random numbers would give 0 ± 0.06. Where a positive region meets a negative one, the
+# kernel answers to an edge.
 
 # %% slide="subslide"
 # alt: Feature maps of one digit in four layers: strokes and edges in C1 and S2, coarse
@@ -736,11 +728,10 @@ pictures.feature_maps(maps, title=title);
 
 # %% [markdown]
 # C1 still shows the digit, by its edges. In S4 each number stands for a region.
-# Brighter is larger.
+# (Brighter is larger; C3 and S4: the first eight maps.)
 
 # %% [markdown] slide="subslide"
-# **Where is it wrong with high confidence?** *Confidence* is the probability of the
-# chosen class. The most confident mistakes:
+# *Confidence* is the probability of the chosen class. **Where is it high, and wrong?**
 
 # %%
 # alt: Misread digits, each with its label, what LeNet-5 read, and its confidence.
@@ -758,7 +749,7 @@ pictures.image_grid(digits.val.images[worst], titles, columns=6, title=title);
 # ## How invariant is it?
 #
 # Pooling forgives small moves, but the linear layers read *positions*. Predict: by how
-# many pixels can we move all digits until half of them are misread?
+# many pixels must digits move until half are misread?
 
 # %%
 # alt: Accuracy against the shift in pixels, for LeNet-5 and for the nearest neighbour
@@ -773,14 +764,13 @@ title = f"Moved by five pixels, LeNet-5 reads {rights['LeNet-5'][5]:.0%} right"
 plot.band(range(6), rights, xlabel="shift to the right (pixels)", title=title);
 
 # %% [markdown]
-# **At five pixels about half are misread.** LeNet-5 is invariant to small shifts
-# only: it has seen only centred digits. Lecture 02 moves the training images.
+# **At five pixels about half are misread.** LeNet-5 is invariant to small shifts only;
+# it has seen only centred digits. Lecture 02 moves the training images.
 
 # %% [markdown] slide="slide"
 # ## Against the paper
 #
-# Now the one use of the test set. The paper gives each method's errors on the same
-# 10,000 digits (Fig. 9).
+# Now the one use of the test set: the paper's own 10,000 digits (Fig. 9).
 
 # %%
 test = evaluate(lenet, digits.test.loader(500))
@@ -803,8 +793,8 @@ label = "misread digits of 10,000"
 plot.bars(errors, xlabel=label, highlight="LeNet-5, ours", title=title);
 
 # %% [markdown]
-# 90 and 95 differ by no more than chance: a count of 90 has a standard error of about
-# √90 = 9.5. And the paper trains on 60,000 digits for 20 epochs, we on 54,000 for 5.
+# The difference, 5, has a standard error of about √(90 + 95) = 14: it may be chance.
+# The paper trains on 60,000 digits for 20 epochs, we on 54,000 for 5.
 
 # %% [markdown] slide="slide"
 # ## Photographs: a network of two layers
@@ -815,10 +805,11 @@ plot.bars(errors, xlabel=label, highlight="LeNet-5, ours", title=title);
 # alt: Eight small photographs with their class names.
 first = photos.train.images[:8]
 names = [photos.classes[label] for label in photos.train.labels[:8]]
-pictures.image_grid(first, names, title="32 × 32 pixels are few, but mostly enough");
+title = "Any place, any colour, any background: 32 × 32 pixels each"
+pictures.image_grid(first, names, title=title);
 
 # %% [markdown] slide="subslide"
-# A common first exercise is two of these blocks and a linear layer:
+# Two of these blocks and a linear layer:
 
 # %% mirror="utils.models.small:conv_pool"
 
@@ -828,7 +819,7 @@ pictures.image_grid(first, names, title="32 × 32 pixels are few, but mostly eno
 look.shape_table(TwoLayerCNN(), (3, 32, 32))
 
 # %% [markdown] slide="subslide"
-# We train with SGD and momentum 0.9. A published run of this exercise ends at 47 %.
+# We use SGD with momentum 0.9. A published run of this network ends at 47 %.
 
 # %%
 def train_on_photos(model, name):
@@ -854,8 +845,8 @@ cnn = evaluate(two_layers, photos.test.loader(500))
 print(f"{cnn.accuracy:.1%} of {cnn.examples:,} test {photos.test.kind}; published: 47%")
 
 # %% [markdown]
-# The published run is so much lower because of a common mistake, which raises no error.
-# Lecture 10, the bug clinic, finds it.
+# The published program makes a common mistake, which raises no error. Lecture 10 finds
+# it.
 
 # %% [markdown] slide="slide"
 # ## Answer
@@ -872,12 +863,12 @@ run.headline(
 # %% [markdown] slide="slide"
 # ## Exercises
 #
-# Replace each `...`, run the cell, then the check below it. A wrong answer gets a hint.
+# Replace each `...`, run the cell, then its check. A wrong answer gets a hint.
 
 # %% [markdown] slide="subslide"
 # ### 00.1 Predict: three sizes
 #
-# With pencil and formula: how wide is the output of
+# By hand: how wide is the output of
 #
 # - (a) a 9 × 9 convolution with padding 4 and stride 2 on a 40 × 40 image,
 # - (b) a 3 × 3 pooling with stride 2 on a 13 × 13 feature map,
@@ -893,7 +884,7 @@ check("00.1", sizes)
 # %% [markdown] slide="subslide"
 # ### 00.2 Predict: the parameters of a layer
 #
-# How many parameters has `nn.Conv2d(3, 16, kernel_size=5)`? Count by hand.
+# How many parameters has `nn.Conv2d(3, 16, kernel_size=5)`?
 
 # %%
 # solution
@@ -905,8 +896,7 @@ check("00.2", parameters)
 # %% [markdown] slide="subslide"
 # ### 00.3 Write: a softmax that survives large logits
 #
-# Write it for a batch of logits, without torch's softmax. It must bear logits of 1,000
-# and of −1,000.
+# Write it for a batch, without torch's softmax. It must also work for 1,000 and −1,000.
 
 # %%
 def softmax(logits: Tensor) -> Tensor:
@@ -921,10 +911,9 @@ check("00.3", softmax)
 # %% [markdown] slide="subslide"
 # ### 00.4 Write: a training step without help
 #
-# Without an optimizer: compute the loss, then the gradients, and move each parameter
+# Without an optimizer: compute the loss and the gradients, and move each parameter
 # once: `p ← p − lr · gradient`. Return the loss from before the step. Two calls must
-# make two correct steps. (Inside `with torch.no_grad():` torch does not record what you
-# do to `p`.)
+# make two correct steps. (Inside `with torch.no_grad():` autograd does not record.)
 
 # %%
 def training_step(model: nn.Module, images: Tensor, labels: Tensor, lr: float) -> float:
@@ -942,8 +931,8 @@ def training_step(model: nn.Module, images: Tensor, labels: Tensor, lr: float) -
 check("00.4", training_step)
 
 # %% [markdown]
-# **Explain** in two sentences: after a step with a good learning rate, is the loss of the
-# *same* batch always smaller? Is that of the *next* batch?
+# **Explain:** after a step with a good learning rate, is the loss of the *same* batch
+# always smaller? Of the *next*?
 
 # %% [markdown] solution=True
 # The gradient is that of this batch, so a small enough step lowers its loss; a step that
@@ -954,9 +943,8 @@ check("00.4", training_step)
 # %% [markdown] slide="subslide"
 # ### 00.5 Modify: a third layer
 #
-# Build a network of three `conv_pool` blocks with 8, 16 and 32 filters, then one linear
-# layer to ten logits. Predict first: has it more parameters than the network of two
-# layers, or fewer?
+# Build three `conv_pool` blocks with 8, 16 and 32 filters, then a linear layer to ten
+# logits. Predict first: more parameters than with two layers, or fewer?
 
 # %%
 class ThreeLayerCNN(nn.Module):
@@ -980,15 +968,14 @@ class ThreeLayerCNN(nn.Module):
 check("00.5", ThreeLayerCNN)
 
 # %% [markdown]
-# Train it with `train_on_photos(ThreeLayerCNN(), "three layers")`. Does it name more
-# photographs right, or fewer?
+# Train it with `train_on_photos(ThreeLayerCNN(), "three layers")`, and compare.
 
 # %% [markdown] slide="subslide"
 # ### 00.6 Investigate: the gradient that reaches C1
 #
-# Between C1's weights and the logits of LeNet-5 stand four non-linearities. Build
+# Between C1's weights and the logits stand four non-linearities. Build
 # `LeNet5(activation=activation)`, compute the cross-entropy of the batch, go backward,
-# and return the mean absolute gradient of the first convolution's weights.
+# and return the mean absolute gradient of C1's weights.
 
 # %%
 def gradient_at_c1(activation, images, labels) -> float:
@@ -1008,9 +995,6 @@ for kind in (nn.Sigmoid, nn.Tanh, nn.ReLU):
 # %%
 check("00.6", gradient_at_c1)
 
-# %% [markdown]
-# Then train `LeNet5(activation=nn.Sigmoid)` as above. How long does its loss stay at
-# 2.303, and does another learning rate help?
 
 # %% slide="skip"
 check.progress("00")
@@ -1018,31 +1002,28 @@ check.progress("00")
 # %% [markdown] slide="slide"
 # ## Recap
 #
-# - The output of a convolution has $\lfloor (n + 2p - k) / s \rfloor + 1$ cells a side;
-#   its layer has $C_{out}(C_{in} k^2 + 1)$ parameters.
-# - The cross-entropy is $-\ln p_y$, with $p$ by softmax; of ten equal scores it is ln
-#   10 = 2.303 nats.
+# - A convolution's output has $\lfloor (n + 2p - k) / s \rfloor + 1$ cells a side; its
+#   layer has $C_{out}(C_{in} k^2 + 1)$ parameters.
+# - Cross-entropy is $-\ln p_y$, with $p$ by softmax; ten equal scores cost 2.303 nats.
 # - Learning goes against the gradient:
-#   $w \leftarrow w - \eta \, \partial L / \partial w$. The chain rule multiplies the
-#   slopes along the road.
+#   $w \leftarrow w - \eta \, \partial L / \partial w$. The chain rule multiplies slopes.
 # - A training step: scores, loss, `zero_grad`, `backward`, `step`. A batch's gradient
 #   is an estimate.
-# - LeNet-5 has 61,706 parameters, most of them in C5, and misreads about one digit in a
+# - LeNet-5 has most of its 61,706 parameters in C5, and misreads about one digit in a
 #   hundred.
 
 # %% [markdown] slide="skip"
 # ## References
 #
-# - Y. LeCun, L. Bottou, Y. Bengio, P. Haffner: *Gradient-Based Learning Applied to
-#   Document Recognition*, Proceedings of the IEEE 86(11), 1998. Fig. 2 (LeNet-5), Table
-#   I (C3; ours reads all maps of S2), Fig. 9 (results).
+# - Y. LeCun et al., 1998, as above: Fig. 2 (LeNet-5), Table I (C3; ours reads all maps
+#   of S2), Fig. 9 (results).
 # - D. Kingma, J. Ba: *Adam: A Method for Stochastic Optimization*, ICLR 2015.
 # - L. Smith, N. Topin: *Super-Convergence*, 2018 (one-cycle).
 # - MNIST: Y. LeCun, C. Cortes, C. Burges. Licence CC BY-SA 3.0.
 # - CIFAR-10: A. Krizhevsky, *Learning Multiple Layers of Features from Tiny Images*,
-#   2009. The authors name no licence and ask to be cited.
-# - At scale `tiny`: the digits of scikit-learn (E. Alpaydin, C. Kaynak, UCI, CC BY
-#   4.0), and drawings of the course.
+#   2009; no licence named.
+# - At scale `tiny`: digits of scikit-learn (E. Alpaydin, C. Kaynak, UCI, CC BY 4.0),
+#   and the course's drawings.
 
 # %% slide="only" name="alike"
 # alt: Sixteen handwritten digits with the same label: thin and thick, upright and slanted.
@@ -1480,7 +1461,7 @@ ax.set(xlabel="epoch", ylabel="digits read right (%)", xticks=epochs, ylim=(70, 
 # |---|---:|---:|---:|---:|
 # | cost in nats | 0 | 0.105 | 0.693 | ∞ |
 #
-# ### What pays a network that knows nothing about ten classes?
+# ### What do equal scores for ten classes cost?
 #
 # . . .
 #
@@ -1588,7 +1569,7 @@ ax.set(xlabel="epoch", ylabel="digits read right (%)", xticks=epochs, ylim=(70, 
 # errs another way.
 
 # %% [markdown] slide="only"
-# ## All four ways reach the valley; their paths differ
+# ## Momentum and Adam go back and forth less than SGD
 #
 # ![](run:walks)
 #
@@ -1705,7 +1686,7 @@ ax.set(xlabel="epoch", ylabel="digits read right (%)", xticks=epochs, ylim=(70, 
 #
 # . . .
 #
-# Ours is not better: a count of 90 has a standard error of about 9.5.
+# Ours is not better: a difference of 5 has a standard error of about √(90 + 95) = 14.
 #
 # Note: 1.5 min. Look at the votes on the board. Ask whether ours is better. Expect yes:
 # but the difference is within chance, and the recipes differ.
@@ -1713,7 +1694,7 @@ ax.set(xlabel="epoch", ylabel="digits read right (%)", xticks=epochs, ylim=(70, 
 # %% [markdown] slide="only"
 # ## Photographs are harder, and the recipe matters
 #
-# ![](run:32 × 32 pixels are few)
+# ![](run:any background: 32 × 32)
 #
 # . . .
 #
