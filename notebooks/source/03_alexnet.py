@@ -774,7 +774,7 @@ check("03.6", (shallow, pairs))
 # with confidence?
 
 # %% [markdown] solution=True
-# Ours lose +3.4, −6.9 and +8.9 points: they do not agree. With 1,000 photos and few
+# Ours lose +3.9, −5.6 and +10.0 points: they do not agree. With 1,000 photos and few
 # passes no network has finished learning, and chance is larger than 2 points. To see 2
 # points, first make every network learn to the end, on more photos,
 # then take more seeds. Their spread tells how many.
