@@ -550,7 +550,7 @@ print(kept.caption("alexnet"))
 # convolution, for four of its 32 channels. **Do the photos of a row share a class? Would
 # they in an untrained network?**
 
-# %%
+# %% name="rows"
 # alt: Four rows of eight validation photos, those with the largest values in one channel
 # alt: of the fifth convolution, with their classes. Most rows have one frequent class.
 small_alexnet, _ = pretrained("alexnet", "cifar10")
@@ -1189,6 +1189,22 @@ for i, ax in enumerate(axes):
 # make the gap look smaller. Expect “crops always help”. The paper's network overfits, and
 # so does this one on 500 photos: in the notebook. First look at the gap, then choose the
 # remedy. In longer runs crops may pay again.
+
+# %% [markdown] slide="only"
+# ## A trained channel answers to one kind of photo
+#
+# ### Four channels of convolution 5: what has each learned?
+#
+# . . .
+#
+# ![](run:rows)
+#
+# Of eight photos {{ said(r"trained +([\d.]+ ± [\d.]+)") }} are of one class; untrained
+# {{ said(r"untrained +([\d.]+ ± [\d.]+)") }}.
+#
+# Note: 2.5 min. Each row: the eight photos with the largest values in one channel. Nobody
+# told it a class. Ask how one would know that this is more than chance: compare with an
+# untrained network, and with photos drawn at random.
 
 # %% [markdown] slide="only"
 # ## Three numbers are often told wrong
