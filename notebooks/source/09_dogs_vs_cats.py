@@ -423,7 +423,7 @@ record(ours, "fine-tuned", model, photos.val, history, "better than the probe")
 compare([("fine-tuned", "the probe")], ours)
 
 # %% [markdown] slide="subslide"
-# One photo, z = 0.4: what we expected is not confirmed. Are two epochs too few? Kept runs had
+# One photo fewer, z = −0.3: what we expected is not confirmed. Are two epochs too few? Kept runs had
 # ten, with other rates (three seeds, 19 minutes each). **Read both curves**: too short,
 # overfitting, or neither?
 
@@ -484,9 +484,9 @@ for patch in ax.patches[1::2]:
 compare(gains, ours)
 
 # %% [markdown] slide="subslide"
-# AlexNet's gain is not sure, z = 1.8. Yet its two error bars do not overlap: **bars of one
-# standard error that stand apart prove nothing.** ResNet-20 gains most, 22 ± 4 points; whether
-# more than VGG-11, 19 ± 4, is not sure.
+# AlexNet's gain is not sure, z = 1.9. Yet its two error bars do not overlap: **bars of one
+# standard error that stand apart prove nothing.** ResNet-20 gains most, 21 ± 4 points; whether
+# more than VGG-11, 17 ± 4, is not sure.
 
 # %% [markdown] slide="slide"
 # ## Our choice
@@ -536,7 +536,7 @@ for name, (net, its) in {other: (candidates[other], photos), **tried}.items():
 compare([("fine-tuned", "the probe"), *gains], on_test)
 
 # %% [markdown] slide="subslide"
-# 11 photos against 9: **nobody can tell which is better here.** With four times as many
+# 12 photos against 8: **nobody can tell which is better here.** With four times as many
 # photos AlexNet's gain is sure, too.
 
 # %% [markdown] slide="slide"
@@ -585,9 +585,9 @@ run.headline(
 )
 
 # %% [markdown] slide="subslide"
-# We come within 2.4 points. The gap is more than twice its error: real, if the published run
+# We come within 2.2 points. The gap is more than twice its error: real, if the published run
 # used 2,000 photos or more. Probe and fine-tuned disagree on 20 photos alone, so 1.1 points
-# are enough, in place of 2.2.
+# are enough, in place of 2.1.
 
 # %% [markdown] slide="slide"
 # ## Look inside: which are confused?
@@ -599,7 +599,7 @@ run.headline(
 # alt: in counts.
 pictures.confusion(logits, labels, classes);
 # %% [markdown] slide="subslide"
-# 21 cats, 18 dogs. The difference, 3, has the standard error √(21 + 18) ≈ 6: no preference.
+# 19 cats, 18 dogs. The difference, 1, has the standard error √(19 + 18) ≈ 6: no preference.
 
 # %% [markdown] slide="slide"
 # ## The mistakes with the highest confidence
@@ -618,8 +618,8 @@ titles = [
 title = "Each label says the other animal. Do you see why?"
 pictures.image_grid(photos.test.images[wrong], titles, columns=3, title=title);
 # %% [markdown] slide="subslide"
-# At least two labels are wrong: those of the dog behind a fence and the white cat. The
-# fourth picture shows no animal. In the others no face is upright and whole.
+# At least one label is wrong: that of the dog behind a fence. The fourth picture shows no
+# animal. In the others no face is upright and whole.
 #
 # Can we trust a confidence? If it is *calibrated*, about 90 % of the answers given with
 # 90 % are right. **Is it?**
@@ -635,7 +635,7 @@ for low, high in pairwise(borders):
         print(f"{name:13}{inside.sum():8}{mean:14.1%}{share:12.1%}")
 # %% [markdown] slide="subslide"
 # No reason for doubt. In the first three rows the two shares differ by less than two standard
-# errors; in the last, two of 556 answers are wrong.
+# errors; in the last, two of 561 answers are wrong.
 
 # %% [markdown] slide="slide"
 # ## Grad-CAM: which places decide?
@@ -682,8 +682,8 @@ twice = photos.test.images[few].repeat(2, 1, 1, 1)
 title = "Wrong answers: what speaks for the answer, and what for the label"
 pictures.image_grid(twice, titles, columns=3, title=title, heat=heat);
 # %% [markdown] slide="subslide"
-# The dog's head speaks for "dog", the white cat's face and chest for "cat": their labels are
-# wrong. Even in two letters Grad-CAM finds "evidence".
+# The dog's head speaks for "dog": its label is wrong. The cat's body speaks for both. Even in
+# two letters Grad-CAM finds "evidence".
 
 # %% [markdown] slide="slide"
 # ## Your own photo
@@ -749,8 +749,8 @@ pictures.image_grid(strange, titles, columns=3, title=title);
 # %% [markdown] slide="skip"
 # ## Our report, as an example
 #
-# **Data**: half of each part are cats; no photo stands in two parts; at least two test labels
-# are wrong. **Tries**: ten, in three minutes.
+# **Data**: half of each part are cats; no photo stands in two parts; at least one test label
+# is wrong. **Tries**: ten, in three minutes.
 
 # %% slide="skip"
 size = sum(p.numel() for p in chosen.parameters())
@@ -765,7 +765,7 @@ for i in range(2):
 print(f"{shares[0.9]:.0%} of 100 photos of neither get an animal with 90% or more.")
 
 # %% [markdown] slide="skip"
-# **Confident mistakes**: wrong labels, no animal, no upright face.
+# **Confident mistakes**: a wrong label, no animal, no upright face.
 #
 # **Our grade: 8 of 10.** Two points are lost:
 #
@@ -1250,13 +1250,13 @@ blocks.Diagram(drawn, blocks.WIDTH, 140, "a photo through a frozen body and a ne
 # McNemar, but the root of two squares. Expect "two points are nothing": count them in errors.
 
 # %% [markdown] slide="only"
-# ## Some of the surest mistakes are wrong labels
+# ## One of the surest mistakes is a wrong label
 #
 # ![](run:mistakes)
 #
 # Note: 2.5 min. Above each photo the network's answer; the label says the other animal. Ask
-# for the wrong labels. Expect "all": then point at the cat in somebody's arms. Wrong are the
-# first and the sixth; the fourth shows no animal.
+# for the wrong labels. Expect "all": then point at the cat in somebody's arms. Wrong is the
+# first; the fourth shows no animal.
 
 # %% [markdown] slide="only"
 # ## Grad-CAM: eyes and muzzles speak for the class
