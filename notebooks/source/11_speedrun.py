@@ -2,7 +2,7 @@
 # # Speed-run: 94 % in the time of a lecture?
 #
 # How fast can a network learn to recognise ten kinds of objects? We take the ideas of
-# the last years' records one by one, and put them into one short program.
+# the last years' records one by one, and put them into one program.
 #
 # *Jordan: 94 % on CIFAR-10 in 3.29 Seconds on a Single GPU, 2024.*
 
@@ -17,8 +17,7 @@
 # 4. write the core of the optimizer Muon, and draw what it does to an update;
 # 5. measure what one trick is worth, with its error.
 #
-# A run takes a quarter of a minute at scale `tiny`, some minutes at `small`, as shown
-# here.
+# A run takes a quarter of a minute at scale `tiny`, some minutes at `small`.
 
 # %% [markdown] slide="slide"
 # ## Question
@@ -73,7 +72,7 @@ kept.by_minute(base, title=title);
 # %% [markdown]
 # For two minutes VGG-11. For five ResNet-20, which ends hardly higher.
 #
-# The time of a training is a product. Each factor is a place to save:
+# The time is a product; each factor is a place to save:
 #
 # $$\text{seconds} = \underbrace{\text{photos read}}_{\text{fewer, by learning more from
 # each}} \times \underbrace{\frac{\text{multiply-adds}}{\text{photo}}}_{\text{a smaller
@@ -280,8 +279,8 @@ speed.covariances(matrices, title=title)
 # Before, the largest variance is about 18,000 times the smallest; after, only the
 # diagonal is left. **This can help:** a gradient step has one rate for all directions.
 # It must be small enough for the one with the largest variance, and is then far too
-# small for the others. (BatchNorm makes variances of channels equal, lecture 06; this
-# does it for mixtures of pixels.) **Cost:** a first layer that does not learn.
+# small for the others. Whitening makes all variances alike. (BatchNorm does it for
+# channels alone, lecture 06.) **Cost:** a first layer that does not learn.
 
 # %%
 def whitened(net, images=sample):
@@ -367,8 +366,8 @@ for batch in (50, 500, 2000):
 # **linear scaling rule**. It holds as long as the weights hardly move within ten steps.
 #
 # 335 is no mistake: the head divides by its 256 inputs, so its gradients are small, and
-# SGD's steps with them. So **each kind of weight gets its own rate**: in Jordan's
-# program 0.67 and 0.053 for each photo of a batch.
+# so are SGD's steps. So **each kind of weight gets its own rate**: in Jordan's program
+# 0.67 and 0.053 for each photo of a batch.
 
 # %% [markdown] slide="slide"
 # ## Muon: move all directions alike
@@ -376,8 +375,8 @@ for batch in (50, 500, 2000):
 # All filters of a layer are one matrix, a row for each output channel, and so is their
 # gradient. Its **singular value decomposition** (SVD) is $G = U \Sigma V^\top$: $U$ and
 # $V$ hold directions, the **singular values** in $\Sigma$ say how strongly each is
-# pulled. SGD moves along $G$, mainly in few directions; Muon along about $U V^\top$, in
-# all alike.
+# pulled. SGD moves along $G$, mainly in few directions. Muon moves along about
+# $U V^\top$, in all alike: the hope is that weak directions matter, too.
 #
 # A matrix turns the unit circle into an ellipse with the singular values as half axes;
 # $U V^\top$ would leave it a circle. Muon comes near in three cheap steps.
@@ -416,7 +415,7 @@ speed.circles(shapes, title=title)
 # $$\sigma \;\rightarrow\; 3.4445\, \sigma - 4.7750\, \sigma^3 + 2.0315\, \sigma^5$$
 #
 # Small values become about 3.4 times as large; large ones swing between about 0.7 and
-# 1.2. All it needs are matrix products, which are fast.
+# 1.2. It needs matrix products alone.
 
 # %% [markdown] slide="subslide"
 # **Is a real gradient so uneven?** One batch and one layer of the untrained network:
@@ -600,8 +599,8 @@ kept.by_minute(base, yours=points, title=title);
 # ## The kept runs: how far, and how soon?
 #
 # Two speed-runs: at full width ten epochs; at a quarter of it (16, 64 and 64 channels)
-# four, which take about a minute. **After how many minutes does one pass the accuracy
-# with which ResNet-20 ends?**
+# four, in about a minute. **After how many minutes does one pass the accuracy with
+# which ResNet-20 ends?**
 
 # %% slide="subslide" name="minutes"
 # alt: Validation accuracy against processor minutes of the kept runs: the speed-run network
@@ -733,14 +732,14 @@ print(f"of {len(labels):,} photos {right} become right and {wrong} wrong")
 # | bfloat16 | up to 1.5 times the work | rounding |
 # | large batches | a busy processor; not measured | fewer steps |
 # | Muon | 7.1 ± 0.8 points | a small share of a step |
-# | rates by kind of weight | 2.5 ± 0.7 (shifts) | rates to search |
+# | a rate for each kind of weight | 2.5 ± 0.7 (shifts) | rates to search |
 # | label smoothing | 1.2 ± 0.7: not sure | none |
 # | whitening | 1.0 ± 0.7: not sure | first layer fixed |
 # | Dirac filters | 0.5 ± 0.7: not sure | none |
 # | alternating flip | 0.4 ± 0.7: not sure | none |
 # | six views | 0.8 ± 0.3 points | six times the evaluation |
 #
-# Smoothing and flips act against overfitting: six epochs may be too few for them.
+# Six epochs may be too few for smoothing and flips.
 
 # %% [markdown] slide="slide"
 # ## Against the records
@@ -751,9 +750,9 @@ print(f"of {len(labels):,} photos {right} become right and {wrong} wrong")
 # | Jordan 2024, airbench94 with Muon | one A100 GPU | 2.59 s |
 # | ours, ten epochs, six views | one core of a CPU | not reached |
 #
-# Their network has the same widths, but learns from all 50,000 photos, ours from
-# 45,000. Both recipes were judged by test photos. By its data sheet an A100 does up to
-# 156 · 10¹² multiply-adds a second in bfloat16, a thousand times our core's.
+# Their network learns from all 50,000 photos, ours from 45,000. Both recipes were
+# judged by test photos. An A100 does up to 156 · 10¹² multiply-adds a second in
+# bfloat16 (data sheet), a thousand times our core's.
 
 # %% [markdown] slide="subslide"
 # **The test photos**, new to your network, with six views:
@@ -818,10 +817,10 @@ check("11.1", answers)
 # %% [markdown] slide="subslide"
 # ### 11.2 Write: orthogonalise, to the end
 #
-# The simplest polynomial that drives singular values to 1 is
-# $\sigma \rightarrow 1.5\,\sigma - 0.5\,\sigma^3$, slower than Muon's. Write
-# `orthogonal(matrix, steps)`: divide by the norm, then take this step so many times.
-# Matrix products alone, no SVD, for tall and for wide matrices.
+# The simplest polynomial that drives singular values $s$ to 1 is
+# $s \rightarrow 1.5\,s - 0.5\,s^3$, slower than Muon's. Write `orthogonal(matrix,
+# steps)`: divide by the norm, then take this step so many times. Matrix products alone,
+# no SVD, for tall and for wide matrices.
 
 # %%
 def orthogonal(matrix: torch.Tensor, steps: int = 30) -> torch.Tensor:
@@ -908,7 +907,6 @@ check("11.5", SecondLook)
 # Measure what **one** trick brings. `short` trains a small network on few photos, and
 # returns the history and which validation photos it reads right. Take one trick out:
 # `whiten=False`, `smoothing=0.0`, `turns=False` (random flips), or `shift_rate=0.4`.
-# Six trainings take about half a minute.
 
 # %%
 few = photos.train.subset(course.pick(tiny=300, small=5000, full=20_000))
@@ -967,7 +965,7 @@ check.progress("11")
 # ## Recap
 #
 # 1. Seconds = photos × multiply-adds a photo × seconds a multiply-add. Whole batches,
-#    wide layers and bfloat16 make the last factor small.
+#    wide layers and bfloat16 lower the last.
 # 2. Whitening: $C = V \Lambda V^\top$, filters $\Lambda^{-1/2} V^\top$. Outputs have
 #    like variance, so one rate fits all directions.
 # 3. Linear scaling: a photo counts for $\eta / B$, so $\eta$ grows with the batch $B$.
