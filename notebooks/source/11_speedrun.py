@@ -553,7 +553,7 @@ plot.bars(spent, xlabel="milliseconds of a step, of the processor", title=title)
 
 # %% [markdown]
 # Both are small: each works once for 500 photos. Nearly all the time is forward and
-# backward, the second about twice as long. So what can still be saved are
+# backward, the second up to twice as long. So what can still be saved are
 # multiply-adds.
 
 # %% [markdown] slide="slide"
@@ -728,8 +728,8 @@ print(f"of {len(labels):,} photos {right} become right and {wrong} wrong")
 # | idea | gain | cost |
 # |---|---|---|
 # | whole batches as input | over ten times as fast | memory |
-# | wide layers | 128 channels: almost twice the work of 16 | more parameters |
-# | bfloat16 | up to 1.5 times the work | rounding |
+# | wide layers | 128 channels: about twice the work of 16 | more parameters |
+# | bfloat16 | about 1.5 times the work | rounding |
 # | large batches | a busy processor; not measured | fewer steps |
 # | Muon | 7.1 ± 0.8 points | a small share of a step |
 # | a rate for each kind of weight | 2.5 ± 0.7 (shifts) | rates to search |
@@ -737,7 +737,7 @@ print(f"of {len(labels):,} photos {right} become right and {wrong} wrong")
 # | whitening | 1.0 ± 0.7: not sure | first layer fixed |
 # | Dirac filters | 0.5 ± 0.7: not sure | none |
 # | alternating flip | 0.4 ± 0.7: not sure | none |
-# | six views | 0.8 ± 0.3 points | six times the evaluation |
+# | six views | 0.9 ± 0.3 points | six times the evaluation |
 #
 # Six epochs may be too few for smoothing and flips.
 
