@@ -652,7 +652,8 @@ print("test, one view, the speed-run of a minute minus ResNet-20:", more)
 gains = speed.gains("speedrun-quarter")
 together = gains["all six of them"]
 muon = gains["Muon"].points
-title = f"Without Muon {muon:.1f} points are lost, without all six {together.points:.1f}"
+title = f"Without Muon {muon:.1f} points are lost,"
+title += f" without all six {together.points:.1f}"
 speed.draw_gains(gains, title=title);
 
 # %%
