@@ -201,7 +201,7 @@ ax.set_xlabel("validation accuracy (%)");
 
 # %% [markdown]
 # **The stacks recognise more, in both pairs**: by 4.4 ± 0.5 and by 4.4 ± 1.6 points. Two
-# 3 × 3 are ahead on their training photos, too (63.3 against 58.6 %), so this is not a
+# 3 × 3 are ahead on their training photos, too (63.1 against 58.8 %), so this is not a
 # matter of overfitting alone.
 #
 # They are not cheaper here. The first layer of a block has half the channels as inputs,
