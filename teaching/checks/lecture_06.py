@@ -187,7 +187,7 @@ def fold_linear(function: Any) -> str:
         told = "This linear layer was built with bias=False."
         if bias:
             told = "The weight is (3, 5): scale[:, None] has a factor for each row."
-        got = _call_uncopied(function, linear, norm, hint=told)
+        got = call(function, linear, norm, copied=False, hint=told)
         after = [*linear.parameters(), *norm.parameters()]
         if not all(map(torch.equal, before, after)):
             raise Wrong(
@@ -198,16 +198,6 @@ def fold_linear(function: Any) -> str:
             raise Wrong(f"Return an nn.Linear, not {describe(got)}.")
         _check_folded(got, linear, norm)
     return "right, with and without a bias in the old layer."
-
-
-def _call_uncopied(function: Any, *args: Any, hint: str) -> Any:
-    """Call without copying, so that changes of the arguments show."""
-
-    def run() -> Any:
-        return function(*args)
-
-    run.__name__ = getattr(function, "__name__", "The function")
-    return call(run, hint=hint)
 
 
 def _layers(bias: bool) -> tuple[nn.Linear, nn.BatchNorm1d]:
@@ -291,7 +281,7 @@ def accuracy(function: Any) -> str:
             lambda *_, seen=recorded: seen.append(torch.is_grad_enabled())
         )
         told = "Logits are (N, classes): the class is their argmax(dim=1)."
-        got = _call_uncopied(function, mine, loader, hint=told)
+        got = call(function, mine, loader, copied=False, hint=told)
         if not all(map(torch.equal, statistics, mine.buffers())):
             raise Wrong(
                 "The running statistics have moved: the network was asked in training"

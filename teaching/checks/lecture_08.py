@@ -63,25 +63,13 @@ def left_to_train(answer: Any) -> str:
     return "4096 × 2 + 2 = 8,194; nothing; 61,100,840 − 4,097,000 + 8,194."
 
 
-def _call_as_is(function: Any, *args: Any) -> Any:
-    """`call`, but the function gets the arguments themselves, not copies."""
-    if not callable(function):
-        return call(function)
-
-    def run() -> Any:
-        return function(*args)
-
-    run.__name__ = getattr(function, "__name__", "This")
-    return call(run)
-
-
 @exercise("08.2")
 def swap_by_hand(function: Any) -> str:
     """VGG-16, frozen, with a new last layer that trains."""
     for classes in (10, 3):
         with torch.device("meta"):
             net = build("vgg16")
-            swapped = _call_as_is(function, net, classes)
+            swapped = call(function, net, classes, copied=False)
         if not isinstance(swapped, nn.Module):
             raise Wrong(f"Return the network, not {describe(swapped)}.")
         _check_swapped(swapped, classes)
@@ -151,7 +139,7 @@ def parameter_groups(function: Any) -> str:
         for name in frozen:
             network.get_submodule(name).requires_grad_(False)
         moves = [p.requires_grad for p in network.parameters()]
-        found = _call_as_is(function, network, lr)
+        found = call(function, network, lr, copied=False)
         if moves != [p.requires_grad for p in network.parameters()]:
             raise Wrong("The function froze or thawed parameters: it only sorts them.")
         _check_groups(found, network, lr)
@@ -219,7 +207,7 @@ def stays_frozen(answer: Any) -> str:
     """A class of (body, head) whose body stays in evaluation mode through train()."""
     body = nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4), nn.Dropout(0.5))
     head = nn.Sequential(nn.Dropout(0.5), nn.Linear(4, 2))
-    model = _call_as_is(answer, body, head)
+    model = call(answer, body, head, copied=False)
     if not isinstance(model, nn.Module):
         raise Wrong(f"A network is wanted here, not {describe(model)}.")
     try:
