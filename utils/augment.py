@@ -8,11 +8,14 @@ nothing. Crops, flip, cutout and CutMix keep uint8; the others turn it into floa
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
@@ -232,20 +235,29 @@ def crop_places(start: Tensor, extent: Tensor, size: int) -> Tensor:
     return start + torch.minimum(steps * extent - 0.5, extent - 1).clamp(min=0)
 
 
+@cache
+def threads(n: int, process: int) -> ThreadPoolExecutor:
+    """Threads that stay, since they start slowly; a forked process needs its own."""
+    return ThreadPoolExecutor(n)
+
+
 def resize(images: Tensor, i: Tensor, params: Params, size: tuple[int, int]) -> Tensor:
     """Crop and resize on the CPU, which takes whole numbers seven times as fast."""
     # One layout: in the other, torch rounds some pixels the other way.
     shape, layout = (len(i), images.shape[1], *size), torch.channels_last
     resized = torch.empty(shape, dtype=images.dtype, memory_format=layout)
 
-    def fill(to: Tensor, n: int, top: int, left: int, h: int, w: int) -> None:
-        crop = images[n : n + 1, :, top : top + h, left : left + w]
-        crop = crop.contiguous(memory_format=layout)
-        to.copy_(F.interpolate(crop, size, mode="bilinear")[0])
+    # NumPy copies: torch's own copies, on a thread each, would wait for one another.
+    source, target = (x.permute(0, 2, 3, 1).numpy() for x in (images, resized))
+
+    def fill(to: np.ndarray, n: int, top: int, left: int, h: int, w: int) -> None:
+        crop = source[n : n + 1, top : top + h, left : left + w].copy()
+        crop = torch.from_numpy(crop).permute(0, 3, 1, 2)
+        to[:] = F.interpolate(crop, size, mode="bilinear")[0].permute(1, 2, 0).numpy()
 
     # Within one photo torch uses one thread: several photos keep all of them busy.
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        list(pool.map(fill, resized, *(p.tolist() for p in (i, *params))))
+    pool = threads(torch.get_num_threads(), os.getpid())
+    list(pool.map(fill, target, *(p.tolist() for p in (i, *params))))
     return resized
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
@@ -75,9 +76,11 @@ def decks(stored: ImageSet, *, workers: int) -> DataLoader:
 def ours(stored: ImageSet, settings: Settings) -> Any:
     """The lectures' loader with the same crop and flip."""
     changes = [augment.RandomResizedCrop(SIDE), augment.HorizontalFlip()]
-    return stored.loader(
+    loader = stored.loader(
         BATCH, augment=changes, shuffle=True, device=str(settings.device)
     )
+    loader.memory_format = torch.channels_last  # as `fit` asks of it
+    return loader
 
 
 def reader(name: str, loader: Any, n: int, settings: Settings) -> Arm:
