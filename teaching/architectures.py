@@ -101,24 +101,6 @@ def residual_block() -> Diagram:
     return network(stages, shortcuts=[(0, 5)], alt=alt, title="y = ReLU(F(x) + x)")
 
 
-def bottleneck() -> Diagram:
-    """ResNet's bottleneck block (He et al. 2016, Fig. 5 right)."""
-    stages = [
-        Stage("input", "x", 256, 56),
-        Stage("conv", "conv 1×1", 64, 56),
-        Stage("conv", "conv 3×3", 64, 56),
-        Stage("conv", "conv 1×1", 256, 56),
-        Stage("activation", "ReLU", 256, 56),
-    ]
-    alt = (
-        "A bottleneck block: a 1×1 convolution from 256 to 64 channels, a 3×3"
-        " convolution on 64, a 1×1 convolution back to 256; a shortcut adds x, and a"
-        " ReLU follows. BatchNorm follows each convolution and is not drawn."
-    )
-    title = "Narrow where it is expensive: 256 → 64 → 64 → 256 channels"
-    return network(stages, shortcuts=[(0, 3)], alt=alt, title=title)
-
-
 def inception(naive: bool = False) -> Diagram:
     """GoogLeNet's module (Szegedy et al. 2015, Fig. 2): naive, or with reductions."""
     rows = [["", "conv 1×1"], ["conv 1×1", "conv 3×3"], ["conv 1×1", "conv 5×5"]]
