@@ -9,32 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise, product
-from typing import NamedTuple
 
 from teaching.diagrams import Stage, network
-from teaching.svg import CONV, FILL, INK, LINEAR, STROKE, Diagram, line, text
+from teaching.svg import CONV, FILL, INK, LINEAR, STROKE, Box, Diagram, line, text
 
 COLORS = {"conv": CONV, "linear": LINEAR, "pool": INK, "input": INK, "frozen": INK}
 WIDTH = 900  # pixels, as a page
-
-
-class Box(NamedTuple):
-    """Where a box stands, in pixels: its middle and its size."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-
-    @property
-    def left(self) -> float:
-        """Its left edge."""
-        return self.x - self.width / 2
-
-    @property
-    def right(self) -> float:
-        """Its right edge."""
-        return self.x + self.width / 2
 
 
 def box(at: Box, kind: str, words: Sequence[str] = (), *, dashed: bool = False) -> str:
@@ -71,15 +51,6 @@ def between(one: Box, other: Box, color: str = INK) -> str:
         return arrow(start, end, color=color)
     bend = end[0] - 12
     return arrow(start, (bend, one.y), (bend, other.y), end, color=color)
-
-
-def plus(x: float, y: float) -> str:
-    """A sum, on its own ring."""
-    ring = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="9" fill="white" stroke="{LINEAR}"'
-    bars = line([(x - 5, y), (x + 5, y)], LINEAR) + line(
-        [(x, y - 5), (x, y + 5)], LINEAR
-    )
-    return f'{ring} stroke-width="{STROKE}"/>{bars}'
 
 
 def residual_block() -> Diagram:
