@@ -98,9 +98,11 @@ def run(options: argparse.Namespace) -> None:
     result = described | result_of(options, model, splits, history)
     if torchrun.rank() > 0:
         return
-    # Their sums hold the epochs before a resumption, too.
-    result |= {"processor_seconds": round(sum(history["processor_seconds"]), 3)}
-    result |= {"seconds": round(preparation + sum(history["seconds"]), 1)}
+    # Their sums hold the epochs before a resumption, too; old states lack the first.
+    worked = [row.get("processor_seconds") for row in history.rows]
+    if None not in worked:
+        result["processor_seconds"] = round(sum(worked), 3)
+    result["seconds"] = round(preparation + sum(history["seconds"]), 1)
     result |= {"history": asdict(history)}
     if options.save:
         save_weights(kept or state(model, options.half), options.save)

@@ -125,12 +125,16 @@ def test_an_interrupted_run_is_not_recorded(tmp_path, capsys, monkeypatch):
 def test_it_goes_on_from_a_checkpoint(tmp_path):
     constant = ("--schedule", "constant", "--checkpoint", tmp_path / "state.pt")
     assert run(*constant, "--epochs", "1") == 0
+    state = torch.load(constant[-1], weights_only=False)
+    del state["history"]["rows"][0]["processor_seconds"]  # as states of before have it
+    torch.save(state, constant[-1])
     assert run(*constant, "--epochs", "3", "--resume", "--out", tmp_path / "a") == 0
     assert run("--out", tmp_path / "b", *constant[:2], "--epochs", "3") == 0
     files = (tmp_path / folder / "lenet5-mnist-seed0.json" for folder in "ab")
     found, whole = map(record.read, files)
     assert len(found["history"]["rows"]) == 3
     assert whole["test_loss"] == found["test_loss"]
+    assert "processor_seconds" in whole.keys() - found.keys()
 
 
 # What it refuses, before an image is read
