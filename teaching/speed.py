@@ -8,6 +8,7 @@ from time import process_time
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
 from matplotlib.axes import Axes
 from torch import Tensor, nn
@@ -29,19 +30,15 @@ TRICKS = {
     "all six of them": "none",
 }
 
+STEPS = 6  # of training, whose parts are timed
+
 
 # --- kept runs by the minute ---------------------------------------------------------
 
 
 def at(name: str, minutes: float) -> float:
     """Validation accuracy of a kept run at a minute: on a line between two epochs."""
-    xs, ys = kept.passed(name)
-    for (x0, y0), (x1, y1) in zip(
-        zip(xs, ys, strict=True), zip(xs[1:], ys[1:], strict=True), strict=False
-    ):
-        if x0 <= minutes <= x1:
-            return y0 + (y1 - y0) * (minutes - x0) / (x1 - x0)
-    return ys[0] if minutes < xs[0] else ys[-1]
+    return float(np.interp(minutes, *kept.passed(name)))
 
 
 def reached(name: str, accuracy: float) -> float:
@@ -124,16 +121,14 @@ def best(act: Callable[[], Any], times: int = 3) -> float:
     return min(spent)
 
 
-def parts(
-    net: nn.Module, loader: Any, make: Callable[..., Any], steps: int = 6
-) -> dict[str, float]:
+def parts(net: nn.Module, loader: Any, make: Callable[..., Any]) -> dict[str, float]:
     """Milliseconds of the processor for the parts of a training step, on the mean."""
     net = net.cpu().train().to(memory_format=torch.channels_last)
     optimizer = make([w for w in net.parameters() if w.requires_grad])
     spent = dict.fromkeys(("input", "forward", "backward", "optimizer"), 0.0)
     batches, dtype = iter(loader), recipe.number_format(torch.device("cpu"))
     half = torch.autocast("cpu", dtype, enabled=dtype != torch.float32)
-    for step in range(steps + 1):
+    for step in range(STEPS + 1):
         marks = [process_time()]
         images, labels = next(batches)
         images = images.cpu().contiguous(memory_format=torch.channels_last)
@@ -148,7 +143,7 @@ def parts(
         optimizer.step()
         marks.append(process_time())
         for i, part in enumerate(spent if step else ()):  # the first one warms up
-            spent[part] += 1e3 * (marks[i + 1] - marks[i]) / steps
+            spent[part] += 1e3 * (marks[i + 1] - marks[i]) / STEPS
     return spent
 
 
