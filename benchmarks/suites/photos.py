@@ -3,38 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets.folder import default_loader
 
 from benchmarks import equal
 from benchmarks.measure import Arm, Group, Target, Watch
 from benchmarks.settings import Settings
+from benchmarks.work import Changed
 from utils import augment, course, data
 from utils.data import ImageSet
-from utils.photos import Photo, dogs_vs_cats
+from utils.photos import dogs_vs_cats
 
 BATCH, STORED, SIDE = 64, 256, 224  # examples; pixels in the cache and in a batch
 OURS = "ours, from the cache"
-
-
-class Files(Dataset):
-    """Photos as torchvision's `ImageFolder` gives them: decoded when asked for."""
-
-    def __init__(self, path: Path, found: list[Photo], transform: Any) -> None:
-        self.path, self.found, self.transform = path, found, transform
-
-    def __len__(self) -> int:
-        return len(self.found)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        photo = self.found[index]
-        return self.transform(default_loader(self.path / photo.name)), photo.label
 
 
 def groups(settings: Settings) -> Iterator[Group]:
@@ -63,13 +48,15 @@ def decks(stored: ImageSet, *, workers: int) -> DataLoader:
     """As many photos from their files, through PIL and the decks' transforms."""
     found = dogs_vs_cats(course.data_dir() / "dogs_vs_cats")
     steps = [
+        default_loader,
         transforms.RandomResizedCrop(SIDE),
         transforms.RandomHorizontalFlip(),
         transforms.ToTensor(),
         transforms.Normalize(stored.mean, stored.std),
     ]
-    train = [photo for photo in found.photos if photo.part == "train"]
-    files = Files(found.path, train[: len(stored)], transforms.Compose(steps))
+    train = [photo for photo in found.photos if photo.part == "train"][: len(stored)]
+    paths, labels = [found.path / p.name for p in train], [p.label for p in train]
+    files = Changed(paths, labels, *steps)
     return DataLoader(files, BATCH, shuffle=True, num_workers=workers)
 
 
