@@ -34,26 +34,10 @@ from teaching.svg import (
 from utils.course import CourseError
 from utils.look import Call, trace
 
-__all__ = [
-    "Diagram",
-    "Stage",
-    "beside",
-    "convolution",
-    "from_model",
-    "grid",
-    "network",
-]
+__all__ = ["Diagram", "Stage", "beside", "convolution", "from_model", "grid", "network"]
 
-COLORS = {
-    "input": INK,
-    "conv": CONV,
-    "block": CONV,
-    "pool": INK,
-    "linear": LINEAR,
-    "norm": INK,
-    "activation": INK,
-    "dropout": INK,
-}
+COLORS = {"input": INK, "conv": CONV, "block": CONV, "pool": INK, "linear": LINEAR}
+COLORS |= dict.fromkeys(("norm", "activation", "dropout"), INK)
 TALLEST, LOWEST = 140, 18  # pixels: the largest feature map, and a vector
 LIFT = 26  # pixels: room for a shortcut above the boxes
 
@@ -250,12 +234,7 @@ def _shortcut(boxes: list[_Box], i: int, j: int) -> str:
     return path + plus(end, y, ring=7, arm=4)
 
 
-def from_model(
-    model: nn.Module,
-    shape: tuple[int, ...],
-    *,
-    title: str = "",
-) -> Diagram:
+def from_model(model: nn.Module, shape: tuple[int, ...], *, title: str = "") -> Diagram:
     """Draw the convolutions, poolings and linear layers of a network, as they run.
 
     Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from math import inf, log
 from time import process_time
 from typing import Any
@@ -93,16 +94,16 @@ def rates(
             maps = torch.randn(count, c, 16, 16, requires_grad=True)
             maps = maps.contiguous(memory_format=torch.channels_last)
             mixed = torch.autocast("cpu", torch.bfloat16, enabled=name == "bfloat16")
-
-            def act(
-                layer: nn.Module = layer, maps: Tensor = maps, on: Any = mixed
-            ) -> None:
-                with on:
-                    result = layer(maps)
-                result.backward(torch.ones_like(result), retain_graph=False)
-
-            found[name].append(3 * count * 256 * 9 * c * c / best(act) / 1e9)
+            seconds = best(partial(forward_and_backward, layer, maps, mixed))
+            found[name].append(3 * count * 256 * 9 * c * c / seconds / 1e9)
     return found
+
+
+def forward_and_backward(layer: nn.Module, maps: Tensor, mixed: torch.autocast) -> None:
+    """Compute a layer's output in this number format, and the gradients of its sum."""
+    with mixed:
+        result = layer(maps)
+    result.backward(torch.ones_like(result))
 
 
 def best(act: Callable[[], Any], times: int = 3) -> float:
@@ -187,10 +188,10 @@ def circles(matrices: Mapping[str, Tensor], *, title: str | None = None) -> None
     plot.headline(figure, title)
 
 
-def smoothing(epsilon: float, classes: int = 10, *, title: str | None = None) -> Axes:
-    """Draw the loss against the lead of the right logit, with and without smoothing."""
+def smoothing(epsilon: float, *, title: str | None = None) -> Axes:
+    """Draw the loss of ten classes against the right logit's lead, smoothed and not."""
     lead = torch.linspace(-1, 10, 200)
-    logits = torch.zeros(200, classes)
+    logits = torch.zeros(200, 10)
     logits[:, 0] = lead
     _, ax = plt.subplots()
     ends = []
@@ -202,7 +203,7 @@ def smoothing(epsilon: float, classes: int = 10, *, title: str | None = None) ->
         y = F.cross_entropy(logits, right, reduction="none", label_smoothing=eps)
         ax.plot(lead, y, color=color)
         ends.append((lead[-1].item(), y[-1].item(), name, color))
-    top = log((1 - epsilon + epsilon / classes) / (epsilon / classes))
+    top = log((1 - epsilon + epsilon / 10) / (epsilon / 10))
     ax.axvline(top, color=plot.PAPER, linestyle=":")
     ax.set(xlabel="right logit minus the nine others", ylabel="loss (nats)")
     plot.headline(ax.figure, title)
@@ -210,15 +211,16 @@ def smoothing(epsilon: float, classes: int = 10, *, title: str | None = None) ->
     return ax
 
 
-def flips(first: Tensor, epochs: int = 6, *, title: str | None = None) -> None:
+def flips(first: Tensor, *, title: str | None = None) -> None:
     """Show which photos are mirrored in which epoch: drawn each time, and by turns.
 
     Args:
         first: which are mirrored by turns in the first epoch, bool (N,).
     """
     draw = torch.Generator().manual_seed(1)
-    drawn = torch.rand(len(first), epochs, generator=draw) < 0.5
-    turns = first[:, None] ^ (torch.arange(epochs) % 2 == 1)
+    epochs = torch.arange(6)
+    drawn = torch.rand(len(first), len(epochs), generator=draw) < 0.5
+    turns = first[:, None] ^ (epochs % 2 == 1)
     figure, axes = plt.subplots(1, 2, figsize=(7, 3), sharey=True)
     for ax, (name, mirrored) in zip(
         axes, {"drawn in each epoch": drawn, "by turns": turns}.items(), strict=True
@@ -231,8 +233,8 @@ def flips(first: Tensor, epochs: int = 6, *, title: str | None = None) -> None:
             f"{name}: {both} of {len(first)} seen\nboth ways after two epochs",
             fontsize=11,
         )
-        ax.set(xlabel="epoch", xticks=torch.arange(epochs) + 0.5)
-        ax.set_xticklabels(range(1, epochs + 1))
+        ax.set(xlabel="epoch", xticks=epochs + 0.5)
+        ax.set_xticklabels((epochs + 1).tolist())
         ax.grid(False)
     axes[0].set(ylabel="photo; dark: mirrored", yticks=[])
     plot.headline(figure, title)

@@ -43,10 +43,7 @@ def groups(settings: Settings) -> Iterator[Group]:
     for network, (quick, whole) in SIZES.items():
         n = settings.pick(quick, whole)
         work = Work(
-            NETWORKS[network],
-            synthetic(n),
-            synthetic(n // 5, seed=1),
-            settings.device,
+            NETWORKS[network], synthetic(n), synthetic(n // 5, seed=1), settings.device
         )
         yield training(network, work, settings)
         yield evaluation(network, work, settings)

@@ -10,9 +10,9 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets.folder import default_loader
 
-from benchmarks import equal
-from benchmarks.measure import Arm, Group, Target, Watch
+from benchmarks.measure import Arm, Group, Target
 from benchmarks.settings import Settings
+from benchmarks.suites.input import reader
 from benchmarks.work import Changed
 from utils import augment, course, data
 from utils.data import ImageSet
@@ -28,9 +28,12 @@ def groups(settings: Settings) -> Iterator[Group]:
     stored = stored.subset(settings.pick(128, 2000))
     name = "decks' folder and transforms"
     arms = [
-        reader(name, decks(stored, workers=0), len(stored), settings),
-        reader(f"{name}, 2 workers", decks(stored, workers=2), len(stored), settings),
-        reader(OURS, ours(stored, settings), len(stored), settings),
+        reader(arm, loader, len(stored), SIDE, settings)
+        for arm, loader in {
+            name: decks(stored, workers=0),
+            f"{name}, 2 workers": decks(stored, workers=2),
+            OURS: ours(stored, settings),
+        }.items()
     ]
     if settings.clock == "cpu":
         arms[1] = Arm(
@@ -68,20 +71,3 @@ def ours(stored: ImageSet, settings: Settings) -> Any:
     )
     loader.memory_format = torch.channels_last  # as `fit` asks of it
     return loader
-
-
-def reader(name: str, loader: Any, n: int, settings: Settings) -> Arm:
-    """An arm that reads one epoch; the turn that does not count fills the caches."""
-
-    def run(watch: Watch, turn: int) -> int:
-        seen = 0
-        with watch:
-            for images, labels in loader:
-                seen += len(labels.to(settings.device))
-                images = images.to(settings.device)
-        shape = tuple(images.shape[1:])
-        equal.require(seen == n, name, f"it gave {seen} photos of {n}")
-        equal.require(shape == (3, SIDE, SIDE), name, f"it gave images of {shape}")
-        return seen
-
-    return Arm(name, run)
