@@ -82,10 +82,6 @@ class Row:
         """
         return [row[column] for run in self.runs for row in run["history"]["rows"]]
 
-    def average(self, key: str) -> float:
-        """The mean over the seeds."""
-        return mean(self.values(key))
-
     def accuracy(self) -> str:
         """Test accuracy in percent: mean, and standard deviation over the seeds."""
         values = [100 * value for value in self.values("test_accuracy")]
@@ -211,7 +207,7 @@ def rows(found: Iterable[Record], table: str) -> list[Row]:
         for name, same in named.items()
         if name in planned or subject(same[0]) not in replaced
     ]
-    return sorted(made, key=lambda row: -row.average("test_accuracy"))
+    return sorted(made, key=lambda row: -mean(row.values("test_accuracy")))
 
 
 def quick(found: Sequence[Record]) -> list[Row]:

@@ -315,7 +315,7 @@ def read_option(text: str) -> tuple[str, Any]:
     """ "width=0.5" as ("width", 0.5); what is no Python value stays text."""
     key, equals, value = text.partition("=")
     if not equals or not key:
-        raise CourseError(f"--set {text}: write OPTION=VALUE, such as width=0.5.")
+        raise CourseError(f"{text!r} is no option: write OPTION=VALUE, as width=0.5.")
     try:
         return key, ast.literal_eval(value)
     except (SyntaxError, ValueError):
