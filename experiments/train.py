@@ -118,15 +118,11 @@ def describe(
     built_with: dict[str, Any],
 ) -> dict[str, Any]:
     """What was run, on which images, and where."""
-    shape = tuple(splits.train.images.shape[1:])
+    train, shape = splits.train, tuple(splits.train.images.shape[1:])
     parameters, multiply_adds = totals(model, shape)
-    images = {
-        "name": splits.train.name,
-        "real": splits.train.real,
-        "shape": list(shape),
-    }
+    images = {"name": train.name, "real": train.real, "shape": list(shape)}
     for key in ("mean", "std", "classes"):
-        images[key] = list(getattr(splits.train, key))
+        images[key] = list(getattr(train, key))
     images |= {part: len(getattr(splits, part)) for part in ("train", "val", "test")}
     dtype = recipe.number_format(options.device)
     sizes = {"parameters": parameters, "multiply_adds": multiply_adds}
