@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
 
@@ -63,7 +64,7 @@ def measure(name: str, settings: Settings, out: Path | None, command: str) -> No
         "commit": record.commit(),
         "machine": record.machine(settings.device),
         "clock": settings.clock,
-        "groups": [group.to_dict() for group in done],
+        "groups": [asdict(group) for group in done],
     }
     record.write(out / f"{name}-{settings.device.type}.json", made)
 

@@ -112,12 +112,8 @@ class Ledger:
 
         In training mode: after few steps, running means still lag behind.
         """
-        data = replace(
-            self.work.train,
-            images=self.work.train.images[:512],
-            labels=self.work.train.labels[:512],
-        )
-        device = self.work.device
+        data, device = self.work.train, self.work.device
+        data = data.take(torch.arange(min(512, len(data))))
         model.to(device)  # a framework may have taken it away
         batches = ours.loader(data, 512, augment=False, device=str(device))
         with torch.no_grad():

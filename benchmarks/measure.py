@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from statistics import median
 from time import perf_counter, process_time
-from types import TracebackType
 from typing import Any
 
 import torch
@@ -46,12 +45,7 @@ class Watch:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def _synchronize(self) -> None:
@@ -154,13 +148,9 @@ class Group:
         against = [t / max(1, other.examples) for t in other.seconds]
         return median(b / a for a, b in zip(speed, against, strict=True))
 
-    def to_dict(self) -> dict[str, Any]:
-        """The group as JSON can hold it."""
-        return asdict(self)
-
     @classmethod
     def from_dict(cls, state: dict[str, Any]) -> Group:
-        """The group that `to_dict` wrote."""
+        """The group that `asdict` made such a state of."""
         return cls(
             state["title"],
             [Timing(**timing) for timing in state["timings"]],

@@ -11,6 +11,7 @@ import torch
 from benchmarks.arms import ours
 from benchmarks.work import PADDING, SIDE, image_set, noise
 from experiments.record import peak_memory
+from utils.data import ImageSet
 
 
 def share(n: int, device: torch.device) -> float | None:
@@ -18,9 +19,9 @@ def share(n: int, device: torch.device) -> float | None:
 
     None where the system does not count.
     """
-    warm = ours.loader(image_set(*images(256)), 128, device=str(device))
-    assert sum(len(labels) for _, labels in warm) == 256
-    data = image_set(*images(n))
+    for _ in ours.loader(images(256), 128, device=str(device)):  # warms up
+        pass
+    data = images(n)
     before = peak_memory(device)
     for _ in ours.loader(data, 128, device=str(device)):
         pass
@@ -30,9 +31,9 @@ def share(n: int, device: torch.device) -> float | None:
     return round((after - before) / (n * 3 * (SIDE + 2 * PADDING) ** 2), 3)
 
 
-def images(n: int) -> tuple[torch.Tensor, torch.Tensor]:
+def images(n: int) -> ImageSet:
     """Random images and labels, made without a second copy."""
-    return noise(n, torch.Generator().manual_seed(0)), torch.arange(n) % 10
+    return image_set(noise(n, torch.Generator().manual_seed(0)), torch.arange(n) % 10)
 
 
 if __name__ == "__main__":

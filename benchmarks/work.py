@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import Dataset
+from torchvision import transforms
 
 from utils.data import ImageSet
 
@@ -16,6 +18,22 @@ MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 PADDING = 4
 FAR = 10**9  # the generator reads 32 bits of a seed
 CONTRAST = 64  # of the patterns, in steps of brightness: harder to see if lower
+
+
+class Changed(Dataset):
+    """Examples as torchvision's data sets give them: one at a time, each changed."""
+
+    def __init__(
+        self, items: Sequence, labels: Sequence[int], *steps: Callable
+    ) -> None:
+        self.items, self.labels = items, labels
+        self.change = transforms.Compose(steps)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.change(self.items[index]), self.labels[index]
 
 
 @dataclass(frozen=True)

@@ -50,27 +50,19 @@ def runs(folder: str | Path = RESULTS) -> list[Record]:
     """The records in a folder, those of one name beside each other.
 
     Raises:
-        CourseError: a file is no record, or one of a stand-in: it does not belong here.
+        CourseError: a file is no record, lacks what tables need, or is one of a
+            stand-in: it does not belong here.
     """
-    found = [read(path) for path in sorted(Path(folder).glob("*.json"))]
-    for run in found:
+    found = []
+    for path in sorted(Path(folder).glob("*.json")):
+        found.append(run := record.read(path))
+        record.check(path, run)
         if not run["data"]["real"]:
             raise CourseError(
                 f"{run['name']}, seed {run['seed']}, was measured on a stand-in. Remove"
                 f" it from {folder}: results are those on real images."
             )
     return found
-
-
-def read(path: Path) -> Record:
-    """The record of a run, with all that a table needs.
-
-    Raises:
-        CourseError: it is no record, or something is missing in it.
-    """
-    run = record.read(path)
-    record.check(path, run)
-    return run
 
 
 @dataclass(frozen=True)
@@ -89,10 +81,6 @@ class Row:
         Of a speed the best one counts: other work on the machine can only slow it down.
         """
         return [row[column] for run in self.runs for row in run["history"]["rows"]]
-
-    def average(self, key: str) -> float:
-        """The mean over the seeds."""
-        return mean(self.values(key))
 
     def accuracy(self) -> str:
         """Test accuracy in percent: mean, and standard deviation over the seeds."""
@@ -219,7 +207,7 @@ def rows(found: Iterable[Record], table: str) -> list[Row]:
         for name, same in named.items()
         if name in planned or subject(same[0]) not in replaced
     ]
-    return sorted(made, key=lambda row: -row.average("test_accuracy"))
+    return sorted(made, key=lambda row: -mean(row.values("test_accuracy")))
 
 
 def quick(found: Sequence[Record]) -> list[Row]:
@@ -255,74 +243,43 @@ def scores(rows: Sequence[Row]) -> dict[str, list[float]]:
     return dict(zip(names, values, strict=True))
 
 
-class Table:
-    """Rows as a table, in a notebook and as Markdown."""
+def table(rows: Iterable[Row], of: Callable[[Row], dict[str, str]] = Row.cells) -> str:
+    """Rows as a table in Markdown: text to the left, numbers to the right.
 
-    def __init__(
-        self,
-        rows: Iterable[Row],
-        of: Callable[[Row], dict[str, str]] = Row.cells,
-    ) -> None:
-        cells = [{k: _line(t) for k, t in of(row).items()} for row in rows]
-        if not cells:
-            raise CourseError(
-                "No run is recorded for this table: python -m experiments.train --out"
-                " results makes one, and make experiments those of the plan."
-            )
-        same = [key for key in OPTIONAL if len({row[key] for row in cells}) == 1]
-        empty = [key for key in cells[0] if not any(row[key] for row in cells)]
-        left = {key for key in cells[0] if key not in (*same, *empty)}
-        self.rows = [{k: t for k, t in row.items() if k in left} for row in cells]
-        common = [OPTIONAL[key].format(cells[0][key]) for key in same]
-        self.caption = f"In each row: {'; '.join(common)}." if common else ""
-
-    def markdown(self) -> str:
-        """The table in Markdown; text to the left, numbers to the right.
-
-        What all rows share stands in a line below it.
-        """
-        heads = list(self.rows[0])
-        lines = [
-            heads,
-            ["---" if h in TEXT else "---:" for h in heads],
-        ]
-        lines += [[_literal(text) for text in row.values()] for row in self.rows]
-        table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-        return table + (f"\n{_literal(self.caption)}\n" if self.caption else "")
-
-    __repr__ = markdown
-
-    def _repr_html_(self) -> str:
-        head = "".join(f"<th>{html.escape(text)}</th>" for text in self.rows[0])
-        body = "".join(
-            f"<tr>{''.join(f'<td>{html.escape(t)}</td>' for t in row.values())}</tr>"
-            for row in self.rows
+    What all rows share stands in a line below it; columns without text are left out.
+    """
+    cells = [{k: _literal(t) for k, t in of(row).items()} for row in rows]
+    if not cells:
+        raise CourseError(
+            "No run is recorded for this table: python -m experiments.train --out"
+            " results makes one, and make experiments those of the plan."
         )
-        table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        return table + (f"<p>{html.escape(self.caption)}</p>" if self.caption else "")
-
-
-def _line(text: str) -> str:
-    """What a page can hold in a cell: one line, in UTF-8."""
-    return " ".join(text.encode("utf-8", "replace").decode("utf-8").split())
+    same = [key for key in OPTIONAL if len({row[key] for row in cells}) == 1]
+    heads = [h for h in cells[0] if h not in same and any(row[h] for row in cells)]
+    lines = [heads, ["---" if h in TEXT else "---:" for h in heads]]
+    lines += [[row[h] for h in heads] for row in cells]
+    text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    shared = "; ".join(OPTIONAL[key].format(cells[0][key]) for key in same)
+    return text + (f"\nIn each row: {shared}.\n" if shared else "")
 
 
 def _literal(text: str) -> str:
-    """A text of which Markdown takes nothing as a tag, or as the end of a cell."""
-    return html.escape(text, quote=False).replace("|", "&#124;")
+    """One line of UTF-8, of which Markdown takes nothing as a tag or a cell's end."""
+    line = " ".join(text.encode("utf-8", "replace").decode("utf-8").split())
+    return html.escape(line, quote=False).replace("|", "&#124;")
 
 
 def fill(text: str, found: list[Record]) -> str:
     """A page with its marked tables made anew: `<!-- results: CIFAR-10 -->`."""
 
-    def table(match: re.Match) -> str:
+    def made(match: re.Match) -> str:
         if match[2] == "minutes":
-            made = Table(quick(found), Row.minutes)
+            inside = table(quick(found), Row.minutes)
         else:
-            made = Table(rows(found, match[2]))
-        return match[1] + made.markdown() + match[3]
+            inside = table(rows(found, match[2]))
+        return match[1] + inside + match[3]
 
-    return MARKED.sub(table, text)
+    return MARKED.sub(made, text)
 
 
 def main() -> int:

@@ -27,20 +27,17 @@ from typing import Any, NamedTuple
 import torch
 
 from experiments import record, request
-from experiments.runs import PLAN, Run
+from experiments.runs import PLAN, SLOWER, Run
 from utils import course, recipe
 from utils.course import CourseError
 
 RESULTS = course.ROOT / "results"
 WORK = course.ROOT / "build" / "experiments"  # states and logs, ignored by git
-WEIGHTS = course.ROOT / "data" / "weights"
 FREE = 2**28  # bytes that must be free; the largest state has a tenth of them
 FULL = (
     f"Less than {FREE >> 20} MB are free on the disk of {{}}. Free some, and start the"
     " plan again: it goes on where it was."
 )
-# float32 beside bfloat16, for a multiply-add: VGG-13, -16 and -19 beside VGG-11.
-SLOWER = 5
 # What may differ between two runs of the same settings.
 LOOSE = ("command", "name", "out", "save", "half", "checkpoint", "resume", "overwrite")
 LOOSE += ("device", "precision")
@@ -73,9 +70,6 @@ class Job(NamedTuple):
         words += ["--precision", precision, "--device", "cpu"]
         words += ["--resume", "--overwrite"]
         files = {"--out": RESULTS, "--checkpoint": WORK / f"{self.name}.pt"}
-        if self.run.keep and self.seed == 0:
-            words.append("--half")
-            files["--save"] = WEIGHTS / f"{self.run.name}.pt"
         for option, path in files.items():
             words += [option, os.path.relpath(path, course.ROOT)]
         return words
@@ -262,10 +256,10 @@ def minutes(run: Run, precision: str) -> float:
     """How long one seed takes: as those of this format took, or else as declared."""
     found = [record.read(job.record) for job in jobs([run]) if job.record.exists()]
     alike = [made for made in found if made["precision"] == precision]
-    took = [made["processor_seconds"] for made in alike if "diverged" not in made]
+    took = [spent for made in alike if (spent := made.get("processor_seconds"))]
     if took:
         return mean(took) / 60
-    return run.minutes / (1 if precision == "float32" else SLOWER)
+    return run.minutes / (1 if precision == "float32" else run.slower)
 
 
 def table(runs: Sequence[Run], running: Sequence[Job] | Any, precision: str) -> str:

@@ -9,7 +9,7 @@ import platform
 import shlex
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, NoReturn
@@ -169,30 +169,23 @@ def machine(device: torch.device) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "torchvision": _version("torchvision"),
+        "torchvision": version("torchvision"),
     }
 
 
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
-def commit(root: Path = ROOT) -> str | None:
+def commit() -> str | None:
     """The commit of the code, with "+" where files differ from it; None outside git."""
     try:
-        head = _git(root, "rev-parse", "--short=12", "HEAD")
-        changed = _git(root, "status", "--porcelain", "--untracked-files=no")
+        head = _git("rev-parse", "--short=12", "HEAD")
+        changed = _git("status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.SubprocessError):
         return None
     return head + "+" * bool(changed)
 
 
-def _git(root: Path, *command: str) -> str:
+def _git(*command: str) -> str:
     done = subprocess.run(
-        ["git", "-C", str(root), *command], capture_output=True, check=True, timeout=30
+        ["git", "-C", str(ROOT), *command], capture_output=True, check=True, timeout=30
     )
     return done.stdout.decode().strip()
 

@@ -20,9 +20,9 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader, TensorDataset
 
 from experiments import record, torchrun
+from experiments.flip import AlternatingFlip
 from experiments.muon import Muon
 from experiments.networks import OWN, whiten
-from experiments.trivial import AlternatingFlip, trivial_augment
 from utils import augment, course, data, models, recipe
 from utils.course import CourseError
 from utils.data import ImageSet, Splits
@@ -65,7 +65,6 @@ AUGMENTATIONS: dict[str, Callable[[int], Callable]] = {
     "cutout": lambda side: augment.Cutout(side // 2),
     "mixup": lambda side: augment.MixUp(),
     "cutmix": lambda side: augment.CutMix(),
-    "trivial": lambda side: trivial_augment,
 }
 RATES = {"sgd": 0.1, "adam": 0.001, "adamw": 0.001}
 OPTIMIZERS = {name: (recipe.OPTIMIZERS[name], rate) for name, rate in RATES.items()}
@@ -316,7 +315,7 @@ def read_option(text: str) -> tuple[str, Any]:
     """ "width=0.5" as ("width", 0.5); what is no Python value stays text."""
     key, equals, value = text.partition("=")
     if not equals or not key:
-        raise CourseError(f"--set {text}: write OPTION=VALUE, such as width=0.5.")
+        raise CourseError(f"{text!r} is no option: write OPTION=VALUE, as width=0.5.")
     try:
         return key, ast.literal_eval(value)
     except (SyntaxError, ValueError):

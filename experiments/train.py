@@ -98,9 +98,11 @@ def run(options: argparse.Namespace) -> None:
     result = described | result_of(options, model, splits, history)
     if torchrun.rank() > 0:
         return
-    # Their sums hold the epochs before a resumption, too.
-    result |= {"processor_seconds": round(sum(history["processor_seconds"]), 3)}
-    result |= {"seconds": round(preparation + sum(history["seconds"]), 1)}
+    # Their sums hold the epochs before a resumption, too; old states lack the first.
+    worked = [row.get("processor_seconds") for row in history.rows]
+    if None not in worked:
+        result["processor_seconds"] = round(sum(worked), 3)
+    result["seconds"] = round(preparation + sum(history["seconds"]), 1)
     result |= {"history": asdict(history)}
     if options.save:
         save_weights(kept or state(model, options.half), options.save)
@@ -116,15 +118,11 @@ def describe(
     built_with: dict[str, Any],
 ) -> dict[str, Any]:
     """What was run, on which images, and where."""
-    shape = tuple(splits.train.images.shape[1:])
+    train, shape = splits.train, tuple(splits.train.images.shape[1:])
     parameters, multiply_adds = totals(model, shape)
-    images = {
-        "name": splits.train.name,
-        "real": splits.train.real,
-        "shape": list(shape),
-    }
+    images = {"name": train.name, "real": train.real, "shape": list(shape)}
     for key in ("mean", "std", "classes"):
-        images[key] = list(getattr(splits.train, key))
+        images[key] = list(getattr(train, key))
     images |= {part: len(getattr(splits, part)) for part in ("train", "val", "test")}
     dtype = recipe.number_format(options.device)
     sizes = {"parameters": parameters, "multiply_adds": multiply_adds}

@@ -9,32 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise, product
-from typing import NamedTuple
 
 from teaching.diagrams import Stage, network
-from teaching.svg import CONV, FILL, INK, LINEAR, STROKE, Diagram, line, text
+from teaching.svg import CONV, FILL, INK, LINEAR, STROKE, Box, Diagram, line, text
 
 COLORS = {"conv": CONV, "linear": LINEAR, "pool": INK, "input": INK, "frozen": INK}
 WIDTH = 900  # pixels, as a page
-
-
-class Box(NamedTuple):
-    """Where a box stands, in pixels: its middle and its size."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-
-    @property
-    def left(self) -> float:
-        """Its left edge."""
-        return self.x - self.width / 2
-
-    @property
-    def right(self) -> float:
-        """Its right edge."""
-        return self.x + self.width / 2
 
 
 def box(at: Box, kind: str, words: Sequence[str] = (), *, dashed: bool = False) -> str:
@@ -73,15 +53,6 @@ def between(one: Box, other: Box, color: str = INK) -> str:
     return arrow(start, (bend, one.y), (bend, other.y), end, color=color)
 
 
-def plus(x: float, y: float) -> str:
-    """A sum, on its own ring."""
-    ring = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="9" fill="white" stroke="{LINEAR}"'
-    bars = line([(x - 5, y), (x + 5, y)], LINEAR) + line(
-        [(x, y - 5), (x, y + 5)], LINEAR
-    )
-    return f'{ring} stroke-width="{STROKE}"/>{bars}'
-
-
 def residual_block() -> Diagram:
     """ResNet's basic block (He et al. 2016, Fig. 2 and 5 left)."""
     stages = [
@@ -99,24 +70,6 @@ def residual_block() -> Diagram:
         " added, and the sum goes through a ReLU. All maps are 64×56×56."
     )
     return network(stages, shortcuts=[(0, 5)], alt=alt, title="y = ReLU(F(x) + x)")
-
-
-def bottleneck() -> Diagram:
-    """ResNet's bottleneck block (He et al. 2016, Fig. 5 right)."""
-    stages = [
-        Stage("input", "x", 256, 56),
-        Stage("conv", "conv 1×1", 64, 56),
-        Stage("conv", "conv 3×3", 64, 56),
-        Stage("conv", "conv 1×1", 256, 56),
-        Stage("activation", "ReLU", 256, 56),
-    ]
-    alt = (
-        "A bottleneck block: a 1×1 convolution from 256 to 64 channels, a 3×3"
-        " convolution on 64, a 1×1 convolution back to 256; a shortcut adds x, and a"
-        " ReLU follows. BatchNorm follows each convolution and is not drawn."
-    )
-    title = "Narrow where it is expensive: 256 → 64 → 64 → 256 channels"
-    return network(stages, shortcuts=[(0, 3)], alt=alt, title=title)
 
 
 def inception(naive: bool = False) -> Diagram:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from teaching.architectures import WIDTH, Box, arrow, between, box, plus
-from teaching.svg import CONV, LINEAR, Diagram, text, text_width
+from teaching.architectures import WIDTH, arrow, between, box
+from teaching.svg import CONV, LINEAR, Box, Diagram, plus, text, text_width
 
 HIGH = 48  # pixels of a box with two lines of words
 Part = tuple[str, str]  # kind of a box, and its words; lines end with "|"
@@ -45,17 +45,16 @@ def needed(words: str) -> float:
     return max(map(text_width, words.split("|"))) + 14
 
 
-def around(start: Box, end: Box, lift: float = 52, color: str = LINEAR) -> str:
+def around(start: Box, end: Box, lift: float = 52) -> str:
     """A shortcut from behind one box, over those between, down to a sum."""
     x, top = start.right + 8, start.y - lift
     path = [(x, start.y), (x, top), (end.x, top), (end.x, end.y - end.height / 2 - 2)]
-    return arrow(*path, color=color)
+    return arrow(*path, color=LINEAR)
 
 
-def left_text(y: float, words: str, *, bold: bool = True) -> str:
+def left_text(y: float, words: str) -> str:
     """A line of words at the left edge."""
-    weight = "bold" if bold else "normal"
-    return text(16, y, words, anchor="start", weight=weight)
+    return text(16, y, words, anchor="start", weight="bold")
 
 
 def copying_layers() -> Diagram:

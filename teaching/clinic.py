@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from html import escape
 from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
@@ -17,6 +16,7 @@ from matplotlib.axes import Axes
 from torch import Tensor, nn
 
 from teaching.program import FAULTS, Program, cases, numbers
+from teaching.tables import Table
 from utils import plot
 from utils.course import CourseError
 
@@ -218,43 +218,19 @@ def answer(program: Program, number: int) -> Finding:
         return Finding(f"stops: {type(error).__name__}", False)
 
 
-LEFT = 'style="text-align: left"'
-
-
-class Answers(NamedTuple):
-    """Some of the ten questions with what a program answers."""
-
-    rows: tuple[tuple[str, ...], ...]
-
-    def __repr__(self) -> str:
-        widths = [max(map(len, column)) for column in zip(*self.rows, strict=True)]
-        return "\n".join("  ".join(map(str.ljust, r, widths)) for r in self.rows)
-
-    def _repr_html_(self) -> str:
-        head, *body = (
-            "".join(f"<{tag} {LEFT}>{escape(cell)}</{tag}>" for cell in row)
-            for tag, row in zip(
-                ["th"] + ["td"] * len(self.rows), self.rows, strict=False
-            )
-        )
-        lines = "".join(f"<tr>{line}</tr>" for line in body)
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>"
-
-
-def ask(program: Program, *chosen: int) -> Answers:
+def ask(program: Program, *chosen: int) -> Table:
     """Put questions to a program, by their numbers: what is known, what it answers."""
-    rows = [("", "question", "healthy", "here")]
-    for number in chosen:
-        one = QUESTIONS[number]
-        rows.append((str(number), one.asked, one.known, answer(program, number).text))
-    return Answers(tuple(rows))
+    asked = {number: QUESTIONS[number] for number in chosen}
+    rows = [
+        (str(i), q.asked, q.known, answer(program, i).text) for i, q in asked.items()
+    ]
+    return Table(("", "question", "healthy", "here"), tuple(rows), left=True)
 
 
-def prices() -> Answers:
+def prices() -> Table:
     """The ten questions, what a healthy program answers, and what each costs."""
-    rows = [("", "question", "healthy", "minutes")]
-    rows += [(str(i), q.asked, q.known, str(q.minutes)) for i, q in QUESTIONS.items()]
-    return Answers(tuple(rows))
+    rows = [(str(i), q.asked, q.known, str(q.minutes)) for i, q in QUESTIONS.items()]
+    return Table(("", "question", "healthy", "minutes"), tuple(rows), left=True)
 
 
 PLAYED = (
@@ -295,7 +271,7 @@ class Game:
         self._patients = dict(zip("ABCD", dealt, strict=True))
         self.bill, self.named = 0, dict.fromkeys("ABCD", "")
 
-    def ask(self, letter: str, *numbers: int) -> Answers:
+    def ask(self, letter: str, *numbers: int) -> Table:
         """Put questions to a patient, and pay for each."""
         self.bill += sum(QUESTIONS[number].minutes for number in numbers)
         return ask(self._patients[letter], *numbers)

@@ -24,34 +24,20 @@ from teaching.svg import (
     PAGE,
     STROKE,
     TEXT_LINE,
+    Box,
     Diagram,
     line,
+    plus,
     text,
     text_width,
 )
 from utils.course import CourseError
 from utils.look import Call, trace
 
-__all__ = [
-    "Diagram",
-    "Stage",
-    "beside",
-    "convolution",
-    "from_model",
-    "grid",
-    "network",
-]
+__all__ = ["Diagram", "Stage", "beside", "convolution", "from_model", "grid", "network"]
 
-COLORS = {
-    "input": INK,
-    "conv": CONV,
-    "block": CONV,
-    "pool": INK,
-    "linear": LINEAR,
-    "norm": INK,
-    "activation": INK,
-    "dropout": INK,
-}
+COLORS = {"input": INK, "conv": CONV, "block": CONV, "pool": INK, "linear": LINEAR}
+COLORS |= dict.fromkeys(("norm", "activation", "dropout"), INK)
 TALLEST, LOWEST = 140, 18  # pixels: the largest feature map, and a vector
 LIFT = 26  # pixels: room for a shortcut above the boxes
 
@@ -129,24 +115,12 @@ def _heading(title: str) -> str:
 
 
 @dataclass(frozen=True)
-class _Box:
-    """Where a stage stands, in pixels: centre, size, words, and where they begin."""
+class _Box(Box):
+    """Where a stage stands, its words, and at which height they begin."""
 
     stage: Stage
-    x: float
-    y: float
-    width: float
-    height: float
     lines: list[str]
     foot: float
-
-    @property
-    def left(self) -> float:
-        return self.x - self.width / 2
-
-    @property
-    def right(self) -> float:
-        return self.x + self.width / 2
 
 
 def _place(
@@ -163,7 +137,7 @@ def _place(
             room = _need(stage) + spare
             lines = [*_wrap(stage.label, room - 8), stage.shape]
             center, width = x + room / 2, _width(stage)
-            boxes.append(_Box(stage, center, middle, width, height, lines, foot))
+            boxes.append(_Box(center, middle, width, height, stage, lines, foot))
             x += room
         words = max(len(box.lines) for box in boxes[-len(row) :])
         y = foot + words * TEXT_LINE + GAP + lift
@@ -257,36 +231,24 @@ def _shortcut(boxes: list[_Box], i: int, j: int) -> str:
     y, start, end = boxes[i].y, boxes[i].right + 7, boxes[j].right + 10
     top = y - max(box.height for box in boxes[i : j + 1]) / 2 - LIFT + 10
     path = line([(start, y), (start, top), (end, top), (end, y - 7)], color=LINEAR)
-    ring = f'<circle cx="{end:.1f}" cy="{y:.1f}" r="7" fill="white" stroke="{LINEAR}"'
-    plus = line([(end - 4, y), (end + 4, y)], LINEAR)
-    plus += line([(end, y - 4), (end, y + 4)], LINEAR)
-    return f'{path}{ring} stroke-width="{STROKE}"/>{plus}'
+    return path + plus(end, y, ring=7, arm=4)
 
 
-def from_model(
-    model: nn.Module,
-    shape: tuple[int, ...],
-    *,
-    title: str = "",
-    alt: str | None = None,
-    depth: int | None = None,
-) -> Diagram:
+def from_model(model: nn.Module, shape: tuple[int, ...], *, title: str = "") -> Diagram:
     """Draw the convolutions, poolings and linear layers of a network, as they run.
 
     Args:
         model: the network.
         shape: (C, H, W) of one example.
         title: above the picture.
-        alt: as in `network`.
-        depth: None for the single layers; 1 for the blocks that it is made of.
 
     Raises:
         CourseError: a layer cannot take what it gets.
     """
-    calls, _, _ = trace(model, shape, depth=depth)
+    calls, _, _ = trace(model, shape)
     stages = [Stage("input", "input", shape[0], shape[1:] or 0)]
     stages += [stage for call in calls if (stage := _stage(call))]
-    return network(stages, title=title, alt=alt)
+    return network(stages, title=title)
 
 
 def _stage(call: Call) -> Stage | None:
@@ -294,8 +256,6 @@ def _stage(call: Call) -> Stage | None:
     layer, (_, channels, *sides) = call.module, call.output
     name = type(layer).__name__
     size = tuple(sides) if sides else 0
-    if list(layer.children()):
-        return Stage("block", call.name, channels, size)
     if isinstance(layer, nn.Linear):
         return Stage("linear", "linear", channels)
     side = getattr(layer, "kernel_size", "")

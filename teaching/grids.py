@@ -128,7 +128,6 @@ def convolution(
     at: tuple[int, int],
     stride: int = 1,
     padding: int = 0,
-    alt: str | None = None,
 ) -> Diagram:
     """Show how one number of a convolution's output comes about.
 
@@ -138,7 +137,6 @@ def convolution(
         at: row and column of the output's number.
         stride: step between neighbouring windows.
         padding: rings of zeros around the image.
-        alt: what the picture says; by default the sizes and the number.
 
     Raises:
         CourseError: the output has no such row or column.
@@ -152,23 +150,20 @@ def convolution(
             f"The output is {rows}×{columns}: there is no number at {at}."
         )
     window = (row * stride, column * stride, *kernel.shape)
-    words = (
+    alt = (
         f"The kernel on the window of the image at row {window[0]}, column {window[1]}"
         f" gives {_number(output[row, column].item())}, the output's number at row"
         f" {row}, column {column}."
     )
     return beside(
         grid(
-            image,
-            label=_sizes("image", image, padding),
-            window=window,
-            padding=padding,
+            image, label=_sizes("image", image, padding), window=window, padding=padding
         ),
         "∗",
         grid(kernel, label=_sizes("kernel", kernel)),
         "=",
         grid(output, label=_sizes("output", output), window=(row, column, 1, 1)),
-        alt=alt or words,
+        alt=alt,
     )
 
 

@@ -35,15 +35,11 @@ def records(name: str) -> list[dict[str, Any]]:
     """
     paths = sorted(RESULTS.glob(f"{name}-seed[0-9]*.json"))
     if not paths:
-        there = sorted({path.stem.rpartition("-seed")[0] for path in found()})
+        found = RESULTS.glob("*-seed[0-9]*.json")
+        there = sorted({path.stem.rpartition("-seed")[0] for path in found})
         raise CourseError(f"No run {name!r} is kept; there are: {', '.join(there)}.")
     runs = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     return sorted(runs, key=lambda run: run["seed"])
-
-
-def found() -> list[Any]:
-    """The files of all kept runs."""
-    return list(RESULTS.glob("*-seed[0-9]*.json"))
 
 
 def runs(name: str) -> list[History]:

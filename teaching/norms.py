@@ -13,13 +13,8 @@ from torch import Tensor
 from utils.plot import PALETTE, VALIDATION, color_of, headline, mark_seeds
 
 
-def channel_row(images: Tensor, channel: int = 1) -> Figure:
-    """Show photos split into their channels, with a frame around what shares a mean.
-
-    Args:
-        images: uint8 (N, 3, H, W).
-        channel: which one is framed.
-    """
+def channel_row(images: Tensor) -> Figure:
+    """Show photos, uint8 (N, 3, H, W), split into channels: one mean has a frame."""
     fig, axes = plt.subplots(3, len(images), figsize=(7, 3.4))
     for c, name in enumerate(("red", "green", "blue")):
         for n, ax in enumerate(axes[c]):
@@ -31,7 +26,7 @@ def channel_row(images: Tensor, channel: int = 1) -> Figure:
     headline(fig, "A channel's row has one mean: all photos, all pixels")
     fig.draw_without_rendering()
     fig.set_layout_engine("none")  # nothing moves any more, so a frame can be drawn
-    left, right = (axes[channel, i].get_position() for i in (0, -1))
+    left, right = (axes[1, i].get_position() for i in (0, -1))
     corner = left.x0 - 0.006, left.y0 - 0.012
     size = right.x1 - left.x0 + 0.012, left.height + 0.024
     frame = plt.Rectangle(corner, *size, fill=False, lw=3, color=VALIDATION)

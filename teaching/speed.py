@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from math import inf, log
 from time import process_time
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
 from matplotlib.axes import Axes
 from torch import Tensor, nn
@@ -29,19 +31,15 @@ TRICKS = {
     "all six of them": "none",
 }
 
+STEPS = 6  # of training, whose parts are timed
+
 
 # --- kept runs by the minute ---------------------------------------------------------
 
 
 def at(name: str, minutes: float) -> float:
     """Validation accuracy of a kept run at a minute: on a line between two epochs."""
-    xs, ys = kept.passed(name)
-    for (x0, y0), (x1, y1) in zip(
-        zip(xs, ys, strict=True), zip(xs[1:], ys[1:], strict=True), strict=False
-    ):
-        if x0 <= minutes <= x1:
-            return y0 + (y1 - y0) * (minutes - x0) / (x1 - x0)
-    return ys[0] if minutes < xs[0] else ys[-1]
+    return float(np.interp(minutes, *kept.passed(name)))
 
 
 def reached(name: str, accuracy: float) -> float:
@@ -96,16 +94,16 @@ def rates(
             maps = torch.randn(count, c, 16, 16, requires_grad=True)
             maps = maps.contiguous(memory_format=torch.channels_last)
             mixed = torch.autocast("cpu", torch.bfloat16, enabled=name == "bfloat16")
-
-            def act(
-                layer: nn.Module = layer, maps: Tensor = maps, on: Any = mixed
-            ) -> None:
-                with on:
-                    result = layer(maps)
-                result.backward(torch.ones_like(result), retain_graph=False)
-
-            found[name].append(3 * count * 256 * 9 * c * c / best(act) / 1e9)
+            seconds = best(partial(forward_and_backward, layer, maps, mixed))
+            found[name].append(3 * count * 256 * 9 * c * c / seconds / 1e9)
     return found
+
+
+def forward_and_backward(layer: nn.Module, maps: Tensor, mixed: torch.autocast) -> None:
+    """Compute a layer's output in this number format, and the gradients of its sum."""
+    with mixed:
+        result = layer(maps)
+    result.backward(torch.ones_like(result))
 
 
 def best(act: Callable[[], Any], times: int = 3) -> float:
@@ -124,16 +122,14 @@ def best(act: Callable[[], Any], times: int = 3) -> float:
     return min(spent)
 
 
-def parts(
-    net: nn.Module, loader: Any, make: Callable[..., Any], steps: int = 6
-) -> dict[str, float]:
+def parts(net: nn.Module, loader: Any, make: Callable[..., Any]) -> dict[str, float]:
     """Milliseconds of the processor for the parts of a training step, on the mean."""
     net = net.cpu().train().to(memory_format=torch.channels_last)
     optimizer = make([w for w in net.parameters() if w.requires_grad])
     spent = dict.fromkeys(("input", "forward", "backward", "optimizer"), 0.0)
     batches, dtype = iter(loader), recipe.number_format(torch.device("cpu"))
     half = torch.autocast("cpu", dtype, enabled=dtype != torch.float32)
-    for step in range(steps + 1):
+    for step in range(STEPS + 1):
         marks = [process_time()]
         images, labels = next(batches)
         images = images.cpu().contiguous(memory_format=torch.channels_last)
@@ -148,7 +144,7 @@ def parts(
         optimizer.step()
         marks.append(process_time())
         for i, part in enumerate(spent if step else ()):  # the first one warms up
-            spent[part] += 1e3 * (marks[i + 1] - marks[i]) / steps
+            spent[part] += 1e3 * (marks[i + 1] - marks[i]) / STEPS
     return spent
 
 
@@ -192,10 +188,10 @@ def circles(matrices: Mapping[str, Tensor], *, title: str | None = None) -> None
     plot.headline(figure, title)
 
 
-def smoothing(epsilon: float, classes: int = 10, *, title: str | None = None) -> Axes:
-    """Draw the loss against the lead of the right logit, with and without smoothing."""
+def smoothing(epsilon: float, *, title: str | None = None) -> Axes:
+    """Draw the loss of ten classes against the right logit's lead, smoothed and not."""
     lead = torch.linspace(-1, 10, 200)
-    logits = torch.zeros(200, classes)
+    logits = torch.zeros(200, 10)
     logits[:, 0] = lead
     _, ax = plt.subplots()
     ends = []
@@ -207,7 +203,7 @@ def smoothing(epsilon: float, classes: int = 10, *, title: str | None = None) ->
         y = F.cross_entropy(logits, right, reduction="none", label_smoothing=eps)
         ax.plot(lead, y, color=color)
         ends.append((lead[-1].item(), y[-1].item(), name, color))
-    top = log((1 - epsilon + epsilon / classes) / (epsilon / classes))
+    top = log((1 - epsilon + epsilon / 10) / (epsilon / 10))
     ax.axvline(top, color=plot.PAPER, linestyle=":")
     ax.set(xlabel="right logit minus the nine others", ylabel="loss (nats)")
     plot.headline(ax.figure, title)
@@ -215,15 +211,16 @@ def smoothing(epsilon: float, classes: int = 10, *, title: str | None = None) ->
     return ax
 
 
-def flips(first: Tensor, epochs: int = 6, *, title: str | None = None) -> None:
+def flips(first: Tensor, *, title: str | None = None) -> None:
     """Show which photos are mirrored in which epoch: drawn each time, and by turns.
 
     Args:
         first: which are mirrored by turns in the first epoch, bool (N,).
     """
     draw = torch.Generator().manual_seed(1)
-    drawn = torch.rand(len(first), epochs, generator=draw) < 0.5
-    turns = first[:, None] ^ (torch.arange(epochs) % 2 == 1)
+    epochs = torch.arange(6)
+    drawn = torch.rand(len(first), len(epochs), generator=draw) < 0.5
+    turns = first[:, None] ^ (epochs % 2 == 1)
     figure, axes = plt.subplots(1, 2, figsize=(7, 3), sharey=True)
     for ax, (name, mirrored) in zip(
         axes, {"drawn in each epoch": drawn, "by turns": turns}.items(), strict=True
@@ -236,8 +233,8 @@ def flips(first: Tensor, epochs: int = 6, *, title: str | None = None) -> None:
             f"{name}: {both} of {len(first)} seen\nboth ways after two epochs",
             fontsize=11,
         )
-        ax.set(xlabel="epoch", xticks=torch.arange(epochs) + 0.5)
-        ax.set_xticklabels(range(1, epochs + 1))
+        ax.set(xlabel="epoch", xticks=epochs + 0.5)
+        ax.set_xticklabels((epochs + 1).tolist())
         ax.grid(False)
     axes[0].set(ylabel="photo; dark: mirrored", yticks=[])
     plot.headline(figure, title)

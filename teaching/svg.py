@@ -53,6 +53,26 @@ class Diagram:
         return data, {"image/svg+xml": {"alt": self.alt}}
 
 
+@dataclass(frozen=True)
+class Box:
+    """Where a box stands, in pixels: its middle and its size."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @property
+    def left(self) -> float:
+        """Its left edge."""
+        return self.x - self.width / 2
+
+    @property
+    def right(self) -> float:
+        """Its right edge."""
+        return self.x + self.width / 2
+
+
 def text_width(words: str) -> float:
     """Pixels of a text, rather too many: the font of another machine may be wider."""
     narrow, wide = " .,:;'|!()[]fijlrt", "mwMW@%"
@@ -70,6 +90,14 @@ def line(points: Sequence[tuple[float, float]], color: str = INK) -> str:
         f'<polyline points="{path}" fill="none" stroke="{color}"'
         f' stroke-width="{STROKE}" stroke-linejoin="round"/>'
     )
+
+
+def plus(x: float, y: float, ring: int = 9, arm: int = 5) -> str:
+    """A sum, on its own ring of this radius."""
+    circle = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{ring}" fill="white"'
+    across = line([(x - arm, y), (x + arm, y)], LINEAR)
+    down = line([(x, y - arm), (x, y + arm)], LINEAR)
+    return f'{circle} stroke="{LINEAR}" stroke-width="{STROKE}"/>{across}{down}'
 
 
 def text(

@@ -15,19 +15,23 @@ from utils import look, plot
 
 
 class Table(NamedTuple):
-    """Lines of short texts below the names of their columns."""
+    """Lines of short texts below the names of their columns, to the right or left."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    left: bool = False
 
     def __repr__(self) -> str:
         lines = [self.columns, *self.rows]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        return "\n".join("  ".join(map(str.rjust, row, widths)) for row in lines)
+        just = str.ljust if self.left else str.rjust
+        return "\n".join("  ".join(map(just, row, widths)) for row in lines)
 
     def _repr_html_(self) -> str:
+        style = ' style="text-align: left"' * self.left
+
         def line(tag: str, row: tuple[str, ...]) -> str:
-            cells = "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in row)
+            cells = "".join(f"<{tag}{style}>{escape(cell)}</{tag}>" for cell in row)
             return f"<tr>{cells}</tr>"
 
         body = "".join(line("td", row) for row in self.rows)

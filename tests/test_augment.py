@@ -13,7 +13,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as F
 from torchvision.transforms.transforms import RandomResizedCrop as TorchvisionCrop
 
-from experiments.trivial import AlternatingFlip
+from experiments.flip import AlternatingFlip
 from utils import course
 from utils.augment import (
     ColorJitter,

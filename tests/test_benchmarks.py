@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 
 import pytest
@@ -204,7 +204,7 @@ def test_the_input_suite_records_what_the_report_reads(tmp_path, capsys):
     assert made.timing("decks' loader, 2 workers") is None
     assert made.ratio("ours") is None or made.ratio("ours") > 5  # twenty, at leisure
     assert report.table(made) in capsys.readouterr().out
-    assert Group.from_dict(made.to_dict()) == made
+    assert Group.from_dict(asdict(made)) == made
 
 
 def test_the_seconds_of_a_notebook_are_those_of_its_cells():
@@ -236,7 +236,7 @@ def records():
     made = group([1.0, 1.0], [0.1, 0.1], [0.5, 0.5])
     return {
         "input-cpu": {
-            "groups": [made.to_dict()],
+            "groups": [asdict(made)],
             "machine": {"device": "cpu", "threads": 1, "system": "Linux", "torch": "2"},
             "clock": "cpu",
             "commit": "abc",

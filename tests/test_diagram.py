@@ -16,16 +16,8 @@ from utils.course import CourseError
 from utils.models import LeNet5, TwoLayerCNN
 
 SVG = "{http://www.w3.org/2000/svg}"
-RESNET = [
-    Stage("input", "image", 3, 224),
-    Stage("conv", "conv 7×7, stride 2", 64, 112),
+LONG = [
     Stage("pool", "max pool 3×3, stride 2", 64, 56),
-    Stage("block", "2 basic blocks", 64, 56),
-    Stage("block", "2 basic blocks", 128, 28),
-    Stage("block", "2 basic blocks", 256, 14),
-    Stage("block", "2 basic blocks", 512, 7),
-    Stage("pool", "global average pool", 512, 1),
-    Stage("dropout", "dropout 0.5", 512),
     Stage("linear", "linear", 1000),
 ]
 ARCHITECTURES = [
@@ -57,7 +49,7 @@ def boxes(root):
 @pytest.mark.parametrize(
     "picture",
     [
-        diagrams.network(RESNET, title="ResNet-18"),
+        diagrams.network(LONG * 5, title="Long labels, and vectors"),
         diagrams.network(ALL_KINDS, title="All glyphs", shortcuts=[(1, 4)]),
         diagrams.network([Stage("conv", "conv 3×3", 512, 224)] * 23),
         diagrams.from_model(LeNet5(), (1, 28, 28), title="LeNet-5"),

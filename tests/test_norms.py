@@ -16,7 +16,7 @@ def closed():
 
 
 def test_the_frame_surrounds_the_channel_and_no_other():
-    figure = norms.channel_row(torch.zeros(4, 3, 8, 8, dtype=torch.uint8), channel=1)
+    figure = norms.channel_row(torch.zeros(4, 3, 8, 8, dtype=torch.uint8))
     [frame] = figure.artists
     bounds = frame.get_bbox()
     inside = [

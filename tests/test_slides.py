@@ -16,7 +16,7 @@ SLIDE = """
 # %% [markdown] slide="only"
 # ## A claim
 #
-# ![](draw:architectures.bottleneck())
+# ![](draw:architectures.transfer())
 #
 # ### How many?
 #
@@ -86,7 +86,7 @@ SHEET = """
 # Note: 2 min. Let two students say it, each in other words.
 
 # %% [markdown] slide="sheet"
-# ![](draw:architectures.bottleneck())
+# ![](draw:architectures.transfer())
 #
 # ## Shapes
 #
@@ -125,7 +125,7 @@ def test_a_release_has_neither_solutions_nor_notes(tmp_path):
     assert not [name for name in names if "solutions/" in name or "source/" in name]
 
 
-DRAWN, RESULT = "![](draw:architectures.bottleneck())", "# > **"
+DRAWN, RESULT = "![](draw:architectures.transfer())", "# > **"
 FAULTS = [
     ("## A claim", "## A " + "c" * 60, "62 characters of heading, 2 over 60"),
     ("## A claim", "A claim", "no heading"),
@@ -140,7 +140,7 @@ FAULTS = [
     ("# . . .\n#\n", "", "a question with its answer"),
     (DRAWN, "![](run:curves)", "'curves', and no one cell this code; there are: curve"),
     (DRAWN, "![](draw:1 + 1)", "2 is neither a drawing"),
-    ("bottleneck()", "bottle()", "has no attribute 'bottle'"),
+    ("transfer()", "carry()", "has no attribute 'carry'"),
     ("wrong", "right", "no cell of the notebook printed"),
     ("whole }}", "part }}", "NameError: name 'part'"),
     ('="only"\n', '="only" name="curve"\n', "two cells have the name 'curve'"),

@@ -10,26 +10,12 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import nn
 from torch.optim import SGD
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from torchvision import transforms
 
 from benchmarks.measure import Watch
-from benchmarks.work import PADDING, Work
+from benchmarks.work import PADDING, Changed, Work
 from utils.data import ImageSet
-
-
-class Photos(Dataset):
-    """Images as torchvision's data sets give them: from an array, through PIL."""
-
-    def __init__(self, data: ImageSet, transform: Callable) -> None:
-        self.arrays = data.images.permute(0, 2, 3, 1).contiguous().numpy()
-        self.labels, self.transform = data.labels.tolist(), transform
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-        return self.transform(Image.fromarray(self.arrays[index])), self.labels[index]
 
 
 def loader(
@@ -41,7 +27,8 @@ def loader(
     workers: int = 0,
 ) -> DataLoader:
     """torchvision's transforms under a `DataLoader`; unaugmented in the set's order."""
-    steps: list[Callable] = []
+    arrays = data.images.permute(0, 2, 3, 1).contiguous().numpy()
+    steps: list[Callable] = [Image.fromarray]
     if augment:
         side = data.images.shape[-1]
         steps += [transforms.RandomCrop(side, padding=PADDING)]
@@ -49,7 +36,7 @@ def loader(
     steps += [transforms.ToTensor(), transforms.Normalize(data.mean, data.std)]
     torch.manual_seed(seed)  # the transforms draw from the global generator
     return DataLoader(
-        Photos(data, transforms.Compose(steps)),
+        Changed(arrays, data.labels.tolist(), *steps),
         batch_size,
         shuffle=augment,
         num_workers=workers,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import warnings
 from functools import partial
-from importlib.util import find_spec
 from typing import Any
 
 import torch.nn.functional as F
@@ -16,11 +15,6 @@ from torch import nn
 from benchmarks.arms import decks
 from benchmarks.measure import Watch
 from benchmarks.work import Work
-
-
-def missing() -> str:
-    """Why the arm cannot run; empty where it can."""
-    return "" if find_spec("fastai") else "not installed"
 
 
 def train(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import warnings
-from importlib.util import find_spec
 from typing import Any
 
 import torch.nn.functional as F
@@ -17,11 +16,6 @@ from torch.optim import SGD, Optimizer
 from benchmarks.arms import decks
 from benchmarks.measure import Watch
 from benchmarks.work import Work
-
-
-def missing() -> str:
-    """Why the arm cannot run; empty where it can."""
-    return "" if find_spec("lightning") else "not installed"
 
 
 def train(

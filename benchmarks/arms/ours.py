@@ -40,12 +40,7 @@ def loaders(work: Work, seed: int) -> tuple[Loader, Loader]:
 
 
 def train(
-    work: Work,
-    model: nn.Module,
-    seed: int,
-    watch: Watch,
-    *,
-    precision: str = "float32",
+    work: Work, model: nn.Module, seed: int, watch: Watch, *, precision: str = "float32"
 ) -> None:
     """Train and evaluate with one call."""
     with watch, recipe.use_precision(precision):

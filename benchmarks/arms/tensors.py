@@ -3,26 +3,11 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
-from benchmarks.work import PADDING
+from benchmarks.work import PADDING, Changed
 from utils.data import ImageSet
-
-
-class Images(Dataset):
-    """The images one by one, each through the transforms."""
-
-    def __init__(self, data: ImageSet, transform: v2.Transform) -> None:
-        self.images, self.labels = data.images.contiguous(), data.labels.tolist()
-        self.transform = transform
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        return self.transform(self.images[index]), self.labels[index]
 
 
 def loader(data: ImageSet, batch_size: int, *, seed: int = 0) -> DataLoader:
@@ -38,4 +23,5 @@ def loader(data: ImageSet, batch_size: int, *, seed: int = 0) -> DataLoader:
         v2.ToDtype(torch.float32, scale=True),
         v2.Normalize(data.mean, data.std),
     ]
-    return DataLoader(Images(data, v2.Compose(changes)), batch_size, shuffle=True)
+    images = Changed(data.images.contiguous(), data.labels.tolist(), *changes)
+    return DataLoader(images, batch_size, shuffle=True)

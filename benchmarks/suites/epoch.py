@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib.util import find_spec
 from types import ModuleType
 
 from torch import nn
@@ -42,10 +43,7 @@ def groups(settings: Settings) -> Iterator[Group]:
     for network, (quick, whole) in SIZES.items():
         n = settings.pick(quick, whole)
         work = Work(
-            NETWORKS[network],
-            synthetic(n),
-            synthetic(n // 5, seed=1),
-            settings.device,
+            NETWORKS[network], synthetic(n), synthetic(n // 5, seed=1), settings.device
         )
         yield training(network, work, settings)
         yield evaluation(network, work, settings)
@@ -56,13 +54,17 @@ def training(network: str, work: Work, settings: Settings) -> Group:
     ledger = equal.Ledger(work, DECKS)
     where = str(work.device)
     half = "bfloat16" in native_formats(work.device)
+    missing = {
+        name: "" if find_spec(name.lower()) else "not installed"
+        for name in (LIGHTNING, FASTAI)
+    }
     fast = partial(bare.train, loader=partial(airbench.loader, device=where))
     arms = [
         arm(DECKS, decks.train, ledger),
-        arm(LIGHTNING, lightning.train, ledger, lightning.missing()),
-        arm(FASTAI, fastai.train, ledger, fastai.missing()),
-        arm(f"{LIGHTNING}, our loader", over(lightning), ledger, lightning.missing()),
-        arm(f"{FASTAI}, our loader", over(fastai), ledger, fastai.missing()),
+        arm(LIGHTNING, lightning.train, ledger, missing[LIGHTNING]),
+        arm(FASTAI, fastai.train, ledger, missing[FASTAI]),
+        arm(f"{LIGHTNING}, our loader", over(lightning), ledger, missing[LIGHTNING]),
+        arm(f"{FASTAI}, our loader", over(fastai), ledger, missing[FASTAI]),
         arm("bare loop, speed-run's loader", fast, ledger),
         arm(BARE, bare.train, ledger),
         arm(OURS, ours.train, ledger),

@@ -10,7 +10,7 @@ from benchmarks import equal
 from benchmarks.arms import airbench, decks, ours, tensors
 from benchmarks.measure import Arm, Group, Target, Watch
 from benchmarks.settings import Settings
-from benchmarks.work import synthetic
+from benchmarks.work import SIDE, synthetic
 from utils.data import ImageSet, Loader
 
 BATCH = 128
@@ -22,9 +22,9 @@ def groups(settings: Settings) -> Iterator[Group]:
     data = synthetic(settings.pick(1000, 5000))
     passes = settings.pick(4, 10)  # of the fast ones: a block shall last
     where = str(settings.device)
-    many = partial(reader, data=data, settings=settings, passes=passes)
-    few = partial(reader, data=data, settings=settings, passes=2)  # alternating flip
-    one = partial(reader, data=data, settings=settings, passes=1)
+    many = partial(proven, data=data, settings=settings, passes=passes)
+    few = partial(proven, data=data, settings=settings, passes=2)  # alternating flip
+    one = partial(proven, data=data, settings=settings, passes=1)
     arms = [
         one("decks' loader", decks.loader),
         workers(one, settings),
@@ -54,21 +54,29 @@ def fetched(data: ImageSet, batch_size: int, *, device: str) -> Loader:
     return loader
 
 
-def reader(
+def proven(
     name: str, make: Make, *, data: ImageSet, settings: Settings, passes: int
 ) -> Arm:
     """An arm that reads whole passes, after proof that they hold what they should."""
     equal.check_augmentation(name, make(equal.probe(), BATCH))
-    loader = make(data, BATCH)
+    return reader(name, make(data, BATCH), len(data), SIDE, settings, passes)
+
+
+def reader(
+    name: str, loader: Any, n: int, side: int, settings: Settings, passes: int = 1
+) -> Arm:
+    """An arm that reads whole passes over n images of so many pixels a side."""
 
     def run(watch: Watch, turn: int) -> int:
         seen = 0
         with watch:
             for _ in range(passes):
                 for images, labels in loader:
-                    images.to(settings.device)
                     seen += len(labels.to(settings.device))
-        equal.require(seen == passes * len(data), name, f"it gave {seen} images")
+                    images = images.to(settings.device)
+        shape = tuple(images.shape[1:])
+        equal.require(seen == passes * n, name, f"it gave {seen} images")
+        equal.require(shape == (3, side, side), name, f"it gave images of {shape}")
         return seen
 
     return Arm(name, run)
