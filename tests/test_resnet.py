@@ -180,15 +180,6 @@ def test_he_initialisation():
         assert conv.weight.std().item() == pytest.approx(std, rel=0.12)
 
 
-def first_and_last_gradient(name):
-    torch.manual_seed(0)
-    network = small(name, width=0.25)
-    logits = network(torch.randn(16, 3, 16, 16))
-    nn.functional.cross_entropy(logits, torch.arange(16) % 10).backward()
-    last = network.layer3[-1].conv2
-    return tuple(c.weight.grad.norm().item() for c in (network.conv1, last))
-
-
 @pytest.mark.parametrize("name", ["resnet20", "plain20"])
 def test_gradient_passes_a_dead_block_only_along_its_shortcut(name):
     network = small(name, width=0.25)
