@@ -131,6 +131,8 @@ def test_zero_init_residual_starts_each_block_as_its_shortcut():
     for block in network.layer1:
         torch.testing.assert_close(block(x), block.downsample(x).relu())
         x = block(x)
+    x.square().sum().backward()
+    assert all(block.bn2.weight.grad.all() for block in network.layer1)  # it can grow
 
 
 @pytest.mark.parametrize("stride", [1, 2])
