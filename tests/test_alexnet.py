@@ -17,7 +17,7 @@ FORMS = {
     "column": (alexnet_2012, {"groups": 1}),
 }
 SIZES = {"2014": 224, "2012": 227, "column": 227}
-COUNTS = {
+COUNTS = {  # parameters; multiply-adds in billions
     "2014": (61_100_840, 0.714),
     "2012": (60_965_224, 0.724),
     "column": (62_378_344, 1.135),
@@ -36,21 +36,6 @@ def test_parameters_and_multiply_adds_of_the_paper(form):
     parameters, multiply_adds = totals(net, (3, size, size))
     assert parameters == COUNTS[form][0]
     assert round(multiply_adds / 1e9, 3) == COUNTS[form][1]
-
-
-def test_parameters_of_the_paper_by_hand():
-    # Outputs x (inputs x kernel area + 1); a group sees half of the inputs.
-    by_hand = (
-        96 * (3 * 121 + 1)
-        + 256 * (48 * 25 + 1)
-        + 384 * (256 * 9 + 1)
-        + 384 * (192 * 9 + 1)
-        + 256 * (192 * 9 + 1)
-        + 4096 * (256 * 36 + 1)
-        + 4096 * (4096 + 1)
-        + 1000 * (4096 + 1)
-    )
-    assert by_hand == COUNTS["2012"][0]
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -95,22 +80,15 @@ def test_small_images_change_the_stem_alone(form):
 
 
 def test_groups_meet_in_the_third_convolution_alone():
-    groups = [
-        m.groups
-        for m in networks.on_meta(alexnet_2012).modules()
-        if isinstance(m, nn.Conv2d)
-    ]
-    assert groups == [1, 2, 1, 2, 2]
+    modules = networks.on_meta(alexnet_2012).modules()
+    assert [m.groups for m in modules if isinstance(m, nn.Conv2d)] == [1, 2, 1, 2, 2]
 
 
-def test_pooling_overlaps():
-    for form in FORMS:
-        pools = [
-            m
-            for m in tiny(form, stem="imagenet").modules()
-            if isinstance(m, nn.MaxPool2d)
-        ]
-        assert [(p.kernel_size, p.stride) for p in pools] == 3 * [(3, 2)]
+@pytest.mark.parametrize("form", FORMS)
+def test_pooling_overlaps(form):
+    modules = tiny(form, stem="imagenet").modules()
+    pools = [m for m in modules if isinstance(m, nn.MaxPool2d)]
+    assert [(p.kernel_size, p.stride) for p in pools] == 3 * [(3, 2)]
 
 
 def test_logits_equal_torchvision():
@@ -141,7 +119,5 @@ def test_lrn_by_hand():
 
 
 def test_dropout_is_respected():
-    rates = {
-        m.p for m in tiny("2012", dropout=0.1).modules() if isinstance(m, nn.Dropout)
-    }
-    assert rates == {0.1}
+    modules = tiny("2012", dropout=0.1).modules()
+    assert [m.p for m in modules if isinstance(m, nn.Dropout)] == [0.1, 0.1]

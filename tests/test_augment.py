@@ -25,7 +25,6 @@ from utils.augment import (
     RandomResizedCrop,
     Rotation,
     as_float,
-    beta,
     cut,
 )
 from utils.course import CourseError
@@ -325,8 +324,9 @@ def test_jitter_factors_and_orders():
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.2, 1.0, 30.0])
-def test_beta_has_the_right_distribution(alpha):
-    draws = beta(torch.empty(20_000, 0), rng(), alpha)
+@pytest.mark.parametrize("mixing", [MixUp, CutMix])
+def test_the_share_that_is_kept_follows_beta(mixing, alpha):
+    draws, *_ = mixing(alpha).draw(torch.empty(20_000, 0, 4, 4), rng())
     assert ((draws >= 0) & (draws <= 1)).all()
     # Bins, not a KS test: for a small alpha much of the mass lies nearer to 1 than a
     # float can (21 % for 0.05), rounds to 1 and is all right there.

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 import torch
+from torch import nn
 
 from experiments import record, request, train
 from utils import course, data
@@ -74,15 +75,6 @@ def test_a_run_leaves_one_complete_record(tmp_path, capsys):
     assert said in capsys.readouterr().out
 
 
-def test_one_seed_gives_one_result(tmp_path):
-    for folder in ("a", "b"):
-        assert run("--out", tmp_path / folder, "--augment", "crop") == 0
-    files = (tmp_path / folder / "lenet5-mnist-seed0.json" for folder in "ab")
-    first, second = map(record.read, files)
-    for key in ("test_loss", "test_accuracy", "val_loss"):
-        assert first[key] == second[key]
-
-
 @pytest.mark.parametrize("half", [[], ["--half"], ["--half", "--every-epoch"]])
 def test_the_recorded_accuracy_is_that_of_the_saved_weights(tmp_path, half):
     weights = tmp_path / "new" / "lenet5.pt"
@@ -102,6 +94,19 @@ def test_the_recorded_accuracy_is_that_of_the_saved_weights(tmp_path, half):
         judged = evaluate(model, images)
         assert judged.accuracy == pytest.approx(found[f"{part}_accuracy"], abs=0.01)
         assert judged.loss == pytest.approx(found[f"{part}_loss"], rel=1e-2)
+
+
+def test_the_test_images_may_be_left_alone(tmp_path, monkeypatch):
+    judged = []
+
+    def judge(model, loader):
+        judged.append(len(loader.data))
+        return evaluate(model, loader)
+
+    monkeypatch.setattr(train, "evaluate", judge)
+    assert run("--no-test", "--out", tmp_path) == 0
+    assert "test_accuracy" not in record.read(tmp_path / "lenet5-mnist-seed0.json")
+    assert judged == [150]
 
 
 def test_a_run_that_diverges_is_recorded_as_such(tmp_path):
@@ -247,6 +252,38 @@ def test_the_body_moves_in_smaller_steps():
     assert head["params"] == list(model.head.parameters())
     assert len(head["params"]) + len(body["params"]) == len(list(model.parameters()))
     assert head["weight_decay"] == body["weight_decay"] == 5e-4
+
+
+def test_the_words_choose_the_loss_and_the_optimizer():
+    logits, labels = torch.randn(4, 10), torch.arange(4)
+    for words in ([], ["--label-smoothing", "0.2"]):
+        right = nn.CrossEntropyLoss(label_smoothing=0.2 if words else 0.0)
+        chosen = options(*words, "--weight-decay", "0.3", "--momentum", "0.7")
+        made = request.make_recipe(chosen, build("lenet5"))
+        loss = made["loss_function"] or nn.functional.cross_entropy
+        assert loss(logits, labels) == right(logits, labels)
+        [group] = made["optimizer"](build("lenet5").parameters()).param_groups
+        assert (group["weight_decay"], group["momentum"]) == (0.3, 0.7)
+        net = build("googlenet", num_classes=10, width=1 / 16, stem="cifar", aux=True)
+        net.aux_logits = (logits.flip(0),)
+        both = right(logits, labels) + 0.3 * right(logits.flip(0), labels)
+        loss = request.make_recipe(chosen, net)["loss_function"]
+        torch.testing.assert_close(loss(logits, labels), both)
+
+
+def test_a_seed_decides_the_weights_and_the_shuffled_batches(monkeypatch):
+    begun = []
+
+    def begin(model, batches, *_, **settings):
+        begun.append((model.output.weight.clone(), *next(iter(batches))))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "fit", begin)
+    for seed in (1, 1, 2):
+        assert run("--seed", seed) == 130
+    for first, again, other in zip(*begun, strict=True):
+        assert torch.equal(first, again)
+        assert not torch.equal(first, other)
 
 
 @pytest.mark.parametrize("name", request.AUGMENTATIONS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import random
-import sys
 
 import numpy as np
 import pytest
@@ -69,22 +68,8 @@ def test_seed_repeats_every_generator():
     assert draws[0] == draws[1]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="they are not there, simply")
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ('"nowhere "', "does not exist: 'nowhere '"),  # spaces nobody sees are shown
-        ("~nobodyhere/x", r"'~nobodyhere/x' cannot be looked into"),
-    ],
-)
-def test_a_data_folder_that_is_none_is_refused(monkeypatch, name, said):
-    monkeypatch.setenv("CNN_COURSE_DATA", name)
-    with pytest.raises(CourseError, match=said):
-        course.start()
-
-
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
-def test_freed_memory_is_kept_for_the_next_batch() -> None:
+def test_freed_memory_is_kept_for_the_next_batch():
     """Else the system hands out each of its pages anew."""
     resource = pytest.importorskip("resource")
 

@@ -154,13 +154,13 @@ def alone() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", ["plain", "even", "mixing", "heads"])
-def test_the_curve_is_that_of_one_process(kind: str, ran, alone) -> None:
+def test_the_curve_is_that_of_one_process(kind, ran, alone):
     first, second = (report[kind] for report in ran["reports"])
     assert first == second
     assert first == pytest.approx(alone[kind], rel=1e-5)
 
 
-def test_one_of_them_prints_and_writes(ran) -> None:
+def test_one_of_them_prints_and_writes(ran):
     assert [report["status"] for report in ran["reports"]] == [0, 0]
     assert ran["printed"].count("epoch 1/1") == 1
     assert ran["printed"].count("test accuracy") == 1
@@ -172,13 +172,13 @@ def test_one_of_them_prints_and_writes(ran) -> None:
     build("lenet5").load_state_dict(weights)
 
 
-def test_an_error_in_one_ends_both_and_is_told_once(ran) -> None:
+def test_an_error_in_one_ends_both_and_is_told_once(ran):
     assert ran["status"] != 0
     assert ran["printed"].count("Epoch 1: The model has") == 1
     assert ran["printed"].count("Traceback") == 1  # torchrun's own
 
 
-def test_a_part_of_a_set_is_a_rank_s_own(monkeypatch) -> None:
+def test_a_part_of_a_set_is_a_rank_s_own(monkeypatch):
     monkeypatch.setattr(torchrun, "size", lambda: 3)
     parts = []
     for rank in range(3):
@@ -202,7 +202,7 @@ def disturbed(act: Any, folder: Path, *words: str) -> tuple[str, int, float]:
     return "".join(lines), status, time.monotonic() - begin
 
 
-def test_a_killed_process_ends_the_other_and_the_run_can_go_on(tmp_path) -> None:
+def test_a_killed_process_ends_the_other_and_the_run_can_go_on(tmp_path):
     def kill(run: subprocess.Popen) -> None:
         os.kill(int((tmp_path / "pid-1").read_text()), signal.SIGKILL)
 
@@ -227,7 +227,7 @@ def test_a_killed_process_ends_the_other_and_the_run_can_go_on(tmp_path) -> None
         assert len(record.read(file)["history"]["rows"]) == done + n
 
 
-def test_ctrl_c_ends_both(tmp_path) -> None:
+def test_ctrl_c_ends_both(tmp_path):
     def press(run: subprocess.Popen) -> None:
         run.send_signal(signal.SIGINT)
 

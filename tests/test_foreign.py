@@ -60,7 +60,7 @@ FLATTEN = {
 
 @pytest.mark.parametrize("way", FLATTEN)
 @pytest.mark.parametrize("channels", [1, 3])
-def test_any_way_to_flatten_trains_as_in_plain_torch(way: str, channels: int) -> None:
+def test_any_way_to_flatten_trains_as_in_plain_torch(way, channels):
     def made() -> Any:
         torch.manual_seed(0)
         model = Own(lambda net, x: net.last(FLATTEN[way](x)))
@@ -84,7 +84,7 @@ def test_any_way_to_flatten_trains_as_in_plain_torch(way: str, channels: int) ->
     ours(given[0][0])  # nothing that was done to it outlasts the calls
 
 
-def test_a_network_is_as_it_was_after_an_error() -> None:
+def test_a_network_is_as_it_was_after_an_error():
     model = Own(lambda net, x: net.last(x))
     with pytest.raises(CourseError):
         fit(model, batches(), epochs=1)
@@ -110,7 +110,7 @@ LABELS: dict[str, tuple[int, Callable[[Tensor], Tensor], str]] = {
 
 
 @pytest.mark.parametrize("kind", LABELS)
-def test_labels_are_refused_before_they_are_measured(kind: str) -> None:
+def test_labels_are_refused_before_they_are_measured(kind):
     outputs, change, message = LABELS[kind]
     given = [(images, change(labels)) for images, labels in batches()]
     with pytest.raises(CourseError, match=message):
@@ -144,7 +144,7 @@ OPTIMIZERS: dict[str, tuple[Callable[[], tuple[nn.Module, Any]], str]] = {
 
 
 @pytest.mark.parametrize("kind", OPTIMIZERS)
-def test_an_optimizer_that_would_not_train_all_of_it(kind: str) -> None:
+def test_an_optimizer_that_would_not_train_all_of_it(kind):
     make, message = OPTIMIZERS[kind]
     model, optimizer = make()
     with pytest.raises(CourseError, match=message):
@@ -165,7 +165,7 @@ SCHEDULES: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("kind", SCHEDULES)
-def test_a_schedule_that_does_not_fit_is_refused_before_the_first_step(kind) -> None:
+def test_a_schedule_that_does_not_fit_is_refused_before_the_first_step(kind):
     schedule, message = SCHEDULES[kind]
     model = net()
     before = model[0].weight.clone()
@@ -176,7 +176,7 @@ def test_a_schedule_that_does_not_fit_is_refused_before_the_first_step(kind) -> 
 
 @pytest.mark.parametrize("mode", ["min", "max"])
 @pytest.mark.parametrize("validated", [True, False])
-def test_a_plateau_schedule_waits_while_it_gets_better(mode: str, validated: bool):
+def test_a_plateau_schedule_waits_while_it_gets_better(mode, validated):
     given = [
         (images + labels.view(-1, 1, 1, 1), labels) for images, labels in batches()
     ]
@@ -209,7 +209,7 @@ RESUMED: dict[str, tuple[Callable, Callable, str]] = {
 
 
 @pytest.mark.parametrize("kind", RESUMED)
-def test_a_sound_file_of_another_run_is_never_called_damaged(kind, tmp_path) -> None:
+def test_a_sound_file_of_another_run_is_never_called_damaged(kind, tmp_path):
     before, after, message = RESUMED[kind]
     file = tmp_path / "run.pt"
     fit(before(), batches(), epochs=1, checkpoint=file)
@@ -220,7 +220,7 @@ def test_a_sound_file_of_another_run_is_never_called_damaged(kind, tmp_path) -> 
 
 
 @pytest.mark.parametrize(("part", "value"), [("train", np.nan), ("val", np.inf)])
-def test_an_image_that_is_not_finite_is_named(part: str, value: float) -> None:
+def test_an_image_that_is_not_finite_is_named(part, value):
     spoilt = [*batches(), *batches()]
     spoilt[2][0][0, 0, 0, 0] = value
     spoilt[0] = (spoilt[0][0].clone().nan_to_num(0.0, 0.0), spoilt[0][1])
@@ -281,7 +281,7 @@ RETURNED: dict[str, Callable[[Tensor], Any]] = {
 
 
 @pytest.mark.parametrize("what", RETURNED)
-def test_what_is_no_logits_is_named(what: str) -> None:
+def test_what_is_no_logits_is_named(what):
     model = Own(lambda net, x: RETURNED[what](net.last(x.flatten(1))))
     for use in (evaluate, predict, partial(fit, epochs=1)):
         with pytest.raises(CourseError, match=f"returned {what}, not logits"):
@@ -290,7 +290,7 @@ def test_what_is_no_logits_is_named(what: str) -> None:
 
 @pytest.mark.parametrize("images", [torch.float64, torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("labels", [torch.int64, torch.uint8])
-def test_other_numbers_are_converted(images: torch.dtype, labels: torch.dtype) -> None:
+def test_other_numbers_are_converted(images, labels):
     given = [(x.to(images), y.to(labels)) for x, y in batches()]
     assert fit(net(), given, given, epochs=1).rows
     assert evaluate(net().double(), given).examples == 32
@@ -311,7 +311,7 @@ def pooled() -> nn.Module:
         (2, lambda x: x, r"\[3, 2, 2\]", net),
     ],
 )
-def test_images_of_another_size_are_named(side, change, shape, make) -> None:
+def test_images_of_another_size_are_named(side, change, shape, make):
     given = [(change(images), labels) for images, labels in batches(side)]
     with pytest.raises(CourseError, match=f"other images than these, {shape}"):
         fit(make(), given, epochs=1)
@@ -325,7 +325,7 @@ def test_images_of_another_size_are_named(side, change, shape, make) -> None:
         {"optimizer": torch.optim.LBFGS},
     ],
 )
-def test_a_loss_or_an_optimizer_of_another_kind_is_named(objects) -> None:
+def test_a_loss_or_an_optimizer_of_another_kind_is_named(objects):
     with pytest.raises(CourseError, match="Pass a loss that is a number"):
         fit(net(), batches(), epochs=1, **objects)
 
@@ -339,6 +339,6 @@ def test_a_loss_or_an_optimizer_of_another_kind_is_named(objects) -> None:
         ([(torch.zeros(4, 3, 8, 8), torch.zeros(4, 2), torch.zeros(4))], "pairs"),
     ],
 )
-def test_batches_that_are_no_batches(loader: Any, message: str) -> None:
+def test_batches_that_are_no_batches(loader, message):
     with pytest.raises(CourseError, match=message):
         fit(net(), loader, epochs=1)

@@ -46,15 +46,6 @@ def test_parameters_and_multiply_adds(build, aux, parameters, giga):
     assert round(multiply_adds / 1e9, 3) == giga
 
 
-def test_parameters_of_both_heads_by_hand():
-    heads = sum(
-        128 * (maps + 1) + 1024 * (128 * 16 + 1) + 1000 * (1024 + 1)
-        for maps in (512, 528)
-    )
-    with_heads = totals(networks.on_meta(googlenet, aux=True), (3, 224, 224))[0]
-    assert with_heads - 6_998_552 == heads
-
-
 # The paper's Table 1: output, and millions of multiply-adds, which it rounds.
 PAPER_TABLE = {
     "3a": (256, 28, 128),
@@ -112,6 +103,11 @@ def test_head_of_the_paper():
         assert shapes["pool"] == shapes["fit"] == (1, channels, 4, 4)
         assert shapes["fc1"] == (1, 1024)
         assert head.dropout.p == 0.7
+
+
+def test_dropout_stands_before_the_last_layer():
+    net = tiny(dropout=1.0).train()  # nothing is left of the maps
+    assert torch.equal(net(torch.randn(1, 3, 32, 32))[0], net.fc.bias)
 
 
 def test_branches_stand_in_order():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,7 +25,7 @@ def press_and_go_on(rest: Callable[[], Any]) -> None:
         rest()
 
 
-def test_an_interrupt_counts_at_the_end_of_the_block_unless_dropped() -> None:
+def test_an_interrupt_counts_at_the_end_of_the_block_unless_dropped():
     done = []
     with held_back(dropped=True):
         press()
@@ -40,7 +39,7 @@ def test_an_interrupt_counts_at_the_end_of_the_block_unless_dropped() -> None:
         press_and_go_on(lambda: 1 / 0)
 
 
-def test_another_thread_is_never_interrupted() -> None:
+def test_another_thread_is_never_interrupted():
     seen = []
 
     def work() -> None:
@@ -54,9 +53,7 @@ def test_another_thread_is_never_interrupted() -> None:
 
 
 @pytest.mark.parametrize("epoch", [1, 3, EPOCHS])
-def test_a_checkpoint_that_is_being_written_becomes_whole(
-    epoch: int, tmp_path: Path, monkeypatch
-) -> None:
+def test_a_checkpoint_that_is_being_written_becomes_whole(epoch, tmp_path, monkeypatch):
     save, written = torch.save, []
 
     def save_and_press(state: dict, file: object) -> None:
@@ -74,7 +71,7 @@ def test_a_checkpoint_that_is_being_written_becomes_whole(
     assert_equal_runs(resumed, run("course-adam", None))
 
 
-def test_the_best_weights_come_back_as_a_whole(monkeypatch) -> None:
+def test_the_best_weights_come_back_as_a_whole(monkeypatch):
     load = nn.Module.load_state_dict
 
     def press_and_load(model: nn.Module, state: dict) -> None:

@@ -62,6 +62,16 @@ def test_a_difference_has_the_errors_of_seeds_and_of_test_examples(results):
     assert kept.difference([0.5], "deep") == found
 
 
+def test_a_paired_difference_has_the_errors_of_seeds_and_of_images():
+    first = [torch.tensor([1, 0, 0, 0]), torch.tensor([1, 1, 0, 0])]
+    second = [torch.tensor([1, 1, 1, 0]), torch.tensor([1, 0, 1, 0])]
+    found = kept.paired(first, second)  # gains of 0 1 1 0 and of 0 -1 1 0
+    assert found.points == pytest.approx(25)
+    # Means of the seeds: 0.5 and 0; of the images: 0, 0, 1 and 0.
+    assert found.error == pytest.approx(100 * (0.125 / 2 + 0.25 / 4) ** 0.5)
+    assert kept.paired(second[:1], first[:1]).points == pytest.approx(-50)
+
+
 def test_the_scoreboard_shows_mean_spread_and_cost(results):
     table = kept.scoreboard({"Deep": "deep", "<Flat>": "flat"})
     assert table.rows[0] == ("Deep", "1,234", "5,678", "2", "1.6", "85.0 ± 5.0 %")

@@ -6,12 +6,10 @@ import operator
 from dataclasses import replace
 from functools import partial
 
-import pytest
 import torch
 from torch import nn
 
 from teaching import overfitting
-from teaching.checks.lecture_01 import dropped_shares
 from utils import data
 from utils.history import Metrics
 from utils.train import evaluate, fit
@@ -145,12 +143,6 @@ def test_the_check_leaves_the_network_as_it_was(check):
     check("01.4", model)
     assert not model.training
     assert all(map(torch.equal, before, model.parameters()))
-
-
-def test_dropped_shares_are_measured_before_each_linear_layer():
-    torch.manual_seed(0)
-    shares = dropped_shares(network(0.3, 0.7))
-    assert shares == pytest.approx([0.3, 0.7, 0.7, 0.0], abs=0.01)
 
 
 def test_a_network_that_is_always_sure_and_half_right_lies_under_the_diagonal():

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
 from torchvision import transforms
 
-from teaching.checks.lecture_09 import places
 from utils.history import History
 from utils.images import ImageSet, Splits
 from utils.models import build
@@ -124,17 +121,3 @@ ACCEPTED = [("09.2", by_torchvision)]
 def test_changed_values_are_rejected(check):
     check("09.2", to_bytes)
     assert check.results["09.2"] == "wrong"
-
-
-def test_places_name_each_pixel():
-    photo = places(2, 4)
-    assert photo.shape == (3, 2, 4)
-    assert photo[0, :, 0].tolist() == pytest.approx([0.25, 0.75])
-    assert photo[1, 0].tolist() == pytest.approx([0.125, 0.375, 0.625, 0.875])
-
-
-def test_grad_cam_behind_an_average_is_the_head(check):
-    head = nn.Linear(5, 3)
-    rest = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), head)
-    weights = cam_weights(torch.randn(5, 4, 3), rest, 2)
-    torch.testing.assert_close(weights, head.weight[2].detach() / 12)

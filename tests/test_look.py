@@ -30,25 +30,13 @@ output Linear  (1, 10)                 850            840
 total                               61,706        416,520"""
 
 
-@pytest.mark.parametrize(
-    ("builder", "parameters", "giga"),
-    [
-        (tv.alexnet, 61_100_840, 0.714),
-        (tv.vgg19, 143_667_240, 19.632),
-        (tv.vgg16_bn, 138_365_992, 15.470),
-        (tv.googlenet, 13_004_888, 1.498),
-        (tv.resnet50, 25_557_032, 4.089),
-    ],
-)
-def test_known_sizes_in_under_a_second(builder, parameters, giga):
+def test_a_large_network_is_counted_in_under_a_second():
     with torch.device("meta"):
-        options = {"init_weights": False} if builder is tv.googlenet else {}
-        model = builder(**options)
+        model = tv.vgg19()
     start = time.process_time()  # not the wall: other work may share the machine
-    found, multiply_adds = look.totals(model, (3, 224, 224))
+    parameters, multiply_adds = look.totals(model, (3, 224, 224))
     assert time.process_time() - start < 1
-    assert found == parameters
-    assert round(multiply_adds / 1e9, 3) == giga
+    assert (parameters, round(multiply_adds / 1e6)) == (143_667_240, 19_632)
 
 
 def test_lenet_table_as_text_is_stable():
@@ -216,13 +204,6 @@ def test_receptive_field_by_hand_and_by_gradient(layers, side):
     maps[..., maps.shape[-2] // 2, maps.shape[-1] // 2].sum().backward()
     rows, columns = image.grad[0, 0].nonzero().T
     assert rows.max() - rows.min() + 1 == columns.max() - columns.min() + 1 == side
-
-
-@pytest.mark.parametrize(("builder", "side"), [(tv.alexnet, 195), (tv.vgg11, 150)])
-def test_receptive_field_of_torchvisions_networks(builder, side):
-    with torch.device("meta"):
-        layers = builder().features
-    assert look.receptive_field(layers) == side
 
 
 def test_receptive_field_ends_at_a_layer_that_sees_everything():

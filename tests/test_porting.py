@@ -18,7 +18,7 @@ from utils.models.pretrained import load_torchvision
 SMALL = {"hidden": (8, 6), "num_classes": 5}
 
 
-@pytest.mark.parametrize("name", [f"resnet{n}" for n in (18, 34, 50, 101, 152)])
+@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50"])
 def test_logits_of_resnets_equal_torchvision(name):
     theirs = networks.filled(getattr(torchvision.models, name))
     for key, tensor in theirs.state_dict().items():

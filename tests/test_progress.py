@@ -46,7 +46,7 @@ def made_up(epochs: int, best: int = 1, validated: bool = True) -> History:
 # --- history ------------------------------------------------------------------------
 
 
-def test_columns_and_best() -> None:
+def test_columns_and_best():
     history = made_up(4, best=3)
     assert history["epoch"] == [1, 2, 3, 4]
     assert history["val_accuracy"] == [0.5, 0.5, 0.9, 0.5]
@@ -57,14 +57,14 @@ def test_columns_and_best() -> None:
         _ = History().best
 
 
-def test_a_history_survives_json() -> None:
+def test_a_history_survives_json():
     history = made_up(3, validated=False)
     history.stopped = "early"
     again = History(**json.loads(json.dumps(asdict(history))))
     assert again == history
 
 
-def test_the_table_shows_first_best_and_last() -> None:
+def test_the_table_shows_first_best_and_last():
     lines = str(made_up(100, best=38)).splitlines()
     assert lines[0] == "LeNet <5>"
     epochs = [line[: lines[1].index("epoch") + 5].split()[-1] for line in lines[2:]]
@@ -82,7 +82,7 @@ def test_the_table_shows_first_best_and_last() -> None:
 # --- lines --------------------------------------------------------------------------
 
 
-def test_one_line_an_epoch(monkeypatch) -> None:
+def test_one_line_an_epoch(monkeypatch):
     flushed = []
 
     class Log(io.StringIO):
@@ -98,7 +98,7 @@ def test_one_line_an_epoch(monkeypatch) -> None:
     assert flushed == [1, 2]
 
 
-def test_the_end_is_told_where_there_is_something_to_say(capsys, tmp_path) -> None:
+def test_the_end_is_told_where_there_is_something_to_say(capsys, tmp_path):
     model = net()
     still = torch.optim.SGD(model.parameters(), lr=0.0)
     fit(model, batches(), batches(), epochs=5, optimizer=still, patience=1)
@@ -146,7 +146,7 @@ history = fit(model, Stopped(batches), epochs=9)
 ]
 
 
-def test_a_saved_notebook_holds_one_display(monkeypatch) -> None:
+def test_a_saved_notebook_holds_one_display(monkeypatch):
     nbformat = pytest.importorskip("nbformat")
     nbclient = pytest.importorskip("nbclient")
     pytest.importorskip("ipykernel")

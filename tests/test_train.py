@@ -77,7 +77,7 @@ class Counting:
 # --- the three functions ------------------------------------------------------------
 
 
-def test_evaluate_weighs_examples_not_batches() -> None:
+def test_evaluate_weighs_examples_not_batches():
     images, labels = examples(100)
     model = net().eval()
     with torch.no_grad():
@@ -88,7 +88,7 @@ def test_evaluate_weighs_examples_not_batches() -> None:
     assert metrics.accuracy == (logits.argmax(1) == labels).double().mean().item()
 
 
-def test_a_model_in_evaluation_mode_trains_in_training_mode() -> None:
+def test_a_model_in_evaluation_mode_trains_in_training_mode():
     # as `fit` leaves it: a second `fit` must not train on frozen statistics
     models = net().train(), net().eval()
     for model in models:
@@ -98,7 +98,7 @@ def test_a_model_in_evaluation_mode_trains_in_training_mode() -> None:
     assert all(map(torch.equal, *states))
 
 
-def test_train_epoch_equals_the_hand_written_loop() -> None:
+def test_train_epoch_equals_the_hand_written_loop():
     ours, theirs = net().train(), net().train()
     optimizer = SGD(theirs.parameters(), lr=0.1, momentum=0.9)
     torch.manual_seed(1)
@@ -124,7 +124,7 @@ def test_train_epoch_equals_the_hand_written_loop() -> None:
     assert metrics == Metrics(metrics.loss, right / 100, 100)
 
 
-def test_evaluate_changes_nothing() -> None:
+def test_evaluate_changes_nothing():
     model = net().train()
     model[1].eval()  # frozen, as in transfer learning
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -136,7 +136,7 @@ def test_evaluate_changes_nothing() -> None:
     assert all(weight.grad is None for weight in model.parameters())
 
 
-def test_predict_keeps_order_and_gives_ordinary_tensors() -> None:
+def test_predict_keeps_order_and_gives_ordinary_tensors():
     images, labels = examples(70)
     model = net().train()
     logits, targets = predict(model, batches(70, size=32))
@@ -149,7 +149,7 @@ def test_predict_keeps_order_and_gives_ordinary_tensors() -> None:
     logits -= logits.max(1, keepdim=True).values  # not possible in inference tensors
 
 
-def test_probabilities_as_labels() -> None:
+def test_probabilities_as_labels():
     images, labels = examples(64)
     mixed = 0.7 * F.one_hot(labels, 3).float() + 0.3 * F.one_hot(labels.flip(0), 3)
     model = linear()
@@ -162,7 +162,7 @@ def test_probabilities_as_labels() -> None:
     assert history["train_loss"][-1] < history["train_loss"][0]
 
 
-def test_fit_learns_from_a_plain_data_loader() -> None:
+def test_fit_learns_from_a_plain_data_loader():
     loader = DataLoader(TensorDataset(*examples(300)), batch_size=32, shuffle=True)
     history = fit(net(), loader, batches(60, seed=1), epochs=3, lr=0.05, name="tiny")
     assert history.name == "tiny"
@@ -172,7 +172,7 @@ def test_fit_learns_from_a_plain_data_loader() -> None:
     assert all(row["images_per_second"] > 300 / row["seconds"] for row in history.rows)
 
 
-def test_it_computes_in_channels_last_and_leaves_the_filters_as_they_were() -> None:
+def test_it_computes_in_channels_last_and_leaves_the_filters_as_they_were():
     seen, model = [], nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(144, 3))
     model[0].register_forward_hook(
         lambda conv, args, out: seen.extend((args[0], conv.weight.detach()))
@@ -196,9 +196,7 @@ def test_it_computes_in_channels_last_and_leaves_the_filters_as_they_were() -> N
         (nn.Conv2d(4, 8, 3, stride=2), False),
     ],
 )
-def test_the_cpu_takes_a_thin_strided_1x1_convolution_contiguous(
-    layer: nn.Conv2d, thin: bool
-) -> None:
+def test_the_cpu_takes_a_thin_strided_1x1_convolution_contiguous(layer, thin):
     last, first = torch.channels_last, torch.contiguous_format
     model = nn.Sequential(layer, nn.AdaptiveAvgPool2d(1), nn.Flatten())
     assert recipe.layout(model, CPU) == (first if thin else last)
@@ -224,7 +222,7 @@ fit(model, [batch] * 2, epochs=2, lr=0.01, progress=False)
 """
 
 
-def test_a_thin_resnet_does_not_end_the_process() -> None:
+def test_a_thin_resnet_does_not_end_the_process():
     env = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2", "CUDA_VISIBLE_DEVICES": ""}
     env |= {"MALLOC_CHECK_": "3"}  # glibc then notices at once
     words = [sys.executable, "-c", THIN]
@@ -242,7 +240,7 @@ def test_a_thin_resnet_does_not_end_the_process() -> None:
         ("adamw", torch.optim.AdamW, 0.001),
     ],
 )
-def test_named_optimizers_equal_torchs(name: str, theirs, usual: float) -> None:
+def test_named_optimizers_equal_torchs(name, theirs, usual):
     ours, by_hand = linear(), linear()
     train_epoch(by_hand, batches(), theirs(by_hand.parameters(), lr=usual))
     assert fit(ours, batches(), epochs=1, optimizer=name)["lr"] == [usual]
@@ -250,11 +248,14 @@ def test_named_optimizers_equal_torchs(name: str, theirs, usual: float) -> None:
         torch.testing.assert_close(a, b)
 
 
-def test_an_own_optimizer_and_a_function_bring_their_settings() -> None:
+def test_an_own_optimizer_and_a_function_bring_their_settings():
     model = linear()
     own = torch.optim.RMSprop(model.parameters(), lr=0.004)
     assert fit(model, batches(), epochs=1, optimizer=own)["lr"] == [0.004]
     assert own.state  # it was this one that stepped
+    still = SGD(model.parameters(), lr=0.01, momentum=0.8)
+    fit(model, batches(), epochs=1, optimizer=still, schedule="onecycle")
+    assert still.param_groups[0]["momentum"] == 0.8  # one-cycle leaves it alone
     make = partial(SGD, lr=0.3, momentum=0.5, weight_decay=0.01)
     other = fit(linear(), batches(), epochs=1, optimizer=make, lr=0.2)
     assert other["lr"] == [0.2]
@@ -264,7 +265,7 @@ def test_an_own_optimizer_and_a_function_bring_their_settings() -> None:
     assert torch.equal(ours[1].weight, by_hand[1].weight)
 
 
-def test_frozen_weights_stay() -> None:
+def test_frozen_weights_stay():
     model = net()
     model[0].requires_grad_(False)
     before = model[0].weight.clone()
@@ -279,7 +280,7 @@ def rates(schedule: object, epochs: int = 8, **extra: object) -> list[float]:
     ]
 
 
-def test_schedules_follow_torchs() -> None:
+def test_schedules_follow_torchs():
     assert rates("constant") == [0.1] * 8
     step = [0.1] * 4 + [0.01] * 2 + [0.001] * 2
     assert rates("step") == pytest.approx(step)
@@ -306,7 +307,7 @@ def test_schedules_follow_torchs() -> None:
         assert len(rates(name, epochs=1)) == 1
 
 
-def test_plateau_watches_the_accuracy_not_the_loss() -> None:
+def test_plateau_watches_the_accuracy_not_the_loss():
     optimizer = SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
     scheduler = recipe.make_scheduler("plateau", optimizer, 9, [])
     for epoch in range(9):  # overconfident: more images right, at a higher loss
@@ -315,7 +316,7 @@ def test_plateau_watches_the_accuracy_not_the_loss() -> None:
     assert optimizer.param_groups[0]["lr"] == 0.1
 
 
-def test_plateau_divides_by_ten_when_validation_stalls() -> None:
+def test_plateau_divides_by_ten_when_validation_stalls():
     # all validation labels are class 0 and the model is sure of it: accuracy stays 1
     model = linear()
     with torch.no_grad():
@@ -326,7 +327,7 @@ def test_plateau_divides_by_ten_when_validation_stalls() -> None:
     assert history["lr"] == pytest.approx([1e-3] * 4 + [1e-4] * 2)
 
 
-def test_an_own_loss_is_for_training_alone() -> None:
+def test_an_own_loss_is_for_training_alone():
     given, model = [examples(64)], linear()
     smooth = nn.CrossEntropyLoss(label_smoothing=0.2)
     logits, labels = model(given[0][0]), given[0][1]
@@ -340,7 +341,7 @@ def test_an_own_loss_is_for_training_alone() -> None:
 # --- the best epoch, early stopping, interruption -----------------------------------
 
 
-def test_the_best_weights_are_kept() -> None:
+def test_the_best_weights_are_kept():
     val = batches(60, seed=1)
     noisy = {"epochs": 6, "optimizer": partial(SGD, lr=0.6, momentum=0.95)}
     best = net()
@@ -355,7 +356,7 @@ def test_the_best_weights_are_kept() -> None:
     assert evaluate(last, val).loss == pytest.approx(plain["val_loss"][-1])
 
 
-def test_early_stopping_waits_for_patience() -> None:
+def test_early_stopping_waits_for_patience():
     model = linear()
     still = SGD(model.parameters(), lr=0.0)
     history = fit(model, batches(), batches(), epochs=9, optimizer=still, patience=2)
@@ -365,7 +366,7 @@ def test_early_stopping_waits_for_patience() -> None:
 
 
 @pytest.mark.parametrize(("epoch", "validated"), [(3, True), (3, False), (1, False)])
-def test_interrupting_keeps_the_model_and_the_history(epoch, validated) -> None:
+def test_interrupting_keeps_the_model_and_the_history(epoch, validated):
     def press_stop(now: int, step: int) -> None:
         if (now, step) == (epoch, 2):
             signal.raise_signal(signal.SIGINT)
@@ -397,19 +398,19 @@ def spoil(after: int) -> nn.Module:
     return model
 
 
-def test_a_loss_that_is_not_finite_names_epoch_and_step() -> None:
+def test_a_loss_that_is_not_finite_names_epoch_and_step():
     with pytest.raises(CourseError, match=r"Epoch 2: .* is nan at step 3.*rate ten"):
         fit(spoil(after=6), batches(), epochs=3, lr=0.01)  # 4 batches an epoch
 
 
-def test_it_is_found_within_fifty_steps() -> None:
+def test_it_is_found_within_fifty_steps():
     loader = Counting(batches(10, size=5) * 150)
     with pytest.raises(CourseError, match="at step 52,"):
         fit(spoil(after=51), loader, epochs=1, lr=0.01)
     assert loader.steps == 100 + 52  # and looked for a reason in the images
 
 
-def test_weights_that_the_last_step_spoilt_are_found_and_the_best_come_back() -> None:
+def test_weights_that_the_last_step_spoilt_are_found_and_the_best_come_back():
     model, val = linear(), batches(60, seed=1)
 
     def explode(epoch: int, step: int) -> None:
@@ -436,7 +437,7 @@ class Hungry(nn.Module):
         return self.inner(images)
 
 
-def test_out_of_memory_says_which_batch_size_to_try() -> None:
+def test_out_of_memory_says_which_batch_size_to_try():
     for use in (partial(fit, epochs=1), predict):
         with pytest.raises(CourseError, match=r"batch of 32: .*batch_size=16"):
             use(Hungry(), batches())
@@ -445,14 +446,14 @@ def test_out_of_memory_says_which_batch_size_to_try() -> None:
 # --- bad input ----------------------------------------------------------------------
 
 
-def test_a_last_batch_of_one_with_batch_norm() -> None:
+def test_a_last_batch_of_one_with_batch_norm():
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3), nn.BatchNorm1d(3))
     with pytest.raises(CourseError, match="drop_last=True"):
         fit(model, batches(33, size=32), epochs=1)
     assert evaluate(model, batches(33, size=32)).examples == 33  # no matter here
 
 
-def test_empty_loaders() -> None:
+def test_empty_loaders():
     with pytest.raises(CourseError, match="no batch"):
         fit(net(), [], epochs=1, schedule="onecycle")
     with pytest.raises(CourseError, match="no batch"):
@@ -473,7 +474,7 @@ def test_empty_loaders() -> None:
         ({"schedule": "plateau"}, "pass a val_loader"),
     ],
 )
-def test_arguments_that_make_no_sense(arguments: dict, message: str) -> None:
+def test_arguments_that_make_no_sense(arguments, message):
     with pytest.raises(CourseError, match=message):
         fit(net(), batches(), **{"epochs": 1, **arguments})
 
@@ -481,7 +482,7 @@ def test_arguments_that_make_no_sense(arguments: dict, message: str) -> None:
 # --- precision ----------------------------------------------------------------------
 
 
-def test_a_number_format_holds_in_its_block_alone(monkeypatch) -> None:
+def test_a_number_format_holds_in_its_block_alone(monkeypatch):
     monkeypatch.setattr(recipe, "native_formats", lambda device: ("float32",))
     with pytest.raises(
         CourseError, match="one of 'auto', 'float32', 'bfloat16', 'float16'"
@@ -501,7 +502,7 @@ def test_a_number_format_holds_in_its_block_alone(monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("name", ["bfloat16", "float16"])
-def test_mixed_precision_where_it_is_native(name: str) -> None:
+def test_mixed_precision_where_it_is_native(name):
     """Forward pass in `name`, weights and loss in float32, and it learns."""
     if name not in recipe.native_formats(course.device()):
         pytest.skip(f"this device has no units for {name}")

@@ -8,7 +8,7 @@ import torch
 import torchvision
 from torch import nn
 
-from utils.look import receptive_field, totals
+from utils.look import totals
 from utils.models import MODELS
 from utils.models import vgg as module
 from utils.models.alexnet import LocalResponseNorm
@@ -26,6 +26,7 @@ BUILDERS = {
     "vgg11": "A",
     "vgg13": "B",
     "vgg16": "D",
+    "vgg16_bn": "D",
     "vgg19": "E",
     "vgg11_lrn": "A-LRN",
     "vgg16_1x1": "C",
@@ -50,17 +51,14 @@ def test_parameters_and_multiply_adds(config):
     assert round(parameters / 1e6) == millions[config]
 
 
-def test_parameters_with_batch_norm():
-    net = networks.on_meta(MODELS["vgg16_bn"])
-    assert totals(net, (3, 224, 224))[0] == 138_365_992
-
-
 @pytest.mark.parametrize(("name", "config"), BUILDERS.items())
 def test_builders_have_the_configuration_of_their_name(name, config):
     net = networks.on_meta(MODELS[name])
     weights = [m for m in net.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
     assert f"vgg{len(weights)}" == name.split("_")[0]
-    assert totals(net, (3, 224, 224))[0] == COUNTS[config][0]
+    norms = [2 * m.num_features for m in net.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert totals(net, (3, 224, 224))[0] == COUNTS[config][0] + sum(norms)
+    assert bool(norms) == name.endswith("_bn")
 
 
 @pytest.mark.parametrize("config", CONFIGS)
@@ -75,29 +73,17 @@ def test_shape_of_each_stage(config):
 
 
 def test_configurations_differ_as_in_table_1():
-    kernels = {
-        config: [
-            m.kernel_size[0]
-            for m in networks.on_meta(vgg, config=config).modules()
-            if isinstance(m, nn.Conv2d)
-        ]
-        for config in CONFIGS
-    }
+    kernels = {}
+    for config in CONFIGS:
+        modules = networks.on_meta(vgg, config=config).modules()
+        convs = [m for m in modules if isinstance(m, nn.Conv2d)]
+        kernels[config] = [conv.kernel_size[0] for conv in convs]
     assert kernels["C"] == [3] * 6 + [1] + [3] * 2 + [1] + [3] * 2 + [1]
     assert kernels["D"] == [3] * 13
     assert [len(kernels[c]) for c in CONFIGS] == [8, 8, 10, 13, 13, 16]
     block = networks.on_meta(vgg, config="A-LRN").features[0]
-    assert [type(m) for m in block] == [
-        nn.Conv2d, nn.ReLU, LocalResponseNorm, nn.MaxPool2d,
-    ]  # fmt: skip
-
-
-def test_three_small_kernels_see_what_a_large_one_sees():
-    block = VGGBlock(8, (8, 8, 8))
-    assert receptive_field(list(block)[:-1]) == 7
-    three = sum(m.weight.numel() for m in block if isinstance(m, nn.Conv2d))
-    assert three == 27 * 8 * 8
-    assert nn.Conv2d(8, 8, 7).weight.numel() == 49 * 8 * 8
+    kinds = [nn.Conv2d, nn.ReLU, LocalResponseNorm, nn.MaxPool2d]
+    assert [type(m) for m in block] == kinds
 
 
 def test_block_halves_any_size():
@@ -123,9 +109,8 @@ def test_classifiers_of_the_decks():
     of_003 = networks.on_meta(MODELS["vgg11"], num_classes=10, in_channels=1).classifier
     assert of_003[0].weight.shape == (4096, 512 * 7 * 7)
     assert {m.p for m in of_003 if isinstance(m, nn.Dropout)} == {0.5}
-    of_004 = networks.on_meta(
-        MODELS["vgg11"], num_classes=10, stem="cifar", hidden=()
-    ).classifier
+    options = {"num_classes": 10, "stem": "cifar", "hidden": ()}
+    of_004 = networks.on_meta(MODELS["vgg11"], **options).classifier
     assert [m.weight.shape for m in of_004] == [(10, 512)]
 
 

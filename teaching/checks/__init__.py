@@ -212,6 +212,20 @@ def in_order(answer: Any) -> Any:
     return answer.tolist() if hasattr(answer, "tolist") else answer
 
 
+def expect_parts(answer: Any, count: int, told: str = "") -> Any:
+    """The answer, if it is a tuple or a list of `count` parts.
+
+    Args:
+        answer: whatever the exercise asks for.
+        count: how many parts are right.
+        told: begins the hint, as "Give the runs and a word"; what it is follows.
+    """
+    if isinstance(answer, (tuple, list)) and len(answer) == count:
+        return answer
+    told = told or f"Give {count} values in a tuple"
+    raise Wrong(f"{told}, not {describe(answer)}.")
+
+
 def expect_numbers(
     answer: Any,
     parts: Sequence[tuple[float, Mapping[float, str], str]],
@@ -351,10 +365,15 @@ def expect_module(
     shape = tuple(output.shape)
     if shape != tuple(output_shape):
         raise Wrong(f"{tuple(input_shape)} -> {shape}, not {output_shape}.", hint)
-    count = sum(weight.numel() for weight in weights)
-    if parameters is not None and count != parameters:
-        more = "too many" if count > parameters else "too few"
-        excess = f"{abs(count - parameters):,} {more}"
+    if parameters is not None:
+        expect_parameters(module, parameters, hint)
+
+
+def expect_parameters(module: nn.Module, right: int, hint: str = "") -> None:
+    """Accept a network by its number of parameters."""
+    count = sum(weight.numel() for weight in module.parameters())
+    if count != right:
+        excess = f"{abs(count - right):,} too {'many' if count > right else 'few'}"
         raise Wrong(f"It has {count:,} parameters, {excess}.", hint)
 
 

@@ -23,6 +23,8 @@ from teaching.checks import (
     expect_module,
     expect_number,
     expect_numbers,
+    expect_parameters,
+    expect_parts,
     expect_weights,
     in_order,
 )
@@ -66,8 +68,7 @@ def early_stopping(function: Any) -> str:
             told = f"For losses {losses}, patience {patience} it returns nothing"
             why = "return where the losses end before patience is used up, too."
             raise Wrong(f"{told}: {why}", reason=why) from None
-        if not isinstance(got, (tuple, list)) or len(got) != 2:
-            raise Wrong(f"Return two epochs, not {describe(got)}.")
+        expect_parts(got, 2, "Return two epochs")
         answers.append(tuple(float(epoch) for epoch in got))
     for case, got in zip(CASES, answers, strict=True):
         if got != (right := _stop(*case)):
@@ -194,9 +195,7 @@ STOPS: dict[str, Callable[[int, int, list[float], int], Sequence[float]]] = {
 @exercise("01.3")
 def low_training_figure(answer: Any) -> str:
     """Why a log's training accuracy is low, and how large the true gap is."""
-    if not isinstance(answer, (tuple, list)) or len(answer) != 2:
-        raise Wrong(f"Give the reason and the gap, not {describe(answer)}.")
-    reason, gap = answer
+    reason, gap = expect_parts(answer, 2, "Give the reason and the gap")
     expect_choice(
         reason,
         "dropped units",
@@ -239,7 +238,7 @@ def rates_of_your_own(answer: Any) -> str:
         flat = "56x28" in wrong.hints[0]  # a linear layer got rows of two images
         raise Wrong("Begin with nn.Flatten().") if flat else wrong from None
     expect_weights(model, ((512, 784), (512, 512), (10, 512)), hint)
-    expect_module(model, (2, 1, 28, 28), (2, 10), parameters=669_706, hint=hint)
+    expect_parameters(model, 669_706, hint)
     _check_layers(model)
     *inputs, logits = dropped_shares(model)
     if logits > 0.05:

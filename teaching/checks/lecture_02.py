@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from teaching.checks import Wrong, call, describe, exercise, expect_number
+from teaching.checks import Wrong, call, describe, exercise, expect_number, expect_parts
 from utils.data import mnist
 from utils.train import evaluate
 
@@ -247,11 +247,9 @@ def who_keeps_the_label(answer: Any) -> str:
 @exercise("02.5")
 def how_far_to_turn(answer: Any) -> str:
     """Networks that learned turned digits, and their accuracy on upright ones."""
-    if not isinstance(answer, (tuple, list)) or len(answer) != 2:
-        raise Wrong(f"Give networks and accuracies, not {describe(answer)}.")
+    networks, given = expect_parts(answer, 2, "Give networks and accuracies")
     if not all(isinstance(part, Mapping) for part in answer):
         raise Wrong("Give two dicts: {degrees: network} and {degrees: accuracy}.")
-    networks, given = answer
     if not all(isinstance(network, nn.Module) for network in networks.values()):
         raise Wrong("The first dict holds networks, the second accuracies.")
     for right in given.values():

@@ -18,6 +18,7 @@ from teaching.checks import (
     expect_module,
     expect_number,
     expect_numbers,
+    expect_parts,
     in_order,
     labelled,
     without,
@@ -35,7 +36,7 @@ LIST = [*3 * [64], *3 * [128], *3 * [256]]
 @exercise("04.1")
 def small_kernels(answer: Any) -> str:
     """How many 3x3 see 11x11, the weights of that stack, those of one 11x11."""
-    _parts(answer := in_order(answer), 3)
+    expect_parts(answer := in_order(answer), 3)
     pair = 64 * 64
     per_channel = "multiply by 64 × 64: every output channel has a kernel for each one."
     once = "every output channel has a kernel for each input channel: 64 × 64 of them."
@@ -121,16 +122,10 @@ def he_weights(function: Any) -> str:
     return f"√(2 / {n_in:,}) = {right:.4f} for 64 channels of 5 × 5."
 
 
-def _parts(answer: Any, size: int) -> None:
-    """Reject an answer that is not so many values."""
-    if not isinstance(answer, (tuple, list)) or len(answer) != size:
-        raise Wrong(f"Give {size} values in a tuple, not {describe(answer)}.")
-
-
 @exercise("04.3")
 def classifiers(answer: Any) -> str:
     """VGG A with one linear layer and D with three and dropout, for CIFAR-10."""
-    _parts(answer, 2)
+    expect_parts(answer, 2)
     hints = (
         "VGG A for 32x32: stem='cifar', ten classes, hidden=().",
         "VGG D for 32x32: stem='cifar', ten classes, hidden=(4096, 4096).",
@@ -357,8 +352,7 @@ def repaired(function: Any) -> str:
 @exercise("04.6")
 def few_relus(answer: Any) -> str:
     """A network with one ReLU in each block, and its trained runs, one a seed."""
-    _parts(answer, 2)
-    build, runs = answer
+    build, runs = expect_parts(answer, 2)
     _check_relus(call(build, [3, 3, 3]))
     with labelled("few_relus([3, 3]):"):
         _check_relus(call(build, [3, 3]), each=2)
@@ -421,13 +415,11 @@ def _check_relus(net: Any, each: int = 3) -> None:
 @exercise("04.7")
 def vgg19(answer: Any) -> str:
     """VGG-19 as a list, and what `fit` returns for two epochs, plain and with norm."""
-    _parts(answer, 2)
-    config, histories = answer
+    config, histories = expect_parts(answer, 2)
     if isinstance(config, str):
         raise Wrong("Write the list yourself: a tuple of channels for each block.")
     _check_list(config)
-    _parts(histories, 2)
-    for history in histories:
+    for history in expect_parts(histories, 2):
         _check_run(history)
     plain, norm = (history.rows[-1]["train_loss"] for history in histories)
     if plain == norm:

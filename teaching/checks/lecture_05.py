@@ -111,7 +111,7 @@ def _weights(
 
 def _why(module: Any, w: Widths, told: str) -> str:
     """What explains the size, the number of parameters, or torch's complaint."""
-    for sign, why in COMPLAINTS.items():
+    for sign, why in JOINING.items():
         if sign in told:
             return why
     if f", {sum(_outputs(w)[:3])}, 7, 7), not" in told:
@@ -139,7 +139,8 @@ def _why(module: Any, w: Widths, told: str) -> str:
     return "Each branch gets the module's input; its widths are those of w."
 
 
-COMPLAINTS = {
+# What torch says of branches that do not join -> what to mend.
+JOINING = {
     "must match the size of tensor": "Do not add the branches: torch.cat(..., dim=1).",
     "not a tensor": "Join the four outputs: torch.cat(..., dim=1).",
     "stack expects": "torch.stack makes a new axis: torch.cat(..., dim=1).",

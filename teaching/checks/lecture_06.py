@@ -16,6 +16,7 @@ from teaching.checks import (
     exercise,
     expect_number,
     expect_numbers,
+    expect_parts,
     expect_value,
     labelled,
 )
@@ -135,8 +136,7 @@ def layer_norm_backward(function: Any) -> str:
         gamma = torch.linspace(0.5, 2, features, dtype=torch.double)
         told = "x is (N, C); x.mean(1, keepdim=True) is (N, 1), and fits it."
         got = call(function, dy, x, gamma, 0.3, hint=told)
-        if not isinstance(got, (tuple, list)) or len(got) != 3:
-            raise Wrong(f"Return dx, dγ and dβ, not {describe(got)}.")
+        expect_parts(got, 3, "Return dx, dγ and dβ")
         for name, one, value in zip(
             ("dx", "dγ", "dβ"), got, _backward(dy, x, gamma, 0.3), strict=True
         ):

@@ -17,6 +17,7 @@ from teaching.checks import (
     exercise,
     expect_function,
     expect_numbers,
+    expect_parts,
 )
 from utils.history import History
 from utils.models.resnet import BasicBlock
@@ -273,9 +274,7 @@ def price_of_a_bottleneck(function: Any) -> str:
 @exercise("07.5")
 def where_depth_begins(answer: Any) -> str:
     """Pairs alike to the last weight, and the runs of two depths."""
-    if not isinstance(answer, (tuple, list)) or len(answer) != 2:
-        raise Wrong(f"Give the function and the runs, not {describe(answer)}.")
-    pair, compared = answer
+    pair, compared = expect_parts(answer, 2, "Give the function and the runs")
     for depth in (8, 20):
         _check_pair(call(pair, depth), depth)
     for width in (0.25, 0.5):
@@ -301,9 +300,7 @@ def where_depth_begins(answer: Any) -> str:
 
 def _gain(depth: int, both: Any) -> float:
     """Training error of the plain run minus the residual one's, in points."""
-    if not isinstance(both, (tuple, list)) or len(both) != 2:
-        raise Wrong(f"compared[{depth}] is (plain, residual), not {describe(both)}.")
-    for history in both:
+    for history in expect_parts(both, 2, f"compared[{depth}] is (plain, residual)"):
         if not isinstance(history, History) or not history.rows:
             raise Wrong(
                 f"compared[{depth}] holds {describe(history)}, not what learn returns.",

@@ -16,6 +16,7 @@ from teaching.checks import (
     exercise,
     expect_choice,
     expect_numbers,
+    expect_parts,
     labelled,
 )
 from utils.models import build
@@ -290,8 +291,7 @@ def which_code_loads(answer: Any) -> str:
 @exercise("08.6")
 def what_to_try(answer: Any) -> str:
     """Frozen, fine-tuned or scratch, for four tasks."""
-    if not isinstance(answer, (tuple, list)) or len(answer) != 4:
-        raise Wrong(f"Give four words, (a, b, c, d), not {describe(answer)}.")
+    expect_parts(answer, 4, "Give four words, (a, b, c, d)")
     parts = (
         (
             "frozen",
@@ -339,9 +339,9 @@ def what_to_try(answer: Any) -> str:
 @exercise("08.7")
 def by_size(answer: Any) -> str:
     """A function of the photos' size, what it gave for some, and one known result."""
-    if not isinstance(answer, (tuple, list)) or len(answer) != 3:
-        raise Wrong(f"Give the function and its results, not {describe(answer)}.")
-    function, found, known = answer
+    function, found, known = expect_parts(
+        answer, 3, "Give the function and its results"
+    )
     if found is ...:
         raise Unanswered("by_side is not measured yet")
     if not isinstance(found, Mapping) or len(found) < 2:

@@ -17,6 +17,7 @@ from teaching.checks import (
     expect_choice,
     expect_number,
     expect_numbers,
+    expect_parts,
     labelled,
 )
 from utils.history import History
@@ -146,9 +147,9 @@ def _check_kept(got: Tensor, height: int, width: int, size: int) -> None:
 @exercise("09.3")
 def two_accuracies(answer: Any) -> str:
     """The distance in standard errors; the verdict; and how many photos decide."""
-    if not isinstance(answer, (tuple, list)) or len(answer) != 3:
-        raise Wrong(f"Give the function, a word, and a number, not {describe(answer)}.")
-    function, differ, needed = answer
+    function, differ, needed = expect_parts(
+        answer, 3, "Give the function, a word, and a number"
+    )
     _check_apart(function)
     reason = "0.6 standard errors: two equal networks lie so far apart every other time"
     with labelled("differ:"):
@@ -224,8 +225,7 @@ def precision_and_recall(function: Any) -> str:
     )
     for confusion, k in tables:
         got = call(function, confusion, k)
-        if not isinstance(got, (tuple, list)) or len(got) != 2:
-            raise Wrong(f"Return two numbers, not {describe(got)}.")
+        expect_parts(got, 2, "Return two numbers")
         right = confusion.diag()
         lines = [(right / confusion.sum(axis)).tolist() for axis in (0, 1)]
         precision, recall = (line[k] for line in lines)
@@ -429,9 +429,7 @@ def _views(model: nn.Module, images: Tensor) -> tuple[Tensor, list[tuple[Tensor,
 @exercise("09.7")
 def more_pixels(answer: Any) -> str:
     """Two runs of one network at two sizes, and McNemar's verdict on their answers."""
-    if not isinstance(answer, (tuple, list)) or len(answer) != 2:
-        raise Wrong(f"Give the runs and a word, not {describe(answer)}.")
-    by_size, differ = answer
+    by_size, differ = expect_parts(answer, 2, "Give the runs and a word")
     if not isinstance(by_size, Mapping) or set(by_size) != {32, 64}:
         raise Wrong("by_size has two keys, 32 and 64.")
     small, large = (_own_run(size, by_size[size]) for size in (32, 64))
@@ -447,9 +445,7 @@ def more_pixels(answer: Any) -> str:
 def _own_run(size: int, run: Any) -> Tensor:
     """Which validation photos (N,) it gets right, if it is the run asked for."""
     told = f"by_size[{size}]"
-    if not isinstance(run, (tuple, list)) or len(run) != 3:
-        raise Wrong(f"{told} is what compete returns, not {describe(run)}.")
-    model, splits, history = run
+    model, splits, history = expect_parts(run, 3, f"{told} is what compete returns")
     kinds = (model, Transfer), (splits, Splits), (history, History)
     if not all(isinstance(part, kind) for part, kind in kinds) or not history.rows:
         raise Wrong(f"{told} is (model, splits, history), as compete returns them.")

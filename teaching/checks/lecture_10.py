@@ -18,6 +18,7 @@ from teaching.checks import (
     expect_choice,
     expect_module,
     expect_numbers,
+    expect_parts,
     expect_value,
     labelled,
 )
@@ -56,8 +57,7 @@ def _expect_names(answer: Any, right: tuple[str, ...], known: dict[str, str]) ->
     """Accept four names in order; the hint says what a wrong name would look like."""
     if isinstance(answer, dict) and list(answer) == list("ABCD"):
         answer = tuple(answer.values())
-    if not isinstance(answer, (tuple, list)) or len(answer) != len(right):
-        raise Wrong(f"Give four names, for A, B, C and D, not {describe(answer)}.")
+    expect_parts(answer, len(right), "Give four names, for A, B, C and D")
     for letter, name, wanted in zip("ABCD", answer, right, strict=True):
         if not isinstance(name, str):
             raise Wrong(f"Give names, such as {min(known)!r}, not {describe(name)}.")
@@ -171,8 +171,7 @@ def shuffled_together(function: Any) -> str:
 
 def _check_shuffled(got: Any, images: Tensor, labels: Tensor) -> Tensor:
     """Refuse what is no shuffle of the pairs; return the order."""
-    if not isinstance(got, (tuple, list)) or len(got) != 2:
-        raise Wrong(f"Return two tensors, images and labels, not {describe(got)}.")
+    expect_parts(got, 2, "Return two tensors, images and labels")
     for one, like in zip(got, (images, labels), strict=True):
         if not torch.is_tensor(one) or one.shape != like.shape:
             shape = tuple(like.shape)
@@ -397,8 +396,7 @@ def _check_own_image(model: nn.Module, hint: str) -> None:
 @exercise("10.9")
 def two_questions(answer: Any) -> str:
     """The names that a step leaves unmoved; whether a value keeps its graph."""
-    if not isinstance(answer, (tuple, list)) or len(answer) != 2:
-        raise Wrong(f"Pass both functions, not {describe(answer)}.")
+    expect_parts(answer, 2, "Pass both functions")
     check_unmoved(answer[0])
     keeps = answer[1]
     loss = (torch.ones(2, requires_grad=True) ** 2).sum()

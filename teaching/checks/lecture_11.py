@@ -17,6 +17,7 @@ from teaching.checks import (
     describe,
     exercise,
     expect_numbers,
+    expect_parts,
 )
 from utils.history import History
 
@@ -311,9 +312,9 @@ def _name_look(
 @exercise("11.6")
 def one_trick(answer: Any) -> str:
     """Three seeds with a trick and without it, and the paired gain of your own runs."""
-    if not isinstance(answer, (tuple, list)) or len(answer) != 3:
-        raise Wrong(f"Give with_it, without_it and gain, not {describe(answer)}.")
-    with_it, without_it, gain = answer
+    with_it, without_it, gain = expect_parts(
+        answer, 3, "Give with_it, without_it and gain"
+    )
     for name, found in {"with_it": with_it, "without_it": without_it}.items():
         if found is ... or gain is ...:
             raise Unanswered(f"{name} is not measured yet")

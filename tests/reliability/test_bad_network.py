@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from server import CONTENT, NAME, Server, running
+from server import CONTENT, NAME, running
 
 from utils import download
 from utils.course import CourseError
@@ -178,7 +178,7 @@ def test_two_that_download_one_file_at_once(server, tmp_path):
     assert names(tmp_path) == [NAME]
 
 
-def test_any_mirrors_in_any_order(server: Server, tmp_path, thorough, keep):
+def test_any_mirrors_in_any_order(server, tmp_path, thorough, keep):
     """Of random mirrors: the right file if one gives it, else a word; never another."""
     draw, rounds = random.Random(0), 1000 if thorough else 40
     got = 0

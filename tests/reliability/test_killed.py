@@ -189,7 +189,7 @@ model, history = run("course-adam", Path({file!r}), resume=True, n=1024)
 """
 
 
-def test_a_new_kernel_goes_on_where_a_lost_one_stopped(mounted: Path) -> None:
+def test_a_new_kernel_goes_on_where_a_lost_one_stopped(mounted):
     file = mounted / "drive" / "run.pt"
     code = CELL.format(path=sys.path, file=str(file))
     nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])

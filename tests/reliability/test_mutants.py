@@ -10,7 +10,7 @@ from mutate import MUTANTS, ROOT, judge_all, keep, plant
 FEW = ("the running variance", "the batch norm's momentum")  # what CI plants
 
 
-def test_each_fault_still_has_its_place() -> None:
+def test_each_fault_still_has_its_place():
     assert len({mutant.what for mutant in MUTANTS}) == len(MUTANTS) >= 30
     for mutant in MUTANTS:
         text = (ROOT / mutant.path).read_text("utf-8")
@@ -19,7 +19,7 @@ def test_each_fault_still_has_its_place() -> None:
             assert (ROOT / "tests" / f"test_{name}.py").is_file()
 
 
-def test_every_fault_is_caught(thorough: bool) -> None:
+def test_every_fault_is_caught(thorough):
     chosen = tuple(m for m in MUTANTS if thorough or m.what.startswith(FEW))
     survived = []
     for mutant, test in judge_all(chosen):
@@ -29,7 +29,7 @@ def test_every_fault_is_caught(thorough: bool) -> None:
     assert survived == []
 
 
-def test_what_came_of_every_fault_is_kept() -> None:
+def test_what_came_of_every_fault_is_kept():
     kept = report.read("mutants")["mutants"]
     assert list(kept) == [mutant.what for mutant in MUTANTS]
     assert all(kept.values())

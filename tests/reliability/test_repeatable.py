@@ -24,7 +24,7 @@ RESNET += " --augment crop flip jitter cutmix"
 
 
 @pytest.mark.parametrize("kind", RUNS)
-def test_twice_in_one_process(kind: str) -> None:
+def test_twice_in_one_process(kind):
     assert_equal_runs(run(kind, None, seed=4), run(kind, None, seed=4))
 
 
@@ -44,7 +44,7 @@ def trained(folder: Path, words: str, **env: str) -> tuple[dict, dict]:
     return record, torch.load(folder / "weights.pt", weights_only=True)
 
 
-def test_in_two_processes(tmp_path: Path) -> None:
+def test_in_two_processes(tmp_path):
     one = trained(tmp_path / "1", LENET, PYTHONHASHSEED="1")
     assert_equal(one, trained(tmp_path / "2", LENET, PYTHONHASHSEED="2"))
 
@@ -56,7 +56,7 @@ def assert_equal(one: tuple[dict, dict], two: tuple[dict, dict]) -> None:
     assert same(one[1], two[1])
 
 
-def test_on_two_threads(tmp_path: Path, thorough: bool, keep) -> None:
+def test_on_two_threads(tmp_path, thorough, keep):
     if not thorough:
         pytest.skip("a figure, which --thorough takes")
     gaps = {}
@@ -80,7 +80,7 @@ def test_on_two_threads(tmp_path: Path, thorough: bool, keep) -> None:
     )
 
 
-def test_with_threads_that_decode(tmp_path: Path, monkeypatch) -> None:
+def test_with_threads_that_decode(tmp_path, monkeypatch):
     draw = np.random.default_rng(0)
     for i in range(40):
         file = tmp_path / "photos" / "ab"[i % 2] / f"{i}.jpg"

@@ -91,7 +91,7 @@ def tagged(cell: NotebookNode, tag: str) -> bool:
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs_twice(path: Path, thorough: bool, keep) -> None:
+def test_a_notebook_runs_twice(path, thorough, keep):
     if not thorough and path.stem != "04_vgg":
         pytest.skip("one notebook stands for all; --thorough takes each")
     cells, twice = asyncio.run(execute_twice(path))
