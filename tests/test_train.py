@@ -500,6 +500,13 @@ def test_a_number_format_holds_in_its_block_alone(monkeypatch) -> None:
     assert recipe.SETTING == {"precision": "auto"}
 
 
+def test_float32_needs_no_autocast(monkeypatch) -> None:
+    """torch 2.4 has none for Apple's MPS, not even one that is switched off."""
+    monkeypatch.setattr(torch, "autocast", None)
+    with recipe.use_precision("float32"):
+        assert fit(net(), batches(), batches(), epochs=1).rows
+
+
 @pytest.mark.parametrize("name", ["bfloat16", "float16"])
 def test_mixed_precision_where_it_is_native(name: str) -> None:
     """Forward pass in `name`, weights and loss in float32, and it learns."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import traceback
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from itertools import islice
 from typing import Any
 
@@ -89,8 +89,8 @@ class Pass:
         goes on in the contiguous order, and no batch norm counts its first try.
         """
         before = [] if self.tried else [(b, b.clone()) for b in self.model.buffers()]
-        half = self.format != torch.float32
-        mixed = torch.autocast(self.device.type, self.format, enabled=half)
+        half = self.format != torch.float32  # else none: torch 2.4 has none for MPS
+        mixed = torch.autocast(self.device.type, self.format) if half else nullcontext()
         try:
             with mixed, torch.inference_mode(not self.trains):
                 logits = self.model(images)
