@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from torch.optim import SGD, lr_scheduler
 from torch.utils.data import DataLoader, TensorDataset
 
 from utils import course, recipe, train
+from utils.batches import Pass
 from utils.course import CourseError
 from utils.train import Metrics, evaluate, predict, train_epoch
 
@@ -498,6 +500,22 @@ def test_a_number_format_holds_in_its_block_alone(monkeypatch) -> None:
     assert recipe.SETTING == {"precision": "float32"}
     before.close()
     assert recipe.SETTING == {"precision": "auto"}
+
+
+class Sent(Tensor):
+    """A tensor that says whether a device may still copy it while Python goes on."""
+
+    def to(self, device: Any, *rest: Any, non_blocking: bool, **more: Any) -> Any:
+        return device.type, non_blocking
+
+
+@pytest.mark.parametrize("kind", ["cpu", "cuda", "mps"])
+def test_only_cuda_copies_a_batch_while_python_goes_on(kind: str) -> None:
+    """MPS reads from memory that is already free: wrong numbers, and no error."""
+    given = [tuple(part.as_subclass(Sent) for part in batches()[0])]
+    one = Pass(net(), given)
+    one.device = torch.device(kind)
+    assert next(iter(one)) == ((kind, kind == "cuda"),) * 2
 
 
 def test_float32_needs_no_autocast(monkeypatch) -> None:

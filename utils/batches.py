@@ -70,13 +70,16 @@ class Pass:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         floats = (w.dtype for w in self.model.parameters() if w.is_floating_point())
         dtype, step = next(floats, torch.float32), 0
+        # Not to MPS, which may read memory that is already another batch's
+        # (pytorch/pytorch, issue 189690).
+        on = {"device": self.device, "non_blocking": self.device.type == "cuda"}
         for step, batch in enumerate(self.loader, 1):
             images, labels = self.batch = check_batch(batch) if step == 1 else batch
             order = self.layout if images.ndim == 4 else torch.preserve_format
             kind = torch.float32 if labels.ndim == 2 else torch.int64
             yield (
-                images.to(self.device, dtype, non_blocking=True, memory_format=order),
-                labels.to(self.device, kind, non_blocking=True),
+                images.to(dtype=dtype, memory_format=order, **on),
+                labels.to(dtype=kind, **on),
             )
         if not step:
             cause = "smaller than one, with drop_last=True, or a generator read before"
