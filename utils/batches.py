@@ -70,8 +70,7 @@ class Pass:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         floats = (w.dtype for w in self.model.parameters() if w.is_floating_point())
         dtype, step = next(floats, torch.float32), 0
-        # Not to MPS, which may read memory that is already another batch's
-        # (pytorch/pytorch, issue 189690).
+        # Not to MPS: it may read what is the next batch's (pytorch, issue 189690).
         on = {"device": self.device, "non_blocking": self.device.type == "cuda"}
         for step, batch in enumerate(self.loader, 1):
             images, labels = self.batch = check_batch(batch) if step == 1 else batch

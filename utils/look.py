@@ -223,6 +223,8 @@ def grad_cam(model: nn.Module, images: Tensor, target: Any = None) -> Tensor:
     """
     names = [name for name, _ in model.named_modules() if name]
     images = images.to(next(model.parameters()).device).detach()
+    # In channels_last batch norm's gradients are wrong there: see `recipe.layout`.
+    images = images.contiguous() if images.device.type == "mps" else images
     with _watched(model, names) as outputs, torch.enable_grad():
         # The images ask for a gradient, in case no weight does.
         logits = model(images.requires_grad_())
