@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 from itertools import pairwise
 
 import matplotlib.pyplot as plt
-import torch
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PatchCollection
 from matplotlib.patches import Rectangle
-from torch import nn
 
 from utils.course import CourseError
-from utils.look import receptive_field as field_of
 from utils.plot import HIGHLIGHT, PALETTE, PAPER, TRAIN, headline
 
 LINE, RING = "#AAAAAA", "#DDDDDD"  # a cell's border; the zeros of the padding
@@ -123,8 +119,9 @@ def receptive_field(layers: int = 3, kernel: int = 3, stride: int = 1) -> Axes:
         kernel: side of each one's window.
         stride: step of each one.
     """
-    stack = [nn.Conv2d(1, 1, kernel, stride, device="meta") for _ in range(layers)]
-    counts = [field_of(stack[i:]) for i in range(layers + 1)]
+    # The distance of two values that are neighbours: a product of strides, in pixels.
+    steps = [stride**i for i in range(layers)]
+    counts = [1 + (kernel - 1) * sum(steps[: layers - i]) for i in range(layers + 1)]
     half = max(counts[0], 13) / 2 + 1
     ax = _empty_axes()
     ax.set_aspect("auto")
@@ -162,31 +159,3 @@ def _row(ax: Axes, level: int, xs: list[float], color: str, half: float) -> None
     area = min(60.0, (165 / half) ** 2)
     marker = "o" if level else "s"
     ax.scatter(xs, [level] * len(xs), s=area, color=color, marker=marker, zorder=2)
-
-
-def receptive_field_by_gradient(
-    layers: nn.Module, shape: tuple[int, ...]
-) -> tuple[int, int]:
-    """Height and width of the input (C, H, W) that the output's middle value sees.
-
-    The gradient of that value is not 0 exactly where it looks. To let nothing hide it,
-    a copy of the layers gets equal positive weights, and averages in place of maxima.
-    The borders of the input cut off what lies outside.
-    """
-    model = nn.Sequential(copy.deepcopy(layers).double().cpu()).eval()
-    for module in list(model.modules()):
-        if hasattr(module, "reset_running_stats"):
-            module.reset_running_stats()
-        for name, child in module.named_children():
-            if isinstance(child, nn.MaxPool2d):
-                sizes = child.kernel_size, child.stride, child.padding, child.ceil_mode
-                setattr(module, name, nn.AvgPool2d(*sizes))
-    for name, parameter in model.named_parameters():
-        fan_in = parameter[0].numel() if parameter.dim() > 1 else 1
-        parameter.data.fill_(0.0 if name.endswith("bias") else 1 / fan_in)
-    image = torch.ones(1, *shape, dtype=torch.float64, requires_grad=True)
-    maps = model(image)
-    middle = maps[..., maps.shape[-2] // 2, maps.shape[-1] // 2]
-    [slopes] = torch.autograd.grad(middle.sum(), image)
-    rows, columns = (slopes[0].sum(0) > 0).nonzero().T
-    return int(rows.max() - rows.min()) + 1, int(columns.max() - columns.min()) + 1

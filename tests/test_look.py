@@ -11,7 +11,6 @@ import torch
 import torchvision.models as tv
 from torch import nn
 
-from teaching.kernels import receptive_field_by_gradient
 from utils import look
 from utils.course import CourseError
 from utils.models import LeNet5, TwoLayerCNN, build
@@ -190,50 +189,6 @@ def test_most_wrong_sorts_the_mistakes_by_confidence():
     torch.testing.assert_close(confidence, torch.tensor([0.9, 0.75, 0.6]))
     assert look.most_wrong(probabilities.log(), labels, n=1)[0].tolist() == [2]
     assert len(look.most_wrong(torch.eye(3), torch.arange(3))[0]) == 0
-
-
-def conv(kernel, **options):
-    return nn.Conv2d(1, 1, kernel, **options)
-
-
-@pytest.mark.parametrize(
-    ("layers", "side"),
-    [
-        ([conv(3)], 3),
-        ([conv(3), conv(3), conv(3)], 7),  # three 3x3 see what one 7x7 sees
-        ([conv(7)], 7),
-        ([conv(3, dilation=2)], 5),
-        ([conv(3, stride=2), nn.ReLU(), conv(3)], 7),
-        ([conv(5, padding=2), nn.AvgPool2d(2), conv(5), nn.AvgPool2d(2)], 16),
-    ],
-)
-def test_receptive_field_by_hand_and_by_gradient(layers, side):
-    model = nn.Sequential(*layers)
-    assert look.receptive_field(layers) == look.receptive_field(model) == side
-    assert receptive_field_by_gradient(model, (1, 40, 40)) == (side, side)
-
-
-@pytest.mark.parametrize(("builder", "side"), [(tv.alexnet, 195), (tv.vgg11, 150)])
-def test_receptive_field_of_torchvisions_networks(builder, side):
-    with torch.device("meta"):
-        layers = builder().features
-    assert look.receptive_field(layers) == side
-
-
-def test_receptive_field_by_gradient_sees_through_shortcuts_and_maxima():
-    block = tv.resnet.BasicBlock(2, 2)
-    model = nn.Sequential(nn.MaxPool2d(3, stride=2, padding=1), block)
-    before = copy.deepcopy(model.state_dict())
-    assert receptive_field_by_gradient(model, (2, 32, 32)) == (3 + 2 * 4, 3 + 2 * 4)
-    assert isinstance(model[0], nn.MaxPool2d)
-    assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
-    # The whole of a small image.
-    assert receptive_field_by_gradient(model, (2, 6, 8)) == (6, 8)
-
-
-def test_receptive_field_ends_at_a_layer_that_sees_everything():
-    with pytest.raises(CourseError, match="Linear sees the whole image"):
-        look.receptive_field(LeNet5())
 
 
 def maps_and_head():

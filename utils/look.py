@@ -147,22 +147,6 @@ def _shape(value: Any) -> Shape:
     return tuple(getattr(first, "shape", ()))
 
 
-def receptive_field(layers: nn.Module | Iterable[nn.Module]) -> int:
-    """Side of the square of input pixels that one value after these layers sees."""
-    side, step = 1, 1  # a step is the product of the strides before
-    chain = [layers] if isinstance(layers, nn.Module) else layers
-    for layer in (module for top in chain for module in top.modules()):
-        kind = type(layer).__name__
-        if kind == "Linear" or "Adaptive" in kind:
-            raise CourseError(f"{kind} sees the whole image: stop before it.")
-        if hasattr(layer, "kernel_size"):
-            sizes = layer.kernel_size, layer.stride, getattr(layer, "dilation", 1)
-            k, s, d = (n[0] if isinstance(n, tuple) else n for n in sizes)
-            side += (k - 1) * d * step
-            step *= s
-    return side
-
-
 @contextmanager
 def _watched(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
     """Name -> latest output, in eval mode; afterwards the network is as it was."""
