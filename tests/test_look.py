@@ -179,38 +179,6 @@ def test_most_wrong_sorts_the_mistakes_by_confidence():
     assert len(look.most_wrong(torch.eye(3), torch.arange(3))[0]) == 0
 
 
-def conv(kernel, **options):
-    return nn.Conv2d(1, 1, kernel, **options)
-
-
-@pytest.mark.parametrize(
-    ("layers", "side"),
-    [
-        ([conv(3)], 3),
-        ([conv(3), conv(3), conv(3)], 7),  # three 3x3 see what one 7x7 sees
-        ([conv(7)], 7),
-        ([conv(3, dilation=2)], 5),
-        ([conv(3, stride=2), nn.ReLU(), conv(3)], 7),
-        ([conv(5, padding=2), nn.AvgPool2d(2), conv(5), nn.AvgPool2d(2)], 16),
-    ],
-)
-def test_receptive_field_by_hand_and_by_gradient(layers, side):
-    model = nn.Sequential(*layers)
-    assert look.receptive_field(layers) == look.receptive_field(model) == side
-    for weight in model.parameters():
-        nn.init.ones_(weight)  # so that nothing hides what the middle value sees
-    image = torch.ones(1, 1, 40, 40, requires_grad=True)
-    maps = model(image)
-    maps[..., maps.shape[-2] // 2, maps.shape[-1] // 2].sum().backward()
-    rows, columns = image.grad[0, 0].nonzero().T
-    assert rows.max() - rows.min() + 1 == columns.max() - columns.min() + 1 == side
-
-
-def test_receptive_field_ends_at_a_layer_that_sees_everything():
-    with pytest.raises(CourseError, match="Linear sees the whole image"):
-        look.receptive_field(LeNet5())
-
-
 def maps_and_head():
     """One map, three times as important for class 0; and its opposite for class 1."""
     net = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False), nn.AdaptiveAvgPool2d(1))

@@ -247,6 +247,12 @@ def test_images_are_shown_as_they_are():
     np.testing.assert_allclose(grey.images[0].get_array(), [[0, 1], [0.5, 0.25]])
 
 
+@pytest.mark.parametrize("of", [list, np.array, torch.tensor])
+def test_titles_are_a_list_or_the_labels_of_a_batch(of):
+    ax = pictures.image_grid(torch.rand(3, 1, 4, 4), of([4, 0, 7]))
+    assert [text.get_text() for text in ax.texts[-3:]] == ["4", "0", "7"]
+
+
 def test_images_stay_in_their_cells():
     ax = pictures.image_grid(
         [torch.rand(3, 20, 40), torch.rand(1, 9, 3), torch.rand(5, 5)]
@@ -350,6 +356,8 @@ def test_receptive_fields_grow_by_the_formula(sizes):
     ("draw", "message"),
     [
         (lambda: plot.curves(SimpleNamespace(rows=[])), "no epoch"),
+        (lambda: plot.curves({}, split="validation"), "one of 'train', 'val'"),
+        (lambda: plot.curves({}, metric="acc"), "one of 'loss', 'accuracy', 'both'"),
         (lambda: pictures.image_grid(torch.rand(0, 3, 8, 8)), "no image"),
         (lambda: pictures.filters(nn.Conv2d(6, 16, 5)), r"weight\[:, :1\]"),
         (lambda: pictures.feature_maps({"fc": torch.randn(10)}), "fc: .*no maps"),

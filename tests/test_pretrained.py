@@ -13,6 +13,7 @@ import requests
 import torch
 import torchvision.models as tv
 from torch import nn
+from torchvision.transforms.functional import normalize
 
 from utils import course, data, recipe
 from utils.course import CourseError
@@ -271,10 +272,15 @@ def test_torchvisions_file_is_taken_if_its_hash_is_right(folder, monkeypatch):
         module.imagenet("resnet18")
 
 
-def test_googlenets_images_are_centred_at_a_half(folder):
-    torch.save({"weight": torch.arange(3.0)}, folder / "googlenet-imagenet.pth")
-    found = module.imagenet("googlenet")
-    assert found.mean == found.std == (0.5, 0.5, 0.5)
+@pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
+def test_images_are_centred_at_a_half_where_torchvision_does_so(folder, name):
+    torch.save({"weight": torch.arange(3.0)}, folder / f"{name}-imagenet.pth")
+    found, entry = module.imagenet(name), module.published(name)
+    with torch.device("meta"):
+        theirs = tv.get_model(name, transform_input=True, init_weights=False)
+    usual, image = entry.transforms(), torch.rand(1, 3, 8, 8)
+    expected = theirs._transform_input(normalize(image, usual.mean, usual.std))
+    torch.testing.assert_close(normalize(image, found.mean, found.std), expected)
 
 
 def safetensors() -> bytes:

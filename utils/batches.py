@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import traceback
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from itertools import islice
 from typing import Any
 
@@ -70,13 +70,15 @@ class Pass:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         floats = (w.dtype for w in self.model.parameters() if w.is_floating_point())
         dtype, step = next(floats, torch.float32), 0
+        # Not to MPS: it may read what is the next batch's (pytorch, issue 189690).
+        on = {"device": self.device, "non_blocking": self.device.type == "cuda"}
         for step, batch in enumerate(self.loader, 1):
             images, labels = self.batch = check_batch(batch) if step == 1 else batch
             order = self.layout if images.ndim == 4 else torch.preserve_format
             kind = torch.float32 if labels.ndim == 2 else torch.int64
             yield (
-                images.to(self.device, dtype, non_blocking=True, memory_format=order),
-                labels.to(self.device, kind, non_blocking=True),
+                images.to(dtype=dtype, memory_format=order, **on),
+                labels.to(dtype=kind, **on),
             )
         if not step:
             cause = "smaller than one, with drop_last=True, or a generator read before"
@@ -89,8 +91,8 @@ class Pass:
         goes on in the contiguous order, and no batch norm counts its first try.
         """
         before = [] if self.tried else [(b, b.clone()) for b in self.model.buffers()]
-        half = self.format != torch.float32
-        mixed = torch.autocast(self.device.type, self.format, enabled=half)
+        half = self.format != torch.float32  # else none: torch 2.4 has none for MPS
+        mixed = torch.autocast(self.device.type, self.format) if half else nullcontext()
         try:
             with mixed, torch.inference_mode(not self.trains):
                 logits = self.model(images)

@@ -87,7 +87,7 @@ def expanded(path: str | Path, what: str = "") -> Path:
     """A path without `~`, there or not; a `CourseError` if it is closed to us."""
     try:
         path = Path(path).expanduser()
-        os.stat(f"{path}{os.sep}.")  # the dot: of a closed folder, too, this fails
+        os.scandir(path).close()  # of a closed folder, too, this fails
     except (FileNotFoundError, NotADirectoryError):
         pass  # who needs it says so
     except (OSError, RuntimeError, ValueError) as error:

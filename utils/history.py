@@ -64,11 +64,6 @@ class History:
             return max(self.rows, key=lambda row: row["val_accuracy"])
         return min(self.rows, key=lambda row: row["train_loss"])
 
-    @property
-    def waited(self) -> int:
-        """How many epochs have passed since the best one."""
-        return len(self.rows) - self.best["epoch"] if self.rows else 0
-
     def remark(self) -> str:
         """How the run ended, in one line; empty where there is nothing to say."""
         why = {

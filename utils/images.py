@@ -269,7 +269,7 @@ class Loader:
         scale, shift = self._affine[key]
         result = torch.empty_like(images, dtype=torch.float32, memory_format=layout)
         # Some images at a time, which stay in the processor's cache; a GPU takes all.
-        some = len(images) if images.is_cuda else max(1, CACHED // (c * h * w))
+        some = max(1, CACHED // (c * h * w)) if images.is_cpu else len(images)
         for part, values in zip(result.split(some), images.split(some), strict=True):
             part.copy_(values).mul_(scale).add_(shift)
         return result

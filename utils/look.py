@@ -147,22 +147,6 @@ def _shape(value: Any) -> Shape:
     return tuple(getattr(first, "shape", ()))
 
 
-def receptive_field(layers: nn.Module | Iterable[nn.Module]) -> int:
-    """Side of the square of input pixels that one value after these layers sees."""
-    side, step = 1, 1  # a step is the product of the strides before
-    chain = [layers] if isinstance(layers, nn.Module) else layers
-    for layer in (module for top in chain for module in top.modules()):
-        kind = type(layer).__name__
-        if kind == "Linear" or "Adaptive" in kind:
-            raise CourseError(f"{kind} sees the whole image: stop before it.")
-        if hasattr(layer, "kernel_size"):
-            sizes = layer.kernel_size, layer.stride, getattr(layer, "dilation", 1)
-            k, s, d = (n[0] if isinstance(n, tuple) else n for n in sizes)
-            side += (k - 1) * d * step
-            step *= s
-    return side
-
-
 @contextmanager
 def _watched(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
     """Name -> latest output, in eval mode; afterwards the network is as it was."""
@@ -223,6 +207,8 @@ def grad_cam(model: nn.Module, images: Tensor, target: Any = None) -> Tensor:
     """
     names = [name for name, _ in model.named_modules() if name]
     images = images.to(next(model.parameters()).device).detach()
+    # In channels_last batch norm's gradients are wrong there: see `recipe.layout`.
+    images = images.contiguous() if images.device.type == "mps" else images
     with _watched(model, names) as outputs, torch.enable_grad():
         # The images ask for a gradient, in case no weight does.
         logits = model(images.requires_grad_())

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import io
 import json
+import math
 import os
 import re
 import tempfile
@@ -311,7 +312,7 @@ def _kept(
             file.seek(begin)
             made, rows, problems = json.loads(file.read(end - begin))
             shape = (len(rows), size, size, 3)
-            if made == version and np.prod(shape) == begin:
+            if made == version and math.prod(shape) == begin:
                 return np.memmap(file, np.uint8, "c", shape=shape), rows, problems
     except (OSError, ValueError, TypeError):
         pass  # there is none, of these files, or it is damaged

@@ -47,7 +47,8 @@ def image_grid(
     shown = [_picture(image, vmin, vmax) for image in images]
     if heat is not None:
         shown = [_heated(*pair) for pair in zip(shown, heat, strict=True)]
-    return _grid(shown, titles, columns, title)
+    numbers = getattr(titles, "tolist", None)  # of labels, say
+    return _grid(shown, numbers() if numbers else titles, columns, title)
 
 
 def filters(

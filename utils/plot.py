@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 from matplotlib.transforms import ScaledTranslation
 
-from utils.course import CourseError
+from utils.course import CourseError, choose
 
 PALETTE = {  # Okabe and Ito's
     "black": "#000000",
@@ -77,6 +77,8 @@ def curves(
             "val_accuracy": value or points {epoch: value}}.
         panels: each run of a dict has its own axes, of one metric.
     """
+    choose("metric", metric, (*UNITS, "both"))
+    choose("split", split, SPLITS)
     runs = _runs(history)
     compared = split if isinstance(history, Mapping) and not panels else None
     shown = [{label: run} for label, run in runs.items()] if panels else [runs]

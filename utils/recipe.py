@@ -51,15 +51,16 @@ def place(model: nn.Module) -> torch.device:
 def layout(model: nn.Module, device: torch.device) -> torch.memory_format:
     """The order of images and filters in memory: channels_last, which is the fastest.
 
-    On a CPU not for a 1x1 convolution with a stride and under 16 input channels:
-    oneDNN's kernel for its weight gradient then writes past its buffer, which spoils
-    numbers or ends the process (uxlfoundation/oneDNN, issue 6035).
+    Not on Apple's MPS, where batch norm's gradients are wrong in it (pytorch/pytorch,
+    issue 175189). On a CPU not for a 1x1 convolution with a stride and under 16 input
+    channels: oneDNN's kernel for its weight gradient then writes past its buffer, which
+    spoils numbers or ends the process (uxlfoundation/oneDNN, issue 6035).
     """
     convs = (module for module in model.modules() if isinstance(module, nn.Conv2d))
     strided = (c for c in convs if c.kernel_size == (1, 1) and c.stride != (1, 1))
     thin = any(c.in_channels // c.groups < 16 for c in strided)
-    safe = not thin or device.type != "cpu"
-    return torch.channels_last if safe else torch.contiguous_format
+    unsafe = device.type == "mps" or (thin and device.type == "cpu")
+    return torch.contiguous_format if unsafe else torch.channels_last
 
 
 @contextmanager

@@ -137,7 +137,8 @@ def fit(
     watch = Progress(history, epochs, show=progress)
     try:
         for epoch in range(len(history.rows) + 1, epochs + 1):
-            if patience is not None and history.waited >= patience:
+            waited = epoch - 1 - history.best["epoch"] if history.rows else 0
+            if patience is not None and waited >= patience:
                 history.stopped = "early"
                 break
             begin, worked = perf_counter(), process_time()

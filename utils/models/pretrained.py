@@ -138,7 +138,8 @@ def imagenet(name: str) -> Weights:
     entry, source = published(name), find_imagenet(name, course.data_dir() / FOLDER)
     prepare = entry.transforms()
     mean, std, size = tuple(prepare.mean), tuple(prepare.std), prepare.crop_size[0]
-    if "googlenet" in entry.url:  # torchvision's network turns the usual ones into it
+    # torchvision's two networks turn the usual ones into these, if asked to.
+    if name.lower() in ("googlenet", "inception_v3"):
         mean, std = (0.5,) * 3, (0.5,) * 3
     classes = tuple(entry.meta["categories"])
     return Weights(load(source), mean, std, size, classes, source)
