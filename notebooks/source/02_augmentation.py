@@ -111,7 +111,7 @@ for name, images in {"digits": grey, "photos": photos.train.images[:64]}.items()
     print(f"{name}: at most {255 * change.abs().max():.1f} of 255 grey levels")
 
 # %% [markdown]
-# Not at all: at saturation 0 no turn of the hue moves it. The larger size brings nothing
+# Not at all: at saturation 0 no turn of the hue changes it. The larger size adds nothing
 # new either.
 
 # %% [markdown] slide="subslide"
@@ -289,8 +289,9 @@ for name, model in learned.items():
 # 95.3 %: a network can learn a false claim, too. So look at the first column.
 #
 # **A fall there is a warning: the claim is false, or the task too hard for this
-# training.** Mirrors cost 2.4 points, turns 11.9. The 0.9 points for moves may be chance
-# (one network each, 2,000 digits).
+# training.** Mirrors cost 2.4 points, turns 11.9. With 2,000 digits these differences have
+# standard errors of 0.6 and 0.9, so both are more than chance in the digits. The 0.9 points
+# for moves are not (error 0.5). One network each: another seed would add to the errors.
 
 # %% [markdown] slide="subslide"
 # **Third, the confusions tell which.** A half turn exchanges 6 and 9, a mirror 2 and
@@ -528,7 +529,7 @@ plot.curves(panels, metric="accuracy", panels=True, title=title);
 # With 500 photographs as they are the network reaches 100 % in training, far above
 # validation: new views close a part of this gap. With four exposures of each of 8,000
 # there is hardly a gap, and views lower training accuracy from about 65 to 50 %: perhaps
-# they are **too hard for this training**. (Seed 0.)
+# they are **too hard for this training**. (Seed 0; a circle marks the best epoch.)
 
 # %% [markdown] slide="subslide"
 # If so, what should four times the *exposures* of the 8,000 photographs do to the gain?
@@ -549,7 +550,7 @@ print(f"gain {gain:+.1f} points")
 # What a true claim costs, longer training can repair.
 
 # %% [markdown] slide="slide"
-# ## Mixup and CutMix change the label too
+# ## Mixup and CutMix change the label, too
 #
 # Mixup lays one image over another, CutMix pastes a part of it, and both mix the
 # **labels** in the same shares: 0.7 cat and 0.3 ship. (A column shows one pair.)
@@ -669,8 +670,8 @@ for name in [*recipes, *mixes]:
 # %% [markdown] slide="subslide"
 # "As they are" and label smoothing, which *costs* 2.7 points: we do not know why.
 #
-# - **TrivialAugment brings as much as crop and flip**, with nothing to tune. Two views in
-#   the test add 0.5 points, less than the seeds differ.
+# - **TrivialAugment brings about as much as crop and flip**, with nothing to tune. Two views
+#   in the test add 0.5 points, less than the seeds differ.
 # - CutMix's 2.0 ± 1.1 points are a weak sign with three seeds. The papers train far
 #   larger networks for 200 or 300 epochs: we cannot judge mixing.
 #
@@ -734,7 +735,8 @@ for name in ("as they are", "crop and flip", "one draw for all"):
     print(f"{name:18}{values.mean():6.1f} ± {values.std():.1f} % right")
 
 # %% [markdown]
-# **The accuracy shows no difference.** Perhaps the draws average out over many steps.
+# **The accuracy shows no difference**: 0.2 points, with a standard error of 0.7. A harm of
+# one point would not show. Perhaps the draws average out over many steps.
 
 # %% [markdown] slide="slide"
 # ## Look inside
@@ -975,61 +977,33 @@ told = "A seven made of cells; to its left, moved, a seven still; to its right, 
 diagrams.beside(chosen[1], "← move", chosen[0], "mirror →", chosen[2], alt=told)
 
 # %% slide="only" name="spread"
-spreads = [float(said(name + r" +[\d.]+% ± ([\d.]+)")) for name in ("as they are", "crop and flip")]
-error = (sum(s**2 for s in spreads) / 3) ** 0.5
+tested = [said(name + r" +[\d.]+% ± ([\d.]+)") for name in ("as they are", "crop and flip")]
+drawn = [said(name + r" +[\d.]+ ± ([\d.]+) % right") for name in ("crop and flip", "one draw for all")]
+error, error_drawn = ((sum(float(s) ** 2 for s in two) / 3) ** 0.5 for two in (tested, drawn))
 
-# %% slide="only" name="ten"
-# alt: The ten digits in three rows: as they are, mirrored, and turned by 180 degrees.
+# %% slide="only" name="one-each"
+# alt: Eight photos with one draw each, and the same with one draw for all: all moved by the
+# alt: same pixels.
 digits, photos = data.mnist(), data.cifar10()
-first = [int((digits.train.labels == d).nonzero()[0]) for d in range(10)]
-ten = digits.train.images[first]
-
-
-def show(rows, names):
-    """Rows of images, each with its name at the left."""
-    figure, axes = plt.subplots(len(rows), len(rows[0]), figsize=(7, 0.72 * len(rows) + 0.15))
-    for line, images, name in zip(axes, rows, names, strict=True):
-        for ax, image in zip(line, images, strict=True):
-            ax.imshow(image.permute(1, 2, 0) if len(image) == 3 else image[0], cmap="gray")
-            ax.set(xticks=[], yticks=[])
-            ax.spines[:].set_visible(False)
-        line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=10)
-    return figure
-
-
-show([ten, ten.flip(3), ten.flip(2, 3)], ["as it is", "mirrored", "turned"])
+eight = F.pad(photos.train.images[:8], (4, 4, 4, 4))
+each = torch.stack([p[:, i : i + 32, 8 - i : 40 - i] for i, p in enumerate(eight)])
+figure, axes = plt.subplots(2, 8, figsize=(7, 1.6))
+rows = {"one each": each, "one for all": eight[:, :, 7:39, 1:33]}
+for line, (name, images) in zip(axes, rows.items(), strict=True):
+    for ax, image in zip(line, images, strict=True):
+        ax.imshow(image.permute(1, 2, 0))
+        ax.set(xticks=[], yticks=[])
+        ax.spines[:].set_visible(False)
+    line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=10)
 
 # %% slide="only" name="twins"
 # alt: A six, and a nine turned by 180 degrees: they look alike.
 figure, axes = plt.subplots(1, 2, figsize=(3.2, 1.7))
-for ax, image, name in zip(axes, (ten[6], ten[9].flip(1, 2)), ("a 6", "a turned 9"), strict=True):
+six, nine = (digits.train.images[digits.train.labels == d][0] for d in (6, 9))
+for ax, image, name in zip(axes, (six, nine.flip(1, 2)), ("a 6", "a turned 9"), strict=True):
     ax.imshow(image[0], cmap="gray")
     ax.set_title(name, fontsize=10)
     ax.axis("off")
-
-# %% slide="only" name="moves"
-# alt: One photo, and eight draws each of a crop, a mirror, a turn and a resized crop.
-photo = photos.train.images[5:6]
-generator = torch.Generator().manual_seed(0)
-kinds = {"crop": augment.RandomCrop(4), "mirror": augment.HorizontalFlip()}
-kinds |= {"turn": augment.Rotation(20), "resized\ncrop": augment.RandomResizedCrop()}
-
-
-def draws(changes):
-    """The photo, and seven draws of each augmentation."""
-    rows = []
-    for change in changes.values():
-        views = change(photo.expand(7, -1, -1, -1), generator)
-        views = views / 255 if views.max() > 1.5 else views
-        rows.append(torch.cat([photo / 255, views.float()]).clamp(0, 1))
-    return show(rows, list(changes))
-
-
-draws(kinds)
-
-# %% slide="only" name="light"
-# alt: The same photo, with eight draws each of changed colours and of a covered square.
-draws({"colours": augment.ColorJitter(0.4, 0.4, 0.4, 0.1), "cutout": augment.Cutout(12)})
 
 # %% slide="only" name="crop"
 image = torch.arange(1, 37).view(6, 6)
@@ -1038,24 +1012,17 @@ before = diagrams.grid(padded, label="6 × 6, padded by 1", window=(0, 1, 6, 6))
 diagrams.beside(before, "crop at row 0, column 1 →", diagrams.grid(padded[:6, 1:7], label="6 × 6"))
 
 # %% slide="only" name="mixed"
-# alt: Two photos; MixUp lays one over the other, CutMix pastes a part of it.
+# alt: Two photos; Mixup lays one over the other, CutMix pastes a part of it.
 torch.manual_seed(0)
 two = photos.train.images[[3, 5]].float() / 255
 mix, cut = 0.7 * two[0] + 0.3 * two[1], two[0].clone()
 cut[:, 14:, 14:] = two[1][:, 14:, 14:]
 figure, axes = plt.subplots(1, 4, figsize=(7, 2.2))
-named = ("A", "B", "MixUp:\n0.7 A, 0.3 B", "CutMix:\n0.68 A, 0.32 B")
+named = ("A", "B", "Mixup:\n0.7 A, 0.3 B", "CutMix:\n0.68 A, 0.32 B")
 for ax, one, name in zip(axes, (*two, mix, cut), named, strict=True):
     ax.imshow(one.permute(1, 2, 0))
     ax.set_title(name, fontsize=10)
     ax.axis("off")
-
-# %% slide="only" name="one-draw"
-# alt: Eight photos with one draw each, and the same with one draw for all: all moved by the
-# alt: same pixels.
-eight = F.pad(photos.train.images[:8], (4, 4, 4, 4))
-each = torch.stack([p[:, i : i + 32, 8 - i : 40 - i] for i, p in enumerate(eight)])
-show([each, eight[:, :, 7:39, 1:33]], ["one each", "one for all"])
 
 # %% [markdown] slide="only" part="Claims"
 # # Augmentation: new views of the same images
@@ -1113,44 +1080,51 @@ show([each, eight[:, :, 7:39, 1:33]], ["one each", "one for all"])
 # %% [markdown] slide="only"
 # ## Some changes make another digit
 #
-# ![](run:ten)
-#
-# ### Which columns bear a mirror, which a half turn?
+# ![](run:rows = torch.cat([ten, ten.flip(3))
 #
 # . . .
 #
-# Mirror: 0, 1, 8. Half turn: these, often 2 and 5. But 6 and 9 change places.
+# ### Mirrored, or turned by 180°: which digits keep their label?
+#
+# . . .
+#
+# Mirrored: 0, 1, 8. Turned: these, often 2 and 5. But 6 and 9 change places.
 #
 # Note: 2 min. Let them call out the columns. Expect a mirrored 3 or 4 to be let through: ask
 # who writes it so. A turned 9 is a new digit with the old label.
 
 # %% [markdown] slide="only"
-# ## Four changes of place
+# ## Three changes move pixels: a horse stays a horse
 #
-# ![](run:moves)
-#
-# ### Which one changes the size of the object?
+# ![](run:"Rotation(20)": augment.Rotation(20))
 #
 # . . .
 #
-# Only the resized crop.
+# ### Which view would you refuse?
 #
-# Note: 2 min. Left the photo, then seven draws. Ask which views they would refuse to label:
-# that is the limit of its strength. Who says the crop: its window has the photo's size.
+# . . .
+#
+# None. Black comes in where the photo ends.
+#
+# Note: 2 min. Left the photo, then ten draws: up to 4 pixels, mirrored or not, up to 20°.
+# Expect some to refuse a view that cuts an ear: ask whether they would still call it a horse.
 
 # %% [markdown] slide="only"
-# ## Changed light, and covered parts
+# ## Three changes throw something away
 #
-# ![](run:light)
-#
-# ### What does a change of colours do to grey digits?
+# ![](run:"Cutout(12)": augment.Cutout(12))
 #
 # . . .
 #
-# Hue and saturation: nothing. Grey has no colour to turn.
+# ### What does each row lose?
 #
-# Note: 2 min. Expect “another grey”: that is brightness. Cutout covers a square, so that the
-# network uses more than one part. Skip when late.
+# . . .
+#
+# The surroundings, the true colours, a part of the horse.
+#
+# Note: 2 min. Where they hesitate to say “horse”, the label begins to be wrong. Then ask what
+# a turn of the hue does to grey digits. Expect “another grey”: it does nothing, grey has no
+# hue. Skip when late.
 
 # %% [markdown] slide="only"
 # ## Beyond some strength a network gives way
@@ -1196,7 +1170,7 @@ show([each, eight[:, :, 7:39, 1:33]], ["one each", "one for all"])
 # other pair suffers in a mirror: 2 and 5.
 
 # %% [markdown] slide="only"
-# ## It helps if the label stays and new images differ so
+# ## It helps if the label stays and new images differ in it
 #
 # ### 500 digits: do moves, small turns, mirrors or half turns help most?
 #
@@ -1244,19 +1218,19 @@ show([each, eight[:, :, 7:39, 1:33]], ["one each", "one for all"])
 # the question when late.
 
 # %% [markdown] slide="only"
-# ## One draw for all is easily made, and did no harm
+# ## One draw for all is easily made; we saw no harm
 #
-# ![](run:one-draw)
+# ![](run:one-each)
 #
 # ### torchvision's `v2` on a batch gives the lower row. Does it harm?
 #
 # . . .
 #
-# {{ said(r"one draw for all +([\d.]+) ±") }} % right, with one draw each {{ said(r"crop and flip +([\d.]+) ± [\d.]+ % right") }} %: no difference.
+# {{ said(r"one draw for all +([\d.]+) ±") }} % right, with one draw each {{ said(r"crop and flip +([\d.]+) ± [\d.]+ % right") }} %; error of the difference: {{ "%.1f" % error_drawn }} points.
 #
 # Note: 2 min. v2 takes one image; on a batch it draws once, without a warning. Expect “yes”:
-# in one step all photos move together, but over many steps the draws may average out. Skip
-# when late.
+# in one step all photos move together, but over many steps the draws may average out. A harm
+# of one point would not show here. Skip when late.
 
 # %% [markdown] slide="only"
 # ## Training views change, validation images do not
@@ -1286,7 +1260,7 @@ show([each, eight[:, :, 7:39, 1:33]], ["one each", "one for all"])
 # shown once is one exposure. Ask whether three seeds are enough. Expect “no”: next slide.
 
 # %% [markdown] slide="only"
-# ## The gain is more than twice its error
+# ## A gain must be more than twice its error
 #
 # $$\text{error of a difference} \approx \sqrt{\frac{s_1^2 + s_2^2}{3}}$$
 #
@@ -1296,16 +1270,16 @@ show([each, eight[:, :, 7:39, 1:33]], ["one each", "one for all"])
 #
 # . . .
 #
-# > **{{ "%.1f" % error }}** points of error: yes
+# > **{{ "%.1f" % error }}** points of error: yes, the gain is more than twice as large
 #
 # Note: 2 min. Compute it together. Expect the sum of both: squares are added. Chance alone
 # exceeds twice its error in about one of twenty cases, and more often with few seeds.
 # This rule returns in every lecture.
 
 # %% [markdown] slide="only"
-# ## 8,000 photos, shown four times each: they cost
+# ## 8,000 photos, shown four times each: the second vote
 #
-# ### The second vote: what do crops and mirrors do here?
+# ### By how many points do crops and mirrors help, or cost?
 #
 # . . .
 #
@@ -1313,7 +1287,7 @@ show([each, eight[:, :, 7:39, 1:33]], ["one each", "one for all"])
 #
 # . . .
 #
-# With 16 exposures of each the gain is {{ said(r"gain (\+[\d.]+) points") }} points.
+# Shown 16 times each, one seed: a gain of {{ said(r"gain (\+[\d.]+) points") }} points.
 #
 # Note: 2.5 min. Expect “more is better”. Four exposures overfit nothing, and views make the
 # task harder. So more exposures should bring the gain back: a prediction that could have
@@ -1324,12 +1298,14 @@ show([each, eight[:, :, 7:39, 1:33]], ["one each", "one for all"])
 #
 # ![](run:panels = {)
 #
+# Plain: as they are. Views: crops and mirrors. Circle: the best epoch.
+#
 # Note: 2 min. Ask in which panel there is a gap to close. Expect the last, since it ends
 # low: but training is low, too. Views close a part of the gap at 500 photos. In real work
 # there are hundreds of epochs, so the left two panels are usual.
 
 # %% [markdown] slide="only"
-# ## MixUp and CutMix change the label, too
+# ## Mixup and CutMix change the label, too
 #
 # ![](run:mixed)
 #
@@ -1350,10 +1326,10 @@ show([each, eight[:, :, 7:39, 1:33]], ["one each", "one for all"])
 # - It helps where that is true, and new images differ in it.
 # - Each example draws for itself, anew in each epoch.
 # - Validation and test images stay as they are.
-# - It is a remedy: without overfitting it costs.
+# - It costs where that is false, or training too short.
 #
 # Note: 2 min. Cover it, and let five students say one each. Mixing is the exception to the
-# first: it moves the label along.
+# first: it moves the label along. The last two words: four exposures cost, sixteen gained.
 
 # %% [markdown] slide="only"
 # ## For home: two exercises in the notebook
@@ -1364,7 +1340,7 @@ show([each, eight[:, :, 7:39, 1:33]], ["one each", "one for all"])
 # Note: 1 min. Ten minutes each. Next time: the network that made all this famous.
 
 # %% [markdown] slide="sheet"
-# ![](run:moves)
+# ![](run:"Rotation(20)": augment.Rotation(20))
 #
 # ## Shapes of the small network
 #
