@@ -37,12 +37,7 @@ def lectures(wanted: list[str], root: Path = ROOT) -> list[Path]:
         SourceError: there is no such lecture.
     """
     sources = sorted((root / "notebooks" / "source").glob("[0-9][0-9]_*.py"))
-    for name in wanted:
-        if not any(source.stem.startswith(name) for source in sources):
-            there = ", ".join(source.stem for source in sources) or "none"
-            raise SourceError(f"there is no lecture {name!r}; there are: {there}")
-    chosen = [s for s in sources if any(s.stem.startswith(name) for name in wanted)]
-    return chosen if wanted else sources
+    return outputs.chosen(sources, wanted)
 
 
 def target(source: Path, *, solutions: bool) -> Path:

@@ -15,9 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader
-
-from tools import build, deck, room, slides
+from tools import build, deck, room
 from tools.browser import chromium
 from tools.deck import Deck
 from tools.drawn import Stage
@@ -42,18 +40,11 @@ def pages(lesson: Deck, *, answers: bool = True) -> dict[str, str]:
     common = {
         "title": lesson.slides[0].heading,
         "number": lesson.name[:2],
-        "css": slides.styles("room/room.css", "room/paper.css"),
+        "css": room.styles("room/room.css", "room/paper.css"),
     }
-    about = {"slides": room.slides_of(shown), "sheet": ""}
-    whole = {f"{lesson.name}.pdf": page(**common, **about)}
-    about = {"slides": [], "sheet": sheet(lesson)}
-    return whole | {f"{lesson.name}_sheet.pdf": page(**common, **about)}
-
-
-def page(**values: object) -> str:
-    """A page to print."""
-    environment = Environment(loader=FileSystemLoader(room.TEMPLATE))
-    return environment.get_template("paper.html").render(values)
+    about = {"": {"slides": room.slides_of(shown)}, "_sheet": {"sheet": sheet(lesson)}}
+    paper = room.template("paper.html")
+    return {f"{lesson.name}{n}.pdf": paper.render(common | a) for n, a in about.items()}
 
 
 def sheet(lesson: Deck) -> str:

@@ -230,7 +230,7 @@ def slide_of(poll: Poll, lesson: Deck) -> int:
 
 def poll_page(kit: Kit, title: str, lesson: Deck, *, answers: bool) -> str:
     """The poll as slides in the look of the decks: question, hands, then the answer."""
-    from tools import room, slides  # here: who only reads a kit may lack their packages
+    from tools import room  # here: who only reads a kit may lack its packages
 
     cells = [Slide(f"# Poll: {title}\n\nNote: Show of hands, or cards A to D.")]
     for poll in kit.polls:
@@ -251,7 +251,7 @@ def poll_page(kit: Kit, title: str, lesson: Deck, *, answers: bool) -> str:
         cells.append(Slide("\n\n".join(parts), "Poll"))
     asked = Deck(kit.lecture, cells)
     shown = asked if answers else deck.unanswered(asked)
-    return room.shown(shown, *slides.parts(LISTED))
+    return room.shown(shown, LISTED)
 
 
 def exam_page(kit: Kit, title: str, *, answers: bool) -> str:

@@ -1,7 +1,6 @@
 """What the README and the website say about each lecture, taken from its notebook.
 
-python -m tools.lectures            fill the tables of README and website
-python -m tools.lectures --check    fail where one differs from the notebooks
+python -m tools.lectures    fill the tables of README and website
 """
 
 from __future__ import annotations
@@ -207,25 +206,16 @@ def fill(text: str, found: list[Lecture], folder: str = "") -> str:
 
 
 def main() -> int:
-    """Fill the tables, or check that there is nothing to fill."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="change nothing")
-    options = parser.parse_args()
+    """Fill the tables."""
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     try:
-        found, stale = all_lectures(), []
+        found = all_lectures()
         for name in PAGES:
-            page = build.ROOT / name
-            old = page.read_text(encoding="utf-8")
-            new = fill(old, found, Path(name).parent.as_posix().strip("."))
-            stale += [name] if new != old else []
-            if new != old and not options.check:
-                page.write_text(new, encoding="utf-8", newline="\n")
+            page, folder = build.ROOT / name, name.rpartition("/")[0]
+            text = fill(page.read_text(encoding="utf-8"), found, folder)
+            page.write_text(text, encoding="utf-8", newline="\n")
     except SourceError as error:
         sys.exit(f"lectures: {error}")
-    if options.check and stale:
-        pages = ", ".join(stale)
-        print(f"differs from the notebooks: {pages}; run make results", file=sys.stderr)
-        return 1
     return 0
 
 

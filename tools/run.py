@@ -94,11 +94,7 @@ def wanted(names: list[str], root: Path) -> list[Path]:
     paths = sorted((root / "notebooks").glob("[0-9][0-9]_*.ipynb"))
     if not paths:
         raise outputs.SourceError("there are no notebooks yet; tools.build makes them")
-    for name in names:
-        if not any(path.stem.startswith(name) for path in paths):
-            there = ", ".join(path.stem for path in paths)
-            raise outputs.SourceError(f"no lecture {name!r}; there are: {there}")
-    return [p for p in paths if not names or p.stem.startswith(tuple(names))]
+    return outputs.chosen(paths, names)
 
 
 def table(outcomes: list[Outcome], seconds: float, out: Path | None) -> str:

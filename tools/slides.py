@@ -10,46 +10,20 @@ import argparse
 import sys
 from pathlib import Path
 
-from jupyterlab_pygments import JupyterStyle
-from pygments.formatters import HtmlFormatter
-
 from tools import build, deck, room, sessions
 from tools.deck import Deck
 from tools.outputs import SourceError
 
-STYLE, OUT = build.ROOT / "tools" / "slides", build.ROOT / "build" / "slides"
-SHEETS = ("vendor/reveal.css", "room/room.css")
-SCRIPTS = ("vendor/reveal.js", "vendor/notes.js")
+OUT = build.ROOT / "build" / "slides"
 
 
 def write(lesson: Deck, folder: Path = OUT, *, answers: bool = True) -> Path:
     """Write a deck; returns the file."""
-    whole = page(lesson, answers=answers)  # before anything is written
+    whole = room.page(lesson, answers=answers)  # before anything is written
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{lesson.name}.html"
     path.write_text(whole, encoding="utf-8", newline="\n")
     return path
-
-
-def page(lesson: Deck, *, answers: bool = True) -> str:
-    """A deck as one HTML page."""
-    return room.page(lesson, *parts(), answers=answers)
-
-
-def parts(more: str = "") -> tuple[str, list[str]]:
-    """What the page of slides carries: its style sheet, with `more`, and scripts."""
-    return styles(*SHEETS) + more, [text_of(name) for name in SCRIPTS]
-
-
-def styles(*sheets: str) -> str:
-    """These style sheets, and that of the code."""
-    code = HtmlFormatter(style=JupyterStyle, nobackground=True)
-    return "\n".join([*map(text_of, sheets), code.get_style_defs(".highlight")])
-
-
-def text_of(name: str) -> str:
-    """A file that goes into every deck."""
-    return (STYLE / name).read_text(encoding="utf-8")
 
 
 def main() -> int:

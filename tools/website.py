@@ -24,6 +24,7 @@ from tools import answers, build, finish, front, kit, lectures, outputs, play, s
 from tools.colab import badges, repository
 from tools.lectures import Lecture
 from tools.outputs import SourceError
+from tools.release import ARCHIVE, pack
 
 ROOT = build.ROOT
 NAME = "Convolutional networks"
@@ -92,7 +93,7 @@ def facts(lecture: Lecture) -> str:
         f'<a href="../slides/{name}.html">Slides</a>, {lecture.minutes} minutes',
         f"[Solutions](solutions/{name}.ipynb)",
         f'<a href="../_sources/{lecture.file}" download>Notebook</a>',
-        f'<a href="../{front.ARCHIVE}" download>Everything</a>',
+        f'<a href="../{ARCHIVE}" download>Everything</a>',
         "[Run it yourself](../site/start.md)",
     ]
     found = badges(repository(ROOT), lecture.file)
@@ -169,20 +170,13 @@ def adapt_notebook(nb: NotebookNode, before: str, facts: str) -> None:
             continue
         if "course-setup" in cell.metadata.get("tags", []):
             cell.metadata.tags.append("hide-input")  # the same in every notebook
-        alt = cell.metadata.get("alt") or title_of_drawing(cell)
-        if alt:
-            cell.metadata.mystnb = {"image": {"alt": alt}}
+        drawn = [alt for _, _, alt in outputs.pictures(cell)]
+        if alt := cell.metadata.get("alt") or "".join(drawn[:1]):
+            cell.metadata.mystnb = {"image": {"alt": re.sub(r"\s+", " ", alt).strip()}}
     nb.metadata.language_info.pygments_lexer = "ipython3"  # knows !git and %pip
     title, _, rest = nb.cells[0].source.partition("\n")
     title = title.replace("# ", f"# {before}", 1)
     nb.cells[0].source = f"{title}\n\n:::{{container}} facts\n{facts}\n:::\n{rest}"
-
-
-def title_of_drawing(cell: NotebookNode) -> str:
-    """What the title of an SVG among a cell's outputs says."""
-    drawn = [o.get("data", {}).get("image/svg+xml", "") for o in cell.outputs]
-    found = re.search(r"<title[^>]*>(.*?)</title>", "".join(drawn), re.S)
-    return re.sub(r"\s+", " ", found[1]).strip() if found else ""
 
 
 def render(source: Path, out: Path, *, strict: bool) -> None:
@@ -213,6 +207,7 @@ def make(names: list[str], out: Path) -> None:
     render(source, out, strict=not names)  # some lectures are linked to others
     play.write(out / "_static")
     front.put(chosen, out)
+    pack(out / ARCHIVE, answers=True)
     finish.finish(out, NAME)
     add_slides(chosen, out)
     kit.write([one.path.stem for one in chosen], out / "kit")
