@@ -12,14 +12,13 @@ from __future__ import annotations
 import argparse
 import ast
 import re
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from nbformat import NotebookNode, v4
 
 from tools import build, outputs, percent
-from tools.outputs import SourceError
+from tools.outputs import SourceError, command
 from tools.percent import Cell
 
 # A checker of its own: what the notebook did to `check` does not count.
@@ -129,19 +128,15 @@ def write(source: Path, out: Path) -> list[Path]:
     return [*made, config]
 
 
-def main() -> int:
+def main() -> None:
     """Export the lectures that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("lecture", nargs="+", help="such as 04")
     parser.add_argument("--out", type=Path, default=build.ROOT / "build" / "grading")
     options = parser.parse_args()
-    try:
-        for source in build.lectures(options.lecture):
-            print(*write(source, options.out), sep="\n")
-    except SourceError as error:
-        sys.exit(f"grading: {error}")
-    return 0
+    for source in build.lectures(options.lecture):
+        print(*write(source, options.out), sep="\n")
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    command(main)

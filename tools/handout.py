@@ -11,7 +11,6 @@ import argparse
 import os
 import re
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from tools import build, deck, room
 from tools.browser import chromium
 from tools.deck import Deck
 from tools.drawn import Stage
-from tools.outputs import SourceError
+from tools.outputs import SourceError, command
 
 OUT = build.ROOT / "build" / "handout"
 SECONDS = 180
@@ -122,22 +121,18 @@ def write(lesson: Deck, folder: Path = OUT, *, answers: bool = True) -> list[Pat
     return [folder / name for name in made]
 
 
-def main() -> int:
+def main() -> None:
     """Print the lectures that are asked for, all by default."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("lecture", nargs="*", help="such as 07; all by default")
     parser.add_argument("--no-answers", action="store_true", help="nor notes")
     parser.add_argument("--out", type=Path, default=OUT, help="folder of the PDFs")
     options = parser.parse_args()
-    try:
-        for source in build.lectures(options.lecture):
-            answers = not options.no_answers
-            made = write(deck.read(source), options.out, answers=answers)
-            print(*made, sep="\n", flush=True)
-    except SourceError as error:
-        sys.exit(f"handout: {error}")
-    return 0
+    for source in build.lectures(options.lecture):
+        answers = not options.no_answers
+        made = write(deck.read(source), options.out, answers=answers)
+        print(*made, sep="\n", flush=True)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    command(main)

@@ -12,14 +12,13 @@ import argparse
 import hashlib
 import html
 import re
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
 from tools import build, deck
 from tools.deck import Deck, Slide
 from tools.drawn import Stage
-from tools.outputs import SourceError
+from tools.outputs import SourceError, command
 from tools.percent import Cell
 
 SOURCES, OUT = build.ROOT / "site" / "kit", build.ROOT / "build" / "kit"
@@ -318,7 +317,7 @@ def write(names: list[str], out: Path, *, answers: bool = True) -> list[Path]:
     return [out / name for name in made]
 
 
-def main() -> int:
+def main() -> None:
     """Write the kits that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("lecture", nargs="*", help="such as 04; all by default")
@@ -328,12 +327,8 @@ def main() -> int:
     answers = not options.no_answers
     # Not beside the answers: who hands out the folder hands out no more than it says.
     out = options.out or (OUT if answers else OUT.with_name("kit-class"))
-    try:
-        print(*write(options.lecture, out, answers=answers), sep="\n")
-    except SourceError as error:
-        sys.exit(f"kit: {error}")
-    return 0
+    print(*write(options.lecture, out, answers=answers), sep="\n")
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    command(main)

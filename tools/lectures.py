@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +18,7 @@ from tools import build, deck, outputs, sessions
 from tools.colab import badges, buttons, repository
 from tools.deck import Deck
 from tools.execute import Outcome
-from tools.outputs import SourceError
+from tools.outputs import SourceError, command
 from tools.sessions import Session
 
 PAGES = ("README.md", "site/instructor.md")
@@ -205,19 +204,15 @@ def fill(text: str, found: list[Lecture], folder: str = "") -> str:
     return MARKED.sub(made, text)
 
 
-def main() -> int:
+def main() -> None:
     """Fill the tables."""
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
-    try:
-        found = all_lectures()
-        for name in PAGES:
-            page, folder = build.ROOT / name, name.rpartition("/")[0]
-            text = fill(page.read_text(encoding="utf-8"), found, folder)
-            page.write_text(text, encoding="utf-8", newline="\n")
-    except SourceError as error:
-        sys.exit(f"lectures: {error}")
-    return 0
+    found = all_lectures()
+    for name in PAGES:
+        page, folder = build.ROOT / name, name.rpartition("/")[0]
+        text = fill(page.read_text(encoding="utf-8"), found, folder)
+        page.write_text(text, encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    command(main)

@@ -8,7 +8,8 @@ import copy
 import hashlib
 import io
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -26,6 +27,14 @@ ROOMS = ("utils", "teaching")  # what a notebook's outputs may depend on
 
 class SourceError(ValueError):
     """A lecture cannot be built; the message says where, and what to do about it."""
+
+
+def command(main: Callable[[], int | None]) -> None:
+    """Run a tool's `main`, and exit; what it cannot do is said in a line."""
+    try:
+        sys.exit(main())
+    except SourceError as error:
+        sys.exit(f"{Path(sys.argv[0]).stem}: {error}")
 
 
 def chosen(paths: list[Path], wanted: list[str]) -> list[Path]:

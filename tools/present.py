@@ -28,7 +28,7 @@ from nbformat import NotebookNode
 from tools import build, deck, drawn, outputs, run, slides
 from tools.deck import Deck, Slide
 from tools.needs import Cell, Needs
-from tools.outputs import SourceError
+from tools.outputs import SourceError, command
 
 FOLDER = build.ROOT / "build" / "present"
 LIVE = build.ROOT / "tools" / "slides" / "live"
@@ -36,23 +36,20 @@ RARE = 3  # what more cells call tells nothing of what a cell shows
 CALL = re.compile(r"\b[a-z]\w*\.\w+(?=\()")
 
 
-def main(argv: list[str] | None = None) -> int:
+def main() -> None:
     """Show one lecture; returns when it is over."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("lecture", nargs="?", default="", help="such as 04")
     parser.add_argument("--scale", help="tiny, small or full; default small")
     parser.add_argument("--data", help="folder of the data sets")
     parser.add_argument("--no-browser", action="store_true", help="only say where")
-    options = parser.parse_args(argv)
+    options = parser.parse_args()
     scale = options.scale or os.environ.get("CNN_COURSE_SCALE") or "small"
-    try:
-        source = one(options.lecture)
-        env = run.environment(options.data, scale)
-        lesson = deck.read(source)
-        static = slides.write(lesson)
-        page = live(lesson, static)
-    except SourceError as error:
-        sys.exit(f"present: {error}")
+    source = one(options.lecture)
+    env = run.environment(options.data, scale)
+    lesson = deck.read(source)
+    static = slides.write(lesson)
+    page = live(lesson, static)
     env["CNN_COURSE_PRESENTED"] = str(build.target(source, solutions=False))
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     opens = not options.no_browser
@@ -61,7 +58,6 @@ def main(argv: list[str] | None = None) -> int:
         print(f"Jupyter's server has ended. With the kept outputs: {static}")
         if opens:
             webbrowser.open(static.as_uri())
-    return 0
 
 
 def one(lecture: str) -> Path:
@@ -215,4 +211,4 @@ def serve(page: Path, env: dict[str, str], *, opens: bool) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    command(main)

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tools import build, colab, lectures
-from tools.outputs import SourceError
+from tools.outputs import SourceError, command
 
 ROOT = build.ROOT
 ADDRESS = re.compile(r"https://[\w.-]+\.[a-z]+(:\d+)?(/[\w.~-]+){2,}")
@@ -109,20 +109,14 @@ def told(found: str) -> str:
     return text.format(address=found, pages=pages)
 
 
-def main() -> int:
+def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("repository", help="as https://github.com/OWNER/NAME")
-    options = parser.parse_args()
-    try:
-        found = address(options.repository)
-        publish(found)
-    except SourceError as error:
-        print(f"publish: {error}", file=sys.stderr)
-        return 2
+    found = address(parser.parse_args().repository)
+    publish(found)
     print(told(found), end="")
-    return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    command(main)

@@ -14,7 +14,7 @@ import zipfile
 from pathlib import Path
 
 from tools import build, outputs
-from tools.outputs import SourceError
+from tools.outputs import SourceError, command
 from utils.files import replacing
 
 ARCHIVE = "cnn-course.zip"
@@ -59,15 +59,14 @@ def pack(path: Path, *, answers: bool) -> None:
                 archive.writestr(place, without_notes(source))
 
 
-def main() -> int:
+def main() -> None:
     """Pack the course for a class."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=OUT, help="the archive")
     options = parser.parse_args()
     pack(options.out, answers=False)
     print(options.out)
-    return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    command(main)

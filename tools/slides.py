@@ -7,12 +7,11 @@ python -m tools.slides --session 8   build/slides/session_8.html, by the timetab
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from tools import build, deck, room, sessions
 from tools.deck import Deck
-from tools.outputs import SourceError
+from tools.outputs import command
 
 OUT = build.ROOT / "build" / "slides"
 
@@ -26,7 +25,7 @@ def write(lesson: Deck, folder: Path = OUT, *, answers: bool = True) -> Path:
     return path
 
 
-def main() -> int:
+def main() -> None:
     """Write the decks that are asked for, all by default."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("lecture", nargs="*", help="such as 04; all by default")
@@ -34,24 +33,14 @@ def main() -> int:
     parser.add_argument("--no-answers", action="store_true", help="nor notes")
     parser.add_argument("--out", type=Path, default=OUT, help="folder of the decks")
     options = parser.parse_args()
-    wrong = 0
-    try:
-        if options.session is not None:
-            wanted = [sessions.deck_of(options.session)]
-        else:
-            wanted = [deck.read(source) for source in build.lectures(options.lecture)]
-    except SourceError as error:
-        sys.exit(f"slides: {error}")
+    if options.session is not None:
+        wanted = [sessions.deck_of(options.session)]
+    else:
+        wanted = [deck.read(source) for source in build.lectures(options.lecture)]
     for lesson in wanted:
-        try:
-            written = write(lesson, options.out, answers=not options.no_answers)
-        except SourceError as error:
-            print(f"slides: {error}", file=sys.stderr)
-            wrong += 1
-            continue
-        print(f"{written}  {written.stat().st_size / 1e6:.1f} MB")
-    return 1 if wrong else 0
+        written = write(lesson, options.out, answers=not options.no_answers)
+        print(f"{written}  {written.stat().st_size / 1e6:.1f} MB", flush=True)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    command(main)

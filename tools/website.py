@@ -23,7 +23,7 @@ from nbformat import NotebookNode
 from tools import answers, build, finish, front, kit, lectures, outputs, play, slides
 from tools.colab import badges, repository
 from tools.lectures import Lecture
-from tools.outputs import SourceError
+from tools.outputs import SourceError, command
 from tools.release import ARCHIVE, pack
 
 ROOT = build.ROOT
@@ -213,19 +213,15 @@ def make(names: list[str], out: Path) -> None:
     kit.write([one.path.stem for one in chosen], out / "kit")
 
 
-def main() -> int:
+def main() -> None:
     """Make the site that is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("lecture", nargs="*", help="such as 04; all by default")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "site")
     options = parser.parse_args()
-    try:
-        make(options.lecture, options.out.resolve())
-    except SourceError as error:
-        sys.exit(f"website: {error}")
+    make(options.lecture, options.out.resolve())
     print(options.out / "index.html")
-    return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    command(main)
