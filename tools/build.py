@@ -58,12 +58,7 @@ def notebook(source: Path, *, solutions: bool, root: Path = ROOT) -> NotebookNod
         SourceError: the source cannot be built.
     """
     nb = v4.new_notebook()
-    nb.metadata.kernelspec = {
-        "display_name": "Python 3",
-        "language": "python",
-        "name": "python3",
-    }
-    nb.metadata.language_info = outputs.LANGUAGE
+    nb.metadata = {"kernelspec": outputs.KERNEL, "language_info": outputs.LANGUAGE}
     for number, cell in enumerate(percent.read(source), start=1):
         if cell.for_deck:
             continue

@@ -35,10 +35,7 @@ from utils.course import ROOT, CourseError
 
 OUTCOMES = {sign: outcome for outcome, sign in SIGNS.items()}
 CALL = re.compile(r'^check\(\s*["\'](\d\d\.\d+)["\']', re.M)
-LINE = re.compile(
-    r"^([✓✗○]) (\d\d\.\d+) (.*?)(?: \(try (\d{1,6})\))?$",
-    re.M,
-)
+LINE = re.compile(r"^([✓✗○]) (\d\d\.\d+) (.*?)(?: \(try (\d{1,6})\))?$", re.M)
 RECORD = re.compile(r"<!-- check (\d\d\.\d+) hints ((?:[0-9a-f]{4} )+)-->")
 COMMON = 10  # mistakes that are told, the most frequent ones
 FIXED = ("file", "student", "lecture", "right", "of", "executed", "handed out", "note")

@@ -104,8 +104,7 @@ def for_otter(cells: list[tuple[Cell, NotebookNode]]) -> Iterator[NotebookNode]:
 
 def exported(source: Path, form: Callable) -> NotebookNode:
     """The lecture as a notebook with its solutions, in the form of a grader."""
-    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    told = {"kernelspec": kernel, "language_info": outputs.LANGUAGE}
+    told = {"kernelspec": outputs.KERNEL, "language_info": outputs.LANGUAGE}
     cells = percent.read(source)
     kept = [c for c in cells if not (c.for_deck or c.options.get("setup"))]
     pairs = [(c, build.built(c, solutions=False, root=build.ROOT)) for c in kept]

@@ -88,7 +88,9 @@ class Poll(NamedTuple):
 
     def mixed(self) -> list[Option]:
         """The options in an order that tells nothing, the same every time."""
-        return sorted(self.options, key=lambda one: _digest(self.heading + one.text))
+        texts = [(self.heading + one.text).encode() for one in self.options]
+        keys = [hashlib.sha1(text).hexdigest() for text in texts]
+        return [one for _, one in sorted(zip(keys, self.options, strict=True))]
 
 
 class Exam(NamedTuple):
@@ -207,10 +209,6 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha1(text.encode()).hexdigest()
-
-
 def slide_of(poll: Poll, lesson: Deck) -> int:
     """The number of the slide that explains it, in the lecture's deck.
 
@@ -261,15 +259,13 @@ def exam_page(kit: Kit, title: str, *, answers: bool) -> str:
     for number, exam in enumerate(kit.exams, start=1):
         text = f"## {number}. {exam.title} ({exam.points} points)\n\n{exam.question}"
         if answers:
-            rubric = "\n".join(f"- {_points(p)} {what}" for p, what in exam.rubric)
+            rubric = "\n".join(
+                f"- **{n} point{'s' * (n != 1)}:** {what}" for n, what in exam.rubric
+            )
             text += f"\n\n**Model answer.** {exam.answer}\n\n**Points**\n\n{rubric}"
         parts.append(f"<section>{room.rendered(text)}</section>")
     title = f"{kit.lecture[:2]} · {title}: exam{', with answers' if answers else ''}"
     return PAGE.format(title=html.escape(title), css=PRINTED, body="".join(parts))
-
-
-def _points(number: int) -> str:
-    return f"**{number} {'point' if number == 1 else 'points'}:**"
 
 
 def files(source: Path, *, answers: bool = True) -> dict[str, str]:

@@ -21,6 +21,7 @@ from utils.files import replacing
 
 # Without the ending, JupyterLab's "Executable Script" would be a .txt.
 LANGUAGE = {"name": "python", "file_extension": ".py", "mimetype": "text/x-python"}
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 ALIKE = 0.75  # the share of its text that a cell keeps where names moved
 ROOMS = ("utils", "teaching")  # what a notebook's outputs may depend on
 

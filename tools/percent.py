@@ -12,17 +12,7 @@ from typing import Any
 
 from tools.outputs import SourceError
 
-OPTIONS = (
-    "slide",
-    "mirror",
-    "check",
-    "alt",
-    "tags",
-    "setup",
-    "solution",
-    "name",
-    "part",
-)
+OPTIONS = ("slide", "mirror", "check", "tags", "setup", "solution", "name", "part")
 JUPYTEXT_OPTIONS = ("title", "cell_marker", "lines_to_next_cell")
 SOLUTION = re.compile(r"^(?P<indent> *)# solution$")
 END_SOLUTION = re.compile(r"^ *# end solution$")

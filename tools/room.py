@@ -127,12 +127,7 @@ def written(slide: Slide, stage: Stage, clock: str) -> dict:
     inside = f"{heading(slide, stage)}{body(slide, stage)}"
     inside = EMPTY_HEAD.sub(r"<td\1></td>", inside)  # which says nothing if read aloud
     notes = rendered(f"{clock}\n\n{slide.note}") if slide.note else ""
-    return {
-        "body": inside,
-        "notes": notes,
-        "part": slide.part,
-        "title": slide.is_title,
-    }
+    return {"body": inside, "notes": notes, "part": slide.part, "title": slide.is_title}
 
 
 def heading(slide: Slide, stage: Stage) -> str:

@@ -77,7 +77,7 @@ def of_code(cell: NotebookNode) -> Iterator[str]:
             described = output.metadata.get(kind, {}).get("alt")
             titled = kind == "image/svg+xml" and "<title" in "".join(data[kind])
             if kind.startswith("image/") and not (described or titled):
-                yield "a figure without alt text: add `# alt: ...` lines or alt="
+                yield "a figure without alt text: add `# alt: ...` lines"
         if image_without_alt("".join(data.get("text/html", ""))):
             yield "an image in HTML without alt text"
         plain = "".join(data.get("text/plain", ""))

@@ -29,12 +29,7 @@ from tools.release import ARCHIVE, pack
 ROOT = build.ROOT
 NAME = "Convolutional networks"
 # Pages of the course that have their place elsewhere.
-OTHERS = (
-    "data/README.md",
-    "benchmarks/README.md",
-    "CONTRIBUTING.md",
-    "RELIABILITY.md",
-)
+OTHERS = ("data/README.md", "benchmarks/README.md", "CONTRIBUTING.md", "RELIABILITY.md")
 LINK = re.compile(r"(?<!!)\[([^\[\]]*)\]\((?![a-z]+:|[#/])([^)\s#]+)(#[^)\s]*)?\)")
 PICTURE = re.compile(r"!\[[^\[\]]*\]\((?![a-z]+:|[#/])([^)\s#]+)\)")
 
