@@ -31,7 +31,6 @@ c.Execute.timeout, c.Execute.iopub_timeout = 600, 60  # seconds for a cell
 """
 CONFIG_OTTER = "# ASSIGNMENT CONFIG\ninit_cell: false\ncheck_all_cell: false"
 CONFIG_OTTER += "\nexport_cell: false"
-END = re.compile(r"^ *# end solution$\n?", re.M)
 OTTER = "# BEGIN SOLUTION NO PROMPT"
 QUESTION = "# BEGIN QUESTION\npoints: 1\ncheck_cell: false\nname: q"
 
@@ -45,14 +44,13 @@ def checked(text: str) -> tuple[str, str]:
 
 def marked(text: str, begin: str, end: str) -> str:
     """The text with a stub and then the solution, between the grader's own marks."""
-    parts = re.split(r"^( *)# solution\n", text, flags=re.M)
-    made = parts[0]
-    for indent, part in zip(parts[1::2], parts[2::2], strict=True):
-        hidden, *after = END.split(part, maxsplit=1)
-        stub = percent.stub(hidden.rstrip().split("\n"), indent)
-        lines = [*stub, indent + begin, hidden.rstrip(), indent + end, *after]
-        made += "\n".join(lines)
-    return made
+
+    def made(found: re.Match) -> str:
+        indent, hidden = found[1], found[2].rstrip()
+        stub = percent.stub(hidden, indent)
+        return "\n".join([stub, indent + begin, hidden, indent + end])
+
+    return percent.HIDDEN.sub(made, text)
 
 
 def for_nbgrader(cells: list[tuple[Cell, NotebookNode]]) -> Iterator[NotebookNode]:

@@ -28,7 +28,7 @@ from nbformat import NotebookNode
 from tools import build, deck, drawn, outputs, run, slides
 from tools.deck import Deck, Slide
 from tools.needs import Cell, Needs
-from tools.outputs import SourceError, command
+from tools.outputs import command
 
 FOLDER = build.ROOT / "build" / "present"
 LIVE = build.ROOT / "tools" / "slides" / "live"
@@ -39,13 +39,13 @@ CALL = re.compile(r"\b[a-z]\w*\.\w+(?=\()")
 def main() -> None:
     """Show one lecture; returns when it is over."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("lecture", nargs="?", default="", help="such as 04")
+    parser.add_argument("lecture", help="such as 04")
     parser.add_argument("--scale", help="tiny, small or full; default small")
     parser.add_argument("--data", help="folder of the data sets")
     parser.add_argument("--no-browser", action="store_true", help="only say where")
     options = parser.parse_args()
     scale = options.scale or os.environ.get("CNN_COURSE_SCALE") or "small"
-    source = one(options.lecture)
+    source = build.lectures([options.lecture])[0]
     env = run.environment(options.data, scale)
     lesson = deck.read(source)
     static = slides.write(lesson)
@@ -58,19 +58,6 @@ def main() -> None:
         print(f"Jupyter's server has ended. With the kept outputs: {static}")
         if opens:
             webbrowser.open(static.as_uri())
-
-
-def one(lecture: str) -> Path:
-    """The source of a lecture, as "04".
-
-    Raises:
-        SourceError: none is called so, or several.
-    """
-    found = build.lectures([lecture])
-    if len(found) > 1:
-        names = ", ".join(source.stem for source in found)
-        raise SourceError(f"name one lecture; {lecture!r} could be: {names}")
-    return found[0]
 
 
 def live(lesson: Deck, static: Path, folder: Path = FOLDER) -> Path:

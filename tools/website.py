@@ -56,7 +56,7 @@ def stage(chosen: list[Lecture], folder: Path) -> None:
             text = front.fill(text, chosen)
             text = text.replace("<!-- kit -->", kit.links(stems))
             write(folder / page, links.adapt(text, file))
-            for picture in pictures(text):
+            for picture in PICTURE.findall(text):
                 target = folder / Path(page).parent / picture
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy((ROOT / file).parent / picture, target)
@@ -145,11 +145,6 @@ class Links:
 def resolve(link: str, file: str) -> str:
     """What a relative link in `file` points at, both as seen from the root."""
     return Path(os.path.normpath(Path(file).parent / unquote(link))).as_posix()
-
-
-def pictures(text: str) -> list[str]:
-    """The picture files that a page shows, as seen from it."""
-    return PICTURE.findall(text)
 
 
 def adapt_notebook(nb: NotebookNode, before: str, facts: str) -> None:
