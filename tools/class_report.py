@@ -298,8 +298,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__.partition("\n")[0],
         epilog="Put each student's files into a folder of the student's name, or all"
-        " files into one folder, under the students' names. Nothing is executed: the"
-        " outcomes are what the checks printed when the student saved the notebook.",
+        " files into one folder, under the students' names.",
     )
     parser.add_argument("folder", type=Path, help="searched with all its folders")
     parser.add_argument("--out", type=Path, default=Path("class.csv"))

@@ -25,14 +25,6 @@ ROOT = Path(__file__).resolve().parent.parent
 CELL_SECONDS = {"tiny": 120, "small": 1800, "full": 3600}
 
 
-async def run_one(path: Path, env: dict, scale: str, nb: NotebookNode) -> Outcome:
-    """Execute one notebook at a scale and time it."""
-    print(f"{path.stem} ...", file=sys.stderr)
-    started = time.perf_counter()
-    failure = await execute(nb, path.parent, env, CELL_SECONDS[scale])
-    return Outcome(path.stem, nb, time.perf_counter() - started, failure)
-
-
 async def run_all(paths: list[Path], env: dict, scale: str, out: Path) -> list[Outcome]:
     """Execute notebooks, at scale tiny two at a time, and write them into `out`."""
     at_once = min(2, os.cpu_count() or 1) if scale == "tiny" else 1
@@ -41,9 +33,11 @@ async def run_all(paths: list[Path], env: dict, scale: str, out: Path) -> list[O
 
     async def one(path: Path) -> Outcome:
         async with turn:
-            outcome = await run_one(path, env, scale, read(path))
-            outputs.write(outcome.nb, out / path.name)
-            return outcome
+            print(f"{path.stem} ...", file=sys.stderr)
+            started, nb = time.perf_counter(), read(path)
+            failure = await execute(nb, path.parent, env, CELL_SECONDS[scale])
+            outputs.write(nb, out / path.name)
+            return Outcome(path.stem, nb, time.perf_counter() - started, failure)
 
     return await asyncio.gather(*map(one, paths))
 
