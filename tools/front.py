@@ -40,7 +40,7 @@ def picture(lecture: Lecture) -> tuple[str, bytes, str] | None:
     for cell in lecture.notebook.cells:
         for kind, data, alt in outputs.pictures(cell) if "alt" in cell.metadata else ():
             if len(data) <= PICTURE:
-                return kind[6:9], data, alt
+                return kind[6:9], data, alt  # svg or png
     return None
 
 

@@ -160,8 +160,8 @@ def adapt_notebook(nb: NotebookNode, before: str, facts: str) -> None:
             continue
         if "course-setup" in cell.metadata.get("tags", []):
             cell.metadata.tags.append("hide-input")  # the same in every notebook
-        drawn = [alt for _, _, alt in outputs.pictures(cell)]
-        if alt := cell.metadata.get("alt") or "".join(drawn[:1]):
+        drawn = [alt for *_, alt in outputs.pictures(cell)]
+        if alt := next(filter(None, [cell.metadata.get("alt"), *drawn]), ""):
             cell.metadata.mystnb = {"image": {"alt": re.sub(r"\s+", " ", alt).strip()}}
     nb.metadata.language_info.pygments_lexer = "ipython3"  # knows !git and %pip
     title, _, rest = nb.cells[0].source.partition("\n")
