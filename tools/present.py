@@ -177,7 +177,7 @@ def serve(page: Path, env: dict[str, str], *, opens: bool) -> int:
         "PYTHONPATH": os.pathsep.join([str(build.ROOT), env.get("PYTHONPATH", "")]),
     }
     in_container = getattr(os, "geteuid", lambda: 1)() == 0
-    command = [
+    words = [
         *(sys.executable, "-m", "jupyter_server", "--ip=127.0.0.1"),
         "--ServerApp.log_level=CRITICAL",  # the address alone
         f"--ServerApp.open_browser={opens}",
@@ -187,7 +187,7 @@ def serve(page: Path, env: dict[str, str], *, opens: bool) -> int:
         "--ServerApp.answer_yes=True",  # Ctrl-C ends it without a question
         *(["--allow-root"] if in_container else []),
     ]
-    process = subprocess.Popen(command, env=env | private)
+    process = subprocess.Popen(words, env=env | private)
     try:
         return process.wait()
     except KeyboardInterrupt:  # the way to end it
