@@ -28,7 +28,7 @@ from nbformat import NotebookNode
 
 from teaching.check import SIGNS, exercises
 from teaching.checks import code_of
-from tools import build, deck, kit
+from tools import build, deck, kit, outputs
 from tools.outputs import SourceError
 from utils import files
 from utils.course import ROOT, CourseError
@@ -115,7 +115,7 @@ def _one(path: Path, folder: Path) -> Handed:
         if not path.is_file():
             raise OSError("a pipe, which would be waited for, or a folder")
         nb = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
-        cells = [cell for cell in nb.cells if cell.cell_type == "code"]
+        cells = outputs.code_cells(nb)
         called = [name for cell in cells for name in CALL.findall(cell.source)]
     except Exception as error:  # whatever a damaged file brings
         kind = type(error).__name__
@@ -149,7 +149,7 @@ def _read(nb: NotebookNode, handed: Handed) -> None:
 
     What is odd in it raises any error: then all outcomes are there, or none.
     """
-    cells = [cell for cell in nb.cells if cell.cell_type == "code"]
+    cells = outputs.code_cells(nb)
     cells.sort(key=lambda cell: cell.get("execution_count") or 0)
     outcomes = dict.fromkeys(exercises(handed.lecture), "not run")
     tries, hints, told = {}, {}, {}
