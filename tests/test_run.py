@@ -115,20 +115,13 @@ def test_one_failure_leaves_the_others_running(root, capsys):
     out, err = capsys.readouterr()
     rows = [row.split() for row in out.strip().split("\n")[-4:]]
     assert "scale tiny in notebooks" in out
-    assert rows[1][-1] == os.path.join("build", "90_good.html")
     assert (rows[2][0], rows[2][2]) == ("91_bad", "FAILED")
     assert "91_bad: cell 2, CellExecutionError\n    | def broken():" in err
     assert "KeyError: 'the reason'" in err
     assert "\x1b" not in err
     assert (root / "notebooks/90_good.ipynb").read_bytes() == committed
-
-    html = (root / "build/90_good.html").read_text(encoding="utf-8")
-    assert "alt='One \"black\" pixel &amp; no more.'" in html
-    assert 'href="91_bad.html"' in html
-    assert 'src="pixel.png"' not in html
-    assert "hidden_code" not in html
-    assert "epoch 2" in html
     nb = nbformat.read(root / "build/90_good.ipynb", 4)
+    assert "epoch 2" in str(nb.cells)
     streams = [o.text for c in nb.cells for o in c.get("outputs", []) if "text" in o]
     assert streams[1] == "one\ntwo\n"
 
@@ -202,15 +195,13 @@ def test_environment_makes_the_data_folder_absolute(root, monkeypatch):
     assert "CNN_COURSE_STRICT" not in env
 
 
-def test_streams_are_merged_in_order(tmp_path):
+def test_streams_are_merged_in_order():
     def stream(text, name="stdout"):
         return v4.new_output("stream", text=text, name=name)
 
     figure = v4.new_output("display_data", {"image/png": "aGk="})
     pieces = [stream("a"), stream("b\n"), figure, stream("1/2\r"), stream("2/2\n")]
     nb = v4.new_notebook(cells=[v4.new_code_cell("x", outputs=pieces)])
-    run.write_page(nb, tmp_path / "x.html", tmp_path)  # a figure without description
-    assert "data:image/png;base64,aGk=" in (tmp_path / "x.html").read_text("utf-8")
     outputs.merge_streams(nb)
     merged = nb.cells[0].outputs
     assert [o.get("text") for o in merged] == ["ab\n", None, "2/2\n"]

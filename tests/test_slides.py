@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from nbformat import v4
 
-from tools import browser, deck, handout, release, slides
+from tools import browser, deck, handout, release, room, slides
 from tools.outputs import SourceError
 
 SLIDE = """
@@ -63,14 +63,14 @@ def test_slides_of_a_deck_take_drawings_and_numbers_by_name(lesson, tmp_path):
     assert 'alt="A line."' in text
     assert "<p>Minute 0 of 45.</p>\n<p>Ask which" in text
     assert 'src="http' not in text
-    assert "<mi>x</mi>" in slides.page(lesson("How many?", "How many $x$?"))
+    assert "<mi>x</mi>" in room.page(lesson("How many?", "How many $x$?"))
     [source] = slides.build.lectures([], tmp_path)
     built = slides.build.notebook(source, solutions=False, root=tmp_path)
     assert [cell.source for cell in built.cells] == ["# A lecture"]
 
 
 def test_without_answers_a_slide_ends_with_its_question(lesson, tmp_path):
-    text = slides.page(lesson(), answers=False)
+    text = room.page(lesson(), answers=False)
     assert "How many?" in text
     assert "<strong>12</strong>" not in text
     assert "Ask which" not in text
@@ -116,7 +116,7 @@ def test_a_handout_is_slides_with_notes_and_a_sheet(lesson, tmp_path, monkeypatc
 
 
 def test_a_release_has_neither_solutions_nor_notes(tmp_path):
-    release.pack(tmp_path / "new" / "course.zip")
+    release.pack(tmp_path / "new" / "course.zip", answers=False)
     with zipfile.ZipFile(tmp_path / "new" / "course.zip") as archive:
         names = archive.namelist()
         found = [archive.read(n).decode() for n in names if n.endswith(".ipynb")]

@@ -82,24 +82,19 @@ def overheard(module: Any, seen: list[Any], parts: list[dict[str, Any]]) -> Iter
     number, choice = checks.expect_number, checks.expect_choice
     labelled = checks.labelled
 
-    def expect_number(
-        answer: Any,
-        right: float,
-        *,
-        unit: str = "",
-        tolerance: float = 1e-3,
-        misconceptions: Mapping[float, str] | None = None,
-        hint: str = "",
-    ) -> None:
+    def expect_number(answer: Any, right: float, **told: Any) -> None:
+        tolerance = told.get("tolerance", 1e-3)
         number(answer, right, tolerance=tolerance)
         seen.append(answer)
 
         def near(x: float) -> list[float]:
             return [x, 0 if isinstance(x, int) else tolerance]
 
-        known = [[*near(x), why] for x, why in (misconceptions or {}).items()]
-        told = {"right": near(right), "known": known, "unit": unit, "hint": hint}
-        parts.append({"label": " ".join(labels), **told})
+        wrong = told.get("misconceptions") or {}
+        known = [[*near(x), why] for x, why in wrong.items()]
+        shown = {"unit": told.get("unit", ""), "hint": told.get("hint", "")}
+        part = {"label": " ".join(labels), "right": near(right), "known": known}
+        parts.append(part | shown)
 
     def expect_choice(answer: Any, right: str, wrong: Mapping[str, str]) -> None:
         choice(answer, right, wrong)

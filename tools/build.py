@@ -37,12 +37,7 @@ def lectures(wanted: list[str], root: Path = ROOT) -> list[Path]:
         SourceError: there is no such lecture.
     """
     sources = sorted((root / "notebooks" / "source").glob("[0-9][0-9]_*.py"))
-    for name in wanted:
-        if not any(source.stem.startswith(name) for source in sources):
-            there = ", ".join(source.stem for source in sources) or "none"
-            raise SourceError(f"there is no lecture {name!r}; there are: {there}")
-    chosen = [s for s in sources if any(s.stem.startswith(name) for name in wanted)]
-    return chosen if wanted else sources
+    return outputs.chosen(sources, wanted)
 
 
 def target(source: Path, *, solutions: bool) -> Path:
@@ -63,12 +58,7 @@ def notebook(source: Path, *, solutions: bool, root: Path = ROOT) -> NotebookNod
         SourceError: the source cannot be built.
     """
     nb = v4.new_notebook()
-    nb.metadata.kernelspec = {
-        "display_name": "Python 3",
-        "language": "python",
-        "name": "python3",
-    }
-    nb.metadata.language_info = outputs.LANGUAGE
+    nb.metadata = {"kernelspec": outputs.KERNEL, "language_info": outputs.LANGUAGE}
     for number, cell in enumerate(percent.read(source), start=1):
         if cell.for_deck:
             continue

@@ -87,9 +87,8 @@ def pack(dest: Path, *, online: bool = True) -> dict[str, CourseError]:
                 paths = find(online)
             except CourseError as error:
                 missing[name] = error
-                print(
-                    f"{name:24}MISSING: {getattr(error, 'reason', error)}", flush=True
-                )
+                reason = getattr(error, "reason", error)
+                print(f"{name:24}MISSING: {reason}", flush=True)
                 continue
             _require_room(dest, root, paths)
             for path in tqdm(paths, name, file=sys.stderr, delay=1, leave=False):
@@ -189,7 +188,15 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     if reconfigure := getattr(sys.stdout, "reconfigure", None):
         reconfigure(errors="replace")  # "?" for what it lacks, such as ✓ on Windows
-    options = _parser().parse_args(words)
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.bundle",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("command", choices=["pack", "check"])
+    parser.add_argument("folder", type=Path, help="new or empty, or a bundle")
+    parser.add_argument("--offline", action="store_true", help="download nothing")
+    options = parser.parse_args(words)
     try:
         if options.command == "check":
             bad = check(options.folder)
@@ -208,22 +215,6 @@ def main(words: Sequence[str] | None = None) -> int:
         for name, why in missing.items():
             print(f"\n{name}: {why}")
     return 1 if missing else 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m tools.bundle",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    add = commands.add_parser("pack", help="pack data sets, weights and checksums")
-    add.add_argument("folder", type=Path, help="new or empty, or an earlier bundle")
-    text = "download nothing: pack what is here"
-    add.add_argument("--offline", action="store_true", help=text)
-    add = commands.add_parser("check", help="verify every file of a bundle")
-    add.add_argument("folder", type=Path, help="the bundle, or a copy of one")
-    return parser
 
 
 if __name__ == "__main__":

@@ -28,17 +28,14 @@ from nbformat import NotebookNode
 
 from teaching.check import SIGNS, exercises
 from teaching.checks import code_of
-from tools import build, deck, kit
+from tools import build, deck, kit, outputs
 from tools.outputs import SourceError
 from utils import files
 from utils.course import ROOT, CourseError
 
 OUTCOMES = {sign: outcome for outcome, sign in SIGNS.items()}
 CALL = re.compile(r'^check\(\s*["\'](\d\d\.\d+)["\']', re.M)
-LINE = re.compile(
-    r"^([✓✗○]) (\d\d\.\d+) (.*?)(?: \(try (\d{1,6})\))?$",
-    re.M,
-)
+LINE = re.compile(r"^([✓✗○]) (\d\d\.\d+) (.*?)(?: \(try (\d{1,6})\))?$", re.M)
 RECORD = re.compile(r"<!-- check (\d\d\.\d+) hints ((?:[0-9a-f]{4} )+)-->")
 COMMON = 10  # mistakes that are told, the most frequent ones
 FIXED = ("file", "student", "lecture", "right", "of", "executed", "handed out", "note")
@@ -118,7 +115,7 @@ def _one(path: Path, folder: Path) -> Handed:
         if not path.is_file():
             raise OSError("a pipe, which would be waited for, or a folder")
         nb = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
-        cells = [cell for cell in nb.cells if cell.cell_type == "code"]
+        cells = outputs.code_cells(nb)
         called = [name for cell in cells for name in CALL.findall(cell.source)]
     except Exception as error:  # whatever a damaged file brings
         kind = type(error).__name__
@@ -152,7 +149,7 @@ def _read(nb: NotebookNode, handed: Handed) -> None:
 
     What is odd in it raises any error: then all outcomes are there, or none.
     """
-    cells = [cell for cell in nb.cells if cell.cell_type == "code"]
+    cells = outputs.code_cells(nb)
     cells.sort(key=lambda cell: cell.get("execution_count") or 0)
     outcomes = dict.fromkeys(exercises(handed.lecture), "not run")
     tries, hints, told = {}, {}, {}
@@ -301,8 +298,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__.partition("\n")[0],
         epilog="Put each student's files into a folder of the student's name, or all"
-        " files into one folder, under the students' names. Nothing is executed: the"
-        " outcomes are what the checks printed when the student saved the notebook.",
+        " files into one folder, under the students' names.",
     )
     parser.add_argument("folder", type=Path, help="searched with all its folders")
     parser.add_argument("--out", type=Path, default=Path("class.csv"))

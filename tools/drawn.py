@@ -145,19 +145,11 @@ def shown(value: Any, alt: str) -> Shown:
 
 def kept_output(cell: NotebookNode, name: str, alt: str) -> Shown:
     """What a cell of the notebook showed in the run that is kept."""
+    for kind, data, described in outputs.pictures(cell):
+        return image(data, kind, alt or described)
     for output in cell.outputs:
-        data = output.get("data", {})
-        described = alt or cell.metadata.get("alt", "")
-        if "image/svg+xml" in data:
-            svg = "".join(data["image/svg+xml"])
-            title = re.search(r"<title>(.*?)</title>", svg, re.S)
-            described = described or (title[1] if title else "")
-            return image(svg.encode(), "image/svg+xml", described)
-        if "image/png" in data:
-            png = base64.b64decode("".join(data["image/png"]))
-            return image(png, "image/png", described)
-        if "<table" in "".join(data.get("text/html", "")):
-            return Shown("".join(data["text/html"]), 0)
+        if "<table" in (table := "".join(output.get("data", {}).get("text/html", ""))):
+            return Shown(table, 0)
     raise SourceError(
         f"the cell {name!r} shows no figure and no table in the run that is kept; take"
         " a number that it prints with {{ said(pattern) }}"

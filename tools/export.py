@@ -1,10 +1,10 @@
 """Write a trained network so that a page can run it: a plan of its steps, its weights.
 
-    python -m tools.export resnet20-cifar10 --out FOLDER
+    python -m tools.export runs/resnet20-epochs.json
 
-reads `data/weights/resnet20-cifar10.pt` and the record beside it, and writes
-`resnet20-cifar10.json` and `resnet20-cifar10.bin`, numbers in float16 (--float32: as
-they are). `site/play/engine.mjs` runs them; `operator.add` and the like become steps.
+writes all epochs of a run that `experiments.train --every-epoch` has kept into
+`site/play`, in float16; networks of `data/weights` the website takes by itself.
+`site/play/engine.mjs` runs them; `operator.add` and the like become steps.
 """
 
 from __future__ import annotations
@@ -63,11 +63,8 @@ def layer(module: nn.Module) -> tuple[Step, dict[str, Tensor]] | None:
     if kind is nn.Conv2d and module.groups == 1 and one(module.dilation) == 1:
         sizes = {key: one(getattr(module, key)) for key in ("stride", "padding")}
         kernel = one(module.kernel_size)
-        return {
-            "op": "conv",
-            "out": module.out_channels,
-            "kernel": kernel,
-        } | sizes, held
+        made = {"op": "conv", "out": module.out_channels, "kernel": kernel}
+        return made | sizes, held
     if kind is nn.Linear:
         return {"op": "linear", "out": module.out_features}, held
     if kind is nn.BatchNorm2d:
@@ -192,27 +189,17 @@ def every_epoch(name: str, folder: Path) -> tuple[dict, bytes]:
 
 
 def main() -> int:
-    """Write what is asked for."""
+    """Write the run that is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("name", help="a network in data/weights: resnet20-cifar10")
-    parser.add_argument("--out", type=Path, required=True, help="a folder")
-    parser.add_argument("--float32", action="store_true", help="not in half precision")
-    text = "a folder with a run of experiments.train --every-epoch, in place of it"
-    parser.add_argument("--run", type=Path, help=text)
-    options = parser.parse_args()
+    parser.add_argument("record", type=Path, help="of a run with --every-epoch")
+    run, place = parser.parse_args().record, ROOT / "site" / "play"
     try:
-        precision = "float32" if options.float32 else "float16"
-        if options.run:
-            made, data = every_epoch(options.name, options.run)
-        else:
-            made, data = plan(*trained(options.name), precision)
-        options.out.mkdir(parents=True, exist_ok=True)
-        path = options.out / f"{options.name}.bin"
-        path.write_bytes(data)
-        path.with_suffix(".json").write_text(json.dumps(made), encoding="utf-8")
+        made, data = every_epoch(run.stem, run.parent)
+        (place / f"{run.stem}.bin").write_bytes(data)
+        (place / f"{run.stem}.json").write_text(json.dumps(made), encoding="utf-8")
     except (CourseError, OSError) as error:
         sys.exit(f"export: {error}")
-    print(f"{path}: {len(made['steps'])} steps, {len(data):,} bytes")
+    print(f"{run.stem}: {len(made['steps'])} steps, {len(data):,} bytes")
     return 0
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import html
 import json
 import re
-import struct
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -118,9 +117,10 @@ def size_of(path: Path) -> tuple[int, int] | None:
     """Width and height in pixels of a PNG or an SVG; None where it does not say."""
     if not path.is_file():
         return None
+    if path.suffix == ".png":
+        with Image.open(path) as image:
+            return image.size
     head = path.read_bytes()[:2000]
-    if head.startswith(b"\x89PNG"):
-        return struct.unpack(">II", head[16:24])
     box = re.search(rb'viewBox="[\d.-]+ [\d.-]+ ([\d.]+) ([\d.]+)"', head)
     return (round(float(box[1])), round(float(box[2]))) if box else None
 

@@ -1,17 +1,14 @@
-"""What the front page shows of the course: its lectures, its results, all of it packed.
+"""What the front page shows of the course: its lectures and its results.
 
-Everything here is drawn from the notebooks, from `results/` and from the files that git
-knows; the page itself, `site/index.md`, holds only words and the places of these parts.
+Everything here is drawn from the notebooks and from `results/`; the page itself,
+`site/index.md`, holds only words and the places of these parts.
 """
 
 from __future__ import annotations
 
-import base64
 import html
 import io
 import re
-import subprocess
-import zipfile
 import zlib
 from functools import partial
 from pathlib import Path
@@ -23,13 +20,12 @@ from matplotlib.figure import Figure
 
 from experiments import leaderboard
 from teaching import kept
+from tools import outputs
 from tools.colab import badges, repository
 from tools.lectures import Lecture
-from tools.outputs import SourceError
 from utils.course import ROOT
 
 PICTURE = 60_000  # bytes of a card's picture, at most
-ARCHIVE = "cnn-course.zip"
 INK, BLUE = "#010203", "#4794c8"  # the colour of text, of the page; one for both themes
 COLOURED = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color")
 DRAWN = dict.fromkeys((*COLOURED, "ytick.color"), INK)
@@ -37,24 +33,14 @@ DRAWN |= {"svg.fonttype": "path", "font.size": 12, "axes.titlecolor": INK}
 DRAWN |= {"figure.figsize": (3.3, 4)}  # narrow: it has to fit a phone
 DRAWN |= {"axes.spines.top": False, "axes.spines.right": False}
 UNDATED = {"Date": None, "Creator": None}
-PACKED = ("notebooks", "utils", "teaching", "tools", "experiments", "results", "data")
-ALONE = ("README.md", "LICENSE", "Makefile", "pyproject.toml", "requirements.txt")
 
 
 def picture(lecture: Lecture) -> tuple[str, bytes, str] | None:
     """A lecture's first small figure: its kind, its bytes, and what it shows."""
     for cell in lecture.notebook.cells:
-        alt = cell.metadata.get("alt")
-        for output in cell.get("outputs", []) if alt else []:
-            data = output.get("data", {})
-            if "image/svg+xml" in data:
-                made = "svg", "".join(data["image/svg+xml"]).encode(), alt
-            elif "image/png" in data:
-                made = "png", base64.b64decode(data["image/png"]), alt
-            else:
-                continue
-            if len(made[1]) <= PICTURE:
-                return made
+        for kind, data, alt in outputs.pictures(cell) if "alt" in cell.metadata else ():
+            if len(data) <= PICTURE:
+                return kind[6:9], data, alt  # svg or png
     return None
 
 
@@ -140,31 +126,14 @@ def svg(figure: Figure, alt: str) -> str:
     return f'```{{raw}} html\n<div class="wide">{drawn}</div>\n```'
 
 
-def files() -> list[str]:
-    """The files of the archive, as git knows them, seen from the root."""
-    command = ["git", "-C", str(ROOT), "ls-files", *PACKED, *ALONE]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise SourceError("the archive needs git, to know the course's files")
-    return sorted(name for name in done.stdout.splitlines() if (ROOT / name).is_file())
-
-
-def pack(path: Path) -> None:
-    """Write everything that a reader needs to run the course into one file."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in files():
-            archive.write(ROOT / name, f"cnn-course/{name}")
-
-
 def put(chosen: list[Lecture], out: Path) -> None:
-    """Write the cards' pictures and the archive into a site."""
+    """Write the cards' pictures into a site."""
     folder = out / "_static" / "cards"
     folder.mkdir(parents=True, exist_ok=True)
     for one in chosen:
         found = picture(one)
         if found:
             (folder / f"{one.number}.{found[0]}").write_bytes(found[1])
-    pack(out / ARCHIVE)
 
 
 def fill(text: str, chosen: list[Lecture]) -> str:

@@ -12,14 +12,13 @@ from __future__ import annotations
 import argparse
 import ast
 import re
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from nbformat import NotebookNode, v4
 
 from tools import build, outputs, percent
-from tools.outputs import SourceError
+from tools.outputs import SourceError, command
 from tools.percent import Cell
 
 # A checker of its own: what the notebook did to `check` does not count.
@@ -32,7 +31,6 @@ c.Execute.timeout, c.Execute.iopub_timeout = 600, 60  # seconds for a cell
 """
 CONFIG_OTTER = "# ASSIGNMENT CONFIG\ninit_cell: false\ncheck_all_cell: false"
 CONFIG_OTTER += "\nexport_cell: false"
-END = re.compile(r"^ *# end solution$\n?", re.M)
 OTTER = "# BEGIN SOLUTION NO PROMPT"
 QUESTION = "# BEGIN QUESTION\npoints: 1\ncheck_cell: false\nname: q"
 
@@ -46,14 +44,13 @@ def checked(text: str) -> tuple[str, str]:
 
 def marked(text: str, begin: str, end: str) -> str:
     """The text with a stub and then the solution, between the grader's own marks."""
-    parts = re.split(r"^( *)# solution\n", text, flags=re.M)
-    made = parts[0]
-    for indent, part in zip(parts[1::2], parts[2::2], strict=True):
-        hidden, *after = END.split(part, maxsplit=1)
-        stub = percent.stub(hidden.rstrip().split("\n"), indent)
-        lines = [*stub, indent + begin, hidden.rstrip(), indent + end, *after]
-        made += "\n".join(lines)
-    return made
+
+    def made(found: re.Match) -> str:
+        indent, hidden = found[1], found[2].rstrip()
+        stub = percent.stub(hidden, indent)
+        return "\n".join([stub, indent + begin, hidden, indent + end])
+
+    return percent.HIDDEN.sub(made, text)
 
 
 def for_nbgrader(cells: list[tuple[Cell, NotebookNode]]) -> Iterator[NotebookNode]:
@@ -105,8 +102,7 @@ def for_otter(cells: list[tuple[Cell, NotebookNode]]) -> Iterator[NotebookNode]:
 
 def exported(source: Path, form: Callable) -> NotebookNode:
     """The lecture as a notebook with its solutions, in the form of a grader."""
-    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    told = {"kernelspec": kernel, "language_info": outputs.LANGUAGE}
+    told = {"kernelspec": outputs.KERNEL, "language_info": outputs.LANGUAGE}
     cells = percent.read(source)
     kept = [c for c in cells if not (c.for_deck or c.options.get("setup"))]
     pairs = [(c, build.built(c, solutions=False, root=build.ROOT)) for c in kept]
@@ -129,19 +125,15 @@ def write(source: Path, out: Path) -> list[Path]:
     return [*made, config]
 
 
-def main() -> int:
+def main() -> None:
     """Export the lectures that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("lecture", nargs="+", help="such as 04")
     parser.add_argument("--out", type=Path, default=build.ROOT / "build" / "grading")
     options = parser.parse_args()
-    try:
-        for source in build.lectures(options.lecture):
-            print(*write(source, options.out), sep="\n")
-    except SourceError as error:
-        sys.exit(f"grading: {error}")
-    return 0
+    for source in build.lectures(options.lecture):
+        print(*write(source, options.out), sep="\n")
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    command(main)

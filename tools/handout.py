@@ -11,17 +11,14 @@ import argparse
 import os
 import re
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader
-
-from tools import build, deck, room, slides
+from tools import build, deck, room
 from tools.browser import chromium
 from tools.deck import Deck
 from tools.drawn import Stage
-from tools.outputs import SourceError
+from tools.outputs import SourceError, command
 
 OUT = build.ROOT / "build" / "handout"
 SECONDS = 180
@@ -42,18 +39,11 @@ def pages(lesson: Deck, *, answers: bool = True) -> dict[str, str]:
     common = {
         "title": lesson.slides[0].heading,
         "number": lesson.name[:2],
-        "css": slides.styles("room/room.css", "room/paper.css"),
+        "css": room.styles("room/room.css", "room/paper.css"),
     }
-    about = {"slides": room.slides_of(shown), "sheet": ""}
-    whole = {f"{lesson.name}.pdf": page(**common, **about)}
-    about = {"slides": [], "sheet": sheet(lesson)}
-    return whole | {f"{lesson.name}_sheet.pdf": page(**common, **about)}
-
-
-def page(**values: object) -> str:
-    """A page to print."""
-    environment = Environment(loader=FileSystemLoader(room.TEMPLATE))
-    return environment.get_template("paper.html").render(values)
+    about = {"": {"slides": room.slides_of(shown)}, "_sheet": {"sheet": sheet(lesson)}}
+    paper = room.template("paper.html")
+    return {f"{lesson.name}{n}.pdf": paper.render(common | a) for n, a in about.items()}
 
 
 def sheet(lesson: Deck) -> str:
@@ -131,22 +121,18 @@ def write(lesson: Deck, folder: Path = OUT, *, answers: bool = True) -> list[Pat
     return [folder / name for name in made]
 
 
-def main() -> int:
+def main() -> None:
     """Print the lectures that are asked for, all by default."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("lecture", nargs="*", help="such as 07; all by default")
     parser.add_argument("--no-answers", action="store_true", help="nor notes")
     parser.add_argument("--out", type=Path, default=OUT, help="folder of the PDFs")
     options = parser.parse_args()
-    try:
-        for source in build.lectures(options.lecture):
-            answers = not options.no_answers
-            made = write(deck.read(source), options.out, answers=answers)
-            print(*made, sep="\n", flush=True)
-    except SourceError as error:
-        sys.exit(f"handout: {error}")
-    return 0
+    for source in build.lectures(options.lecture):
+        answers = not options.no_answers
+        made = write(deck.read(source), options.out, answers=answers)
+        print(*made, sep="\n", flush=True)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    command(main)

@@ -12,14 +12,13 @@ import argparse
 import hashlib
 import html
 import re
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
 from tools import build, deck
 from tools.deck import Deck, Slide
 from tools.drawn import Stage
-from tools.outputs import SourceError
+from tools.outputs import SourceError, command
 from tools.percent import Cell
 
 SOURCES, OUT = build.ROOT / "site" / "kit", build.ROOT / "build" / "kit"
@@ -89,7 +88,9 @@ class Poll(NamedTuple):
 
     def mixed(self) -> list[Option]:
         """The options in an order that tells nothing, the same every time."""
-        return sorted(self.options, key=lambda one: _digest(self.heading + one.text))
+        texts = [(self.heading + one.text).encode() for one in self.options]
+        keys = [hashlib.sha1(text).hexdigest() for text in texts]
+        return [one for _, one in sorted(zip(keys, self.options, strict=True))]
 
 
 class Exam(NamedTuple):
@@ -208,10 +209,6 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha1(text.encode()).hexdigest()
-
-
 def slide_of(poll: Poll, lesson: Deck) -> int:
     """The number of the slide that explains it, in the lecture's deck.
 
@@ -230,7 +227,7 @@ def slide_of(poll: Poll, lesson: Deck) -> int:
 
 def poll_page(kit: Kit, title: str, lesson: Deck, *, answers: bool) -> str:
     """The poll as slides in the look of the decks: question, hands, then the answer."""
-    from tools import room, slides  # here: who only reads a kit may lack their packages
+    from tools import room  # here: who only reads a kit may lack its packages
 
     cells = [Slide(f"# Poll: {title}\n\nNote: Show of hands, or cards A to D.")]
     for poll in kit.polls:
@@ -251,7 +248,7 @@ def poll_page(kit: Kit, title: str, lesson: Deck, *, answers: bool) -> str:
         cells.append(Slide("\n\n".join(parts), "Poll"))
     asked = Deck(kit.lecture, cells)
     shown = asked if answers else deck.unanswered(asked)
-    return room.shown(shown, *slides.parts(LISTED))
+    return room.shown(shown, LISTED)
 
 
 def exam_page(kit: Kit, title: str, *, answers: bool) -> str:
@@ -262,15 +259,13 @@ def exam_page(kit: Kit, title: str, *, answers: bool) -> str:
     for number, exam in enumerate(kit.exams, start=1):
         text = f"## {number}. {exam.title} ({exam.points} points)\n\n{exam.question}"
         if answers:
-            rubric = "\n".join(f"- {_points(p)} {what}" for p, what in exam.rubric)
+            rubric = "\n".join(
+                f"- **{n} point{'s' * (n != 1)}:** {what}" for n, what in exam.rubric
+            )
             text += f"\n\n**Model answer.** {exam.answer}\n\n**Points**\n\n{rubric}"
         parts.append(f"<section>{room.rendered(text)}</section>")
     title = f"{kit.lecture[:2]} · {title}: exam{', with answers' if answers else ''}"
     return PAGE.format(title=html.escape(title), css=PRINTED, body="".join(parts))
-
-
-def _points(number: int) -> str:
-    return f"**{number} {'point' if number == 1 else 'points'}:**"
 
 
 def files(source: Path, *, answers: bool = True) -> dict[str, str]:
@@ -318,7 +313,7 @@ def write(names: list[str], out: Path, *, answers: bool = True) -> list[Path]:
     return [out / name for name in made]
 
 
-def main() -> int:
+def main() -> None:
     """Write the kits that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("lecture", nargs="*", help="such as 04; all by default")
@@ -328,12 +323,8 @@ def main() -> int:
     answers = not options.no_answers
     # Not beside the answers: who hands out the folder hands out no more than it says.
     out = options.out or (OUT if answers else OUT.with_name("kit-class"))
-    try:
-        print(*write(options.lecture, out, answers=answers), sep="\n")
-    except SourceError as error:
-        sys.exit(f"kit: {error}")
-    return 0
+    print(*write(options.lecture, out, answers=answers), sep="\n")
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    command(main)

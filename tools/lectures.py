@@ -1,14 +1,12 @@
 """What the README and the website say about each lecture, taken from its notebook.
 
-python -m tools.lectures            fill the tables of README and website
-python -m tools.lectures --check    fail where one differs from the notebooks
+python -m tools.lectures    fill the tables of README and website
 """
 
 from __future__ import annotations
 
 import argparse
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +18,7 @@ from tools import build, deck, outputs, sessions
 from tools.colab import badges, buttons, repository
 from tools.deck import Deck
 from tools.execute import Outcome
-from tools.outputs import SourceError
+from tools.outputs import SourceError, command
 from tools.sessions import Session
 
 PAGES = ("README.md", "site/instructor.md")
@@ -206,28 +204,15 @@ def fill(text: str, found: list[Lecture], folder: str = "") -> str:
     return MARKED.sub(made, text)
 
 
-def main() -> int:
-    """Fill the tables, or check that there is nothing to fill."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="change nothing")
-    options = parser.parse_args()
-    try:
-        found, stale = all_lectures(), []
-        for name in PAGES:
-            page = build.ROOT / name
-            old = page.read_text(encoding="utf-8")
-            new = fill(old, found, Path(name).parent.as_posix().strip("."))
-            stale += [name] if new != old else []
-            if new != old and not options.check:
-                page.write_text(new, encoding="utf-8", newline="\n")
-    except SourceError as error:
-        sys.exit(f"lectures: {error}")
-    if options.check and stale:
-        pages = ", ".join(stale)
-        print(f"differs from the notebooks: {pages}; run make results", file=sys.stderr)
-        return 1
-    return 0
+def main() -> None:
+    """Fill the tables."""
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    found = all_lectures()
+    for name in PAGES:
+        page, folder = build.ROOT / name, name.rpartition("/")[0]
+        text = fill(page.read_text(encoding="utf-8"), found, folder)
+        page.write_text(text, encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    command(main)

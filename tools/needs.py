@@ -20,6 +20,8 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
+from tools import outputs
+
 STEP = "application/vnd.cnn-course.step+json"  # tells the page which cell runs first
 KNOWN = {*dir(builtins), "In", "Out"}
 BODIES = ("body", "orelse", "finalbody", "handlers")
@@ -110,11 +112,10 @@ class Needs:
     """The cells of a notebook, and from which of them each name's value came."""
 
     def __init__(self, notebook: NotebookNode) -> None:
-        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        code = outputs.code_cells(notebook)
         code = [cell for cell in code if not cell.source.startswith("check")]
         self.cells = [Cell(cell.id, cell.source) for cell in code]
-        setup = [c for c in code if "course-setup" in c.metadata.get("tags", [])]
-        self.setup = {cell.id for cell in setup}
+        self.setup = {cell.id for cell in code if outputs.is_setup(cell)}
         trees = [ast.walk(tree_of(cell.code)) for cell in self.cells]
         imports = [n for tree in trees for n in tree if hasattr(n, "names")]
         imports = [n for n in imports if isinstance(n, (ast.Import, ast.ImportFrom))]

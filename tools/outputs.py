@@ -7,8 +7,9 @@ import base64
 import copy
 import hashlib
 import io
-import os
-from collections.abc import Iterator
+import re
+import sys
+from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -16,14 +17,38 @@ import nbformat
 from nbformat import NotebookNode
 from PIL import Image
 
+from utils.files import replacing
+
 # Without the ending, JupyterLab's "Executable Script" would be a .txt.
 LANGUAGE = {"name": "python", "file_extension": ".py", "mimetype": "text/x-python"}
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 ALIKE = 0.75  # the share of its text that a cell keeps where names moved
 ROOMS = ("utils", "teaching")  # what a notebook's outputs may depend on
 
 
 class SourceError(ValueError):
     """A lecture cannot be built; the message says where, and what to do about it."""
+
+
+def command(main: Callable[[], int | None]) -> None:
+    """Run a tool's `main`, and exit; what it cannot do is said in a line."""
+    try:
+        sys.exit(main())
+    except SourceError as error:
+        sys.exit(f"{Path(sys.argv[0]).stem}: {error}")
+
+
+def chosen(paths: list[Path], wanted: list[str]) -> list[Path]:
+    """Those of the wanted lectures, as "00" or "00_foundations"; all for none.
+
+    Raises:
+        SourceError: there is no such lecture.
+    """
+    for name in wanted:
+        if not any(path.stem.startswith(name) for path in paths):
+            there = ", ".join(path.stem for path in paths) or "none"
+            raise SourceError(f"there is no lecture {name!r}; there are: {there}")
+    return [p for p in paths if not wanted or p.stem.startswith(tuple(wanted))]
 
 
 def load(path: Path) -> NotebookNode | None:
@@ -46,9 +71,8 @@ def load(path: Path) -> NotebookNode | None:
 def write(nb: NotebookNode, path: Path) -> None:
     """Write a notebook whole or not at all, the same bytes on every system."""
     path.parent.mkdir(exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_bytes(text_of(nb).encode())
-    os.replace(part, path)
+    with replacing(path) as file:
+        file.write(text_of(nb).encode())
 
 
 def text_of(nb: NotebookNode) -> str:
@@ -113,6 +137,19 @@ def renamed(new: list[NotebookNode], old: list[NotebookNode]) -> dict[str, str]:
             for source in get_close_matches(cell.source, left, 1, ALIKE):
                 pairs[cell.id] = left.pop(source)
     return pairs
+
+
+def pictures(cell: NotebookNode) -> Iterator[tuple[str, bytes, str]]:
+    """What a cell drew: "image/svg+xml" or "image/png", its bytes, and words for it."""
+    for output in cell.get("outputs", []):
+        data, alt = output.get("data", {}), cell.metadata.get("alt", "")
+        if "image/svg+xml" in data:
+            svg = "".join(data["image/svg+xml"])
+            title = re.search(r"<title[^>]*>(.*?)</title>", svg, re.S)
+            yield "image/svg+xml", svg.encode(), alt or (title[1] if title else "")
+        elif "image/png" in data:
+            png = base64.b64decode("".join(data["image/png"]))
+            yield "image/png", png, alt
 
 
 def describe_figures(nb: NotebookNode) -> None:

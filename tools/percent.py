@@ -12,20 +12,10 @@ from typing import Any
 
 from tools.outputs import SourceError
 
-OPTIONS = (
-    "slide",
-    "mirror",
-    "check",
-    "alt",
-    "tags",
-    "setup",
-    "solution",
-    "name",
-    "part",
-)
+OPTIONS = ("slide", "mirror", "check", "tags", "setup", "solution", "name", "part")
 JUPYTEXT_OPTIONS = ("title", "cell_marker", "lines_to_next_cell")
-SOLUTION = re.compile(r"^(?P<indent> *)# solution$")
-END_SOLUTION = re.compile(r"^ *# end solution$")
+# Its indentation, and what a solution hides.
+HIDDEN = re.compile(r"^( *)# solution\n(.*?)(?:\n *# end solution$|\Z)", re.M | re.S)
 
 
 @dataclass
@@ -169,42 +159,22 @@ def names(statement: ast.stmt) -> list[str]:
 
 def solved(text: str) -> str:
     """The text as the solutions show it: without the markers."""
-    lines = [line for line in text.split("\n") if not is_marker(line)]
-    return "\n".join(lines)
+    return HIDDEN.sub(r"\2", text)
 
 
 def unsolved(text: str) -> str:
     """The text as the student gets it: each solution replaced by a stub."""
-    lines, kept = text.split("\n"), []
-    while lines:
-        line = lines.pop(0)
-        start = SOLUTION.match(line)
-        if start is None:
-            kept.append(line)
-            continue
-        hidden = []
-        while lines and not END_SOLUTION.match(lines[0]):
-            hidden.append(lines.pop(0))
-        lines = lines[1:]
-        kept += stub(hidden, start["indent"])
-    return "\n".join(kept)
-
-
-def is_marker(line: str) -> bool:
-    """Whether a line is one of the two comments around a solution."""
-    return bool(SOLUTION.match(line) or END_SOLUTION.match(line))
+    return HIDDEN.sub(lambda found: stub(found[2], found[1]), text)
 
 
 def solutions(text: str) -> list[str]:
     """The hidden parts of a cell."""
-    parts = re.split(r"^ *# solution\n", text, flags=re.M)[1:]
-    return [re.split(r"^ *# end solution$", part, flags=re.M)[0] for part in parts]
+    return [found[2] for found in HIDDEN.finditer(text)]
 
 
-def stub(hidden: list[str], indent: str) -> list[str]:
+def stub(code: str, indent: str) -> str:
     """What stands in for a solution: `name = ...` for its names, and `return ...`."""
-    code = "\n".join(hidden)
-    if any(line.strip() and not line.startswith(indent) for line in hidden):
+    if any(line.strip() and not line.startswith(indent) for line in code.split("\n")):
         raise SourceError(
             "a solution ends where its indentation does: put `# end solution` there"
         )
@@ -220,6 +190,4 @@ def stub(hidden: list[str], indent: str) -> list[str]:
     # A last line `...` beside them would show as the cell's output, "Ellipsis".
     lines = [f"{name} = ..." for name in found]
     lines += ["return ..."] * any(isinstance(n, ast.Return) for n in ast.walk(tree))
-    stubs = [indent + line for line in lines or ["..."]]
-    stubs[-1] += "  # your code here"
-    return stubs
+    return textwrap.indent("\n".join(lines or ["..."]), indent) + "  # your code here"

@@ -80,8 +80,6 @@ def places() -> list[dict[str, Any]]:
 def insert(nb: NotebookNode, number: str, up: str) -> None:
     """Put a lecture's playgrounds at the end of their sections, in place.
 
-    Where no heading fits any longer, a playground stands before the exercises.
-
     Args:
         nb: the lecture.
         number: such as 04.
@@ -107,10 +105,7 @@ def end_of_section(nb: NotebookNode, heading: str) -> int:
     for i, text in starts.items():
         if re.search(heading, text, re.I):
             return min((j for j in starts if j > i), default=len(nb.cells))
-    found = [i for i, text in starts.items() if text.startswith("Exercises")]
-    if not found:
-        raise SourceError(f"no section for a playground: {heading!r}")
-    return found[0]
+    raise SourceError(f"no section for a playground: {heading!r}")
 
 
 def markdown(place: dict[str, Any], up: str) -> str:

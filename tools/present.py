@@ -17,15 +17,9 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
-import time
-import urllib.error
-import urllib.request
 import webbrowser
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
 
@@ -34,63 +28,36 @@ from nbformat import NotebookNode
 from tools import build, deck, drawn, outputs, run, slides
 from tools.deck import Deck, Slide
 from tools.needs import Cell, Needs
-from tools.outputs import SourceError
+from tools.outputs import command
 
 FOLDER = build.ROOT / "build" / "present"
 LIVE = build.ROOT / "tools" / "slides" / "live"
-START_SECONDS = 60
-LOG = "server.log"
 RARE = 3  # what more cells call tells nothing of what a cell shows
 CALL = re.compile(r"\b[a-z]\w*\.\w+(?=\()")
 
 
-def main(argv: list[str] | None = None) -> int:
+def main() -> None:
     """Show one lecture; returns when it is over."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("lecture", nargs="?", default="", help="such as 04")
+    parser.add_argument("lecture", help="such as 04")
     parser.add_argument("--scale", help="tiny, small or full; default small")
     parser.add_argument("--data", help="folder of the data sets")
     parser.add_argument("--no-browser", action="store_true", help="only say where")
-    options = parser.parse_args(argv)
+    options = parser.parse_args()
     scale = options.scale or os.environ.get("CNN_COURSE_SCALE") or "small"
-    opens = (lambda address: None) if options.no_browser else webbrowser.open
-    try:
-        source = one(options.lecture)
-        env = run.environment(options.data, scale)
-        lesson = deck.read(source)
-        static = slides.write(lesson)
-        page = live(lesson, static)
-    except SourceError as error:
-        sys.exit(f"present: {error}")
+    source = build.lectures([options.lecture])[0]
+    env = run.environment(options.data, scale)
+    lesson = deck.read(source)
+    static = slides.write(lesson)
+    page = live(lesson, static)
     env["CNN_COURSE_PRESENTED"] = str(build.target(source, solutions=False))
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
-    try:
-        with show(page, build.ROOT, env) as shown:
-            print(
-                f"Live: {shown.address}\nCtrl-C ends it. Should it fail: {static}",
-                flush=True,
-            )
-            opens(shown.redirect.as_uri())
-            shown.process.wait()
-    except NotLiveError as reason:
-        print(f"Not live: {reason}. With the kept outputs: {static}")
-        opens(static.as_uri())
-    except KeyboardInterrupt:
-        pass  # the way to end it
-    return 0
-
-
-def one(lecture: str) -> Path:
-    """The source of a lecture, as "04".
-
-    Raises:
-        SourceError: none is called so, or several.
-    """
-    found = build.lectures([lecture])
-    if len(found) > 1:
-        names = ", ".join(source.stem for source in found)
-        raise SourceError(f"name one lecture; {lecture!r} could be: {names}")
-    return found[0]
+    opens = not options.no_browser
+    print(f"Ctrl-C ends it. Should it fail: {static}", flush=True)
+    if serve(page, env, opens=opens):
+        print(f"Jupyter's server has ended. With the kept outputs: {static}")
+        if opens:
+            webbrowser.open(static.as_uri())
 
 
 def live(lesson: Deck, static: Path, folder: Path = FOLDER) -> Path:
@@ -189,94 +156,46 @@ def words(cell: NotebookNode) -> str:
     return "\n".join(map(drawn.words, cell.outputs))
 
 
-class NotLiveError(RuntimeError):
-    """Live slides cannot be shown; the message says why, and what would help."""
+def serve(page: Path, env: dict[str, str], *, opens: bool) -> int:
+    """Show a page, on this machine only, until Ctrl-C; the server's exit status.
 
-
-@dataclass(frozen=True)
-class Show:
-    """A server that shows slides."""
-
-    process: subprocess.Popen
-    address: str  # with the token
-    redirect: Path  # a page that leads there; a browser's command line shows no token
-
-
-@contextmanager
-def show(page: Path, root: Path, env: dict[str, str]) -> Iterator[Show]:
-    """Serve a page and kernels, on this machine only, until the block is left.
+    Jupyter prints the address with a token, which no option here takes away, and opens
+    it by a file that leads there: the command line of a browser shows no token.
 
     Args:
         page: the live deck, in a folder of its own.
-        root: the folder in which kernels start.
-        env: environment variables of the kernel.
-
-    Raises:
-        NotLiveError: there is no Jupyter server, or it does not start or answer.
+        env: environment variables of the server and its kernels.
+        opens: whether to open a browser.
     """
-    folder, place = page.parent.parent, f"static/{page.name}"
-    temporary = tempfile.TemporaryDirectory(dir=folder, ignore_cleanup_errors=True)
-    with temporary as runtime, open(Path(runtime) / LOG, "wb") as log:
-        private = {
-            "IPYTHONDIR": str(folder / "ipython"),
-            "JUPYTER_CONFIG_DIR": str(folder / "config"),
-            "JUPYTER_NO_CONFIG": "1",  # no extensions: it starts sooner
-            "JUPYTER_DATA_DIR": str(folder / "data"),  # this Python's kernel, no other
-            "JUPYTER_RUNTIME_DIR": runtime,
-            "PYTHONPATH": os.pathsep.join([str(root), env.get("PYTHONPATH", "")]),
-        }
-        process = subprocess.Popen(command(page, root), env=env | private, stderr=log)
-        try:
-            yield wait(process, Path(runtime), place)
-        finally:
-            process.terminate()
-            process.wait()
-
-
-def command(page: Path, root: Path) -> list[str]:
-    """What starts the server. It makes a token, which no option here takes away."""
+    folder = page.parent.parent
+    private = {
+        "IPYTHONDIR": str(folder / "ipython"),
+        "JUPYTER_CONFIG_DIR": str(folder / "config"),
+        "JUPYTER_NO_CONFIG": "1",  # no extensions: it starts sooner
+        "JUPYTER_DATA_DIR": str(folder / "data"),  # this Python's kernel, no other
+        "JUPYTER_RUNTIME_DIR": str(folder / "data" / "runtime"),
+        "PYTHONPATH": os.pathsep.join([str(build.ROOT), env.get("PYTHONPATH", "")]),
+    }
     in_container = getattr(os, "geteuid", lambda: 1)() == 0
-    return [
-        *(sys.executable, "-m", "jupyter_server", "--no-browser", "--ip=127.0.0.1"),
+    words = [
+        *(sys.executable, "-m", "jupyter_server", "--ip=127.0.0.1"),
+        "--ServerApp.log_level=CRITICAL",  # the address alone
+        f"--ServerApp.open_browser={opens}",
         f"--ServerApp.default_url=/static/{page.name}",
         f"--ServerApp.extra_static_paths={page.parent}",
-        f"--ServerApp.root_dir={root}",
+        f"--ServerApp.root_dir={build.ROOT}",
         "--ServerApp.answer_yes=True",  # Ctrl-C ends it without a question
         *(["--allow-root"] if in_container else []),
     ]
-
-
-def wait(process: subprocess.Popen, runtime: Path, place: str) -> Show:
-    """Wait until the server answers with the page.
-
-    Raises:
-        NotLiveError: it ended, answers with an error, or takes too long.
-    """
-    end = time.monotonic() + START_SECONDS
-    while not (opens := list(runtime.glob("jpserver-*-open.html"))):
-        if process.poll() is not None:
-            log = (runtime / LOG).read_text("utf-8", "replace").strip()
-            raise NotLiveError(f"Jupyter's server ended: {log.rpartition(chr(10))[2]}")
-        if time.monotonic() > end:
-            raise NotLiveError(f"Jupyter's server did not start in {START_SECONDS} s")
-        time.sleep(0.1)
-    about = next(runtime.glob("jpserver-*[0-9].json")).read_text("utf-8")
-    info = json.loads(about)
-    address = f"{info['url']}{place}?token={info['token']}"
-    # Whatever proxy this machine uses, it is not between here and here.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    while True:
-        try:
-            opener.open(address, timeout=START_SECONDS).close()
-            return Show(process, address, opens[0])
-        except OSError as error:
-            # Its files are written a moment before it listens.
-            listens = isinstance(error, urllib.error.HTTPError)
-            if listens or process.poll() is not None or time.monotonic() > end:
-                said = f"Jupyter's server does not show slides ({error})"
-                raise NotLiveError(said) from error
-        time.sleep(0.1)
+    process = subprocess.Popen(words, env=env | private)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:  # the way to end it
+        return 0
+    finally:
+        process.terminate()
+        process.wait()
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    command(main)

@@ -1,60 +1,72 @@
-"""The course for a class: no solutions, and none of the speaker's notes.
+"""The course as one file: whole, for the website, or without answers, for a class.
 
 python -m tools.release      build/release/cnn-course.zip
 
-The checks stay, which judge the answers: who reads their code finds what is right.
+A class gets no solutions and none of the speaker's notes. The checks stay, which judge
+the answers: who reads their code finds what is right.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
-import os
+import subprocess
 import zipfile
 from pathlib import Path
 
-from tools import build, front, outputs
+from tools import build, outputs
+from tools.outputs import SourceError, command
+from utils.files import replacing
 
-OUT = build.ROOT / "build" / "release" / front.ARCHIVE
-LEFT_OUT = ("notebooks/solutions/", "notebooks/source/")
+ARCHIVE = "cnn-course.zip"
+OUT = build.ROOT / "build" / "release" / ARCHIVE
+PACKED = ("notebooks", "utils", "teaching", "tools", "experiments", "results", "data")
+ALONE = ("README.md", "LICENSE", "Makefile", "pyproject.toml", "requirements.txt")
+ANSWERS = ("notebooks/solutions/", "notebooks/source/")
 
 
-def content(name: str) -> bytes:
-    """A file of the course, as a class gets it."""
-    path = build.ROOT / name
-    if path.suffix != ".ipynb":
-        return path.read_bytes()
+def files(*, answers: bool) -> list[str]:
+    """The files of the archive, as git knows them, seen from the root."""
+    command = ["git", "-C", str(build.ROOT), "ls-files", *PACKED, *ALONE]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise SourceError("the archive needs git, to know the course's files")
+    there = [n for n in done.stdout.splitlines() if (build.ROOT / n).is_file()]
+    return sorted(n for n in there if answers or not n.startswith(ANSWERS))
+
+
+def without_notes(path: Path) -> bytes:
+    """A notebook as a class gets it."""
     nb = outputs.load(path)
-    nb.cells = [
-        cell
-        for cell in nb.cells
-        if cell.metadata.get("slideshow", {}).get("slide_type") != "notes"
-    ]
+    kinds = [c.metadata.get("slideshow", {}).get("slide_type") for c in nb.cells]
+    pairs = zip(nb.cells, kinds, strict=True)
+    nb.cells = [cell for cell, kind in pairs if kind != "notes"]
     return outputs.text_of(nb).encode()
 
 
-def pack(path: Path) -> None:
-    """Write the archive: the whole of it, or nothing."""
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in front.files():
-            if not name.startswith(LEFT_OUT):
-                archive.writestr(f"cnn-course/{name}", content(name))
+def pack(path: Path, *, answers: bool) -> None:
+    """Write what a reader needs to run the course into one file, or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_bytes(file.getvalue())
-    os.replace(part, path)
+    names = files(answers=answers)
+    with (
+        replacing(path) as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
+        for name in names:
+            place, source = f"cnn-course/{name}", build.ROOT / name
+            if answers or source.suffix != ".ipynb":
+                archive.write(source, place)
+            else:
+                archive.writestr(place, without_notes(source))
 
 
-def main() -> int:
+def main() -> None:
     """Pack the course for a class."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=OUT, help="the archive")
     options = parser.parse_args()
-    pack(options.out)
+    pack(options.out, answers=False)
     print(options.out)
-    return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    command(main)

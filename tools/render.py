@@ -115,7 +115,7 @@ def main(argv: list[str] | None = None, root: Path = build.ROOT) -> int:
         outcomes = run.complete(render_all(args.lecture, env, args.scale, root))
     except outputs.SourceError as error:
         sys.exit(f"render: {error}")
-    return run.finish(outcomes, started, None)
+    return run.finish(outcomes, started)
 
 
 if __name__ == "__main__":

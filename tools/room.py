@@ -8,9 +8,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from jinja2 import Environment, FileSystemLoader
+from jinja2 import Environment, FileSystemLoader, Template
+from jupyterlab_pygments import JupyterStyle
 from latex2mathml.converter import convert
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from pygments.formatters import HtmlFormatter
 
 from tools import deck, play
 from tools.deck import PICTURE, Deck, Slide
@@ -18,7 +20,9 @@ from tools.drawn import Shown, Stage
 from tools.finish import EMPTY_HEAD
 from tools.outputs import SourceError
 
-TEMPLATE = Path(__file__).parent / "slides" / "room"
+PARTS = Path(__file__).parent / "slides"  # what goes into every deck
+SHEETS = ("vendor/reveal.css", "room/room.css")
+SCRIPTS = ("vendor/reveal.js", "vendor/notes.js")
 BESIDE = 1.5  # a picture that is less than so much wider than high stands beside words
 QUOTES = re.compile(r"(<blockquote>.*?</blockquote>\s*)+", re.S)
 
@@ -62,7 +66,7 @@ class Block(NamedTuple):
         return f'<div class="block{later}">{self.html}</div>'
 
 
-def page(lesson: Deck, css: str, scripts: list[str], *, answers: bool = True) -> str:
+def page(lesson: Deck, *, answers: bool = True) -> str:
     """The deck as one HTML page.
 
     Raises:
@@ -71,7 +75,23 @@ def page(lesson: Deck, css: str, scripts: list[str], *, answers: bool = True) ->
     found = deck.faults(lesson)
     if found:
         raise SourceError("\n".join(found))
-    return shown(lesson if answers else deck.unanswered(lesson), css, scripts)
+    return shown(lesson if answers else deck.unanswered(lesson))
+
+
+def styles(*sheets: str) -> str:
+    """These style sheets, and that of the code."""
+    code = HtmlFormatter(style=JupyterStyle, nobackground=True)
+    return "\n".join([*map(text_of, sheets), code.get_style_defs(".highlight")])
+
+
+def text_of(name: str) -> str:
+    """A file that goes into every deck."""
+    return (PARTS / name).read_text(encoding="utf-8")
+
+
+def template(name: str) -> Template:
+    """How a page is put together."""
+    return Environment(loader=FileSystemLoader(PARTS / "room")).get_template(name)
 
 
 def slides_of(lesson: Deck) -> list[dict]:
@@ -89,15 +109,15 @@ def slides_of(lesson: Deck) -> list[dict]:
     return slides
 
 
-def shown(lesson: Deck, css: str, scripts: list[str]) -> str:
-    """The page of slides, whatever their number."""
+def shown(lesson: Deck, more: str = "") -> str:
+    """The page of slides, whatever their number; `more` is style for it."""
     slides = slides_of(lesson)
-    template = Environment(loader=FileSystemLoader(TEMPLATE)).get_template("page.html")
     title, name = lesson.slides[0].heading, lesson.slides[0].lecture or lesson.name
     pictures = [picture for slide in lesson.slides for picture in slide.pictures]
     played = {one["what"] for one in pictures if one["kind"] == "play"}
-    css, scripts = css + play.style(played), [*scripts, *play.scripts(played)]
-    return template.render(
+    css = styles(*SHEETS) + more + play.style(played)
+    scripts = [*map(text_of, SCRIPTS), *play.scripts(played)]
+    return template("page.html").render(
         title=title, number=name[:2], slides=slides, css=css, scripts=scripts
     )
 
@@ -107,12 +127,7 @@ def written(slide: Slide, stage: Stage, clock: str) -> dict:
     inside = f"{heading(slide, stage)}{body(slide, stage)}"
     inside = EMPTY_HEAD.sub(r"<td\1></td>", inside)  # which says nothing if read aloud
     notes = rendered(f"{clock}\n\n{slide.note}") if slide.note else ""
-    return {
-        "body": inside,
-        "notes": notes,
-        "part": slide.part,
-        "title": slide.is_title,
-    }
+    return {"body": inside, "notes": notes, "part": slide.part, "title": slide.is_title}
 
 
 def heading(slide: Slide, stage: Stage) -> str:

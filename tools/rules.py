@@ -77,7 +77,7 @@ def of_code(cell: NotebookNode) -> Iterator[str]:
             described = output.metadata.get(kind, {}).get("alt")
             titled = kind == "image/svg+xml" and "<title" in "".join(data[kind])
             if kind.startswith("image/") and not (described or titled):
-                yield "a figure without alt text: add `# alt: ...` lines or alt="
+                yield "a figure without alt text: add `# alt: ...` lines"
         if image_without_alt("".join(data.get("text/html", ""))):
             yield "an image in HTML without alt text"
         plain = "".join(data.get("text/plain", ""))
@@ -135,8 +135,8 @@ def of_source(cells: list[Cell], lecture: str, root: Path) -> list[str]:
 def misspelt_markers(text: str) -> list[str]:
     """Comments that were meant to hide a solution, and do not."""
     meant = re.findall(r"^ *# *(?:end)?[ _-]*solutions?\b.{0,3}$", text, re.M | re.I)
-    wrong = [line.strip() for line in meant if not percent.is_marker(line)]
-    return [f"{line!r} hides nothing: write `# solution`" for line in wrong]
+    wrong = {line.strip() for line in meant} - {"# solution", "# end solution"}
+    return [f"{line!r} hides nothing: write `# solution`" for line in sorted(wrong)]
 
 
 def differences(new: NotebookNode, old: NotebookNode) -> list[str]:

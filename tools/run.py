@@ -1,9 +1,9 @@
-"""Execute the lectures, show their results in one table, and keep their pages.
+"""Execute the lectures, show their results in one table, and keep what they showed.
 
     python -m tools.run                          all lectures, seconds each
     python -m tools.run 00 --scale small --data ~/images
 
-Pages and executed notebooks go to `build/`; `tools.render` writes into `notebooks/`.
+Executed notebooks go to `build/`; `tools.render` writes into `notebooks/`.
 """
 
 from __future__ import annotations
@@ -11,74 +11,35 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import re
 import sys
 import time
 from collections.abc import Coroutine
 from pathlib import Path
 
-from nbconvert import HTMLExporter
 from nbformat import NotebookNode
-from traitlets.config import Config
 
 from tools import outputs
 from tools.execute import Outcome, execute
 
 ROOT = Path(__file__).resolve().parent.parent
 CELL_SECONDS = {"tiny": 120, "small": 1800, "full": 3600}
-# nbconvert's own template leaves figures without a description.
-TEMPLATE = """\
-{%- extends "lab/index.html.j2" -%}
-{%- block data_png scoped -%}
-{%- set alt = output | get_metadata("alt", "image/png") | default("", true) -%}
-{{ super() | replace("<img ", "<img alt=\\"" ~ (alt | escape_html) ~ "\\" ") }}
-{%- endblock data_png -%}
-"""
-
-
-async def run_one(path: Path, env: dict, scale: str, nb: NotebookNode) -> Outcome:
-    """Execute one notebook at a scale and time it."""
-    print(f"{path.stem} ...", file=sys.stderr)
-    started = time.perf_counter()
-    failure = await execute(nb, path.parent, env, CELL_SECONDS[scale])
-    return Outcome(path.stem, nb, time.perf_counter() - started, failure)
 
 
 async def run_all(paths: list[Path], env: dict, scale: str, out: Path) -> list[Outcome]:
-    """Execute notebooks, at scale tiny two at a time, and write their pages."""
+    """Execute notebooks, at scale tiny two at a time, and write them into `out`."""
     at_once = min(2, os.cpu_count() or 1) if scale == "tiny" else 1
     turn = asyncio.Semaphore(at_once)
     out.mkdir(parents=True, exist_ok=True)
 
     async def one(path: Path) -> Outcome:
         async with turn:
-            outcome = await run_one(path, env, scale, read(path))
-            outputs.write(outcome.nb, out / path.name)
-            page = out / f"{path.stem}.html"
-            await asyncio.to_thread(write_page, outcome.nb, page, path.parent)
-            return outcome
+            print(f"{path.stem} ...", file=sys.stderr)
+            started, nb = time.perf_counter(), read(path)
+            failure = await execute(nb, path.parent, env, CELL_SECONDS[scale])
+            outputs.write(nb, out / path.name)
+            return Outcome(path.stem, nb, time.perf_counter() - started, failure)
 
     return await asyncio.gather(*map(one, paths))
-
-
-def write_page(nb: NotebookNode, page: Path, folder: Path) -> None:
-    """Write `nb` as HTML.
-
-    Args:
-        nb: an executed notebook.
-        page: the file to write.
-        folder: where the notebook lies, and what its links are relative to.
-    """
-    settings = Config()
-    settings.HTMLExporter.embed_images = True
-    settings.TagRemovePreprocessor.enabled = True
-    settings.TagRemovePreprocessor.remove_input_tags = {"hide-input"}
-    settings.TagRemovePreprocessor.remove_cell_tags = {"remove-cell"}
-    exporter = HTMLExporter(config=settings, raw_template=TEMPLATE)
-    resources = {"metadata": {"name": page.stem, "path": str(folder)}}
-    html, _ = exporter.from_notebook_node(nb, resources)
-    html = re.sub(r'href="(\d\d_\w+)\.ipynb', r'href="\1.html', html)
-    page.write_text(html, encoding="utf-8", newline="\n")
 
 
 def read(path: Path) -> NotebookNode:
@@ -94,32 +55,16 @@ def wanted(names: list[str], root: Path) -> list[Path]:
     paths = sorted((root / "notebooks").glob("[0-9][0-9]_*.ipynb"))
     if not paths:
         raise outputs.SourceError("there are no notebooks yet; tools.build makes them")
-    for name in names:
-        if not any(path.stem.startswith(name) for path in paths):
-            there = ", ".join(path.stem for path in paths)
-            raise outputs.SourceError(f"no lecture {name!r}; there are: {there}")
-    return [p for p in paths if not names or p.stem.startswith(tuple(names))]
+    return outputs.chosen(paths, names)
 
 
-def table(outcomes: list[Outcome], seconds: float, out: Path | None) -> str:
-    """One row for each lecture: seconds, headline, page; then the time of them all."""
-    rows = [("lecture", "seconds", "headline", "page" if out else "")]
-    for outcome in outcomes:
-        page = shown(out / f"{outcome.name}.html") if out else ""
-        rows.append((outcome.name, f"{outcome.seconds:.1f}", outcome.headline, page))
-    rows.append(("together", f"{seconds:.1f}", "", ""))
-    wide = [max(len(row[column]) for row in rows) for column in range(4)]
-    lines = [
-        f"{name:<{wide[0]}}  {spent:>{wide[1]}}  {text:<{wide[2]}}  {page}".rstrip()
-        for name, spent, text, page in rows
-    ]
-    return "\n".join(lines)
-
-
-def shown(path: Path) -> str:
-    """A path as short as it can be written from here."""
-    here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+def table(outcomes: list[Outcome], seconds: float) -> str:
+    """One row for each lecture: seconds and headline; then the time of them all."""
+    rows = [("lecture", "seconds", "headline")]
+    rows += [(o.name, f"{o.seconds:.1f}", o.headline) for o in outcomes]
+    rows.append(("together", f"{seconds:.1f}", ""))
+    name, spent = (max(len(row[column]) for row in rows) for column in (0, 1))
+    return "\n".join(f"{a:<{name}}  {b:>{spent}}  {c}".rstrip() for a, b, c in rows)
 
 
 def environment(data: str | None, scale: str) -> dict[str, str]:
@@ -145,7 +90,7 @@ def options(text: str, default: str, argv: list[str] | None) -> argparse.Namespa
     parser.add_argument("lecture", nargs="*", help="as 00; without any: all of them")
     parser.add_argument("--scale", help=f"{scales}; default {default}")
     parser.add_argument("--data", help="folder of the data sets")
-    parser.add_argument("--out", type=Path, help="for pages; default build")
+    parser.add_argument("--out", type=Path, help="a folder; default build")
     args = parser.parse_args(argv)
     args.scale = args.scale or os.environ.get("CNN_COURSE_SCALE") or default
     if args.scale not in CELL_SECONDS:
@@ -153,12 +98,12 @@ def options(text: str, default: str, argv: list[str] | None) -> argparse.Namespa
     return args
 
 
-def finish(outcomes: list[Outcome], started: float, out: Path | None) -> int:
+def finish(outcomes: list[Outcome], started: float) -> int:
     """Print failures and the table; the exit status."""
     for outcome in outcomes:
         if outcome.failure:
             print(f"\n{outcome.name}: {outcome.failure}", file=sys.stderr)
-    print(table(outcomes, time.perf_counter() - started, out))
+    print(table(outcomes, time.perf_counter() - started))
     return 1 if any(outcome.failure for outcome in outcomes) else 0
 
 
@@ -169,7 +114,7 @@ def main(argv: list[str] | None = None, root: Path = ROOT) -> int:
     try:
         env = environment(args.data, args.scale)
         work = run_all(wanted(args.lecture, root), env, args.scale, out)
-        return finish(complete(work), started, out)
+        return finish(complete(work), started)
     except outputs.SourceError as error:
         sys.exit(f"run: {error}")
 

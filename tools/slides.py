@@ -7,52 +7,25 @@ python -m tools.slides --session 8   build/slides/session_8.html, by the timetab
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
-
-from jupyterlab_pygments import JupyterStyle
-from pygments.formatters import HtmlFormatter
 
 from tools import build, deck, room, sessions
 from tools.deck import Deck
-from tools.outputs import SourceError
+from tools.outputs import command
 
-STYLE, OUT = build.ROOT / "tools" / "slides", build.ROOT / "build" / "slides"
-SHEETS = ("vendor/reveal.css", "room/room.css")
-SCRIPTS = ("vendor/reveal.js", "vendor/notes.js")
+OUT = build.ROOT / "build" / "slides"
 
 
 def write(lesson: Deck, folder: Path = OUT, *, answers: bool = True) -> Path:
     """Write a deck; returns the file."""
-    whole = page(lesson, answers=answers)  # before anything is written
+    whole = room.page(lesson, answers=answers)  # before anything is written
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{lesson.name}.html"
     path.write_text(whole, encoding="utf-8", newline="\n")
     return path
 
 
-def page(lesson: Deck, *, answers: bool = True) -> str:
-    """A deck as one HTML page."""
-    return room.page(lesson, *parts(), answers=answers)
-
-
-def parts(more: str = "") -> tuple[str, list[str]]:
-    """What the page of slides carries: its style sheet, with `more`, and scripts."""
-    return styles(*SHEETS) + more, [text_of(name) for name in SCRIPTS]
-
-
-def styles(*sheets: str) -> str:
-    """These style sheets, and that of the code."""
-    code = HtmlFormatter(style=JupyterStyle, nobackground=True)
-    return "\n".join([*map(text_of, sheets), code.get_style_defs(".highlight")])
-
-
-def text_of(name: str) -> str:
-    """A file that goes into every deck."""
-    return (STYLE / name).read_text(encoding="utf-8")
-
-
-def main() -> int:
+def main() -> None:
     """Write the decks that are asked for, all by default."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("lecture", nargs="*", help="such as 04; all by default")
@@ -60,24 +33,14 @@ def main() -> int:
     parser.add_argument("--no-answers", action="store_true", help="nor notes")
     parser.add_argument("--out", type=Path, default=OUT, help="folder of the decks")
     options = parser.parse_args()
-    wrong = 0
-    try:
-        if options.session is not None:
-            wanted = [sessions.deck_of(options.session)]
-        else:
-            wanted = [deck.read(source) for source in build.lectures(options.lecture)]
-    except SourceError as error:
-        sys.exit(f"slides: {error}")
+    if options.session is not None:
+        wanted = [sessions.deck_of(options.session)]
+    else:
+        wanted = [deck.read(source) for source in build.lectures(options.lecture)]
     for lesson in wanted:
-        try:
-            written = write(lesson, options.out, answers=not options.no_answers)
-        except SourceError as error:
-            print(f"slides: {error}", file=sys.stderr)
-            wrong += 1
-            continue
-        print(f"{written}  {written.stat().st_size / 1e6:.1f} MB")
-    return 1 if wrong else 0
+        written = write(lesson, options.out, answers=not options.no_answers)
+        print(f"{written}  {written.stat().st_size / 1e6:.1f} MB", flush=True)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    command(main)

@@ -23,17 +23,13 @@ from nbformat import NotebookNode
 from tools import answers, build, finish, front, kit, lectures, outputs, play, slides
 from tools.colab import badges, repository
 from tools.lectures import Lecture
-from tools.outputs import SourceError
+from tools.outputs import SourceError, command
+from tools.release import ARCHIVE, pack
 
 ROOT = build.ROOT
 NAME = "Convolutional networks"
 # Pages of the course that have their place elsewhere.
-OTHERS = (
-    "data/README.md",
-    "benchmarks/README.md",
-    "CONTRIBUTING.md",
-    "RELIABILITY.md",
-)
+OTHERS = ("data/README.md", "benchmarks/README.md", "CONTRIBUTING.md", "RELIABILITY.md")
 LINK = re.compile(r"(?<!!)\[([^\[\]]*)\]\((?![a-z]+:|[#/])([^)\s#]+)(#[^)\s]*)?\)")
 PICTURE = re.compile(r"!\[[^\[\]]*\]\((?![a-z]+:|[#/])([^)\s#]+)\)")
 
@@ -60,7 +56,7 @@ def stage(chosen: list[Lecture], folder: Path) -> None:
             text = front.fill(text, chosen)
             text = text.replace("<!-- kit -->", kit.links(stems))
             write(folder / page, links.adapt(text, file))
-            for picture in pictures(text):
+            for picture in PICTURE.findall(text):
                 target = folder / Path(page).parent / picture
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy((ROOT / file).parent / picture, target)
@@ -92,7 +88,7 @@ def facts(lecture: Lecture) -> str:
         f'<a href="../slides/{name}.html">Slides</a>, {lecture.minutes} minutes',
         f"[Solutions](solutions/{name}.ipynb)",
         f'<a href="../_sources/{lecture.file}" download>Notebook</a>',
-        f'<a href="../{front.ARCHIVE}" download>Everything</a>',
+        f'<a href="../{ARCHIVE}" download>Everything</a>',
         "[Run it yourself](../site/start.md)",
     ]
     found = badges(repository(ROOT), lecture.file)
@@ -151,11 +147,6 @@ def resolve(link: str, file: str) -> str:
     return Path(os.path.normpath(Path(file).parent / unquote(link))).as_posix()
 
 
-def pictures(text: str) -> list[str]:
-    """The picture files that a page shows, as seen from it."""
-    return PICTURE.findall(text)
-
-
 def adapt_notebook(nb: NotebookNode, before: str, facts: str) -> None:
     """Prepare a notebook for MyST-NB, in place.
 
@@ -169,20 +160,13 @@ def adapt_notebook(nb: NotebookNode, before: str, facts: str) -> None:
             continue
         if "course-setup" in cell.metadata.get("tags", []):
             cell.metadata.tags.append("hide-input")  # the same in every notebook
-        alt = cell.metadata.get("alt") or title_of_drawing(cell)
-        if alt:
-            cell.metadata.mystnb = {"image": {"alt": alt}}
+        drawn = [alt for *_, alt in outputs.pictures(cell)]
+        if alt := next(filter(None, [cell.metadata.get("alt"), *drawn]), ""):
+            cell.metadata.mystnb = {"image": {"alt": re.sub(r"\s+", " ", alt).strip()}}
     nb.metadata.language_info.pygments_lexer = "ipython3"  # knows !git and %pip
     title, _, rest = nb.cells[0].source.partition("\n")
     title = title.replace("# ", f"# {before}", 1)
     nb.cells[0].source = f"{title}\n\n:::{{container}} facts\n{facts}\n:::\n{rest}"
-
-
-def title_of_drawing(cell: NotebookNode) -> str:
-    """What the title of an SVG among a cell's outputs says."""
-    drawn = [o.get("data", {}).get("image/svg+xml", "") for o in cell.outputs]
-    found = re.search(r"<title[^>]*>(.*?)</title>", "".join(drawn), re.S)
-    return re.sub(r"\s+", " ", found[1]).strip() if found else ""
 
 
 def render(source: Path, out: Path, *, strict: bool) -> None:
@@ -213,24 +197,21 @@ def make(names: list[str], out: Path) -> None:
     render(source, out, strict=not names)  # some lectures are linked to others
     play.write(out / "_static")
     front.put(chosen, out)
+    pack(out / ARCHIVE, answers=True)
     finish.finish(out, NAME)
     add_slides(chosen, out)
     kit.write([one.path.stem for one in chosen], out / "kit")
 
 
-def main() -> int:
+def main() -> None:
     """Make the site that is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("lecture", nargs="*", help="such as 04; all by default")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "site")
     options = parser.parse_args()
-    try:
-        make(options.lecture, options.out.resolve())
-    except SourceError as error:
-        sys.exit(f"website: {error}")
+    make(options.lecture, options.out.resolve())
     print(options.out / "index.html")
-    return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    command(main)

@@ -7,13 +7,11 @@ import pickle
 import tempfile
 from pathlib import Path
 
-import nbformat
 import pytest
 import samples
 import torch
 
 from experiments import leaderboard
-from tools.run import write_page
 from utils import checkpoint, data
 from utils.course import CourseError
 from utils.look import Table
@@ -95,17 +93,12 @@ def test_a_data_folder_that_may_only_be_read(monkeypatch, capsys):
 HOSTILE = "<script>alert('cat')</script>"
 
 
-def test_names_with_html_in_them_are_shown_as_they_are(tmp_path):
+def test_names_with_html_in_them_are_shown_as_they_are():
     rows = [(HOSTILE, HOSTILE, "1", "1"), ("total", "", "1", "1")]
     shown = [Table(rows)._repr_html_()]
     made = leaderboard.runs()[0]
     made["model"]["name"] = made["machine"]["device"] = HOSTILE
     shown.append(leaderboard.table([leaderboard.Row((made,))]))
-    cell = nbformat.v4.new_code_cell("print(splits.classes)")
-    cell.outputs = [nbformat.v4.new_output("stream", text=HOSTILE)]
-    notebook = nbformat.v4.new_notebook(cells=[cell])
-    write_page(notebook, tmp_path / "page.html", tmp_path)
-    shown.append((tmp_path / "page.html").read_text(encoding="utf-8"))
     for page in shown:
         assert "<script>alert" not in page
         assert "&lt;script&gt;alert" in page
