@@ -141,15 +141,14 @@ class Row:
         return {
             "network": self.network,
             "weights": self.weights,
-            "pixels": f"{first['data']['shape'][-1]}",
-            "parameters": f"{model['parameters']:,}",
-            "multiply-adds (M)": f"{model['multiply_adds'] / 1e6:,.1f}",
-            "epochs": f"{len(first['history']['rows'])}",
             "test accuracy (%)": self.accuracy(),
+            "pixels": f"{first['data']['shape'][-1]}",
+            "epochs": f"{len(first['history']['rows'])}",
             "seeds": f"{len(self.runs)}",
             "CPU minutes": f"{mean(spent):,.1f}" if spent else "",
             "s/epoch": f"{min(self.epochs('seconds')):,.3g}",
-            "images/s": f"{max(self.epochs('images_per_second')):,.0f}",
+            "parameters": f"{model['parameters']:,}",
+            "multiply-adds (M)": f"{model['multiply_adds'] / 1e6:,.1f}",
             "memory (GB)": f"{max(memory) / 1e9:.1f}" if memory else "",
             "device": machine["device"].replace("cpu", f"CPU{threads}") + processes,
         }
@@ -271,6 +270,8 @@ class Table:
             )
         same = [key for key in OPTIONAL if len({row[key] for row in cells}) == 1]
         empty = [key for key in cells[0] if not any(row[key] for row in cells)]
+        if "CPU minutes" in cells[0] and "CPU minutes" not in empty:
+            empty += ["s/epoch"]  # of a clock, while the machine did other work, too
         left = {key for key in cells[0] if key not in (*same, *empty)}
         self.rows = [{k: t for k, t in row.items() if k in left} for row in cells]
         common = [OPTIONAL[key].format(cells[0][key]) for key in same]
