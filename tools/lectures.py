@@ -171,13 +171,12 @@ def schedule(plan: Sequence[Session], decks: Sequence[Deck], links: list[str]) -
         decks: what each of them shows.
         links: the title of each one's lecture, as a link.
     """
-    lines = ["| session | lecture | minutes | from the bug clinic | left for home |"]
-    lines.append("| ---: | --- | ---: | --- | --- |")
+    lines = ["| session | lecture | minutes |", "| ---: | --- | ---: |"]
     for session, shown, link in zip(plan, decks, links, strict=True):
-        cells = [shown.name.rpartition("_")[2], link, f"{shown.minutes:.0f}"]
-        lists = (session.clinic, session.home)
-        cells += ["<br>".join(f"• {name}" for name in names) for names in lists]
-        lines.append(f"| {' | '.join(cells)} |")
+        parts = [link, *(f"• clinic: {name}" for name in session.clinic)]
+        parts += [f"• for home: {name}" for name in session.home]
+        cells = [shown.name.rpartition("_")[2], "<br>".join(parts)]
+        lines.append(f"| {' | '.join(cells)} | {shown.minutes:.0f} |")
     return "\n".join(lines) + "\n"
 
 
