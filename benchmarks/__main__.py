@@ -24,8 +24,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     listed = "\n".join(f"  {name:12}{what}" for name, what in suites.SUITES.items())
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="The same work by the course, by the lecture decks' loop and by"
-        " others, side by side.",
+        description="The same work by the course, by a tutorial's loop and by others,"
+        " side by side.",
         epilog=f"suites:\n{listed}\n  {'report':12}fill benchmarks/README.md from the"
         " recorded files",
         formatter_class=argparse.RawDescriptionHelpFormatter,

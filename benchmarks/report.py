@@ -36,10 +36,13 @@ def groups(found: Record) -> list[Group]:
 
 
 def table(group: Group) -> str:
-    """A group as a table in Markdown, and beneath it what became of its targets."""
+    """A group as a table in Markdown, and beneath it what became of its targets.
+
+    Seconds stand alone where no images are counted: turns hold different numbers.
+    """
     first = group.timings[0].name
     keys = list(dict.fromkeys(k for t in group.timings for k in t.facts))
-    heads = ["arm", "seconds", "images/s", "worst / median", f"times {first}", *keys]
+    heads = ["way", f"times {first}", "images/s", "seconds", "worst / median", *keys]
     rows = [row(group, timing, keys) for timing in group.timings]
     filled = [any(cells) for cells in zip(*rows, strict=True)]
     lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
@@ -57,10 +60,10 @@ def row(group: Group, timing: Timing, keys: list[str]) -> list[str]:
     times = "busy" if ratio is None else f"{ratio:.2f}"
     return [
         timing.name,
-        f"{timing.median:.3g}",
-        f"{timing.rate:,.0f}" if timing.examples else "",
-        f"{timing.spread:.2f}" if len(timing.seconds) > 1 else "",
         times if timing.examples else "",
+        f"{timing.rate:,.0f}" if timing.examples else "",
+        "" if timing.examples else f"{timing.median:.3g}",
+        f"{timing.spread:.2f}" if len(timing.seconds) > 1 else "",
         *(str(timing.facts.get(key, "")) for key in keys),
     ]
 
@@ -96,7 +99,7 @@ def fill(text: str, records: dict[str, Record]) -> str:
     def made(match: re.Match[str]) -> str:
         name = match[2]
         if name == "chart":
-            inside = f"![{describe(records)}]({CHART})\n"
+            inside = f"{answer(records)}![{describe(records)}]({CHART})\n"
         elif name in records:
             inside = section(records[name])
         else:
@@ -122,6 +125,16 @@ def ratios(records: dict[str, Record]) -> dict[str, dict[str, float]]:
     return shown
 
 
+def answer(records: dict[str, Record]) -> str:
+    """How many times as fast ours is, in a line for each panel of the chart."""
+    lines = [
+        f"- **{arms['ours']:.1f} times**: {title[0].lower()}{title[1:]}\n"
+        for title, arms in ratios(records).items()
+        if "ours" in arms
+    ]
+    return "".join([*lines, "\n"] if lines else [])
+
+
 def describe(records: dict[str, Record]) -> str:
     """The chart in words, for those who do not see it."""
     parts = [
@@ -129,11 +142,11 @@ def describe(records: dict[str, Record]) -> str:
         + ", ".join(f"{arm} {ratio:.1f}" for arm, ratio in arms.items())
         for title, arms in ratios(records).items()
     ]
-    return "Bars: speed as a multiple of the decks' loop. " + "; ".join(parts)
+    return "Bars: speed as a multiple of the tutorial loop. " + "; ".join(parts)
 
 
 def draw(records: dict[str, Record], path: Path) -> None:
-    """Draw the chart: one panel a group, one bar an arm, the decks' loop at 1."""
+    """Draw the chart: one panel a group, one bar an arm, the tutorial loop at 1."""
     import matplotlib.pyplot as plt
 
     from utils.plot import HIGHLIGHT, PALETTE, PAPER
@@ -160,7 +173,7 @@ def draw(records: dict[str, Record], path: Path) -> None:
         ax.margins(x=0.1)
         ax.grid(False)
         ax.set_title(textwrap.fill(title, 46))
-    axes[-1, 0].set_xlabel("speed, as a multiple of the decks' loop")
+    axes[-1, 0].set_xlabel("speed, as a multiple of the tutorial loop")
     figure.savefig(path)
     plt.close(figure)
 

@@ -10,7 +10,7 @@ import torch
 
 from benchmarks import __main__ as command
 from benchmarks import equal, measure, report
-from benchmarks.arms import airbench, bare, decks, ours, tensors
+from benchmarks.arms import airbench, bare, ours, tensors, tutorial
 from benchmarks.measure import Arm, Group, Target, Timing, Watch
 from benchmarks.networks import tiny
 from benchmarks.settings import Settings
@@ -92,7 +92,7 @@ def test_a_verdict_says_what_was_reached():
 
 
 LOADERS = {
-    "decks": decks.loader,
+    "tutorial": tutorial.loader,
     "tensors": tensors.loader,
     "airbench": airbench.loader,
     "ours": lambda data, n: ours.loader(data, n, device="cpu"),
@@ -157,8 +157,8 @@ def ledger_of(work, trains):
     return ledger
 
 
-def test_the_decks_loop_the_bare_loop_and_fit_do_equal_work(work):
-    trains = {"decks": decks.train, "bare": bare.train, "ours": ours.train}
+def test_the_tutorial_loop_the_bare_loop_and_fit_do_equal_work(work):
+    trains = {"tutorial": tutorial.train, "bare": bare.train, "ours": ours.train}
     ledger = ledger_of(work, trains)
     ledger.check()
     assert {trained for trained, _ in ledger.examples.values()} == {512}
@@ -183,10 +183,10 @@ def test_a_loop_that_does_less_or_other_work_is_named(work):
         bare.train(replace(work, lr=0.0), model, seed, watch)
 
     with pytest.raises(equal.UnequalWork, match="half: it trained on 256"):
-        ledger_of(work, {"decks": bare.train, "half": half}).check()
+        ledger_of(work, {"tutorial": bare.train, "half": half}).check()
     harder = replace(work, epochs=4, lr=0.03, batch_size=16)
     with pytest.raises(equal.UnequalWork, match="still: its final loss"):
-        ledger_of(harder, {"decks": bare.train, "still": still}).check()
+        ledger_of(harder, {"tutorial": bare.train, "still": still}).check()
 
 
 # Suites
@@ -201,7 +201,7 @@ def test_the_input_suite_records_what_the_report_reads(tmp_path, capsys):
     assert found["quick"]
     assert found["machine"]["threads"] == 1
     (made,) = report.groups(found)
-    assert made.timing("decks' loader, 2 workers") is None
+    assert made.timing("tutorial loader, 2 workers") is None
     assert made.ratio("ours") is None or made.ratio("ours") > 5  # twenty, at leisure
     assert report.table(made) in capsys.readouterr().out
     assert Group.from_dict(asdict(made)) == made
@@ -220,7 +220,7 @@ def test_the_seconds_of_a_notebook_are_those_of_its_cells():
 def test_each_way_to_train_says_when_it_reached_an_accuracy(work):
     images = Splits(work.train, work.test, work.test)
     fit = partial(accuracy.by_us, precision="float32", loader=airbench.loader)
-    runs = {"decks": accuracy.by_decks, "fit": fit}
+    runs = {"tutorial": accuracy.by_tutorial, "fit": fit}
     words = "--model two_layer_cnn --data cifar10 --epochs 2 --lr 0.05"
     made = accuracy.compared(words, runs, images, Settings(CPU, "cpu"))
     assert [(t.examples, len(t.seconds)) for t in made.timings] == [(512, 1)] * 2
@@ -253,7 +253,7 @@ def test_the_page_is_filled_between_its_marks():
     )
     filled = report.fill(page, records())
     assert "old" not in filled
-    assert "multiple of the decks' loop. some work: a 1.0, b 10.0, c 2.0" in filled
+    assert "multiple of the tutorial loop. some work: a 1.0, b 10.0, c 2.0" in filled
     assert "cpu, 1 thread, Linux, torch 2, cpu clock, commit abc" in filled
     assert "`python -m benchmarks accuracy --device cuda`" in filled
     assert report.fill(filled, records()) == filled

@@ -56,7 +56,6 @@ def test_runs_of_one_name_are_one_row_and_the_best_is_first(folder):
     assert second["network"] == "ResNet-20 (width 0.5)"
     assert second["test accuracy (%)"] == "91.00 ± 1.41"
     assert second["s/epoch"] == "10"  # the fastest one
-    assert second["images/s"] == "800"
     assert second["multiply-adds (M)"] == "41.2"
     assert second["memory (GB)"] == "1.5"
     assert second["device"] == "CPU, 2 threads"

@@ -137,7 +137,7 @@ def table(found: list[Lecture], folder: str) -> str:
         found: one row each.
         folder: where the page lies that shows it, as seen from the course's folder.
     """
-    heads = ["", "lecture", "minutes", "seconds", "what its kept run measured"]
+    heads = ["", "lecture", "slides (min)", "run (s)", "measured"]
     heads += ["open in"] if repository(build.ROOT) else []
     aligned = ["---", "---", "---:", "---:", "---", "---"][: len(heads)]
     lines = [heads, aligned, *(row(one, folder)[: len(heads)] for one in found)]
@@ -169,13 +169,12 @@ def schedule(plan: Sequence[Session], decks: Sequence[Deck], links: list[str]) -
         decks: what each of them shows.
         links: the title of each one's lecture, as a link.
     """
-    lines = ["| | lecture | minutes | from the bug clinic | left for home |"]
-    lines.append("| ---: | --- | ---: | --- | --- |")
+    lines = ["| session | lecture | minutes |", "| ---: | --- | ---: |"]
     for session, shown, link in zip(plan, decks, links, strict=True):
-        cells = [shown.name.rpartition("_")[2], link, f"{shown.minutes:.0f}"]
-        lists = (session.clinic, session.home)
-        cells += ["<br>".join(f"• {name}" for name in names) for names in lists]
-        lines.append(f"| {' | '.join(cells)} |")
+        parts = [link, *(f"• clinic: {name}" for name in session.clinic)]
+        parts += [f"• for home: {name}" for name in session.home]
+        cells = [shown.name.rpartition("_")[2], "<br>".join(parts)]
+        lines.append(f"| {' | '.join(cells)} | {shown.minutes:.0f} |")
     return "\n".join(lines) + "\n"
 
 
@@ -190,7 +189,7 @@ def plan(found: list[Lecture]) -> str:
     faults = [fault for one in shown for fault in deck.faults(one)]
     if faults:
         raise SourceError(f"{sessions.TIMETABLE}: " + "; ".join(faults))
-    links = {one.number: one.linked("site") for one in found}
+    links = {one.number: f"{one.number} · {one.linked('site')}" for one in found}
     return schedule(listed, shown, [links[one.lecture] for one in listed])
 
 

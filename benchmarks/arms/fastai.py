@@ -12,7 +12,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import nn
 
-from benchmarks.arms import decks
+from benchmarks.arms import tutorial
 from benchmarks.measure import Watch
 from benchmarks.work import Work
 
@@ -20,7 +20,7 @@ from benchmarks.work import Work
 def train(
     work: Work, model: nn.Module, seed: int, watch: Watch, *, loaders: Any = None
 ) -> None:
-    """Train and evaluate with a `Learner`; by default over the decks' loaders."""
+    """Train and evaluate with a `Learner`; by default over the tutorial's loaders."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it uses parts of torch that are deprecated
         import fastai.callback.progress  # noqa: F401 (gives Learner its `no_bar`)
@@ -29,7 +29,7 @@ def train(
         from fastai.metrics import accuracy
         from fastai.optimizer import SGD
 
-    train_loader, test_loader = loaders or decks.loaders(work, seed)
+    train_loader, test_loader = loaders or tutorial.loaders(work, seed)
     learner = Learner(
         DataLoaders(train_loader, test_loader, device=work.device),
         model,

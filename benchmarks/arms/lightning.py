@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
-from benchmarks.arms import decks
+from benchmarks.arms import tutorial
 from benchmarks.measure import Watch
 from benchmarks.work import Work
 
@@ -21,12 +21,12 @@ from benchmarks.work import Work
 def train(
     work: Work, model: nn.Module, seed: int, watch: Watch, *, loaders: Any = None
 ) -> None:
-    """Train and evaluate with a `Trainer`; by default over the decks' loaders."""
+    """Train and evaluate with a `Trainer`; by default over the tutorial's loaders."""
     import lightning
 
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
-    train_loader, test_loader = loaders or decks.loaders(work, seed)
+    train_loader, test_loader = loaders or tutorial.loaders(work, seed)
     trainer = lightning.Trainer(
         max_epochs=work.epochs,
         accelerator="gpu" if work.device.type == "cuda" else "cpu",

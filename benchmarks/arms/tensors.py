@@ -11,7 +11,7 @@ from utils.data import ImageSet
 
 
 def loader(data: ImageSet, batch_size: int, *, seed: int = 0) -> DataLoader:
-    """The same changes as the decks' loader makes, under a `DataLoader`.
+    """The same changes as the tutorial's loader makes, under a `DataLoader`.
 
     Called on a whole batch the transforms would be faster, and wrong: v2 draws once a
     call, so that all images would share one crop.

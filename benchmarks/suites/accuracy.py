@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD
 
-from benchmarks.arms import airbench, decks
+from benchmarks.arms import airbench, tutorial
 from benchmarks.measure import CLOCKS, Arm, Group, Timing, Watch
 from benchmarks.settings import Settings
 from experiments import request
@@ -57,7 +57,7 @@ def groups(settings: Settings) -> Iterator[Group]:
     half = "bfloat16" in recipe.native_formats(settings.device)
     ours = partial(by_us, precision="bfloat16" if half else "auto")
     runs: dict[str, Run] = {
-        "decks' loop": by_decks,
+        "tutorial loop": by_tutorial,
         "ours, float32": partial(by_us, precision="float32"),
         "ours": ours,
     }
@@ -140,13 +140,13 @@ def by_us(
     return list(history[column]), list(history["val_accuracy"])
 
 
-def by_decks(
+def by_tutorial(
     options: Namespace, model: nn.Module, images: Splits, clock: str
 ) -> Course:
-    """The decks' loop with the same schedule, loss and decay, in float32."""
+    """The tutorial loop with the same schedule, loss and decay, in float32."""
     size, seed = options.batch_size, options.seed
-    batches = decks.loader(images.train, size, seed=seed)
-    unchanged = decks.loader(images.test, size, augment=False, seed=seed)
+    batches = tutorial.loader(images.train, size, seed=seed)
+    unchanged = tutorial.loader(images.test, size, augment=False, seed=seed)
     settings = {"momentum": options.momentum, "weight_decay": options.weight_decay}
     optimizer = SGD(model.parameters(), lr=options.lr, **settings)
     steps = options.epochs * len(batches)
@@ -155,8 +155,8 @@ def by_decks(
     seconds, accuracies = [], []
     for _ in range(options.epochs):
         begin = CLOCKS[clock]()
-        decks.train_epoch(model, batches, optimizer, options.device, **more)
-        accuracies.append(decks.evaluate(model, unchanged, options.device))
+        tutorial.train_epoch(model, batches, optimizer, options.device, **more)
+        accuracies.append(tutorial.evaluate(model, unchanged, options.device))
         seconds.append(CLOCKS[clock]() - begin)
     return seconds, accuracies
 

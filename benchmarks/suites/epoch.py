@@ -10,7 +10,7 @@ from types import ModuleType
 from torch import nn
 
 from benchmarks import equal
-from benchmarks.arms import airbench, bare, decks, fastai, lightning, ours
+from benchmarks.arms import airbench, bare, fastai, lightning, ours, tutorial
 from benchmarks.measure import Arm, Group, Target, Watch
 from benchmarks.networks import NETWORKS
 from benchmarks.settings import Settings
@@ -21,18 +21,18 @@ from utils.train import evaluate
 
 Train = Callable[[Work, nn.Module, int, Watch], None]
 SIZES = {"tiny": (500, 5000), "small": (200, 2000)}  # images: quick, whole
-DECKS, OURS, HALF = "decks' loop", "ours", "ours, bfloat16"
+TUTORIAL, OURS, HALF = "tutorial loop", "ours", "ours, bfloat16"
 BARE, LIGHTNING, FASTAI = "bare loop, our loader", "Lightning", "fastai"
 TARGETS = {
     "tiny": [
-        Target(OURS, DECKS, 5),
+        Target(OURS, TUTORIAL, 5),
         Target(OURS, LIGHTNING, 5),
         Target(OURS, FASTAI, 5),
         Target(OURS, BARE, 0.98),
     ],
     "small": [
-        Target(OURS, DECKS, 1.6),
-        Target(HALF, DECKS, 2.5),
+        Target(OURS, TUTORIAL, 1.6),
+        Target(HALF, TUTORIAL, 2.5),
         Target(OURS, BARE, 0.98),
     ],
 }
@@ -51,7 +51,7 @@ def groups(settings: Settings) -> Iterator[Group]:
 
 def training(network: str, work: Work, settings: Settings) -> Group:
     """Every loop over the same images, from the same weights."""
-    ledger = equal.Ledger(work, DECKS)
+    ledger = equal.Ledger(work, TUTORIAL)
     where = str(work.device)
     half = "bfloat16" in native_formats(work.device)
     missing = {
@@ -60,7 +60,7 @@ def training(network: str, work: Work, settings: Settings) -> Group:
     }
     fast = partial(bare.train, loader=partial(airbench.loader, device=where))
     arms = [
-        arm(DECKS, decks.train, ledger),
+        arm(TUTORIAL, tutorial.train, ledger),
         arm(LIGHTNING, lightning.train, ledger, missing[LIGHTNING]),
         arm(FASTAI, fastai.train, ledger, missing[FASTAI]),
         arm(f"{LIGHTNING}, our loader", over(lightning), ledger, missing[LIGHTNING]),
@@ -83,7 +83,7 @@ def training(network: str, work: Work, settings: Settings) -> Group:
 
 
 def over(framework: ModuleType) -> Train:
-    """A framework's loop over our loaders instead of the decks'."""
+    """A framework's loop over our loaders instead of the tutorial's."""
 
     def train(work: Work, model: nn.Module, seed: int, watch: Watch) -> None:
         framework.train(work, model, seed, watch, loaders=ours.loaders(work, seed))
@@ -109,13 +109,13 @@ def arm(name: str, train: Train, ledger: equal.Ledger, skipped: str = "") -> Arm
 
 def evaluation(network: str, work: Work, settings: Settings) -> Group:
     """The test set through a network with its first weights, several times."""
-    naive = decks.loader(work.test, work.batch_size, augment=False)
+    naive = tutorial.loader(work.test, work.batch_size, augment=False)
     where = str(work.device)
     batches = ours.loader(work.test, work.test_batch, augment=False, device=where)
     found: dict[str, float] = {}
 
-    def by_decks(model: nn.Module) -> float:
-        return decks.evaluate(model, naive, work.device)
+    def by_tutorial(model: nn.Module) -> float:
+        return tutorial.evaluate(model, naive, work.device)
 
     def by_us(model: nn.Module) -> float:
         with recipe.use_precision("float32"):
@@ -132,9 +132,9 @@ def evaluation(network: str, work: Work, settings: Settings) -> Group:
 
         return Arm(name, run)
 
-    arms = [arm("decks' evaluation", by_decks), arm("ours", by_us)]
+    arms = [arm("tutorial evaluation", by_tutorial), arm("ours", by_us)]
     timings = settings.compare(arms, repeats=7)
-    apart = abs(found["ours"] - found["decks' evaluation"]) * len(work.test)
+    apart = abs(found["ours"] - found["tutorial evaluation"]) * len(work.test)
     equal.require(apart < 2, "ours", f"{apart:.0f} images are classified differently")
     title = f"{network}: evaluation of {len(work.test):,} images"
-    return Group(title, timings, [Target("ours", "decks' evaluation", 2)])
+    return Group(title, timings, [Target("ours", "tutorial evaluation", 2)])

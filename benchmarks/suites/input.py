@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from benchmarks import equal
-from benchmarks.arms import airbench, decks, ours, tensors
+from benchmarks.arms import airbench, ours, tensors, tutorial
 from benchmarks.measure import Arm, Group, Target, Watch
 from benchmarks.settings import Settings
 from benchmarks.work import SIDE, synthetic
@@ -26,7 +26,7 @@ def groups(settings: Settings) -> Iterator[Group]:
     few = partial(proven, data=data, settings=settings, passes=2)  # alternating flip
     one = partial(proven, data=data, settings=settings, passes=1)
     arms = [
-        one("decks' loader", decks.loader),
+        one("tutorial loader", tutorial.loader),
         workers(one, settings),
         one("torchvision v2, one tensor at a time", tensors.loader),
         few("speed-run's design", partial(airbench.loader, device=where)),
@@ -34,17 +34,17 @@ def groups(settings: Settings) -> Iterator[Group]:
         many("ours", partial(ours.loader, device=where)),
     ]
     timings = settings.compare(arms, repeats=9)
-    targets = [Target("ours", "decks' loader", 20)]
+    targets = [Target("ours", "tutorial loader", 20)]
     title = f"{len(data):,} images of 32x32 in batches of {BATCH}"
     yield Group(f"{title}: random crop, flip, normalised", timings, targets)
 
 
 def workers(one: Callable[..., Arm], settings: Settings) -> Arm:
-    """The decks' loader with two processes, which the clock must be able to see."""
-    name = "decks' loader, 2 workers"
+    """The tutorial loader with two processes, which the clock must be able to see."""
+    name = "tutorial loader, 2 workers"
     if settings.clock == "cpu":
         return Arm(name, lambda *_: 0, "its processes are not on the cpu clock")
-    return one(name, partial(decks.loader, workers=2))
+    return one(name, partial(tutorial.loader, workers=2))
 
 
 def fetched(data: ImageSet, batch_size: int, *, device: str) -> Loader:

@@ -26,12 +26,12 @@ def groups(settings: Settings) -> Iterator[Group]:
     """One group: training photos of Dogs vs. Cats, cropped at random and flipped."""
     stored = data.dogs_vs_cats(STORED, source="real", val_fraction=0.01).train
     stored = stored.subset(settings.pick(128, 2000))
-    name = "decks' folder and transforms"
+    name = "tutorial folder and transforms"
     arms = [
         reader(arm, loader, len(stored), SIDE, settings)
         for arm, loader in {
-            name: decks(stored, workers=0),
-            f"{name}, 2 workers": decks(stored, workers=2),
+            name: folder(stored, workers=0),
+            f"{name}, 2 workers": folder(stored, workers=2),
             OURS: ours(stored, settings),
         }.items()
     ]
@@ -47,8 +47,8 @@ def groups(settings: Settings) -> Iterator[Group]:
     yield Group(title, timings, targets)
 
 
-def decks(stored: ImageSet, *, workers: int) -> DataLoader:
-    """As many photos from their files, through PIL and the decks' transforms."""
+def folder(stored: ImageSet, *, workers: int) -> DataLoader:
+    """As many photos from their files, through PIL and the tutorial transforms."""
     found = dogs_vs_cats(course.data_dir() / "dogs_vs_cats")
     steps = [
         default_loader,

@@ -20,7 +20,7 @@ from utils.recipe import DTYPES, native_formats
 
 BATCH = 128
 STEPS = {"tiny": (5, 60), "small": (1, 6), "resnet20": (1, 3)}  # quick, whole
-DECKS = "decks' step"
+TUTORIAL = "tutorial step"
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Habits:
 
 
 HABITS = {
-    DECKS: Habits(torch.contiguous_format, read=True, optimizer={}),
+    TUTORIAL: Habits(torch.contiguous_format, read=True, optimizer={}),
     "channels_last": Habits(read=True, optimizer={}),
     "channels_last, loss left there": Habits(optimizer={}),
     "the same, optimizer foreach": Habits(optimizer={"foreach": True}),

@@ -1,4 +1,4 @@
-"""The lecture decks' loop: one PIL image at a time, and the loss read in every step."""
+"""A tutorial's loop: one PIL image at a time, and the loss read in every step."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def loaders(work: Work, seed: int) -> tuple[DataLoader, DataLoader]:
 
 
 def train(work: Work, model: nn.Module, seed: int, watch: Watch) -> None:
-    """Train and evaluate as the decks do."""
+    """Train and evaluate as PyTorch's tutorial for CIFAR-10 does."""
     train_loader, test_loader = loaders(work, seed)
     with watch:
         optimizer = SGD(model.parameters(), lr=work.lr, momentum=work.momentum)
