@@ -47,7 +47,8 @@ def test_every_seed_is_read_in_the_order_of_seeds(results):
     assert kept.test_accuracy("deep") == [0.8, 0.9, 0.85]
     assert [history["epoch"] for history in kept.runs("deep")] == [[1, 2]] * 3
     assert kept.caption("deep") == (
-        "python -m experiments.train --model deep: 3 seeds, 1.6 processor minutes each"
+        "python -m experiments.train --model deep: 3 seeds, 1.5 processor minutes for"
+        " the fastest"
     )
     with pytest.raises(CourseError, match="No run 'wide' is kept; there are: burst,"):
         kept.runs("wide")
@@ -74,7 +75,7 @@ def test_a_paired_difference_has_the_errors_of_seeds_and_of_images():
 
 def test_the_scoreboard_shows_mean_spread_and_cost(results):
     table = kept.scoreboard({"Deep": "deep", "<Flat>": "flat"})
-    assert table.rows[0] == ("Deep", "1,234", "5,678", "2", "1.6", "85.0 ± 5.0 %")
+    assert table.rows[0] == ("Deep", "1,234", "5,678", "2", "1.5", "85.0 ± 5.0 %")
     assert table.rows[1][-1] == "50.0 %"
     assert "&lt;Flat&gt;" in table._repr_html_()
     assert len({len(line) for line in repr(table).split("\n")}) == 1

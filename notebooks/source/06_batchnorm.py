@@ -736,7 +736,7 @@ kept.scoreboard(
     {
         "VGG-11, rate 0.1": "rate-vgg11-0.1",
         "VGG-11 with BatchNorm, rate 0.1": "rate-vgg11_bn-0.1",
-        "VGG-11 with BatchNorm, longer, one seed": "vgg11_bn",
+        "VGG-11 with BatchNorm, longer": "vgg11_bn",
     }
 )
 
