@@ -533,13 +533,13 @@ for text, examples, size, shuffle in (
     print(f"training mode, {text:22} {share:6.1%}   then eval(): {later:.1%}")
 
 # %% [markdown]
-# The last two lose nearly half of the accuracy. With 8 photos it is 3.1 points lower, about
-# twice its standard error from 2,000 photos (at most 1.6): a sign, no proof. Sorted batches
-# lose what their photos have in common, and that is the class.
+# The last two lose nearly half of the accuracy. With 8 photos it is 3.9 points lower, more
+# than twice its standard error from 2,000 photos (at most 1.6). Sorted batches lose what
+# their photos have in common, and that is the class.
 
 # %% [markdown] slide="subslide"
 # The last column shows a second fault: measuring *changes the running statistics*, also
-# under `torch.no_grad()`. Here that costs about two points at most. `eval()` prevents
+# under `torch.no_grad()`. Here that costs nearly three points at most. `eval()` prevents
 # both.
 
 # %% [markdown] slide="slide"
@@ -767,7 +767,7 @@ run.headline(
 )
 
 # %% [markdown] slide="-"
-# Yes, with each seed: by 5.2, 8.1 and 5.9 points.
+# Yes, with each seed: by 5.4, 7.8 and 6.2 points.
 
 # %% [markdown] slide="slide"
 # ## Exercises
