@@ -482,9 +482,9 @@ print("test, BatchNorm, D minus B:", kept.difference("vgg13_bn", "vgg16_bn"))
 kept.error_table(normed)
 
 # %% [markdown]
-# Then depth pays from A to B, by **1.3 ± 0.5 points**. D and B cannot be told
+# Then depth pays from A to B, by **1.6 ± 0.5 points**. D and B cannot be told
 # apart, nor in training (10.1 and 10.3 % wrong): more layers no longer harm, but do not gain
-# either. (One seed each; we have no such run of E.)
+# either. (A has three seeds, B and D one; we have no such run of E.)
 #
 # In the paper, with 1.3 million photos, depth pays up to D: top-5 errors of 10.4, 9.9, 8.8
 # and 9.0 % for A, B, D and E, one run each.
